@@ -1,0 +1,70 @@
+//! The integration suite: every test on the embedded database, and on DynamoDB Local too where
+//! `TRACKER_DYNAMODB_ENDPOINT` says where it is (`tests/dynamodb-local` starts one).
+//!
+//! One binary, since each links the SDK; one line of output for each test and backend.
+
+// Nothing of a test binary is exported, and `pub` is what its modules show each other.
+#![allow(unreachable_pub)]
+
+mod support;
+
+mod create;
+mod data;
+mod faults;
+mod lifecycle;
+mod pipeline;
+mod refusals;
+mod table;
+mod takeover;
+mod wire;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use support::{Backend, Test};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => Arc::new(runtime),
+        Err(error) => {
+            eprintln!("no Tokio runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let backends = Backend::available();
+    let tests: Vec<Test> = [
+        create::tests(),
+        data::tests(),
+        faults::tests(),
+        lifecycle::tests(),
+        pipeline::tests(),
+        refusals::tests(),
+        table::tests(),
+        takeover::tests(),
+        wire::tests(),
+    ]
+    .concat();
+    let mut trials = Vec::new();
+    for backend in &backends {
+        for test in &tests {
+            let (runtime, backend, run) = (Arc::clone(&runtime), backend.clone(), test.run);
+            let name = format!("{}::{}", backend.name(), test.name);
+            trials.push(Trial::test(name, move || {
+                runtime
+                    .block_on(async { tokio::spawn(async move { run(backend.world().await).await }).await })
+                    .map_err(|failed| Failed::from(failed.to_string()))
+            }));
+        }
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    for backend in &backends {
+        println!("ran on {backend}");
+    }
+    if backends.len() == 1 {
+        println!("not run on DynamoDB Local: start it with `tests/dynamodb-local cargo test`");
+    }
+    conclusion.exit_code()
+}

@@ -1,0 +1,37 @@
+//! What the tests stand on: the backends, a world of its own for each test, a clock that is set by hand, a
+//! network that loses what it is told to, and the tracked types of an imaginary pipeline.
+
+mod backend;
+mod clock;
+mod network;
+mod types;
+mod world;
+
+use std::pin::Pin;
+
+pub use backend::Backend;
+pub use clock::ManualClock;
+pub use network::{Fault, Network};
+pub use types::{Document, ExtractStatus, Summary, SummaryStatus};
+pub use world::{Item, World, number, text};
+
+/// A test, to be run in a world of its own.
+#[derive(Clone)]
+pub struct Test {
+    pub name: String,
+    pub run: fn(World) -> Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// The tests of a module, by the names of their functions. One that is left out is an unused function.
+#[macro_export]
+macro_rules! tests {
+    ($($test:ident),* $(,)?) => {
+        pub fn tests() -> Vec<$crate::support::Test> {
+            let module = module_path!().rsplit("::").next().unwrap_or_default();
+            vec![$($crate::support::Test {
+                name: format!("{module}::{}", stringify!($test)),
+                run: |world| Box::pin($test(world)),
+            }),*]
+        }
+    };
+}

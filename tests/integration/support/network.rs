@@ -1,0 +1,155 @@
+//! The network between a tracker and its database: it loses what a test tells it to, keeps copies of what was
+//! sent, and delivers them once more when told.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+
+/// What befalls the next requests of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// The database never sees it.
+    LoseRequest,
+    /// It is applied, and the answer lost.
+    LoseAnswer,
+}
+
+#[derive(Debug, Clone)]
+pub struct Network {
+    inner: SharedHttpClient,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    faults: VecDeque<(&'static str, Fault)>,
+    sent: Vec<Copy>,
+}
+
+/// A request as it was sent, and the connector that it went to.
+#[derive(Debug)]
+struct Copy {
+    operation: String,
+    request: HttpRequest,
+    to: SharedHttpConnector,
+}
+
+impl Network {
+    pub fn new(inner: SharedHttpClient) -> Self {
+        Self {
+            inner,
+            state: Arc::default(),
+        }
+    }
+
+    /// What befalls the next requests of an operation, one after the other.
+    pub fn next(&self, operation: &'static str, faults: impl IntoIterator<Item = Fault>) {
+        self.state()
+            .faults
+            .extend(faults.into_iter().map(|fault| (operation, fault)));
+    }
+
+    /// The faults that did not happen yet.
+    pub fn faults_left(&self) -> usize {
+        self.state().faults.len()
+    }
+
+    /// How many requests of an operation were sent, lost ones included.
+    pub fn count(&self, operation: &str) -> usize {
+        self.state()
+            .sent
+            .iter()
+            .filter(|copy| copy.operation == operation)
+            .count()
+    }
+
+    /// How many requests were sent.
+    pub fn count_all(&self) -> usize {
+        self.state().sent.len()
+    }
+
+    /// Delivers a copy of the nth request of an operation, counted from 0. Gives the status of the answer.
+    pub async fn deliver_again(&self, operation: &str, nth: usize) -> u16 {
+        let (request, to) = {
+            let state = self.state();
+            let copy = state
+                .sent
+                .iter()
+                .filter(|copy| copy.operation == operation)
+                .nth(nth);
+            let copy = copy.expect("a request that was sent");
+            (
+                copy.request.try_clone().expect("a body in memory"),
+                copy.to.clone(),
+            )
+        };
+        to.call(request).await.expect("an answer").status().as_u16()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HttpClient for Network {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        let inner = self.inner.http_connector(settings, components);
+        SharedHttpConnector::new(Link {
+            inner,
+            network: self.clone(),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Link {
+    inner: SharedHttpConnector,
+    network: Network,
+}
+
+impl HttpConnector for Link {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let fault = {
+            let mut state = self.network.state();
+            let nth = state.faults.iter().position(|(of, _)| *of == operation);
+            let fault = nth
+                .and_then(|nth| state.faults.remove(nth))
+                .map(|(_, fault)| fault);
+            let copy = request.try_clone().expect("a body in memory");
+            state.sent.push(Copy {
+                operation,
+                request: copy,
+                to: self.inner.clone(),
+            });
+            fault.unwrap_or(Fault::None)
+        };
+        let lost = || ConnectorError::io(format!("{fault:?}").into());
+        match fault {
+            Fault::None => self.inner.call(request),
+            Fault::LoseRequest => HttpConnectorFuture::ready(Err(lost())),
+            Fault::LoseAnswer => {
+                let applied = self.inner.call(request);
+                let lost = lost();
+                HttpConnectorFuture::new(async move {
+                    applied.await?;
+                    Err(lost)
+                })
+            }
+        }
+    }
+}

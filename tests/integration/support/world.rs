@@ -1,0 +1,113 @@
+//! What a test sees: a client on a table of its own, with a clock and a network that it controls.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tracker_core::aws_sdk_dynamodb::Client;
+use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
+use tracker_core::{StatusTracker, Tracker, TrackerBuilder};
+
+use super::{Document, ManualClock, Network, Summary};
+
+/// An item as it is stored.
+pub type Item = HashMap<String, AttributeValue>;
+
+pub struct World {
+    pub client: Client,
+    pub network: Network,
+    pub clock: ManualClock,
+    pub table: String,
+}
+
+impl World {
+    /// A tracker on this world's table and clock, to be changed further.
+    pub fn builder<T: StatusTracker>(&self) -> TrackerBuilder<T> {
+        T::tracker_builder(&self.client)
+            .table(&self.table)
+            .clock(self.clock.clone())
+            .owner("worker-1")
+    }
+
+    pub fn documents(&self) -> Tracker<Document> {
+        self.builder().build().expect("a valid configuration")
+    }
+
+    /// Another worker's tracker.
+    pub fn rival(&self) -> Tracker<Document> {
+        self.builder()
+            .owner("worker-2")
+            .build()
+            .expect("a valid configuration")
+    }
+
+    pub fn summaries(&self) -> Tracker<Summary> {
+        Summary::tracker_builder(&self.client)
+            .like(&self.documents())
+            .build()
+            .expect("a valid configuration")
+    }
+
+    /// Creates `doc-1`.
+    pub async fn document(&self) -> Tracker<Document> {
+        let documents = self.documents();
+        documents
+            .create(Document::new("doc-1"))
+            .await
+            .expect("a new task");
+        documents
+    }
+
+    /// Past the end of a lease, and the skew.
+    pub fn expire_lease(&self) {
+        self.clock.advance(Duration::from_secs(306));
+    }
+
+    /// The item of `doc-1`, read by the SDK alone.
+    pub async fn stored(&self) -> Item {
+        self.stored_as("extract____doc-1").await.expect("an item")
+    }
+
+    pub async fn stored_as(&self, key: &str) -> Option<Item> {
+        self.client
+            .get_item()
+            .table_name(&self.table)
+            .key("key", text(key))
+            .consistent_read(true)
+            .send()
+            .await
+            .expect("an answer")
+            .item
+    }
+
+    /// Puts an item as another program would.
+    pub async fn put(&self, item: Item) {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item));
+        put.send().await.expect("an answer");
+    }
+
+    /// Changes one attribute of `doc-1` as another program would.
+    pub async fn set(&self, name: &str, value: AttributeValue) {
+        let mut item = self.stored().await;
+        item.insert(name.to_owned(), value);
+        self.put(item).await;
+    }
+
+    /// Removes attributes of `doc-1`, as a Python `save` does with those it does not know.
+    pub async fn remove(&self, names: &[&str]) {
+        let mut item = self.stored().await;
+        item.retain(|name, _| !names.contains(&name.as_str()));
+        self.put(item).await;
+    }
+}
+
+pub fn text(text: &str) -> AttributeValue {
+    AttributeValue::S(text.to_owned())
+}
+
+pub fn number(number: u64) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}

@@ -1,0 +1,140 @@
+//! Making, comparing and deleting the table.
+
+use tracker_core::aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
+use tracker_core::{ErrorKind, StatusTracker};
+
+use crate::support::{Document, World};
+
+crate::tests![
+    the_table_is_on_demand_and_as_python_makes_it,
+    capacity_can_be_provisioned,
+    creating_it_again_does_nothing,
+    every_difference_is_said,
+    a_missing_table_is_said_by_every_operation,
+];
+
+async fn the_table_is_on_demand_and_as_python_makes_it(world: World) {
+    world.documents().verify_table().await.unwrap();
+    let described = world
+        .client
+        .describe_table()
+        .table_name(&world.table)
+        .send()
+        .await
+        .unwrap();
+    let table = described.table.unwrap();
+    let billing = table
+        .billing_mode_summary()
+        .and_then(|billing| billing.billing_mode());
+    assert_eq!(billing, Some(&BillingMode::PayPerRequest));
+    let index = &table.global_secondary_indexes()[0];
+    assert_eq!(index.index_name(), Some("status_and_update_time-index"));
+    let projection = index.projection().unwrap();
+    assert_eq!(projection.projection_type().unwrap().as_str(), "INCLUDE");
+    assert_eq!(projection.non_key_attributes(), ["create_time"]);
+}
+
+async fn capacity_can_be_provisioned(world: World) {
+    let name = format!("{}-provisioned", world.table);
+    let documents = world.builder::<Document>().table(&name).build().unwrap();
+    documents.create_table().provisioned(3, 4).await.unwrap();
+    let described = world
+        .client
+        .describe_table()
+        .table_name(&name)
+        .send()
+        .await
+        .unwrap();
+    let throughput = described.table.unwrap().provisioned_throughput.unwrap();
+    assert_eq!(throughput.read_capacity_units(), Some(3));
+    assert_eq!(throughput.write_capacity_units(), Some(4));
+}
+
+async fn creating_it_again_does_nothing(world: World) {
+    let documents = world.document().await;
+    documents.create_table().await.unwrap();
+    assert!(documents.get("doc-1").await.unwrap().is_some());
+    documents.delete_table().await.unwrap();
+    let error = documents.delete_table().await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::TableNotFound { .. }), "{error}");
+}
+
+async fn every_difference_is_said(world: World) {
+    let name = format!("{}-other", world.table);
+    let part = |name: &str, part: KeyType| {
+        KeySchemaElement::builder()
+            .attribute_name(name)
+            .key_type(part)
+            .build()
+            .unwrap()
+    };
+    let attribute = |name: &str, of_type: ScalarAttributeType| {
+        AttributeDefinition::builder()
+            .attribute_name(name)
+            .attribute_type(of_type)
+            .build()
+            .unwrap()
+    };
+    world
+        .client
+        .create_table()
+        .table_name(&name)
+        .attribute_definitions(attribute("key", ScalarAttributeType::N))
+        .attribute_definitions(attribute("sort", ScalarAttributeType::S))
+        .key_schema(part("key", KeyType::Hash))
+        .key_schema(part("sort", KeyType::Range))
+        .billing_mode(BillingMode::PayPerRequest)
+        .send()
+        .await
+        .unwrap();
+    let documents = world.builder::<Document>().table(&name).build().unwrap();
+    for error in [
+        documents.verify_table().await.unwrap_err(),
+        documents.create_table().await.unwrap_err(),
+    ] {
+        let ErrorKind::TableMismatch { table, differences } = error.kind() else {
+            panic!("{error}");
+        };
+        assert_eq!(*table, name);
+        assert_eq!(
+            *differences,
+            [
+                "its key is key (HASH), sort (RANGE), and key (HASH) is needed",
+                "attribute key is of type N, and S is needed",
+                "attribute value of type S is in no key",
+                "attribute update_time of type S is in no key",
+                "it has no global secondary index status_and_update_time-index; those it has: none",
+            ]
+        );
+    }
+}
+
+async fn a_missing_table_is_said_by_every_operation(world: World) {
+    let documents = world.document().await;
+    let execution = documents.start("doc-1").await.unwrap();
+    documents.delete_table().await.unwrap();
+    let errors = [
+        documents.create(Document::new("doc-2")).await.unwrap_err(),
+        documents.get("doc-1").await.unwrap_err(),
+        documents.head("doc-1").await.unwrap_err(),
+        documents.start("doc-1").await.unwrap_err(),
+        documents.delete("doc-1").await.unwrap_err(),
+        documents.verify_table().await.unwrap_err(),
+        execution.succeed().await.unwrap_err(),
+        Document::tracker(&world.client).get("doc-1").await.unwrap_err(),
+    ];
+    for error in errors {
+        let ErrorKind::TableNotFound { table } = error.kind() else {
+            panic!("{error:?}");
+        };
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("no table `{table}`; create it")),
+            "{error}"
+        );
+        assert!(std::error::Error::source(&error).is_some());
+    }
+}

@@ -1,0 +1,269 @@
+//! Items that Python's `pynamodb_mate` wrote, and the form that it reads.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
+use tracker_core::{ErrorKind, StatusTracker, Tracker};
+
+use crate::support::{ExtractStatus, Item, SummaryStatus, World, number, text};
+
+crate::tests![
+    every_golden_item_reads_as_its_note_says,
+    golden_items_are_worked_on,
+    text_that_is_no_json_is_not_destroyed,
+    new_items_are_written_as_python_writes_them,
+];
+
+#[derive(StatusTracker, Debug, Clone, PartialEq, Default)]
+#[tracker(use_case_id = "golden", status = ExtractStatus, table = "golden-items", wire = "pynamodb")]
+struct Golden {
+    #[tracker(task_id)]
+    id: String,
+    v: Option<u32>,
+    pages: Option<u32>,
+    uri: Option<String>,
+    nested: Option<serde_json::Value>,
+    x: Option<f64>,
+}
+
+#[derive(StatusTracker, Debug, Clone, PartialEq, Default)]
+#[tracker(use_case_id = "golden", status = SummaryStatus, table = "golden-items", wire = "pynamodb", after = Golden)]
+struct GoldenSummary {
+    #[tracker(task_id)]
+    id: String,
+    v: Option<u32>,
+}
+
+/// The items of the file, by name.
+fn golden() -> HashMap<String, Item> {
+    #[derive(Deserialize)]
+    struct File {
+        items: Vec<Entry>,
+    }
+    #[derive(Deserialize)]
+    struct Entry {
+        name: String,
+        item: HashMap<String, HashMap<String, serde_json::Value>>,
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/pynamodb_items.json");
+    let file = std::fs::read(path).expect("the golden items");
+    let file: File = serde_json::from_slice(&file).expect("JSON");
+    let value = |value: &HashMap<String, serde_json::Value>| {
+        let (of_type, value) = value.iter().next().expect("a type");
+        match (of_type.as_str(), value) {
+            ("S", serde_json::Value::String(value)) => AttributeValue::S(value.clone()),
+            ("N", serde_json::Value::String(value)) => AttributeValue::N(value.clone()),
+            ("NULL", _) => AttributeValue::Null(true),
+            other => panic!("{other:?}"),
+        }
+    };
+    let items = file.items.into_iter().map(|entry| {
+        let item = entry
+            .item
+            .iter()
+            .map(|(name, attribute)| (name.clone(), value(attribute)));
+        (entry.name, item.collect())
+    });
+    items.collect()
+}
+
+/// A world with one golden item in it, and its id.
+async fn with_item(world: &World, named: &str) -> (Tracker<Golden>, String) {
+    let items = golden();
+    let (_, item) = items
+        .iter()
+        .find(|(name, _)| name.starts_with(named))
+        .expect(named);
+    world.put(item.clone()).await;
+    let id = item["key"]
+        .as_s()
+        .unwrap()
+        .strip_prefix("golden____")
+        .unwrap()
+        .to_owned();
+    (world.builder().build().unwrap(), id)
+}
+
+async fn every_golden_item_reads_as_its_note_says(world: World) {
+    assert_eq!(golden().len(), 12);
+    let check = async |named: &str, status: ExtractStatus, retry: u32, errors: &[&str], data: Golden| {
+        let (tracker, id) = with_item(&world, named).await;
+        let task = tracker.get(&id).consistent().await.unwrap().unwrap();
+        assert_eq!(task.status(), Some(status), "{named}");
+        assert_eq!((task.retry(), task.attempt()), (retry, 0), "{named}");
+        assert_eq!(
+            task.errors().iter().map(|entry| &entry.error).collect::<Vec<_>>(),
+            errors,
+            "{named}"
+        );
+        assert_eq!(*task.data(), Golden { id, ..data }, "{named}");
+        task
+    };
+    let v = |v| Golden {
+        v: Some(v),
+        ..Golden::default()
+    };
+    use ExtractStatus::{Failed, Ignored, InProgress, Pending, Succeeded};
+    let task = check("pending, no data", Pending, 0, &[], Golden::default()).await;
+    assert_eq!(task.shard_id(), Some(3), "assigned by Python at random");
+    assert_eq!(task.head().lock_time().timestamp(), 0);
+    let nested = serde_json::json!({"a": [1, 2.5, null, true, "é漢😀"]});
+    let data = Golden {
+        pages: Some(12),
+        uri: Some("s3://b/k".to_owned()),
+        nested: Some(nested),
+        ..Golden::default()
+    };
+    check("pending, nested", Pending, 0, &[], data).await;
+    let task = check("task id that contains", Pending, 0, &[], Golden::default()).await;
+    assert_eq!(task.task_id(), "id____with____sep");
+    assert_eq!(task.use_case_id(), "golden");
+    let task = check("in progress, locked", InProgress, 0, &[], v(1)).await;
+    assert!(task.is_locked() && task.owner().is_none());
+    let task = check("failed once; data", Failed, 1, &["ValueError('boom')"], v(1)).await;
+    assert!(task.errors()[0].traceback.ends_with("ValueError: boom\n"));
+    assert!(task.errors()[0].time().is_some());
+    check(
+        "failed once after an explicit",
+        Failed,
+        1,
+        &["ValueError('boom')"],
+        v(2),
+    )
+    .await;
+    let task = check("failed three times", Ignored, 3, &["KeyError('k')"; 3], v(1)).await;
+    assert_eq!(task.errors()[2].nth_retry, 3);
+    check("succeeded", Succeeded, 0, &[], v(2)).await;
+    check("data and errors set to None", Pending, 0, &[], Golden::default()).await;
+
+    for (named, status, retry, data) in [
+        ("second step (codes", SummaryStatus::Failed, 1, 2),
+        ("second step succeeded", SummaryStatus::Succeeded, 0, 3),
+    ] {
+        let (_, id) = with_item(&world, named).await;
+        let tracker = world.builder::<GoldenSummary>().build().unwrap();
+        let task = tracker.get(&id).consistent().await.unwrap().unwrap();
+        assert_eq!((task.status(), task.retry()), (Some(status), retry));
+        assert_eq!(task.errors()[0].error, "RuntimeError('second step')");
+        assert_eq!(task.data().v, Some(data));
+    }
+}
+
+async fn golden_items_are_worked_on(world: World) {
+    let (tracker, id) = with_item(&world, "pending, nested").await;
+    tracker
+        .run(&id, async |task| {
+            task.data_mut().v = Some(7);
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let item = world.stored_as("golden____pending-data").await.unwrap();
+    assert_eq!(item["status"], number(16));
+    let data: serde_json::Value = serde_json::from_str(item["data"].as_s().unwrap()).unwrap();
+    let nested = serde_json::json!({"a": [1, 2.5, null, true, "é漢😀"]});
+    assert_eq!(
+        data,
+        serde_json::json!({"pages": 12, "uri": "s3://b/k", "nested": nested, "v": 7})
+    );
+
+    // The lock of a Python worker is honoured, and taken over when it has expired.
+    let (tracker, id) = with_item(&world, "in progress, locked").await;
+    let error = tracker.start(&id).await.unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::Locked { owner: None, .. }),
+        "{error}"
+    );
+    // The fixture was locked twelve minutes after the manual clock's time.
+    world.clock.advance(std::time::Duration::from_secs(3600));
+    tracker.start(&id).await.unwrap().fail("no").await.unwrap();
+    let item = world.stored_as("golden____running").await.unwrap();
+    assert_eq!((&item["status"], &item["retry"]), (&number(14), &number(2)));
+    let errors: serde_json::Value = serde_json::from_str(item["errors"].as_s().unwrap()).unwrap();
+    assert_eq!(errors["history"][0]["nth_retry"], 1);
+    assert_eq!(errors["history"][1]["error"], "no");
+
+    let (_, id) = with_item(&world, "data and errors set to None").await;
+    tracker.start(&id).await.unwrap().fail("no").await.unwrap();
+    let item = world.stored_as("golden____null-data").await.unwrap();
+    let errors: serde_json::Value = serde_json::from_str(item["errors"].as_s().unwrap()).unwrap();
+    assert_eq!(errors["history"][0]["error"], "no");
+}
+
+async fn text_that_is_no_json_is_not_destroyed(world: World) {
+    let (tracker, id) = with_item(&world, "data with NaN").await;
+    let key = format!("golden____{id}");
+    let before = world.stored_as(&key).await.unwrap();
+    world.clock.advance(std::time::Duration::from_secs(3600));
+
+    let head = tracker.head(&id).consistent().await.unwrap().unwrap();
+    assert_eq!(head.status_in::<ExtractStatus>(), Some(ExtractStatus::Pending));
+    let error = tracker.get(&id).consistent().await.unwrap_err();
+    assert_eq!(
+        *error.kind(),
+        ErrorKind::Decode {
+            attribute: "data.v".to_owned()
+        }
+    );
+    assert_eq!(error.key(), Some(key.as_str()));
+    assert!(error.task().unwrap().is_pending());
+
+    // A start gives it back, uncounted.
+    let error = tracker.start(&id).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Decode { .. }), "{error}");
+    assert!(error.task().unwrap().is_pending());
+    let after = world.stored_as(&key).await.unwrap();
+    assert_eq!((&after["status"], &after["retry"]), (&number(10), &number(0)));
+    assert_eq!(after["lock"], text("__not_locked__"));
+    assert_eq!(after["data"], before["data"]);
+
+    // A worker whose struct takes nothing from the data can finish it, and leaves it as it is.
+    #[derive(StatusTracker)]
+    #[tracker(use_case_id = "golden", status = ExtractStatus)]
+    struct Blind {
+        #[tracker(task_id)]
+        id: String,
+        #[tracker(attribute)]
+        note: Option<String>,
+    }
+    let blind = world.builder::<Blind>().build().unwrap();
+    blind
+        .run(&id, async |task| {
+            task.data_mut().note = Some("seen".to_owned());
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let after = world.stored_as(&key).await.unwrap();
+    assert_eq!((&after["status"], &after["note"]), (&number(16), &text("seen")));
+    assert_eq!(after["data"], before["data"]);
+}
+
+async fn new_items_are_written_as_python_writes_them(world: World) {
+    let tracker: Tracker<Golden> = world.builder().build().unwrap();
+    tracker
+        .create(Golden {
+            id: "new".to_owned(),
+            v: Some(1),
+            ..Golden::default()
+        })
+        .await
+        .unwrap();
+    let item = world.stored_as("golden____new").await.unwrap();
+    let python = &golden()["pending, no data given"];
+    for (name, attribute) in python {
+        assert_eq!(
+            std::mem::discriminant(attribute),
+            std::mem::discriminant(&item[name]),
+            "the type of `{name}`"
+        );
+    }
+    assert_eq!(item["errors"], text(r#"{"history":[]}"#));
+    let data: serde_json::Value = serde_json::from_str(item["data"].as_s().unwrap()).unwrap();
+    assert_eq!(data["v"], 1);
+    assert_eq!(
+        item["value"],
+        text(&tracker.make_value(ExtractStatus::Pending, 5).unwrap_or_default()).clone()
+    );
+}

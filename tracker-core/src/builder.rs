@@ -1,0 +1,194 @@
+//! Building a tracker: the declaration, and what replaces it at run time.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+
+use crate::client::Tracker;
+use crate::config::TrackerConfig;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::format::Format;
+use crate::spec::Takeover;
+use crate::time::{Clock, SystemClock};
+use crate::tracker::StatusTracker;
+
+/// Replaces parts of a tracker's declaration at run time.
+///
+/// # Examples
+///
+/// ```
+/// # use tracker_core::{StatusTracker, TrackerStatus};
+/// # #[derive(TrackerStatus, Clone, Copy)]
+/// # enum ExtractStatus {
+/// #     #[status(pending)] Pending = 10, #[status(in_progress)] InProgress = 12, #[status(failed)] Failed = 14,
+/// #     #[status(succeeded)] Succeeded = 16, #[status(ignored)] Ignored = 18,
+/// # }
+/// # #[derive(StatusTracker)]
+/// # #[tracker(use_case_id = "extract", status = ExtractStatus)]
+/// # struct Document { #[tracker(task_id)] id: String }
+/// # fn build(client: &tracker_core::aws_sdk_dynamodb::Client) -> Result<(), tracker_core::Error> {
+/// let documents = Document::tracker_builder(client)
+///     .table("prod-documents")
+///     .use_case_id("extract#eu")
+///     .max_retry(5)
+///     .build()?;
+/// # Ok(()) }
+/// ```
+pub struct TrackerBuilder<T> {
+    client: Client,
+    config: TrackerConfig,
+    clock: Arc<dyn Clock>,
+    owner: Option<String>,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T: StatusTracker> TrackerBuilder<T> {
+    pub(crate) fn new(client: &Client) -> Self {
+        Self {
+            client: client.clone(),
+            config: TrackerConfig::declared(&T::__SPEC),
+            clock: Arc::new(SystemClock),
+            owner: None,
+            of: PhantomData,
+        }
+    }
+
+    /// The table.
+    #[must_use]
+    pub fn table(mut self, name: impl Into<String>) -> Self {
+        self.config.table = Cow::Owned(name.into());
+        self
+    }
+
+    /// The index on status and update time.
+    #[must_use]
+    pub fn index(mut self, name: impl Into<String>) -> Self {
+        self.config.index = Cow::Owned(name.into());
+        self
+    }
+
+    /// The use case.
+    #[must_use]
+    pub fn use_case_id(mut self, id: impl Into<String>) -> Self {
+        self.config.use_case_id = Cow::Owned(id.into());
+        self
+    }
+
+    /// After how many failed attempts a task is given up: at least 1.
+    #[must_use]
+    pub fn max_retry(mut self, attempts: u32) -> Self {
+        self.config.max_retry = attempts;
+        self
+    }
+
+    /// How long a lease lasts unless it is renewed: 100 ms to 365 days. All workers of a use case must agree on it.
+    #[must_use]
+    pub fn lock_expire(mut self, duration: Duration) -> Self {
+        self.config.lock_expire = duration;
+        self
+    }
+
+    /// The most by which the clocks of any two workers may differ; 5 s by default.
+    #[must_use]
+    pub fn max_clock_skew(mut self, duration: Duration) -> Self {
+        self.config.max_clock_skew = duration;
+        self
+    }
+
+    /// How many failed attempts an item's history holds: at least 1.
+    #[must_use]
+    pub fn history_limit(mut self, entries: u32) -> Self {
+        self.config.history_limit = entries;
+        self
+    }
+
+    /// How many causes of an error are recorded: at least 1.
+    #[must_use]
+    pub fn traceback_stack_limit(mut self, causes: u32) -> Self {
+        self.config.traceback_stack_limit = causes;
+        self
+    }
+
+    /// Whether an expired lease may be taken over.
+    #[must_use]
+    pub fn takeover(mut self, takeover: Takeover) -> Self {
+        self.config.takeover = takeover;
+        self
+    }
+
+    /// Where time comes from; the clock of the machine by default.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Who holds the leases, for people to read; `host/pid` by default.
+    #[must_use]
+    pub fn owner(mut self, name: impl Into<String>) -> Self {
+        self.owner = Some(name.into());
+        self
+    }
+
+    /// Takes over what the tracker of another step was given: table, index, use case, lease, clock and owner.
+    ///
+    /// The numbers of retries and of the history stay this step's own.
+    #[must_use]
+    pub fn like<P: StatusTracker>(mut self, previous: &Tracker<P>) -> Self {
+        let engine = previous.engine();
+        let given = &engine.config;
+        self.config = TrackerConfig {
+            table: given.table.clone(),
+            index: given.index.clone(),
+            use_case_id: given.use_case_id.clone(),
+            lock_expire: given.lock_expire,
+            max_clock_skew: given.max_clock_skew,
+            takeover: given.takeover,
+            ..self.config
+        };
+        self.clock = Arc::clone(&engine.clock);
+        self.owner = Some(engine.owner.clone());
+        self
+    }
+
+    /// The tracker.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) where a value is out of its range, and where no table is named.
+    pub fn build(self) -> Result<Tracker<T>, Error> {
+        self.config.validate(T::__SPEC.sep)?;
+        Ok(self.into_tracker())
+    }
+
+    /// The tracker of a declaration, which the derive has checked.
+    pub(crate) fn finish(mut self, table: &'static str) -> Tracker<T> {
+        self.config.table = Cow::Borrowed(table);
+        self.into_tracker()
+    }
+
+    fn into_tracker(self) -> Tracker<T> {
+        let format = Format::new(&T::__SPEC, self.config.use_case_id.clone());
+        Tracker::new(Engine::new(
+            &self.client,
+            self.config,
+            format,
+            self.clock,
+            self.owner,
+        ))
+    }
+}
+
+impl<T> fmt::Debug for TrackerBuilder<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrackerBuilder")
+            .field("config", &self.config)
+            .field("owner", &self.owner)
+            .finish_non_exhaustive()
+    }
+}

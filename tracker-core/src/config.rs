@@ -1,0 +1,109 @@
+//! The run-time configuration of a tracker.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind};
+use crate::spec::{Takeover, TrackerSpec, Wire};
+
+/// DynamoDB's limit for a partition key, less a few bytes for an id or the numbers of a `value`.
+const USE_CASE_BYTES: usize = 1024;
+
+/// What a tracker works with: the declaration, with what was replaced at run time.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TrackerConfig {
+    /// The table.
+    pub table: Cow<'static, str>,
+    /// The index on status and update time.
+    pub index: Cow<'static, str>,
+    /// What stands before the separator in every key.
+    pub use_case_id: Cow<'static, str>,
+    /// After how many failed attempts a task is given up: at least 1.
+    pub max_retry: u32,
+    /// How long a lease lasts unless it is renewed. All workers of a use case must agree on it.
+    pub lock_expire: Duration,
+    /// The most by which the clocks of any two workers may differ. It is added to `lock_expire` before
+    /// an expired lease is taken over.
+    pub max_clock_skew: Duration,
+    /// How many failed attempts an item's history holds: at least 1.
+    pub history_limit: u32,
+    /// How many causes of an error are recorded: at least 1.
+    pub traceback_stack_limit: u32,
+    /// Whether an expired lease may be taken over.
+    pub takeover: Takeover,
+    pub(crate) wire: Wire,
+}
+
+impl TrackerConfig {
+    pub(crate) fn declared(spec: &TrackerSpec) -> Self {
+        Self {
+            table: Cow::Borrowed(spec.table.unwrap_or_default()),
+            index: Cow::Borrowed(spec.index),
+            use_case_id: Cow::Borrowed(spec.use_case_id),
+            max_retry: spec.max_retry,
+            lock_expire: Duration::from_secs(u64::from(spec.lock_expire_seconds)),
+            max_clock_skew: Duration::from_secs(5),
+            history_limit: spec.history_limit,
+            traceback_stack_limit: spec.traceback_stack_limit,
+            takeover: spec.takeover,
+            wire: spec.wire,
+        }
+    }
+
+    /// The same rules for what is said at run time as the derive has for what is declared.
+    pub(crate) fn validate(&self, sep: &str) -> Result<(), Error> {
+        let use_case_id = &*self.use_case_id;
+        let ambiguous = || {
+            let prefix = format!("{use_case_id}{sep}");
+            prefix.find(sep) != Some(use_case_id.len())
+        };
+        let name_is_odd = |name: &str| {
+            !(3..=255).contains(&name.len())
+                || !name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+        };
+        let named = "3 to 255 of the characters a-z, A-Z, 0-9, `_`, `-` and `.`";
+        let least = Duration::from_millis(100);
+        let most = Duration::from_hours(365 * 24);
+        let wrong = if self.table.is_empty() {
+            "no table is named; use `TrackerBuilder::table`, or declare `table = \"..\"`".to_owned()
+        } else if name_is_odd(&self.table) {
+            format!(
+                "`{}` cannot be the name of a table, which has {named}",
+                self.table
+            )
+        } else if name_is_odd(&self.index) {
+            format!(
+                "`{}` cannot be the name of an index, which has {named}",
+                self.index
+            )
+        } else if use_case_id.is_empty() {
+            "`use_case_id` is empty".to_owned()
+        } else if use_case_id.len() > USE_CASE_BYTES {
+            format!("`use_case_id` is longer than {USE_CASE_BYTES} bytes")
+        } else if ambiguous() {
+            format!(
+                "`use_case_id` \"{use_case_id}\" runs into the separator \"{sep}\", so that keys would be \
+                 ambiguous; leave the separator out of it, and its beginning away from its end"
+            )
+        } else if self.max_retry == 0 {
+            "`max_retry` is 0, so that no task could be tried; use 1 or more".to_owned()
+        } else if self.history_limit == 0 {
+            "`history_limit` is 0; use 1 or more".to_owned()
+        } else if self.traceback_stack_limit == 0 {
+            "`traceback_stack_limit` is 0; use 1 or more".to_owned()
+        } else if !(least..=most).contains(&self.lock_expire) {
+            format!(
+                "`lock_expire` is {:?}; use {least:?} to 365 days",
+                self.lock_expire
+            )
+        } else if self.max_clock_skew > most {
+            "`max_clock_skew` is more than 365 days".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(ErrorKind::InvalidConfig { reason: wrong }))
+    }
+}

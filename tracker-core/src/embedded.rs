@@ -1,0 +1,165 @@
+//! A DynamoDB in the process, for tests, examples and first steps: no server, no credentials, no set-up.
+//!
+//! It is [dynoxide](https://crates.io/crates/dynoxide-rs), a DynamoDB over SQLite, behind an ordinary
+//! [`Client`], whose requests never leave the process. It is not for production: it has no stale index and no
+//! throttling, and requests wait for each other. The same code runs on DynamoDB Local and on AWS with another
+//! client.
+//!
+//! # Examples
+//!
+//! ```
+//! # fn main() -> Result<(), tracker_core::embedded::EmbeddedError> {
+//! let client = tracker_core::embedded::in_memory()?;
+//! # drop(client); Ok(()) }
+//! ```
+
+use std::fmt;
+use std::path::Path;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::http::{HttpRequest, HttpResponse};
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedHttpClient};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
+use dynoxide::{Database, DynoxideError};
+
+/// The database could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the embedded database {at} could not be opened; check that the file is a database of this kind and may be written"
+)]
+pub struct EmbeddedError {
+    at: String,
+    source: DynoxideError,
+}
+
+/// A client of a new database in memory, which is gone when the last clone of the client is.
+///
+/// # Errors
+///
+/// [`EmbeddedError`] where `SQLite` cannot be set up.
+pub fn in_memory() -> Result<Client, EmbeddedError> {
+    match Database::memory() {
+        Ok(database) => Ok(client(database)),
+        Err(source) => Err(EmbeddedError {
+            at: "in memory".to_owned(),
+            source,
+        }),
+    }
+}
+
+/// A client of a database in a file, which is made if it is not there.
+///
+/// One process at a time should have it open.
+///
+/// # Errors
+///
+/// [`EmbeddedError`] where the file cannot be opened or made, or is no such database.
+pub fn in_file(path: impl AsRef<Path>) -> Result<Client, EmbeddedError> {
+    let at = path.as_ref().display().to_string();
+    match Database::new(&path.as_ref().to_string_lossy()) {
+        Ok(database) => Ok(client(database)),
+        Err(source) => Err(EmbeddedError {
+            at: format!("`{at}`"),
+            source,
+        }),
+    }
+}
+
+fn client(database: Database) -> Client {
+    Client::from_conf(
+        aws_sdk_dynamodb::Config::builder()
+            // Pinned: later versions may change retries and timeouts.
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::from_static("embedded"))
+            .credentials_provider(Credentials::new("embedded", "embedded", None, None, "embedded"))
+            .endpoint_url("http://embedded.invalid")
+            .http_client(http_client(database))
+            .build(),
+    )
+}
+
+fn http_client(database: Database) -> SharedHttpClient {
+    let connector = SharedHttpConnector::new(Connector { database });
+    http_client_fn(move |_, _| connector.clone())
+}
+
+/// Answers requests from the database.
+#[derive(Clone)]
+struct Connector {
+    database: Database,
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").finish_non_exhaustive()
+    }
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let database = self.database.clone();
+        HttpConnectorFuture::new(async move { answer(&database, &request) })
+    }
+}
+
+fn answer(database: &Database, request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
+    let target = request.headers().get("x-amz-target").unwrap_or_default();
+    let operation = target.rsplit('.').next().unwrap_or_default();
+    let body = request.body().bytes().unwrap_or_default();
+    let (status, body) = match dispatch(database, operation, body) {
+        Ok(body) => (200, body),
+        Err(error) => (error.status_code(), error.to_json()),
+    };
+    let status = StatusCode::try_from(status).map_err(|error| ConnectorError::user(error.into()))?;
+    let mut response = HttpResponse::new(status, SdkBody::from(body));
+    response
+        .headers_mut()
+        .insert("content-type", "application/x-amz-json-1.0");
+    Ok(response)
+}
+
+/// Calls the database's function of an operation, with the request and the response as JSON.
+fn dispatch(database: &Database, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {
+    macro_rules! operations {
+        ($($name:literal => $call:ident,)*) => {
+            match operation {
+                $($name => {
+                    let request = serde_json::from_slice(body)
+                        .map_err(|error| DynoxideError::SerializationException(error.to_string()))?;
+                    let response = database.$call(request)?;
+                    serde_json::to_string(&response)
+                        .map_err(|error| DynoxideError::InternalServerError(error.to_string()))
+                })*
+                _ => Err(DynoxideError::ValidationException(format!(
+                    "the embedded database does not have the operation `{operation}`"
+                ))),
+            }
+        };
+    }
+    operations! {
+        "BatchExecuteStatement" => batch_execute_statement,
+        "BatchGetItem" => batch_get_item,
+        "BatchWriteItem" => batch_write_item,
+        "CreateTable" => create_table,
+        "DeleteItem" => delete_item,
+        "DeleteTable" => delete_table,
+        "DescribeTable" => describe_table,
+        "DescribeTimeToLive" => describe_time_to_live,
+        "ExecuteStatement" => execute_statement,
+        "GetItem" => get_item,
+        "ListTables" => list_tables,
+        "PutItem" => put_item,
+        "Query" => query,
+        "Scan" => scan,
+        "TransactGetItems" => transact_get_items,
+        "TransactWriteItems" => transact_write_items,
+        "UpdateItem" => update_item,
+        "UpdateTable" => update_table,
+        "UpdateTimeToLive" => update_time_to_live,
+    }
+}

@@ -1,0 +1,152 @@
+//! What every operation works with, for trackers of all types alike.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use tokio::runtime::Handle;
+
+use crate::config::TrackerConfig;
+use crate::error::{Error, ErrorKind};
+use crate::format::Format;
+use crate::item::{self, Item};
+use crate::lock::Rules;
+use crate::service_clock::ServiceClock;
+use crate::task::TaskHead;
+use crate::time::{Clock, Now};
+
+/// The longest that one request may take, with the SDK's retries, and one try of it.
+const OPERATION: Duration = Duration::from_secs(30);
+const ATTEMPT: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) client: Client,
+    pub(crate) config: TrackerConfig,
+    pub(crate) format: Format,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) owner: String,
+    service_clock: ServiceClock,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        client: &Client,
+        config: TrackerConfig,
+        format: Format,
+        clock: Arc<dyn Clock>,
+        owner: Option<String>,
+    ) -> Self {
+        let service_clock = ServiceClock::new(Arc::clone(&clock), config.max_clock_skew);
+        let ours = client
+            .config()
+            .to_builder()
+            .timeout_config(timeouts(client.config().timeout_config(), config.lock_expire))
+            .interceptor(service_clock.clone());
+        Self {
+            client: Client::from_conf(ours.build()),
+            config,
+            format,
+            clock,
+            owner: owner.unwrap_or_else(host_and_process),
+            service_clock,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            lock_expire: self.config.lock_expire,
+            max_clock_skew: self.config.max_clock_skew,
+            takeover: self.config.takeover,
+        }
+    }
+
+    /// Reads the tracker's own attributes of an item; see [`item::read_head`].
+    pub(crate) fn head(&self, item: &mut Item) -> Result<TaskHead, Error> {
+        item::read_head(item, &self.format, self.config.wire)
+    }
+
+    /// Refuses to go on with a clock that is known to be wrong.
+    pub(crate) fn check_clock(&self) -> Result<(), Error> {
+        match self.service_clock.excess() {
+            Some(offset) => Err(Error::new(ErrorKind::ClockOff { offset })),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Runs a future in a task of its own, so that it goes on when the caller's future is dropped.
+///
+/// Without a Tokio runtime it runs in place. `None` where the runtime shuts down.
+pub(crate) async fn detached<R: Send + 'static>(
+    future: impl Future<Output = R> + Send + 'static,
+) -> Option<R> {
+    let Ok(runtime) = Handle::try_current() else {
+        return Some(future.await);
+    };
+    match runtime.spawn(future).await {
+        Ok(result) => Some(result),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_cancelled) => None,
+        },
+    }
+}
+
+/// The SDK has no operation timeout, and one must end well before the lease that it is about. What the user's
+/// client has stays where it is shorter.
+fn timeouts(given: Option<&TimeoutConfig>, lock_expire: Duration) -> TimeoutConfig {
+    let shorter = |given: Option<Duration>, ours: Duration| given.map_or(ours, |given| given.min(ours));
+    let operation = OPERATION.min(lock_expire / 3);
+    let attempt = ATTEMPT.min(operation / 2);
+    let builder = given.map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
+    builder
+        .operation_timeout(shorter(
+            given.and_then(TimeoutConfig::operation_timeout),
+            operation,
+        ))
+        .operation_attempt_timeout(shorter(
+            given.and_then(TimeoutConfig::operation_attempt_timeout),
+            attempt,
+        ))
+        .build()
+}
+
+fn host_and_process() -> String {
+    format!(
+        "{}/{}",
+        gethostname::gethostname().to_string_lossy(),
+        std::process::id()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_shorter_than_the_lease_and_no_longer_than_the_users() {
+        let secs = Duration::from_secs;
+        let long = timeouts(None, secs(300));
+        assert_eq!(long.operation_timeout(), Some(secs(30)));
+        assert_eq!(long.operation_attempt_timeout(), Some(secs(10)));
+        let short = timeouts(None, secs(3));
+        assert_eq!(short.operation_timeout(), Some(secs(1)));
+        assert_eq!(
+            short.operation_attempt_timeout(),
+            Some(Duration::from_millis(500))
+        );
+        let users = TimeoutConfig::builder()
+            .operation_timeout(secs(2))
+            .read_timeout(secs(1))
+            .build();
+        let merged = timeouts(Some(&users), secs(300));
+        assert_eq!(merged.operation_timeout(), Some(secs(2)));
+        assert_eq!(merged.read_timeout(), Some(secs(1)));
+    }
+}

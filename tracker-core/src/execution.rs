@@ -1,0 +1,332 @@
+//! A started task, in the hands of its worker.
+
+use std::any::Any;
+use std::fmt;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::ReturnValue;
+
+use crate::document::Document;
+use crate::error::{Error, ErrorKind};
+use crate::failure::Failure;
+use crate::fields::{self, Encoded};
+use crate::held::{Changes, Finished, Held};
+use crate::item::{DATA, Item};
+use crate::lock::{self, Save};
+use crate::op::{self, Unwritten};
+use crate::task::Task;
+use crate::tracker::StatusTracker;
+use crate::update::{self, Outcome};
+
+/// A task that this worker has started: its data, and the lease on it.
+///
+/// End it with [`succeed`](Self::succeed), [`fail`](Self::fail) or [`release`](Self::release). One that is
+/// dropped instead is recorded as failed, best effort: where that cannot run, its lease expires.
+#[must_use = "dropping an execution records a failed attempt; end it with `succeed`, `fail` or `release`"]
+pub struct Execution<T: StatusTracker> {
+    held: Held,
+    data: T,
+    /// `data` of the item, with the members that `T` does not know where it is JSON text.
+    document: Document,
+    stored: Stored,
+}
+
+/// What the fields were when last read or written, to tell which have changed.
+#[derive(Debug)]
+enum Stored {
+    /// Nobody has had `&mut` to the data.
+    AsIs,
+    Encoded(Encoded),
+    /// It does not encode: every field counts as changed, and the write says why.
+    Unknown,
+}
+
+impl<T: StatusTracker> Execution<T> {
+    /// Decodes the task that was started; what cannot be decoded is released, uncounted.
+    pub(crate) async fn decode(mut held: Held, mut item: Item) -> Result<Self, Error> {
+        let mut document = Document::parse(item.remove(DATA), held.engine.config.wire);
+        match fields::decode(&held.head().task_id, &mut item, &mut document) {
+            Ok(data) => {
+                held.handed_over();
+                Ok(Self {
+                    held,
+                    data,
+                    document,
+                    stored: Stored::AsIs,
+                })
+            }
+            Err(error) => {
+                let released = held.finish(Outcome::Released, Changes::default(), ReturnValue::None);
+                match released.await {
+                    Ok(finished) => Err(error.with_task(finished.head)),
+                    Err(unreleased) => {
+                        tracing::warn!(
+                            target: "tracker_core::start",
+                            error = &unreleased as &dyn std::error::Error,
+                            "a task that cannot be decoded could not be released: its lease has to expire"
+                        );
+                        Err(error)
+                    }
+                }
+            }
+        }
+    }
+
+    /// The task's data.
+    #[must_use]
+    pub fn data(&self) -> &T {
+        &self.data
+    }
+
+    /// The task's data, to be changed. It is written by [`save`](Self::save) and [`succeed`](Self::succeed),
+    /// and dropped by a failure. The task id must stay as it is: a write refuses another.
+    pub fn data_mut(&mut self) -> &mut T {
+        if matches!(self.stored, Stored::AsIs) {
+            self.stored = match fields::encode(&self.data, self.document.form()) {
+                Ok(encoded) => Stored::Encoded(encoded),
+                Err(_) => Stored::Unknown,
+            };
+        }
+        &mut self.data
+    }
+
+    /// Changes the data, and undoes the change when the closure fails. Writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// The closure's.
+    pub fn update<R, E>(&mut self, change: impl FnOnce(&mut T) -> Result<R, E>) -> Result<R, E>
+    where
+        T: Clone,
+    {
+        let before = self.data.clone();
+        let result = change(self.data_mut());
+        if result.is_err() {
+            self.data = before;
+        }
+        result
+    }
+
+    /// The task's id.
+    #[must_use]
+    pub fn task_id(&self) -> &T::TaskId {
+        self.data.task_id()
+    }
+
+    /// How long the lease lasts: zero when it has run out.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.held.lease.remaining(self.held.engine.now())
+    }
+
+    /// Writes the data in the middle of the work, and renews the lease, whether or not anything has changed.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaseLost`](ErrorKind::LeaseLost) where another worker has the task or the lease has run out;
+    /// [`InvalidTaskId`](ErrorKind::InvalidTaskId) where the task id was changed;
+    /// [`ItemTooLarge`](ErrorKind::ItemTooLarge) and [`Encode`](ErrorKind::Encode) where the data cannot be
+    /// stored; [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) where no answer came. The lease is held on after
+    /// any of them but the first, and a later `save` or `succeed` writes the data again.
+    pub async fn save(&mut self) -> Result<(), Error> {
+        let (encoded, changed) = self.changes()?;
+        // One time is enough, as long as no heartbeat runs beside it; a second is for a clock that stepped.
+        for _ in 0..2 {
+            let engine = &self.held.engine;
+            if self.held.has_passed(engine.now()) {
+                break;
+            }
+            let now = self.held.lease.next(engine.now());
+            let me = &self.held.lease.me;
+            let mut document = self.document.clone();
+            let write = update::save(me, now.time)
+                .set_fields(&mut document, changed.clone())
+                .map_err(|error| error.with_key(&self.held.head().key))?;
+            let sent = op::settle(&*engine.clock, || {
+                op::update(engine, &self.held.head().key, write.clone(), ReturnValue::None)
+            });
+            let verdict = match sent.await {
+                Ok(_) => Save::Saved,
+                Err(Unwritten::Condition(mut image)) => {
+                    let found = image.as_mut().map(|item| engine.head(item)).transpose()?;
+                    lock::classify_save(found.as_ref(), me, now.time)
+                }
+                Err(Unwritten::Unknown(error)) => {
+                    return Err(self.held.error(ErrorKind::OutcomeUnknown).with_source(error));
+                }
+                Err(Unwritten::Refused(error)) => return Err(error),
+            };
+            match verdict {
+                Save::Saved => {
+                    self.held.lease.acknowledge(now);
+                    self.document = document;
+                    if !matches!(self.stored, Stored::AsIs) {
+                        self.stored = Stored::Encoded(encoded);
+                    }
+                    return Ok(());
+                }
+                Save::Again => {}
+                Save::LeaseLost => break,
+            }
+        }
+        Err(self.held.error(ErrorKind::LeaseLost))
+    }
+
+    /// Ends the attempt as succeeded, and writes the data.
+    ///
+    /// Dropping the future once it was polled cancels nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaseLost`](ErrorKind::LeaseLost) where another worker took the task over; nothing was written.
+    /// [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) where no answer tells.
+    /// [`ItemTooLarge`](ErrorKind::ItemTooLarge), [`Encode`](ErrorKind::Encode) and
+    /// [`InvalidTaskId`](ErrorKind::InvalidTaskId) where the data cannot be stored: the attempt is then
+    /// recorded as failed with that error.
+    pub async fn succeed(self) -> Result<Task<T>, Error> {
+        let changed = match self.changes() {
+            Ok((_, changed)) => changed,
+            Err(error) => {
+                let failure = Failure::retry(error.to_string());
+                return Err(match self.end(failure.outcome(1), ReturnValue::None).await {
+                    Ok((finished, _)) => error.with_task(finished.head),
+                    Err(unrecorded) => error.with_source(unrecorded),
+                });
+            }
+        };
+        let Self {
+            held, data, document, ..
+        } = self;
+        let changes = Changes {
+            document: Some(document),
+            changed,
+        };
+        let finished = held
+            .finish(Outcome::Succeeded, changes, ReturnValue::None)
+            .await?;
+        Ok(Task::new(finished.head, data))
+    }
+
+    /// Ends the attempt as failed, and drops what was not saved of the data. The task is given up when this
+    /// was its `max_retry`th failed attempt in a row, or the failure is fatal.
+    ///
+    /// Dropping the future once it was polled cancels nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaseLost`](ErrorKind::LeaseLost) where another worker took the task over; nothing was written.
+    /// [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) where no answer tells.
+    pub async fn fail(self, error: impl Into<Failure>) -> Result<Task<T>, Error> {
+        let limit = self.held.engine.config.traceback_stack_limit as usize;
+        let outcome = error.into().outcome(limit);
+        self.undone(outcome).await
+    }
+
+    /// Gives the task back to where it was started from, without counting an attempt, and drops what was not
+    /// saved of the data.
+    ///
+    /// Dropping the future once it was polled cancels nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`fail`](Self::fail).
+    pub async fn release(self) -> Result<Task<T>, Error> {
+        self.undone(Outcome::Released).await
+    }
+
+    /// The error that ends a `run` whose body failed.
+    pub(crate) async fn fail_body(self, failure: Failure) -> Error {
+        let limit = self.held.engine.config.traceback_stack_limit as usize;
+        let outcome = failure.outcome(limit);
+        match self.end(outcome, ReturnValue::None).await {
+            Ok((Finished { head, .. }, _)) => Error::new(ErrorKind::BodyFailed {
+                ignored: head.is_ignored(),
+            })
+            .with_key(&head.key)
+            .with_task(head.clone()),
+            Err(unrecorded) => unrecorded,
+        }
+        .with_body_error(failure.into_error())
+    }
+
+    /// Records a panic of the body.
+    pub(crate) async fn fail_panicked(self, message: &str) {
+        let outcome = Outcome::Failed {
+            error: format!("the body panicked: {message}"),
+            traceback: String::new(),
+            fatal: false,
+        };
+        let key = self.held.head().key.clone();
+        if let Err(error) = self.end(outcome, ReturnValue::None).await {
+            tracing::warn!(
+                target: "tracker_core::finish",
+                key,
+                error = &error as &dyn std::error::Error,
+                "a panic of the body could not be recorded"
+            );
+        }
+    }
+
+    /// Ends the attempt without writing data, and gives the task as it is stored.
+    async fn undone(self, outcome: Outcome) -> Result<Task<T>, Error> {
+        if matches!(self.stored, Stored::AsIs) {
+            let (Finished { head, .. }, data) = self.end(outcome, ReturnValue::None).await?;
+            return Ok(Task::new(head, data));
+        }
+        let wire = self.held.engine.config.wire;
+        let (Finished { head, item }, data) = self.end(outcome, ReturnValue::AllNew).await?;
+        let Some(mut item) = item else {
+            return Ok(Task::new(head, data));
+        };
+        let mut document = Document::parse(item.remove(DATA), wire);
+        let stored = fields::decode(&head.task_id, &mut item, &mut document);
+        match stored {
+            Ok(stored) => Ok(Task::new(head, stored)),
+            Err(error) => Err(error.with_task(head)),
+        }
+    }
+
+    async fn end(self, outcome: Outcome, returns: ReturnValue) -> Result<(Finished, T), Error> {
+        let Self { held, data, .. } = self;
+        let finished = held.finish(outcome, Changes::default(), returns).await?;
+        Ok((finished, data))
+    }
+
+    /// The fields as they are, and those of them that differ from what is stored.
+    fn changes(&self) -> Result<(Encoded, Encoded), Error> {
+        let key = &self.held.head().key;
+        let stored = match &self.stored {
+            Stored::AsIs => return Ok(<(Encoded, Encoded)>::default()),
+            Stored::Encoded(stored) => Some(stored),
+            Stored::Unknown => None,
+        };
+        let encoded =
+            fields::encode(&self.data, self.document.form()).map_err(|error| error.with_key(key))?;
+        if encoded.task_id != self.held.head().task_id {
+            let reason = format!("it was changed to \"{}\" while the task ran", encoded.task_id);
+            return Err(self.held.error(ErrorKind::InvalidTaskId { reason }));
+        }
+        let changed = match stored {
+            Some(stored) => encoded.since(stored),
+            None => encoded.clone(),
+        };
+        Ok((encoded, changed))
+    }
+}
+
+impl<T: StatusTracker> fmt::Debug for Execution<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Execution")
+            .field("held", &self.held)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("the payload is not text").to_owned()
+}
+
+head_accessors!(Execution: held.head());

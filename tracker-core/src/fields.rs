@@ -1,0 +1,237 @@
+//! The walk over a struct's fields, which the derive writes once and which both encodes and decodes.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::document::{self, Document, Member as EncodedMember};
+use crate::error::{BoxError, Error, ErrorKind};
+use crate::item::{self, Item};
+use crate::spec::Wire;
+use crate::tracker::{StatusTracker, TaskId};
+
+/// What a field must be to be stored: serde's `Serialize` and `DeserializeOwned`, and free to go to other threads.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be stored in a task",
+    label = "not both `Serialize` and `DeserializeOwned`",
+    note = "derive `serde::Serialize` and `serde::Deserialize` for it, or leave the field out with `#[tracker(skip)]`"
+)]
+pub trait Member: Serialize + DeserializeOwned + Send + Sync + 'static {
+    #[doc(hidden)]
+    fn __encode(&self, form: Wire) -> Result<EncodedMember, BoxError>;
+    #[doc(hidden)]
+    fn __encode_attribute(&self) -> Result<AttributeValue, BoxError>;
+    #[doc(hidden)]
+    fn __decode(document: &mut Document, name: &str) -> Option<Result<Self, BoxError>>;
+    #[doc(hidden)]
+    fn __decode_attribute(value: AttributeValue) -> Result<Self, BoxError>;
+    #[doc(hidden)]
+    fn __missing() -> Result<Self, BoxError>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<F: Serialize + DeserializeOwned + Send + Sync + 'static> Member for F {
+    fn __encode(&self, form: Wire) -> Result<EncodedMember, BoxError> {
+        EncodedMember::encode(form, self)
+    }
+
+    fn __encode_attribute(&self) -> Result<AttributeValue, BoxError> {
+        document::encode(self)
+    }
+
+    fn __decode(document: &mut Document, name: &str) -> Option<Result<Self, BoxError>> {
+        document.take(name)
+    }
+
+    fn __decode_attribute(value: AttributeValue) -> Result<Self, BoxError> {
+        Ok(serde_dynamo::from_attribute_value(value)?)
+    }
+
+    fn __missing() -> Result<Self, BoxError> {
+        document::decode_missing()
+    }
+}
+
+/// What the derived walk calls for each field. Keeps the first error, and the walk's result is then unused.
+#[derive(Debug)]
+pub struct Fields<'w> {
+    walk: Walk<'w>,
+    error: Option<(String, BoxError)>,
+}
+
+#[derive(Debug)]
+enum Walk<'w> {
+    Encode {
+        form: Wire,
+        into: &'w mut Encoded,
+    },
+    Decode {
+        task_id: &'w str,
+        item: &'w mut Item,
+        data: &'w mut Document,
+    },
+}
+
+/// A struct's fields, encoded.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Encoded {
+    pub(crate) task_id: String,
+    /// Attributes of the item; NULL stands for one that is to be absent.
+    pub(crate) attributes: BTreeMap<&'static str, AttributeValue>,
+    /// Members of `data`.
+    pub(crate) members: BTreeMap<&'static str, EncodedMember>,
+}
+
+impl Encoded {
+    /// The fields that differ from what they were.
+    pub(crate) fn since(&self, stored: &Self) -> Self {
+        let mut changed = self.clone();
+        changed
+            .attributes
+            .retain(|name, value| stored.attributes.get(name) != Some(value));
+        changed
+            .members
+            .retain(|name, member| stored.members.get(name) != Some(member));
+        changed
+    }
+}
+
+impl Fields<'_> {
+    /// The task id, which is not stored by itself but in the key.
+    pub fn task_id<T: StatusTracker>(&mut self, from: Option<&T::TaskId>) -> Option<T::TaskId> {
+        match &mut self.walk {
+            Walk::Encode { into, .. } => {
+                into.task_id = from?.__encode();
+                None
+            }
+            Walk::Decode { task_id, .. } => {
+                let decoded = T::TaskId::__decode(task_id);
+                self.keep(item::KEY, decoded)
+            }
+        }
+    }
+
+    /// An attribute of the item. A NULL is left out, since an index on the attribute would refuse it.
+    pub fn attribute<F: Member>(&mut self, name: &'static str, from: Option<&F>) -> Option<F> {
+        self.attribute_or(name, from, F::__missing)
+    }
+
+    /// An attribute of the item that is its type's default where it is absent.
+    pub fn attribute_or_default<F: Member + Default>(
+        &mut self,
+        name: &'static str,
+        from: Option<&F>,
+    ) -> Option<F> {
+        self.attribute_or(name, from, || Ok(F::default()))
+    }
+
+    fn attribute_or<F: Member>(
+        &mut self,
+        name: &'static str,
+        from: Option<&F>,
+        missing: impl FnOnce() -> Result<F, BoxError>,
+    ) -> Option<F> {
+        match &mut self.walk {
+            Walk::Encode { into, .. } => match from?.__encode_attribute() {
+                Ok(value) => {
+                    into.attributes.insert(name, value);
+                    None
+                }
+                Err(error) => self.keep(name, Err(error)),
+            },
+            Walk::Decode { item, .. } => {
+                let decoded = match item.remove(name) {
+                    Some(value) => F::__decode_attribute(value),
+                    None => missing(),
+                };
+                self.keep(name, decoded)
+            }
+        }
+    }
+
+    /// A member of the item's `data`.
+    pub fn member<F: Member>(&mut self, name: &'static str, from: Option<&F>) -> Option<F> {
+        self.member_or(name, from, F::__missing)
+    }
+
+    /// A member of the item's `data` that is its type's default where it is absent.
+    pub fn member_or_default<F: Member + Default>(
+        &mut self,
+        name: &'static str,
+        from: Option<&F>,
+    ) -> Option<F> {
+        self.member_or(name, from, || Ok(F::default()))
+    }
+
+    fn member_or<F: Member>(
+        &mut self,
+        name: &'static str,
+        from: Option<&F>,
+        missing: impl FnOnce() -> Result<F, BoxError>,
+    ) -> Option<F> {
+        let result = match &mut self.walk {
+            Walk::Encode { form, into } => match from?.__encode(*form) {
+                Ok(member) => {
+                    into.members.insert(name, member);
+                    return None;
+                }
+                Err(error) => Err(error),
+            },
+            Walk::Decode { data, .. } => F::__decode(data, name).unwrap_or_else(missing),
+        };
+        self.keep(&format!("{}.{name}", item::DATA), result)
+    }
+
+    /// A field that is not stored.
+    pub fn skip<F: Default>(&mut self) -> Option<F> {
+        matches!(self.walk, Walk::Decode { .. }).then(F::default)
+    }
+
+    fn keep<F>(&mut self, attribute: &str, result: Result<F, BoxError>) -> Option<F> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.error.get_or_insert_with(|| (attribute.to_owned(), error));
+                None
+            }
+        }
+    }
+}
+
+/// Encodes every field, the members in the form in which the item's `data` is stored.
+pub(crate) fn encode<T: StatusTracker>(data: &T, form: Wire) -> Result<Encoded, Error> {
+    let mut into = Encoded::default();
+    let mut fields = Fields {
+        walk: Walk::Encode {
+            form,
+            into: &mut into,
+        },
+        error: None,
+    };
+    T::__fields(Some(data), &mut fields);
+    match fields.error {
+        Some((attribute, error)) => Err(Error::new(ErrorKind::Encode { attribute }).with_source(error)),
+        None => Ok(into),
+    }
+}
+
+/// Decodes every field. What the struct does not know stays in `item` and `data`.
+pub(crate) fn decode<T: StatusTracker>(
+    task_id: &str,
+    item: &mut Item,
+    data: &mut Document,
+) -> Result<T, Error> {
+    let mut fields = Fields {
+        walk: Walk::Decode { task_id, item, data },
+        error: None,
+    };
+    let decoded = T::__fields(None, &mut fields);
+    let error = fields.error;
+    match (decoded, error) {
+        (Some(decoded), None) => Ok(decoded),
+        (_, Some((attribute, error))) => Err(item::decode_error(item, attribute, error)),
+        (None, None) => Err(item::decode_error(item, item::DATA, "a field was left out")),
+    }
+}

@@ -1,0 +1,289 @@
+//! A lease that is held, and how it ends: by a finish that is always sent, or recorded as dropped.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::types::ReturnValue;
+use tokio::runtime::Handle;
+
+use crate::document::Document;
+use crate::engine::{Engine, detached};
+use crate::error::{Error, ErrorKind};
+use crate::expression::Expression;
+use crate::fields::Encoded;
+use crate::history::Keep;
+use crate::item::Item;
+use crate::lease::Lease;
+use crate::lock::{self, Written};
+use crate::op::{self, Unwritten};
+use crate::task::TaskHead;
+use crate::time::{Now, Timestamp};
+use crate::update::{self, Outcome};
+
+/// A task that was started and is not finished yet.
+///
+/// Dropped so, it is released while nobody has seen it, and recorded as failed afterwards: best effort, from
+/// a task of its own. Where that cannot run, the lease expires.
+pub(crate) struct Held {
+    pub(crate) engine: Arc<Engine>,
+    head: TaskHead,
+    pub(crate) lease: Lease,
+    when_dropped: WhenDropped,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WhenDropped {
+    Release,
+    Fail,
+    Nothing,
+}
+
+/// What a finish writes of the data.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    pub(crate) document: Option<Document>,
+    pub(crate) changed: Encoded,
+}
+
+/// A finish that was recorded.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) head: TaskHead,
+    /// The item as stored, where it was asked for and there is one.
+    pub(crate) item: Option<Item>,
+}
+
+impl Held {
+    pub(crate) fn new(engine: Arc<Engine>, head: TaskHead, lease: Lease) -> Self {
+        Self {
+            engine,
+            head,
+            lease,
+            when_dropped: WhenDropped::Release,
+        }
+    }
+
+    pub(crate) fn head(&self) -> &TaskHead {
+        &self.head
+    }
+
+    pub(crate) fn has_passed(&self, now: Now) -> bool {
+        self.lease.has_passed(now)
+    }
+
+    /// From here on, being dropped is a failure of the attempt.
+    pub(crate) fn handed_over(&mut self) {
+        self.when_dropped = WhenDropped::Fail;
+    }
+
+    /// An error about this task as it was started.
+    pub(crate) fn error(&self, kind: ErrorKind) -> Error {
+        Error::new(kind)
+            .with_key(&self.head.key)
+            .with_task(self.head.clone())
+    }
+
+    /// Ends the attempt. Once polled it goes on in a task of its own, whoever drops its future.
+    pub(crate) async fn finish(
+        mut self,
+        outcome: Outcome,
+        changes: Changes,
+        returns: ReturnValue,
+    ) -> Result<Finished, Error> {
+        let unknown = self.error(ErrorKind::OutcomeUnknown);
+        let finish = self.begin(outcome, changes, returns);
+        detached(Box::pin(finish.send())).await.unwrap_or(Err(unknown))
+    }
+
+    /// Releases a lease that has run out already: whoever took it is not disturbed.
+    pub(crate) async fn release_in_vain(mut self) {
+        let finish = self.begin(Outcome::Released, Changes::default(), ReturnValue::None);
+        finish.best_effort().await;
+    }
+
+    fn begin(&mut self, outcome: Outcome, changes: Changes, returns: ReturnValue) -> Finish {
+        self.when_dropped = WhenDropped::Nothing;
+        let now = self.lease.next(self.engine.now()).time;
+        Finish {
+            engine: Arc::clone(&self.engine),
+            head: self.head.clone(),
+            lease: self.lease.clone(),
+            outcome,
+            changes,
+            returns,
+            now,
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let outcome = match self.when_dropped {
+            WhenDropped::Nothing => return,
+            WhenDropped::Release => Outcome::Released,
+            WhenDropped::Fail => Outcome::Failed {
+                error: if std::thread::panicking() {
+                    "the worker panicked".to_owned()
+                } else {
+                    "the attempt was dropped before it was finished: cancelled, or timed out".to_owned()
+                },
+                traceback: String::new(),
+                fatal: false,
+            },
+        };
+        let finish = self.begin(outcome, Changes::default(), ReturnValue::None);
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(finish.best_effort());
+        } else {
+            tracing::warn!(
+                target: "tracker_core::finish",
+                key = self.head.key,
+                "dropped outside of a Tokio runtime: the lease has to expire"
+            );
+        }
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held")
+            .field("head", &self.head)
+            .field("lease", &self.lease)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A finish on its way.
+struct Finish {
+    engine: Arc<Engine>,
+    head: TaskHead,
+    lease: Lease,
+    outcome: Outcome,
+    changes: Changes,
+    returns: ReturnValue,
+    now: Timestamp,
+}
+
+impl Finish {
+    async fn best_effort(self) {
+        let key = self.head.key.clone();
+        if let Err(error) = self.send().await {
+            tracing::warn!(
+                target: "tracker_core::finish",
+                key,
+                error = &error as &dyn std::error::Error,
+                "an attempt that was dropped could not be recorded"
+            );
+        }
+    }
+
+    /// Sends it until it is settled. A history that makes the item too large is written in part, and data
+    /// that does is a failure of the attempt: else the task would stay locked for its size.
+    async fn send(mut self) -> Result<Finished, Error> {
+        let mut keep = Keep::All;
+        loop {
+            let (after, write) = self.write(keep)?;
+            let error = match self.send_once(after, write).await {
+                Err(error) if *error.kind() == ErrorKind::ItemTooLarge => error,
+                result => return result,
+            };
+            match (&self.outcome, keep.less()) {
+                (Outcome::Failed { .. }, Some(less)) => keep = less,
+                (Outcome::Succeeded, _) => return Err(self.fail_instead(error).await),
+                _ => return Err(error),
+            }
+        }
+    }
+
+    fn write(&mut self, keep: Keep) -> Result<(TaskHead, Expression), Error> {
+        let Engine { format, config, .. } = &*self.engine;
+        let (after, write) = update::finish(
+            format,
+            config,
+            &self.head,
+            &self.lease.me,
+            &self.outcome,
+            self.now,
+            keep,
+        );
+        match &mut self.changes.document {
+            None => Ok((after, write)),
+            Some(document) => {
+                let write = write.set_fields(document, self.changes.changed.clone());
+                Ok((after, write.map_err(|error| error.with_key(&self.head.key))?))
+            }
+        }
+    }
+
+    async fn send_once(&self, after: TaskHead, write: Expression) -> Result<Finished, Error> {
+        let Self { engine, head, .. } = self;
+        let sent = op::settle(&*engine.clock, || {
+            op::update(engine, &head.key, write.clone(), self.returns.clone())
+        });
+        let (image, unanswered) = match sent.await {
+            Ok(item) => return Ok(Finished { head: after, item }),
+            Err(Unwritten::Refused(error)) => return Err(error.with_task(head.clone())),
+            Err(Unwritten::Condition(image)) => (image, None),
+            Err(Unwritten::Unknown(error)) => match op::get(engine, &head.key, true, false).await {
+                Ok(image) => (image, Some(error)),
+                Err(_) => return Err(self.unknown(Some(error))),
+            },
+        };
+        let mut item = image;
+        let found = item.as_mut().map(|item| engine.head(item));
+        let found = found.transpose().map_err(|error| self.unknown(Some(error)))?;
+        if unanswered.is_some()
+            && found
+                .as_ref()
+                .is_some_and(|found| found.lock.as_deref() == Some(&self.lease.me))
+        {
+            // A copy that is still on its way may yet be applied.
+            return Err(self.unknown(unanswered));
+        }
+        let sent = lock::Finish {
+            me: &self.lease.me,
+            attempt: head.attempt,
+            status: after.status_code,
+            deadline_passed: self.lease.has_passed(engine.now()),
+        };
+        match lock::classify_finish(found.as_ref(), &sent) {
+            Written::Done => Ok(Finished { head: after, item }),
+            Written::LeaseLost => {
+                let lost = Error::new(ErrorKind::LeaseLost).with_key(&head.key);
+                Err(match found {
+                    Some(found) => lost.with_task(found),
+                    None => lost,
+                })
+            }
+            Written::Unknown => Err(self.unknown(unanswered)),
+        }
+    }
+
+    /// Records that a success could not be written, and gives back why.
+    async fn fail_instead(self, error: Error) -> Error {
+        let fail = Self {
+            outcome: Outcome::Failed {
+                error: error.to_string(),
+                traceback: String::new(),
+                fatal: false,
+            },
+            changes: Changes::default(),
+            now: self.now.after(self.now),
+            ..self
+        };
+        match Box::pin(fail.send()).await {
+            Ok(finished) => error.with_task(finished.head),
+            Err(unrecorded) => error.with_source(unrecorded),
+        }
+    }
+
+    fn unknown(&self, error: Option<Error>) -> Error {
+        let unknown = Error::new(ErrorKind::OutcomeUnknown)
+            .with_key(&self.head.key)
+            .with_task(self.head.clone());
+        match error {
+            Some(error) => unknown.with_source(error),
+            None => unknown,
+        }
+    }
+}

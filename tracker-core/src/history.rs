@@ -1,0 +1,275 @@
+//! The history of failed attempts, in the `errors` attribute.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::document::{Document, Member};
+use crate::spec::Wire;
+use crate::time::Timestamp;
+
+/// Each text of an entry is cut in the middle to at most this many bytes.
+const ERROR_BYTES: usize = 2048;
+const TRACEBACK_BYTES: usize = 8192;
+/// When the item would be too large with its whole history, this much of the last entry is kept.
+const BRIEF_BYTES: usize = 256;
+
+/// One failed attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct HistoryEntry {
+    /// The value that `retry` took with it: 1 for the first failed attempt since the last success.
+    #[serde(default)]
+    pub nth_retry: u32,
+    /// When it was recorded, as text such as `2026-11-24T02:17:26.665693+00:00`.
+    #[serde(default)]
+    pub update_time: String,
+    /// What went wrong, in a line.
+    #[serde(default)]
+    pub error: String,
+    /// Where it went wrong: the chain of causes, or a Python traceback.
+    #[serde(default)]
+    pub traceback: String,
+    /// Members that this version does not know.
+    #[serde(flatten)]
+    extra: serde_json::Map<String, serde_json::Value>,
+}
+
+impl HistoryEntry {
+    pub(crate) fn new(nth_retry: u32, now: Timestamp, error: &str, traceback: &str) -> Self {
+        Self {
+            nth_retry,
+            update_time: now.in_history(),
+            error: cut(error, ERROR_BYTES),
+            traceback: cut(traceback, TRACEBACK_BYTES),
+            extra: serde_json::Map::new(),
+        }
+    }
+
+    /// When it was recorded, if the text is a time.
+    #[must_use]
+    pub fn time(&self) -> Option<DateTime<Utc>> {
+        DateTime::parse_from_rfc3339(&self.update_time)
+            .ok()
+            .map(|time| time.to_utc())
+    }
+}
+
+/// The `errors` attribute of one item.
+#[derive(Debug, Clone)]
+pub(crate) struct History {
+    document: Document,
+    entries: Vec<HistoryEntry>,
+    omitted: u64,
+}
+
+/// How much of a history is written: less and less, when the item is too large with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    All,
+    LastInBrief,
+    Nothing,
+}
+
+impl Keep {
+    pub(crate) fn less(self) -> Option<Self> {
+        match self {
+            Self::All => Some(Self::LastInBrief),
+            Self::LastInBrief => Some(Self::Nothing),
+            Self::Nothing => None,
+        }
+    }
+}
+
+impl History {
+    pub(crate) fn parse(stored: Option<AttributeValue>, form: Wire) -> Self {
+        let mut document = Document::parse(stored, form);
+        let omitted = document.take("omitted").and_then(Result::ok).unwrap_or(0);
+        let entries = match (document.take("history"), &document) {
+            (Some(Ok(entries)), _) => entries,
+            (None, _) => Vec::new(),
+            // Kept as an entry, so that people see it and the next write does not destroy it.
+            (Some(Err(error)), stored) => vec![HistoryEntry {
+                nth_retry: 0,
+                update_time: String::new(),
+                error: format!("the `errors` found here could not be read: {error}"),
+                traceback: as_text(stored),
+                extra: serde_json::Map::new(),
+            }],
+        };
+        if let Document::Unreadable { stored, .. } = &document {
+            let form = if stored.is_s() { Wire::Pynamodb } else { form };
+            document = Document::Absent(form);
+        }
+        Self {
+            document,
+            entries,
+            omitted,
+        }
+    }
+
+    pub(crate) fn entries(&self) -> &[HistoryEntry] {
+        &self.entries
+    }
+
+    pub(crate) fn omitted(&self) -> u64 {
+        self.omitted
+    }
+
+    /// Adds an entry; beyond `limit`, the first and the most recent ones stay.
+    pub(crate) fn push(&mut self, entry: HistoryEntry, limit: usize) {
+        self.entries.push(entry);
+        let excess = self.entries.len().saturating_sub(limit.max(1));
+        if excess > 0 {
+            let first = usize::from(limit > 1);
+            self.entries.drain(first..first + excess);
+            self.omitted += excess as u64;
+        }
+    }
+
+    /// The attribute as it is to be stored.
+    pub(crate) fn encode(&mut self, keep: Keep) -> Option<AttributeValue> {
+        match keep {
+            Keep::All => {}
+            Keep::LastInBrief => {
+                let excess = self.entries.len().saturating_sub(1);
+                self.entries.drain(..excess);
+                self.omitted += excess as u64;
+                for entry in &mut self.entries {
+                    entry.error = cut(&entry.error, BRIEF_BYTES);
+                    entry.traceback = String::new();
+                    entry.extra.clear();
+                }
+            }
+            Keep::Nothing => self.omitted += self.entries.drain(..).len() as u64,
+        }
+        let form = self.document.form();
+        let mut members = vec![("history", Member::encode(form, &self.entries).ok()?)];
+        if self.omitted > 0 {
+            members.push(("omitted", Member::encode(form, &self.omitted).ok()?));
+        }
+        self.document.merged(members)?.ok()
+    }
+}
+
+fn as_text(document: &Document) -> String {
+    match document {
+        Document::Unreadable {
+            stored: AttributeValue::S(text),
+            ..
+        } => text.clone(),
+        Document::Unreadable { stored, .. } => format!("{stored:?}"),
+        other => format!("{other:?}"),
+    }
+}
+
+/// At most `limit` bytes of a text, cut in the middle: its beginning says what, its end says why.
+fn cut(text: &str, limit: usize) -> String {
+    const MARK: &str = " [..] ";
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    let half = limit.saturating_sub(MARK.len()) / 2;
+    let head = text.floor_char_boundary(half);
+    let tail = text.ceil_char_boundary(text.len() - half);
+    [&text[..head], MARK, &text[tail..]].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(nth: u32) -> HistoryEntry {
+        HistoryEntry::new(nth, Timestamp::EPOCH, &format!("error {nth}"), "trace")
+    }
+
+    fn with(entries: u32, limit: usize) -> History {
+        let mut history = History::parse(None, Wire::Native);
+        (1..=entries).for_each(|nth| history.push(entry(nth), limit));
+        history
+    }
+
+    #[test]
+    fn the_first_and_the_most_recent_entries_stay() {
+        let kept = |history: &History| {
+            history
+                .entries()
+                .iter()
+                .map(|entry| entry.nth_retry)
+                .collect::<Vec<_>>()
+        };
+        let history = with(7, 3);
+        assert_eq!(kept(&history), [1, 6, 7]);
+        assert_eq!(history.omitted(), 4);
+        assert_eq!(kept(&with(7, 1)), [7]);
+        assert_eq!(kept(&with(3, 3)), [1, 2, 3]);
+        assert_eq!(with(3, 3).omitted(), 0);
+    }
+
+    #[test]
+    fn both_forms_read_back_and_keep_what_they_do_not_know() {
+        let json = r#"{"history": [{"nth_retry": 1, "update_time": "2026-11-24T02:17:26.665693+00:00",
+            "error": "E", "traceback": "T", "worker": 7}], "note": 1}"#;
+        let mut history = History::parse(Some(AttributeValue::S(json.to_owned())), Wire::Native);
+        assert_eq!(history.entries()[0].time().unwrap().timestamp(), 1_795_486_646);
+        history.push(entry(2), 10);
+        let text = history.encode(Keep::All).unwrap();
+        let text = text.as_s().unwrap();
+        let value: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert_eq!(value["note"], 1);
+        assert_eq!(value["history"][0]["worker"], 7);
+        assert_eq!(value["history"][1]["error"], "error 2");
+
+        let map = with(2, 10).encode(Keep::All).unwrap();
+        let read = History::parse(Some(map), Wire::Pynamodb);
+        assert_eq!(read.entries(), [entry(1), entry(2)]);
+    }
+
+    #[test]
+    fn unreadable_errors_become_an_entry() {
+        for (stored, kept) in [
+            (AttributeValue::S("Traceback: NaN".to_owned()), "Traceback: NaN"),
+            (AttributeValue::N("7".to_owned()), "N(\"7\")"),
+        ] {
+            let mut history = History::parse(Some(stored), Wire::Native);
+            history.push(entry(1), 10);
+            assert_eq!(history.entries()[0].traceback, kept);
+            let written = history.encode(Keep::All).unwrap();
+            assert_eq!(History::parse(Some(written), Wire::Native).entries().len(), 2);
+        }
+        let odd = r#"{"history": {"not": "a list"}}"#;
+        let history = History::parse(Some(AttributeValue::S(odd.to_owned())), Wire::Native);
+        assert!(
+            history.entries()[0].traceback.contains("not"),
+            "{:?}",
+            history.entries()
+        );
+    }
+
+    #[test]
+    fn an_item_that_is_too_large_keeps_less_and_less() {
+        let mut history = with(3, 10);
+        assert_eq!(
+            history.encode(Keep::LastInBrief).map(|_| history.entries().len()),
+            Some(1)
+        );
+        assert_eq!(history.entries()[0].nth_retry, 3);
+        assert_eq!(
+            history.encode(Keep::Nothing).map(|_| history.entries().len()),
+            Some(0)
+        );
+        assert_eq!(history.omitted(), 3);
+        assert_eq!(Keep::All.less().and_then(Keep::less).and_then(Keep::less), None);
+    }
+
+    #[test]
+    fn texts_are_cut_in_the_middle_between_characters() {
+        assert_eq!(cut("short", 10), "short");
+        let text = cut(&"é漢".repeat(1000), 100);
+        assert!(
+            text.len() <= 100 && text.starts_with('é') && text.ends_with('漢'),
+            "{text}"
+        );
+        assert!(text.contains(" [..] "));
+    }
+}

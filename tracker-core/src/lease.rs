@@ -1,0 +1,144 @@
+//! The holder's view of its lease: the times that it writes, and its deadline.
+
+use std::time::Duration;
+
+use crate::time::{Now, Timestamp};
+
+/// A time that is written, with the monotonic clock as read together with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reading {
+    pub(crate) time: Timestamp,
+    pub(crate) monotonic: Duration,
+}
+
+impl From<Now> for Reading {
+    fn from(now: Now) -> Self {
+        Self {
+            time: now.into(),
+            monotonic: now.monotonic,
+        }
+    }
+}
+
+/// A lease that is held.
+#[derive(Debug, Clone)]
+pub(crate) struct Lease {
+    /// The value of `lock`.
+    pub(crate) me: String,
+    expire: Duration,
+    /// The last write that was acknowledged: the deadline counts from it.
+    acknowledged: Reading,
+    /// The last time that was sent, acknowledged or not.
+    sent: Timestamp,
+}
+
+impl Lease {
+    pub(crate) fn new(me: String, started: Reading, expire: Duration) -> Self {
+        Self {
+            me,
+            expire,
+            acknowledged: started,
+            sent: started.time,
+        }
+    }
+
+    /// The time to write next: the clock's, and later than whatever was sent before.
+    pub(crate) fn next(&mut self, now: Now) -> Reading {
+        let reading = Reading::from(now);
+        self.sent = reading.time.after(self.sent);
+        Reading {
+            time: self.sent,
+            ..reading
+        }
+    }
+
+    /// Counts the deadline from a write that was acknowledged.
+    ///
+    /// The monotonic part moves on by no more than the time that was written: others go by the latter, and a
+    /// wall clock that was set back must not make the holder believe in a longer lease than they see.
+    pub(crate) fn acknowledge(&mut self, written: Reading) {
+        if written.time > self.acknowledged.time {
+            let moved = written.time.since(self.acknowledged.time);
+            let monotonic = written
+                .monotonic
+                .min(self.acknowledged.monotonic.saturating_add(moved));
+            self.acknowledged = Reading {
+                time: written.time,
+                monotonic,
+            };
+        }
+    }
+
+    /// Whether the lease has run out, by the wall clock or by the monotonic one, whichever is first.
+    pub(crate) fn has_passed(&self, now: Now) -> bool {
+        self.remaining(now).is_zero()
+    }
+
+    /// How long the lease lasts.
+    pub(crate) fn remaining(&self, now: Now) -> Duration {
+        let wall = self.acknowledged.time.plus(self.expire).since(now.into());
+        let monotonic = self.acknowledged.monotonic.saturating_add(self.expire);
+        wall.min(monotonic.saturating_sub(now.monotonic))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXPIRE: Duration = Duration::from_secs(300);
+
+    fn at(wall: u64, monotonic: u64) -> Now {
+        Now {
+            wall: Timestamp::EPOCH.plus(Duration::from_secs(1_000_000 + wall)).utc(),
+            monotonic: Duration::from_secs(monotonic),
+        }
+    }
+
+    fn lease() -> Lease {
+        Lease::new("me".to_owned(), at(0, 0).into(), EXPIRE)
+    }
+
+    #[test]
+    fn the_clock_that_is_first_ends_the_lease() {
+        assert!(!lease().has_passed(at(299, 299)));
+        assert!(lease().has_passed(at(300, 299)));
+        assert!(lease().has_passed(at(299, 300)));
+        assert!(lease().has_passed(at(0, 300)), "a wall clock that stands still");
+        assert_eq!(lease().remaining(at(100, 200)), Duration::from_secs(100));
+    }
+
+    #[test]
+    fn only_what_is_acknowledged_moves_the_deadline() {
+        let mut lease = lease();
+        let renewed = lease.next(at(200, 200));
+        assert!(lease.has_passed(at(300, 300)), "sent, but not acknowledged");
+        lease.acknowledge(renewed);
+        assert!(!lease.has_passed(at(499, 499)));
+        assert!(lease.has_passed(at(500, 499)));
+        lease.acknowledge(at(100, 100).into());
+        assert!(
+            !lease.has_passed(at(499, 499)),
+            "an older answer takes nothing back"
+        );
+    }
+
+    #[test]
+    fn a_wall_clock_set_back_does_not_revive_the_lease() {
+        let mut lease = lease();
+        let renewed = lease.next(at(100, 200));
+        lease.acknowledge(renewed);
+        // Others see a lease until 400 of the wall clock, which was 100 s ago when the monotonic one shows 400.
+        assert!(lease.has_passed(at(300, 400)));
+        assert!(!lease.has_passed(at(299, 399)));
+    }
+
+    #[test]
+    fn times_grow_even_when_the_clock_does_not() {
+        let mut lease = lease();
+        let first = lease.next(at(0, 1)).time;
+        let second = lease.next(at(0, 2)).time;
+        assert!(Timestamp::from(at(0, 0)) < first && first < second);
+        assert_eq!(second.since(first), Duration::from_micros(1));
+    }
+}

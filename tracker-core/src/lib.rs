@@ -1,0 +1,80 @@
+//! Status tracking for business-critical tasks on Amazon DynamoDB: one item per task, a lock with expiry,
+//! retries that end, and a context manager that records how the work went.
+//!
+//! # Where things are
+//!
+//! | | |
+//! |---|---|
+//! | what a user annotates | [`TrackerStatus`], [`StatusTracker`], with their derives |
+//! | what a user calls | [`Tracker`] → [`Execution`] → [`Task`] |
+//! | what goes wrong | [`Error`], [`ErrorKind`]; [`Failure`] for the body of a task |
+//! | what can be replaced | [`TrackerBuilder`], [`TrackerConfig`], [`Clock`] |
+//!
+//! Inside, data flows one way: the derives emit constants (`spec`, `status`); `key`, `shard`, `format`, `item`,
+//! `document` and `history` encode and decode an item; `update` builds the writes of the protocol and `lock`,
+//! `lease` and `retry` decide, all of them pure; `start`, `held` and `execution` act, through one function of
+//! `op` per DynamoDB operation.
+
+#[macro_use]
+mod accessors;
+mod builder;
+mod client;
+mod config;
+mod create;
+mod document;
+mod engine;
+mod error;
+mod execution;
+mod expression;
+mod failure;
+mod fields;
+mod format;
+mod held;
+mod history;
+mod item;
+mod key;
+mod lease;
+mod lock;
+mod op;
+mod retry;
+mod schema;
+mod service_clock;
+mod shard;
+mod spec;
+mod start;
+mod status;
+mod task;
+mod time;
+mod tracker;
+mod update;
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+#[cfg(feature = "embedded")]
+pub mod embedded;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../tracker-derive/docs/status.md")]
+struct StatusPage;
+#[cfg(doctest)]
+#[doc = include_str!("../../tracker-derive/docs/tracker.md")]
+struct TrackerPage;
+
+pub use aws_sdk_dynamodb;
+#[cfg(feature = "derive")]
+pub use tracker_derive::{StatusTracker, TrackerStatus};
+
+pub use self::builder::TrackerBuilder;
+pub use self::client::{Read, Tracker};
+pub use self::config::TrackerConfig;
+pub use self::error::{Error, ErrorKind};
+pub use self::execution::Execution;
+pub use self::failure::{Failure, FailureExt};
+pub use self::history::HistoryEntry;
+pub use self::schema::CreateTable;
+pub use self::spec::Takeover;
+pub use self::status::{Role, TrackerStatus};
+pub use self::task::{Task, TaskHead};
+pub use self::time::{Clock, Now, Sleep, SystemClock};
+pub use self::tracker::{StatusTracker, TaskId, WithTable};

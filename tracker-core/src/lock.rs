@@ -1,0 +1,135 @@
+//! The decisions of the protocol: what the image of an item says about a write whose condition failed.
+//!
+//! Pure functions, on what came back and on the time as read when it came back.
+
+use std::time::Duration;
+
+use crate::error::ErrorKind;
+use crate::spec::Takeover;
+use crate::status::Role;
+use crate::task::TaskHead;
+use crate::time::Timestamp;
+
+/// What all workers of a use case agree on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    pub(crate) lock_expire: Duration,
+    pub(crate) max_clock_skew: Duration,
+    pub(crate) takeover: Takeover,
+}
+
+/// What to do after a start or a takeover whose condition failed.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Start {
+    /// It was our own write, whose answer was lost: the task is ours.
+    Started,
+    /// It was our own takeover of a task that is given up with it.
+    GaveUp,
+    /// The holder's lease has expired.
+    TakeOver,
+    /// The task is free, and the clock has moved on since the request was sent.
+    Again,
+    Refused(ErrorKind),
+}
+
+/// Classifies the image that a failed start or takeover came back with; `me` is the lock that it was to set.
+pub(crate) fn classify_start(image: Option<&TaskHead>, me: &str, now: Timestamp, rules: &Rules) -> Start {
+    let Some(image) = image else {
+        return Start::Refused(ErrorKind::NotInitialized);
+    };
+    if image.lock.as_deref() == Some(me) {
+        return Start::Started;
+    }
+    if image.last_lock.as_deref() == Some(me) {
+        return Start::GaveUp;
+    }
+    match image.role {
+        Some(Role::Succeeded) => Start::Refused(ErrorKind::AlreadySucceeded),
+        Some(Role::Ignored) => Start::Refused(ErrorKind::Ignored),
+        Some(Role::InProgress) => {
+            let until = image.takeover_time(rules.lock_expire, rules.max_clock_skew);
+            if until < now && rules.takeover == Takeover::Expired {
+                return Start::TakeOver;
+            }
+            Start::Refused(ErrorKind::Locked {
+                owner: image.owner.clone(),
+                until: until.utc(),
+            })
+        }
+        Some(role) if role.is_ready() && image.lock.is_none() => {
+            if image.lock_time < now {
+                Start::Again
+            } else {
+                // By that much later, the clock is past the time and not at it.
+                let by = image.lock_time.since(now) + Duration::from_micros(1);
+                Start::Refused(ErrorKind::ClockBehind { by })
+            }
+        }
+        _ => Start::Refused(ErrorKind::NotReady {
+            status: image.status_name.clone().into_owned(),
+        }),
+    }
+}
+
+/// The finish that was sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Finish<'f> {
+    pub(crate) me: &'f str,
+    pub(crate) attempt: u64,
+    /// The status that it was to set.
+    pub(crate) status: u32,
+    /// Whether the holder's deadline has passed by now.
+    pub(crate) deadline_passed: bool,
+}
+
+/// What became of a write of the holder's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    Done,
+    LeaseLost,
+    Unknown,
+}
+
+/// Classifies the image that a failed finish came back with.
+pub(crate) fn classify_finish(image: Option<&TaskHead>, finish: &Finish<'_>) -> Written {
+    let Some(image) = image else {
+        return Written::Unknown;
+    };
+    let wrote_last = image.last_lock.as_deref() == Some(finish.me);
+    if wrote_last && (image.status_code == finish.status || image.attempt > finish.attempt) {
+        return Written::Done;
+    }
+    // An attempt less than ours was dropped by a Python `save`, and tells nothing.
+    let taken_over = finish.attempt.checked_add(1) == Some(image.attempt) && image.lock.is_some();
+    if image.attempt == finish.attempt || taken_over {
+        return Written::LeaseLost;
+    }
+    if finish.deadline_passed {
+        return Written::Unknown;
+    }
+    // Within the deadline nobody but our own finish can have freed the lock.
+    Written::Done
+}
+
+/// What to do after a save whose condition failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Save {
+    Saved,
+    /// A later heartbeat of ours overtook it: send the same data with a new time.
+    Again,
+    LeaseLost,
+}
+
+/// Classifies the image that a failed save came back with; `sent` is the `lock_time` that it was to set.
+pub(crate) fn classify_save(image: Option<&TaskHead>, me: &str, sent: Timestamp) -> Save {
+    match image {
+        Some(image) if image.lock.as_deref() == Some(me) => {
+            if image.lock_time == sent {
+                Save::Saved
+            } else {
+                Save::Again
+            }
+        }
+        _ => Save::LeaseLost,
+    }
+}

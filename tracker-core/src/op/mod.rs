@@ -1,0 +1,128 @@
+//! One function per DynamoDB operation, and one place that makes sense of the SDK's errors.
+
+mod delete;
+mod get;
+mod put;
+pub(crate) mod table;
+mod update;
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+pub(crate) use self::delete::delete;
+pub(crate) use self::get::get;
+pub(crate) use self::put::put;
+pub(crate) use self::update::update;
+use crate::error::{Error, ErrorKind};
+use crate::item::Item;
+use crate::time::Clock;
+
+/// Why a conditional write returned no success.
+#[derive(Debug)]
+pub(crate) enum Unwritten {
+    /// The condition did not hold for the item as it is; nothing was written by this request.
+    Condition(Option<Item>),
+    /// It may have been applied, now or later.
+    Unknown(Error),
+    /// It was not applied.
+    Refused(Error),
+}
+
+impl Unwritten {
+    /// For writes after which a caller cannot tell what is stored.
+    pub(crate) fn unknown_outcome(error: Error) -> Error {
+        Error::new(ErrorKind::OutcomeUnknown).with_source(error)
+    }
+}
+
+/// How often a request is sent whose answer was lost, beside the SDK's own retries.
+const SENDS: u32 = 3;
+
+/// Sends the same conditional write again while it is unknown whether it was applied: if it was, its
+/// condition fails the next time, and the item tells.
+pub(crate) async fn settle<R, F>(clock: &dyn Clock, mut send: impl FnMut() -> F) -> Result<R, Unwritten>
+where
+    F: Future<Output = Result<R, Unwritten>>,
+{
+    let mut sent = 1;
+    loop {
+        match send().await {
+            Err(Unwritten::Unknown(_)) if sent < SENDS => {}
+            result => return result,
+        }
+        clock.sleep(Duration::from_millis(50 * 4_u64.pow(sent - 1))).await;
+        sent += 1;
+    }
+}
+
+/// Puts an error of the SDK into one of ours, which keeps it as its source.
+fn classify<E>(table: &str, error: SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    let kind = match &error {
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
+            ErrorKind::Unavailable
+        }
+        SdkError::ServiceError(service) => service_kind(table, service.err(), service.raw()),
+        _ => ErrorKind::Service { code: None },
+    };
+    Error::new(kind).with_source(error)
+}
+
+fn service_kind(table: &str, error: &impl ProvideErrorMetadata, raw: &HttpResponse) -> ErrorKind {
+    let message = error.message().unwrap_or_default();
+    match error.code().unwrap_or_default() {
+        "ResourceNotFoundException" => ErrorKind::TableNotFound {
+            table: table.to_owned(),
+        },
+        "ValidationException" if message.contains("Item size") => ErrorKind::ItemTooLarge,
+        "ProvisionedThroughputExceededException"
+        | "ThrottlingException"
+        | "Throttling"
+        | "RequestLimitExceeded"
+        | "LimitExceededException" => ErrorKind::Throttled {
+            reasons: throttling_reasons(raw),
+        },
+        _ if raw.status().is_server_error() => ErrorKind::Unavailable,
+        code => ErrorKind::Service {
+            code: (!code.is_empty()).then(|| code.to_owned()),
+        },
+    }
+}
+
+/// `ThrottlingReasons` of an error's body, which the SDK models for some operations only.
+fn throttling_reasons(raw: &HttpResponse) -> Vec<String> {
+    #[derive(serde::Deserialize, Default)]
+    struct Body {
+        #[serde(default, rename = "ThrottlingReasons")]
+        reasons: Vec<Reason>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Reason {
+        #[serde(default)]
+        reason: String,
+    }
+    let body: Body = raw
+        .body()
+        .bytes()
+        .and_then(|bytes| serde_json::from_slice(bytes).ok())
+        .unwrap_or_default();
+    body.reasons.into_iter().map(|reason| reason.reason).collect()
+}
+
+/// A write's error: whether it may have been applied decides what to do next.
+///
+/// A throttled request may follow an attempt of the SDK that was applied and whose answer was lost.
+fn unwritten(error: Error) -> Unwritten {
+    match error.kind() {
+        ErrorKind::Unavailable | ErrorKind::Throttled { .. } => Unwritten::Unknown(error),
+        ErrorKind::Service { code: Some(code) } if code == "TransactionConflictException" => {
+            Unwritten::Unknown(error)
+        }
+        _ => Unwritten::Refused(error),
+    }
+}

@@ -1,0 +1,219 @@
+//! Starting a task: the start itself, and the takeover of an expired lease.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::ReturnValue;
+use uuid::Uuid;
+
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind};
+use crate::expression::Expression;
+use crate::held::Held;
+use crate::history::Keep;
+use crate::item::{Item, LOCK, LOCK_TIME, STARTED_FROM, string};
+use crate::lease::{Lease, Reading};
+use crate::lock::{self, Start};
+use crate::op::{self, Unwritten};
+use crate::task::TaskHead;
+use crate::time::Timestamp;
+use crate::update;
+
+/// How many requests one start may take, when other workers race with it.
+const ROUNDS: u32 = 6;
+/// A clock that is behind by no more than this is waited for.
+const WAIT: Duration = Duration::from_millis(250);
+
+/// Starts the task with this key, and gives what is held, with the whole item.
+pub(crate) async fn start(engine: Arc<Engine>, key: String) -> Result<(Held, Item), Error> {
+    if engine.check_clock().is_err() {
+        // The clock may have been set since: any answer of the service tells.
+        op::get(&engine, &key, false, true).await?;
+        engine.check_clock()?;
+    }
+    let mut attempt = Attempt {
+        me: Uuid::new_v4().simple().to_string(),
+        engine,
+        key,
+        sent: Vec::new(),
+        repeated: false,
+    };
+    let mut taken_over = None;
+    for _ in 0..ROUNDS {
+        let result = match taken_over.take() {
+            None => attempt.send_start().await,
+            Some(seen) => attempt.send_takeover(&seen).await,
+        };
+        let mut image = match result {
+            Ok(Some(mut item)) => {
+                let head = attempt.engine.head(&mut item);
+                return attempt.started(head, item).await;
+            }
+            Ok(None) => None,
+            Err(Unwritten::Condition(image)) => image,
+            Err(Unwritten::Unknown(error) | Unwritten::Refused(error)) => {
+                return Err(error.with_key(&attempt.key));
+            }
+        };
+        let head = match image.as_mut().map(|item| attempt.engine.head(item)).transpose() {
+            Ok(head) => head,
+            Err(error) => match image {
+                // Ours all the same, and to be released.
+                Some(item) if item.get(LOCK) == Some(&string(&*attempt.me)) => {
+                    return attempt.started(Err(error), item).await;
+                }
+                _ => return Err(error),
+            },
+        };
+        let now = Timestamp::from(attempt.engine.now());
+        let verdict = lock::classify_start(head.as_ref(), &attempt.me, now, &attempt.engine.rules());
+        match verdict {
+            Start::Started => {
+                if let (Some(head), Some(item)) = (head, image) {
+                    return attempt.started(Ok(head), item).await;
+                }
+            }
+            Start::GaveUp => return Err(attempt.refused(ErrorKind::Ignored, head)),
+            Start::TakeOver => taken_over = head,
+            Start::Again if !attempt.repeated => attempt.repeated = true,
+            Start::Again => {
+                let kind = ErrorKind::ClockBehind { by: Duration::ZERO };
+                return Err(attempt.refused(kind, head));
+            }
+            Start::Refused(ErrorKind::ClockBehind { by }) if by <= WAIT && !attempt.repeated => {
+                attempt.repeated = true;
+                attempt.engine.clock.sleep(by).await;
+            }
+            Start::Refused(kind) => return Err(attempt.refused(kind, head)),
+        }
+    }
+    let message = "other workers were faster each time";
+    Err(Error::new(ErrorKind::Unavailable)
+        .with_source(message)
+        .with_key(&attempt.key))
+}
+
+/// One start, with the lock that it sets, whatever requests it takes.
+struct Attempt {
+    engine: Arc<Engine>,
+    key: String,
+    me: String,
+    /// The times that were sent, with the monotonic clock as read with each.
+    sent: Vec<Reading>,
+    /// Whether a start that the clock alone had refused was sent again.
+    repeated: bool,
+}
+
+impl Attempt {
+    /// The time to send: later than what this start has sent before.
+    fn next(&mut self) -> Timestamp {
+        let mut reading = Reading::from(self.engine.now());
+        if let Some(last) = self.sent.last() {
+            reading.time = reading.time.after(last.time);
+        }
+        self.sent.push(reading);
+        reading.time
+    }
+
+    async fn send(&self, write: Expression) -> Result<Option<Item>, Unwritten> {
+        let engine = &self.engine;
+        op::settle(&*engine.clock, || {
+            op::update(engine, &self.key, write.clone(), ReturnValue::AllNew)
+        })
+        .await
+    }
+
+    async fn send_start(&mut self) -> Result<Option<Item>, Unwritten> {
+        let now = self.next();
+        let Engine {
+            format,
+            config,
+            owner,
+            ..
+        } = &*self.engine;
+        let write = update::start(format, config, &self.key, &self.me, owner, now);
+        self.send(write).await
+    }
+
+    /// Takes the task over, or gives it up; a history that makes the item too large is written in part.
+    async fn send_takeover(&mut self, seen: &TaskHead) -> Result<Option<Item>, Unwritten> {
+        let now = self.next();
+        let mut keep = Keep::All;
+        loop {
+            let Engine {
+                format,
+                config,
+                owner,
+                ..
+            } = &*self.engine;
+            let write = update::take_over(format, config, seen, &self.me, owner, now, keep);
+            match (self.send(write).await, keep.less()) {
+                (Err(Unwritten::Refused(error)), Some(less)) if *error.kind() == ErrorKind::ItemTooLarge => {
+                    keep = less;
+                }
+                (result, _) => return result,
+            }
+        }
+    }
+
+    /// The write was applied. Where it has given the task up, that is a refusal.
+    async fn started(self, head: Result<TaskHead, Error>, item: Item) -> Result<(Held, Item), Error> {
+        let now = self.engine.now();
+        let stored = item
+            .get(LOCK_TIME)
+            .and_then(|time| Timestamp::parse(time.as_s().ok()?));
+        // The time of the send that was applied; the first one's where the item does not tell.
+        let applied = self.sent.iter().find(|reading| Some(reading.time) == stored);
+        let Some(applied) = applied.or(self.sent.first()).copied() else {
+            return Err(Error::new(ErrorKind::LeaseLost).with_key(&self.key));
+        };
+        let started_from = item
+            .get(STARTED_FROM)
+            .and_then(|code| code.as_n().ok()?.parse().ok());
+        if let Ok(head) = &head
+            && head.lock.as_deref() != Some(&self.me)
+        {
+            return Err(self.refused(ErrorKind::Ignored, Some(head.clone())));
+        }
+        let lease = Lease::new(self.me, applied, self.engine.config.lock_expire);
+        match head {
+            Ok(head) => {
+                let held = Held::new(self.engine, head, lease);
+                if held.has_passed(now) {
+                    let lost = Error::new(ErrorKind::LeaseLost).with_task(held.head().clone());
+                    held.release_in_vain().await;
+                    return Err(lost.with_key(&self.key));
+                }
+                Ok((held, item))
+            }
+            // What the start wrote is all that a release needs.
+            Err(error) => {
+                let now = Reading {
+                    time: Timestamp::from(now).after(applied.time),
+                    ..applied
+                };
+                let write = update::release(&self.engine.format, &self.key, started_from, &lease.me, now);
+                let engine = &self.engine;
+                let released = op::settle(&*engine.clock, || {
+                    op::update(engine, &self.key, write.clone(), ReturnValue::None)
+                });
+                if released.await.is_err() {
+                    tracing::warn!(
+                        target: "tracker_core::start",
+                        key = self.key,
+                        "a task that cannot be read could not be released: its lease has to expire"
+                    );
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn refused(&self, kind: ErrorKind, found: Option<TaskHead>) -> Error {
+        let error = Error::new(kind).with_key(&self.key);
+        match found {
+            Some(found) => error.with_task(found),
+            None => error,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Time: the clock that is handed in, and the one form in which times are stored.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+
+/// Two clocks read at the same moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// The time of day, which other workers see too, and which may step.
+    pub wall: DateTime<Utc>,
+    /// Time since a fixed moment of this process, which never steps back.
+    pub monotonic: Duration,
+}
+
+/// A future of a [`Clock`].
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Where a tracker gets its time from.
+///
+/// Replace it in tests, so that leases expire without waiting.
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// Both clocks, read together.
+    fn now(&self) -> Now;
+
+    /// Waits: for a clock that is a little ahead of ours, between two sends of a request, for a table.
+    fn sleep(&self, duration: Duration) -> Sleep;
+
+    /// Whether the time is made up, and must not be compared with the `Date` of the service's answers.
+    fn is_simulated(&self) -> bool {
+        false
+    }
+}
+
+/// The clock of the machine. Its `sleep` needs a Tokio runtime.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Now {
+        static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        let origin = *ORIGIN;
+        Now {
+            wall: Utc::now(),
+            monotonic: origin.elapsed(),
+        }
+    }
+
+    fn sleep(&self, duration: Duration) -> Sleep {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
+
+/// How `lock_time`, `update_time` and `create_time` are stored: 31 characters, so that string order is time order.
+const STORED: &str = "%Y-%m-%dT%H:%M:%S%.6f%z";
+/// How an entry of the history has it, which is Python's `isoformat`.
+const IN_HISTORY: &str = "%Y-%m-%dT%H:%M:%S%.6f%:z";
+
+/// A moment as it is stored: UTC, whole microseconds, a year of four digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Timestamp(DateTime<Utc>);
+
+impl Timestamp {
+    /// The `lock_time` of a task that was never locked.
+    pub(crate) const EPOCH: Self = Self(DateTime::UNIX_EPOCH);
+
+    /// Truncates, as a value read back must equal the one in memory, and stays within the four-digit years.
+    pub(crate) fn new(time: DateTime<Utc>) -> Self {
+        let latest = DateTime::from_timestamp_micros(253_402_300_799_999_999);
+        let time = time.trunc_subsecs(6).max(DateTime::UNIX_EPOCH);
+        Self(latest.map_or(time, |latest| time.min(latest)))
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let time = DateTime::parse_from_str(text, STORED).ok()?.to_utc();
+        let parsed = Self::new(time);
+        // Any other spelling would break the order of strings, which conditions rely on.
+        (parsed.to_string() == text).then_some(parsed)
+    }
+
+    pub(crate) fn utc(self) -> DateTime<Utc> {
+        self.0
+    }
+
+    pub(crate) fn in_history(self) -> String {
+        self.0.format(IN_HISTORY).to_string()
+    }
+
+    pub(crate) fn plus(self, duration: Duration) -> Self {
+        let delta = TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
+        Self::new(
+            self.0
+                .checked_add_signed(delta)
+                .unwrap_or(DateTime::<Utc>::MAX_UTC),
+        )
+    }
+
+    pub(crate) fn minus(self, duration: Duration) -> Self {
+        let delta = TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
+        Self::new(self.0.checked_sub_signed(delta).unwrap_or(DateTime::UNIX_EPOCH))
+    }
+
+    /// Zero when `earlier` is not earlier.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        (self.0 - earlier.0).to_std().unwrap_or(Duration::ZERO)
+    }
+
+    /// This time, or the least one after `last` where a clock has not moved on: what one execution writes always grows.
+    pub(crate) fn after(self, last: Self) -> Self {
+        self.max(last.plus(Duration::from_micros(1)))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0.format(STORED), f)
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<Now> for Timestamp {
+    fn from(now: Now) -> Self {
+        Self::new(now.wall)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stored_form_has_31_characters_and_reads_back() {
+        let time = DateTime::parse_from_rfc3339("2026-11-24T02:17:26.355394999Z")
+            .unwrap()
+            .to_utc();
+        let stored = Timestamp::new(time);
+        assert_eq!(stored.to_string(), "2026-11-24T02:17:26.355394+0000");
+        assert_eq!(stored.in_history(), "2026-11-24T02:17:26.355394+00:00");
+        assert_eq!(Timestamp::parse(&stored.to_string()), Some(stored));
+        assert_eq!(Timestamp::EPOCH.to_string(), "1970-01-01T00:00:00.000000+0000");
+        for extreme in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
+            let stored = Timestamp::new(extreme);
+            assert_eq!(stored.to_string().len(), 31);
+            assert_eq!(Timestamp::parse(&stored.to_string()), Some(stored));
+        }
+    }
+
+    #[test]
+    fn other_spellings_are_refused() {
+        for text in [
+            "",
+            "2026-11-24T02:17:26.355394Z",
+            "2026-11-24T02:17:26.355394+00:00",
+            "2026-11-24T02:17:26.355+0000",
+            "2026-11-24T02:17:26.355394999+0000",
+            "2026-11-24T02:17:26.355394+0100",
+            "2026-11-24 02:17:26.355394+0000",
+        ] {
+            assert_eq!(Timestamp::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_of_one_execution_grow() {
+        let first = Timestamp::EPOCH.plus(Duration::from_secs(10));
+        assert_eq!(first.after(first), first.plus(Duration::from_micros(1)));
+        assert_eq!(
+            Timestamp::EPOCH.after(first),
+            first.plus(Duration::from_micros(1))
+        );
+        assert_eq!(first.after(Timestamp::EPOCH), first);
+        assert_eq!(Timestamp::EPOCH.minus(Duration::MAX), Timestamp::EPOCH);
+        assert_eq!(
+            first.plus(Duration::MAX).to_string(),
+            "9999-12-31T23:59:59.999999+0000"
+        );
+    }
+}

@@ -1,0 +1,42 @@
+//! The impl of `TrackerStatus`.
+
+use proc_macro2::{Literal, TokenStream};
+use quote::{format_ident, quote};
+use syn::ext::IdentExt;
+
+use crate::model::{Status, Variant};
+
+pub(crate) fn status(model: &Status) -> TokenStream {
+    let ident = &model.ident;
+    let type_name = ident.unraw().to_string();
+    let variants = model.variants.iter().map(|variant| &variant.ident);
+    let rows = model.variants.iter().map(row);
+    let code_pad = Literal::u8_unsuffixed(model.code_pad);
+    let shard_pad = Literal::u8_unsuffixed(model.shard_pad);
+    let items = quote! {
+        #[automatically_derived]
+        impl __private::TrackerStatus for #ident {
+            const ALL: &'static [Self] = &[#(Self::#variants),*];
+            const __TABLE: &'static __private::StatusTable = &__private::StatusTable {
+                type_name: #type_name,
+                rows: &[#(#rows),*],
+                code_pad: #code_pad,
+                shard_pad: #shard_pad,
+            };
+            fn code(self) -> u32 {
+                self as u32
+            }
+        }
+    };
+    super::sealed(model.krate.as_ref(), &items)
+}
+
+fn row(variant: &Variant) -> TokenStream {
+    let name = &variant.name;
+    let code = Literal::u32_unsuffixed(variant.code);
+    let shards = Literal::u32_unsuffixed(variant.shards);
+    let role = format_ident!("{}", variant.role.variant);
+    quote! {
+        __private::StatusRow { code: #code, name: #name, role: __private::Role::#role, shards: #shards }
+    }
+}

@@ -1,0 +1,181 @@
+//! The impl of `StatusTracker`.
+
+use proc_macro2::{Ident, Literal, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
+
+use super::ours;
+use crate::model::{Field, Setting, SettingValue, Store, Stored, TaskId, Tracker};
+
+pub(crate) fn tracker(model: &Tracker) -> TokenStream {
+    let Tracker { ident, status, .. } = model;
+    let TaskId {
+        ident: id, ty: id_ty, ..
+    } = &model.task_id;
+    let (impl_generics, ty_generics, _) = model.generics.split_for_impl();
+    let where_clause = where_clause(model);
+    let spec = spec(model);
+    let checks = checks(model);
+    let fields = fields(model);
+    let with_table = model.has_table.then(|| {
+        quote! {
+            #[automatically_derived]
+            impl #impl_generics __private::WithTable for #ident #ty_generics #where_clause {}
+        }
+    });
+    let items = quote! {
+        use __private::NoTable as _;
+        const __SPEC: __private::TrackerSpec = #spec;
+        #checks
+        #[automatically_derived]
+        impl #impl_generics __private::StatusTracker for #ident #ty_generics #where_clause {
+            type Status = #status;
+            type TaskId = #id_ty;
+            const __SPEC: __private::TrackerSpec = __SPEC;
+            fn task_id(&self) -> &#id_ty {
+                &self.#id
+            }
+            #fields
+        }
+        #with_table
+    };
+    super::sealed(model.krate.as_ref(), &items)
+}
+
+/// The struct's own predicates, and what its type parameters must be to be stored.
+fn where_clause(model: &Tracker) -> TokenStream {
+    let own = model
+        .generics
+        .where_clause
+        .iter()
+        .flat_map(|clause| &clause.predicates);
+    let id_ty = &model.task_id.ty;
+    let task_id = model.task_id.generic.then(|| quote!(#id_ty: __private::TaskId));
+    let stored = model
+        .stored_params
+        .iter()
+        .map(|param| quote!(#param: __private::Member));
+    let all: Vec<_> = own
+        .map(ToTokens::to_token_stream)
+        .chain(task_id)
+        .chain(stored)
+        .collect();
+    if all.is_empty() {
+        TokenStream::new()
+    } else {
+        quote!(where #(#all),*)
+    }
+}
+
+/// The data of the tracker: what was written, over the defaults of the tracker's own crate.
+fn spec(model: &Tracker) -> TokenStream {
+    let type_name = model.ident.unraw().to_string();
+    let Tracker {
+        use_case_id, status, ..
+    } = model;
+    let settings = model.settings.iter().map(|Setting { name, value }| {
+        let name = format_ident!("{name}");
+        match value {
+            SettingValue::Text(text) => quote!(#name: #text,),
+            SettingValue::OptionalText(text) => quote!(#name: __private::Some(#text),),
+            SettingValue::Number(number) => {
+                let number = Literal::u32_unsuffixed(*number);
+                quote!(#name: #number,)
+            }
+            SettingValue::Variant(of, variant) => {
+                let (of, variant) = (format_ident!("{of}"), format_ident!("{variant}"));
+                quote!(#name: __private::#of::#variant,)
+            }
+        }
+    });
+    let more_pending = model.more_pending.iter().map(|value| {
+        let (start, end) = ends(value);
+        let call = quote_spanned!(start=> __private::more_pending);
+        let reference = quote_spanned!(start=> &);
+        quote_spanned!(end=> #call(#reference #value, #value as u32))
+    });
+    let after = model.after.iter();
+    quote! {
+        __private::TrackerSpec {
+            #(#settings)*
+            more_pending: &[#(#more_pending),*],
+            #(after: __private::Some(__private::after::<#after>()),)*
+            ..__private::spec(#type_name, #use_case_id, __private::TableOf::<#status>::TABLE)
+        }
+    }
+}
+
+/// The checks between types, outside of the impl: constants of a generic impl would be checked only where it is used.
+fn checks(model: &Tracker) -> TokenStream {
+    let check = |value: &dyn ToTokens, name: &str, arguments: TokenStream| {
+        let (start, end) = ends(value);
+        let name = Ident::new(name, start);
+        let function = quote_spanned!(start=> __private::#name);
+        let call = quote_spanned!(end=> (#arguments));
+        quote!(const _: () = #function #call;)
+    };
+    let more_pending = model.more_pending.iter().enumerate().map(|(nth, value)| {
+        let nth = Literal::usize_unsuffixed(nth);
+        check(value, "check_more_pending", quote!(&__SPEC, #nth))
+    });
+    let after = model
+        .after
+        .iter()
+        .map(|value| check(value, "check_after", quote!(&__SPEC)));
+    more_pending.chain(after).collect()
+}
+
+/// The places of the first and the last token: a span over both cannot be made on stable.
+fn ends(tokens: impl ToTokens) -> (Span, Span) {
+    let mut tokens = tokens.into_token_stream().into_iter();
+    let first = tokens.next().map_or_else(Span::call_site, |token| token.span());
+    let last = tokens.last().map_or(first, |token| token.span());
+    (ours(first), ours(last))
+}
+
+/// One walk over the fields, which states what each type must be able to do exactly once.
+fn fields(Tracker { task_id, fields, .. }: &Tracker) -> TokenStream {
+    let id = &task_id.ident;
+    let local = |nth: usize| format_ident!("__{nth}");
+    let walk = fields
+        .iter()
+        .enumerate()
+        .map(|(nth, Field { ident, ty, store })| {
+            let local = local(nth);
+            let (method, name) = match store {
+                Store::Skip => return quote!(let #local = __fields.skip::<#ty>();),
+                Store::Attribute(Stored {
+                    name,
+                    or_default: false,
+                }) => ("attribute", name),
+                Store::Attribute(Stored {
+                    name,
+                    or_default: true,
+                }) => ("attribute_or_default", name),
+                Store::Member(Stored {
+                    name,
+                    or_default: false,
+                }) => ("member", name),
+                Store::Member(Stored {
+                    name,
+                    or_default: true,
+                }) => ("member_or_default", name),
+            };
+            let method = format_ident!("{method}");
+            quote! {
+                let #local = __fields.#method::<#ty>(#name, __from.map(|__from| &__from.#ident));
+            }
+        });
+    let idents = fields.iter().map(|field| &field.ident);
+    let locals = (0..fields.len()).map(local);
+    quote! {
+        fn __fields(
+            __from: __private::Option<&Self>,
+            __fields: &mut __private::Fields<'_>,
+        ) -> __private::Option<Self> {
+            let __id = __fields.task_id::<Self>(__from.map(|__from| &__from.#id));
+            #(#walk)*
+            __private::Some(Self { #id: __id?, #(#idents: #locals?),* })
+        }
+    }
+}

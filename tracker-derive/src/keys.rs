@@ -1,0 +1,236 @@
+//! Every key of the attributes, once. The parser, its messages, and the test of the reference pages read these tables.
+
+/// What may be written after a key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The key alone.
+    Flag,
+    /// `= 3`
+    Number,
+    /// `= "text"`
+    Text,
+    /// `= a::path`
+    Path,
+    /// `= [a::path, a::path]`
+    List,
+    /// A key of a later version.
+    Reserved,
+}
+
+impl Kind {
+    /// The value, as a message names it.
+    pub(crate) fn expected(self) -> &'static str {
+        match self {
+            Self::Flag | Self::Reserved => "no value",
+            Self::Number => "a whole number",
+            Self::Text => "a text in quotes",
+            Self::Path => "a path",
+            Self::List => "a list of paths in brackets",
+        }
+    }
+}
+
+/// One key of an attribute.
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    /// A value to show in messages; empty for flags.
+    example: &'static str,
+}
+
+impl Key {
+    const fn new(name: &'static str, kind: Kind, example: &'static str) -> Self {
+        Self { name, kind, example }
+    }
+
+    const fn flag(name: &'static str) -> Self {
+        Self::new(name, Kind::Flag, "")
+    }
+
+    /// How the key is written, for messages.
+    pub(crate) fn usage(&self) -> String {
+        if self.example.is_empty() {
+            self.name.to_owned()
+        } else {
+            format!("{} = {}", self.name, self.example)
+        }
+    }
+}
+
+/// One place where an attribute may stand.
+pub(crate) struct Scope {
+    /// The name of the attribute.
+    pub(crate) attribute: &'static str,
+    /// The place, as a message says it.
+    pub(crate) place: &'static str,
+    pub(crate) keys: &'static [&'static Key],
+    /// The other place of the same attribute, for keys that are in the wrong one.
+    pub(crate) other_place: &'static str,
+    pub(crate) other_keys: &'static [&'static Key],
+}
+
+impl Scope {
+    pub(crate) fn find(&self, name: &str) -> Option<&'static Key> {
+        find(self.keys, name)
+    }
+
+    pub(crate) fn find_in_other(&self, name: &str) -> Option<&'static Key> {
+        find(self.other_keys, name)
+    }
+
+    /// The key that was probably meant by `name`.
+    pub(crate) fn nearest(&self, name: &str) -> Option<&'static Key> {
+        let nearest = nearest(name, self.keys.iter().map(|key| key.name))?;
+        self.find(nearest)
+    }
+
+    /// The valid keys, as a message lists them.
+    pub(crate) fn list(&self) -> String {
+        let valid = |key: &&&Key| key.kind != Kind::Reserved;
+        or(self.keys.iter().filter(valid).map(|key| key.name))
+    }
+}
+
+fn find(keys: &'static [&'static Key], name: &str) -> Option<&'static Key> {
+    keys.iter().find(|key| key.name == name).copied()
+}
+
+/// Words in backticks, with "or" before the last.
+pub(crate) fn or<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let mut words: Vec<_> = words.into_iter().map(|word| format!("`{word}`")).collect();
+    match (words.pop(), words.join(", ")) {
+        (Some(last), rest) if rest.is_empty() => last,
+        (Some(last), rest) => format!("{rest} or {last}"),
+        (None, _) => String::new(),
+    }
+}
+
+/// The word that was probably meant: one that is part of `name` or the reverse, or one few edits away.
+pub(crate) fn nearest(name: &str, words: impl IntoIterator<Item = &'static str>) -> Option<&'static str> {
+    let name = name.to_lowercase();
+    let part = |whole: &str, part: &str| match part.len() {
+        0..3 => whole.split('_').any(|word| word == part),
+        3 => whole.starts_with(part),
+        _ => whole.contains(part),
+    };
+    words
+        .into_iter()
+        .map(|word| {
+            (
+                if part(&name, word) || part(word, &name) {
+                    1
+                } else {
+                    edits(&name, word)
+                },
+                word,
+            )
+        })
+        .filter(|(edits, word)| *edits <= word.len().div_ceil(3).min(3))
+        .min_by_key(|(edits, _)| *edits)
+        .map(|(_, word)| word)
+}
+
+/// Levenshtein's distance, one row of the table at a time.
+fn edits(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (cell, y) in row.iter_mut().skip(1).zip(b.bytes()) {
+            let changed = diagonal + usize::from(x != y);
+            diagonal = *cell;
+            left = changed.min(diagonal + 1).min(left + 1);
+            *cell = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+pub(crate) static CRATE: Key = Key::new("crate", Kind::Path, "path::to::tracker_core");
+
+pub(crate) static STATUS_ZERO_PAD: Key = Key::new("status_zero_pad", Kind::Number, "3");
+pub(crate) static STATUS_SHARD_ZERO_PAD: Key = Key::new("status_shard_zero_pad", Kind::Number, "3");
+
+pub(crate) static PENDING: Key = Key::flag("pending");
+pub(crate) static IN_PROGRESS: Key = Key::flag("in_progress");
+pub(crate) static FAILED: Key = Key::flag("failed");
+pub(crate) static SUCCEEDED: Key = Key::flag("succeeded");
+pub(crate) static IGNORED: Key = Key::flag("ignored");
+pub(crate) static MORE_PENDING: Key = Key::flag("more_pending");
+pub(crate) static SHARDS: Key = Key::new("shards", Kind::Number, "5");
+pub(crate) static RENAME: Key = Key::new("rename", Kind::Text, "\"name\"");
+
+pub(crate) static USE_CASE_ID: Key = Key::new("use_case_id", Kind::Text, "\"extract\"");
+pub(crate) static STATUS: Key = Key::new("status", Kind::Path, "ExtractStatus");
+pub(crate) static TABLE: Key = Key::new("table", Kind::Text, "\"documents\"");
+pub(crate) static SEP: Key = Key::new("sep", Kind::Text, "\"____\"");
+pub(crate) static MAX_RETRY: Key = Key::new("max_retry", Kind::Number, "3");
+pub(crate) static LOCK_EXPIRE_SECONDS: Key = Key::new("lock_expire_seconds", Kind::Number, "300");
+pub(crate) static TRACEBACK_STACK_LIMIT: Key = Key::new("traceback_stack_limit", Kind::Number, "10");
+pub(crate) static HISTORY_LIMIT: Key = Key::new("history_limit", Kind::Number, "10");
+pub(crate) static INDEX: Key = Key::new("index", Kind::Text, "\"status_and_update_time-index\"");
+pub(crate) static TAKEOVER: Key = Key::new("takeover", Kind::Text, "\"expired\"");
+pub(crate) static MORE_PENDING_STATUS: Key =
+    Key::new("more_pending_status", Kind::List, "[OtherStatus::Succeeded]");
+pub(crate) static AFTER: Key = Key::new("after", Kind::Path, "OtherTracker");
+pub(crate) static WIRE: Key = Key::new("wire", Kind::Text, "\"native\"");
+
+pub(crate) static TASK_ID: Key = Key::flag("task_id");
+pub(crate) static ATTRIBUTE: Key = Key::flag("attribute");
+pub(crate) static DEFAULT: Key = Key::flag("default");
+pub(crate) static SKIP: Key = Key::flag("skip");
+static WITH: Key = Key::new("with", Kind::Reserved, "path");
+static BOUND: Key = Key::new("bound", Kind::Reserved, "\"..\"");
+
+const ENUM_KEYS: &[&Key] = &[&STATUS_ZERO_PAD, &STATUS_SHARD_ZERO_PAD, &CRATE];
+const VARIANT_KEYS: &[&Key] = &[
+    &PENDING,
+    &IN_PROGRESS,
+    &FAILED,
+    &SUCCEEDED,
+    &IGNORED,
+    &MORE_PENDING,
+    &SHARDS,
+    &RENAME,
+];
+const STRUCT_KEYS: &[&Key] = &[
+    &USE_CASE_ID,
+    &STATUS,
+    &TABLE,
+    &SEP,
+    &MAX_RETRY,
+    &LOCK_EXPIRE_SECONDS,
+    &TRACEBACK_STACK_LIMIT,
+    &HISTORY_LIMIT,
+    &INDEX,
+    &TAKEOVER,
+    &MORE_PENDING_STATUS,
+    &AFTER,
+    &WIRE,
+    &CRATE,
+];
+const FIELD_KEYS: &[&Key] = &[&TASK_ID, &ATTRIBUTE, &RENAME, &DEFAULT, &SKIP, &WITH, &BOUND];
+
+pub(crate) static ENUM: Scope = scope("status", "the enum", ENUM_KEYS, "a variant", VARIANT_KEYS);
+pub(crate) static VARIANT: Scope = scope("status", "a variant", VARIANT_KEYS, "the enum", ENUM_KEYS);
+pub(crate) static STRUCT: Scope = scope("tracker", "the struct", STRUCT_KEYS, "a field", FIELD_KEYS);
+pub(crate) static FIELD: Scope = scope("tracker", "a field", FIELD_KEYS, "the struct", STRUCT_KEYS);
+
+const fn scope(
+    attribute: &'static str,
+    place: &'static str,
+    keys: &'static [&'static Key],
+    other_place: &'static str,
+    other_keys: &'static [&'static Key],
+) -> Scope {
+    Scope {
+        attribute,
+        place,
+        keys,
+        other_place,
+        other_keys,
+    }
+}

@@ -1,0 +1,523 @@
+//! Each rule with the message of its breach. The files under `expect/` show what was written wrongly, then for each
+//! report the text it points at and the message; `UPDATE_EXPECT=1` writes them anew, and a human reads them.
+
+use expect_test::{ExpectFile, expect_file};
+
+use super::{STATUS, TRACKER, status_reports, tracker_reports};
+
+/// Title, part of the README's item, and what is written in its place; an empty part stands for the whole item.
+type Case<'a> = (&'a str, &'a str, &'a str);
+
+fn check(item: &str, reports: fn(&str) -> String, cases: &[Case], expected: &ExpectFile) {
+    let mut text = String::new();
+    for (title, part, wrong) in cases {
+        let source = if part.is_empty() {
+            (*wrong).to_owned()
+        } else {
+            item.replacen(part, wrong, 1)
+        };
+        assert_ne!(source, item, "{title}: `{part}` is not in the item");
+        let reports = reports(&source);
+        assert_ne!(reports, "", "{title}: nothing reported");
+        text.extend(["# ", title, "\n"]);
+        let lines = wrong.trim().lines();
+        text.extend(lines.flat_map(|line| ["> ", line.trim(), "\n"]));
+        text.extend([&reports, "\n"]);
+    }
+    let run = "x".repeat(9);
+    while text.contains(&run) {
+        text = text.replace(&run, "xxx");
+    }
+    expected.assert_eq(&text);
+}
+
+fn status(cases: &[Case], expected: &ExpectFile) {
+    check(STATUS, status_reports, cases, expected);
+}
+
+fn tracker(cases: &[Case], expected: &ExpectFile) {
+    check(TRACKER, tracker_reports, cases, expected);
+}
+
+#[test]
+fn the_items_of_the_readme_are_right() {
+    assert_eq!(status_reports(STATUS), "");
+    assert_eq!(tracker_reports(TRACKER), "");
+}
+
+#[test]
+fn status_items() {
+    let cases = [
+        ("a struct", "", "struct Status { a: u8 }"),
+        ("a union", "", "union Status { a: u8 }"),
+        ("an empty enum", "", "enum Status {}"),
+        (
+            "a generic enum",
+            "enum ExtractStatus {",
+            "enum ExtractStatus<T, const N: usize> {",
+        ),
+        (
+            "a where clause alone",
+            "enum ExtractStatus {",
+            "enum ExtractStatus where u8: Copy {",
+        ),
+        (
+            "a variant with unnamed fields",
+            "Failed = 14",
+            "Failed(String) = 14",
+        ),
+        (
+            "a variant with named fields",
+            "Failed = 14",
+            "Failed { why: String } = 14",
+        ),
+        ("a variant with empty braces", "Failed = 14", "Failed {} = 14"),
+    ];
+    status(&cases, &expect_file!["expect/status_items.txt"]);
+}
+
+#[test]
+fn status_roles() {
+    let cases = [
+        (
+            "a role missing",
+            "#[status(ignored, shards = 5)]",
+            "#[status(more_pending)]",
+        ),
+        (
+            "two roles missing",
+            "",
+            "enum S { #[status(pending)] A = 1, #[status(failed)] B = 2, #[status(ignored)] C = 3 }",
+        ),
+        ("a role on two variants", "(ignored, shards = 5)", "(failed)"),
+        (
+            "two roles on one variant",
+            "(ignored, shards",
+            "(ignored, failed, shards",
+        ),
+        (
+            "`more_pending` beside a role",
+            "(pending,",
+            "(pending, more_pending,",
+        ),
+        (
+            "a variant without an attribute",
+            "#[status(ignored, shards = 5)]",
+            "",
+        ),
+        ("a variant without a role", "(ignored, ", "("),
+        ("a role misspelt", "(ignored, ", "(ignord, "),
+        ("a role unknown", "(ignored, ", "(done, "),
+        ("a role with a value", "(ignored, ", "(ignored = true, "),
+    ];
+    status(&cases, &expect_file!["expect/status_roles.txt"]);
+}
+
+#[test]
+fn status_codes() {
+    let on_enum = "enum ExtractStatus {";
+    let cases = [
+        ("a code missing", "Failed = 14", "Failed"),
+        ("a negative code", "Failed = 14", "Failed = -14"),
+        ("a code that is an expression", "Failed = 14", "Failed = 10 + 4"),
+        ("a code that is a constant", "Failed = 14", "Failed = CODE"),
+        ("a code that is a character", "Failed = 14", "Failed = b'a'"),
+        ("a code beyond the pad", "Failed = 14", "Failed = 1_000"),
+        (
+            "a code beyond a smaller pad",
+            on_enum,
+            "#[status(status_zero_pad = 1)] enum ExtractStatus {",
+        ),
+        (
+            "a code beyond everything",
+            "Failed = 14",
+            "Failed = 99999999999999999999999",
+        ),
+        (
+            "a pad of 0",
+            on_enum,
+            "#[status(status_zero_pad = 0)] enum ExtractStatus {",
+        ),
+        (
+            "a pad of 10",
+            on_enum,
+            "#[status(status_shard_zero_pad = 10)] enum ExtractStatus {",
+        ),
+        (
+            "a pad of 1000",
+            on_enum,
+            "#[status(status_shard_zero_pad = 1000)] enum ExtractStatus {",
+        ),
+    ];
+    status(&cases, &expect_file!["expect/status_codes.txt"]);
+}
+
+#[test]
+fn status_keys() {
+    let cases = [
+        ("no shards", "shards = 10", "shards = 0"),
+        ("shards beyond the pad", "shards = 10", "shards = 1000"),
+        (
+            "shards beyond a smaller pad",
+            "enum ExtractStatus {",
+            "#[status(status_shard_zero_pad = 1)] enum ExtractStatus {",
+        ),
+        ("shards in quotes", "shards = 10", "shards = \"10\""),
+        ("shards without a number", "shards = 10", "shards"),
+        ("shards twice", "shards = 10", "shards = 10, shards = 11"),
+        (
+            "shards twice, in two attributes",
+            "#[status(succeeded, shards = 10)]",
+            "#[status(succeeded, shards = 10)] #[status(shards = 10)]",
+        ),
+        ("an empty name", "shards = 10", "rename = \"\""),
+        ("a name twice", "shards = 10", "rename = \"Failed\""),
+        ("a name that is a word", "shards = 10", "rename = Done"),
+        (
+            "a key of the enum on a variant",
+            "shards = 10",
+            "status_zero_pad = 4",
+        ),
+        (
+            "a key of a variant on the enum",
+            "enum ExtractStatus {",
+            "#[status(pending)] enum ExtractStatus {",
+        ),
+        (
+            "an unknown key on the enum",
+            "enum ExtractStatus {",
+            "#[status(colour = 3)] enum ExtractStatus {",
+        ),
+        (
+            "a crate in quotes",
+            "enum ExtractStatus {",
+            "#[status(crate = \"my::tracker_core\")] enum ExtractStatus {",
+        ),
+        ("no parentheses", "#[status(succeeded, shards = 10)]", "#[status]"),
+        (
+            "an equals sign",
+            "#[status(succeeded, shards = 10)]",
+            "#[status = \"succeeded\"]",
+        ),
+    ];
+    status(&cases, &expect_file!["expect/status_keys.txt"]);
+}
+
+#[test]
+fn all_mistakes_of_an_item_together() {
+    let wrong = "
+        #[status(status_zero_pad = 12, krate = a)]
+        enum S {
+            #[status(pending, shards = 0, color = 1)] A = -1,
+            #[status(pending, rename = 3)] B,
+            #[status(failed, ignored)] C(u8) = x,
+            D = 1,
+        }";
+    status(
+        &[("a status with many", "", wrong)],
+        &expect_file!["expect/many_status.txt"],
+    );
+    let wrong = r#"
+        #[tracker(use_case_id = "", max_retry = 0, table = "a b", tabel = "x", takeover = "maybe")]
+        struct D<'a> {
+            #[tracker(task_id, attribute)] id: String,
+            #[tracker(skip, rename = "x")] a: u8,
+            #[tracker(attribute)] owner: u8,
+            #[tracker(rename = "")] b: u8,
+            #[tracker(with = path)] c: &'a u8,
+        }"#;
+    tracker(
+        &[("a tracker with many", "", wrong)],
+        &expect_file!["expect/many_tracker.txt"],
+    );
+}
+
+#[test]
+fn tracker_items() {
+    let id = "#[tracker(task_id)]";
+    let cases = [
+        ("an enum", "", "enum Document { A }"),
+        ("a union", "", "union Document { a: u8 }"),
+        (
+            "a tuple struct",
+            "",
+            "#[tracker(use_case_id = \"a\", status = S)] struct Document(String);",
+        ),
+        (
+            "a unit struct",
+            "",
+            "#[tracker(use_case_id = \"a\", status = S)] struct Document;",
+        ),
+        (
+            "a struct without fields",
+            "",
+            "#[tracker(use_case_id = \"a\", status = S)] struct Document {}",
+        ),
+        (
+            "no attribute at all",
+            "",
+            "struct Document { #[tracker(task_id)] id: String }",
+        ),
+        ("a lifetime", "struct Document {", "struct Document<'a> {"),
+        ("no task id", id, ""),
+        ("a task id misspelt", id, "#[tracker(taskid)]"),
+        ("two task ids", "#[tracker(attribute)]", id),
+    ];
+    tracker(&cases, &expect_file!["expect/tracker_items.txt"]);
+}
+
+#[test]
+fn tracker_texts() {
+    let use_case = "use_case_id = \"extract\"";
+    let table = "table = \"documents\"";
+    let (long, too_long) = ("x".repeat(256), format!("use_case_id = \"{}\"", "x".repeat(2023)));
+    let (table_long, index_long) = (format!("table = \"{long}\""), format!("index = \"{long}\""));
+    let cases = [
+        ("no use case", "use_case_id = \"extract\", ", ""),
+        ("no status", "status = ExtractStatus, ", ""),
+        ("an empty use case", use_case, "use_case_id = \"\""),
+        (
+            "a use case with the separator",
+            use_case,
+            "use_case_id = \"ex____tract\"",
+        ),
+        (
+            "a use case that ends in a part of it",
+            use_case,
+            "use_case_id = \"extract_\"",
+        ),
+        (
+            "a use case with a separator of its own",
+            use_case,
+            "use_case_id = \"a/b\", sep = \"/\"",
+        ),
+        ("a use case too long", use_case, &too_long),
+        ("a use case that is a word", use_case, "use_case_id = extract"),
+        (
+            "a use case that is a byte string",
+            use_case,
+            "use_case_id = b\"extract\"",
+        ),
+        ("an empty separator", table, "sep = \"\""),
+        ("a separator with a digit", table, "sep = \"-0-\""),
+        ("a table name too short", table, "table = \"ab\""),
+        ("a table name too long", table, &table_long),
+        ("a table name with a space", table, "table = \"my documents\""),
+        (
+            "an index name with a line break",
+            table,
+            "index = \"by\\nstatus\"",
+        ),
+        ("an index name too long", table, &index_long),
+        ("a wire unknown", table, "wire = \"json\""),
+        ("a wire misspelt", table, "wire = \"pynamo\""),
+        ("a takeover unknown", table, "takeover = \"sometimes\""),
+        ("a takeover misspelt", table, "takeover = \"expires\""),
+    ];
+    tracker(&cases, &expect_file!["expect/tracker_texts.txt"]);
+}
+
+#[test]
+fn tracker_numbers() {
+    let retry = "max_retry = 3";
+    let cases = [
+        ("0 retries", retry, "max_retry = 0"),
+        ("an expiry of 0", retry, "lock_expire_seconds = 0"),
+        ("a stack limit of 0", retry, "traceback_stack_limit = 0"),
+        ("a history of 0", retry, "history_limit = 0"),
+        ("a number in quotes", retry, "max_retry = \"3\""),
+        ("a negative number", retry, "max_retry = -3"),
+        ("a number with a point", retry, "max_retry = 3.5"),
+        (
+            "a number with a foreign suffix",
+            retry,
+            "lock_expire_seconds = 300s",
+        ),
+        (
+            "a number that is an expression",
+            retry,
+            "lock_expire_seconds = 5 * 60",
+        ),
+        ("a number too large", retry, "max_retry = 4294967296"),
+        ("no number", retry, "max_retry ="),
+        (
+            "no number, and more keys",
+            "max_retry = 3",
+            "max_retry, sep = \"--\"",
+        ),
+        (
+            "no comma, then a flag's key",
+            "(attribute)",
+            "(attribute default)",
+        ),
+        ("a number in parentheses", retry, "max_retry(3)"),
+        ("a colon", retry, "max_retry: 3"),
+        ("no comma", "table = \"documents\", ", "table = \"documents\" "),
+    ];
+    tracker(&cases, &expect_file!["expect/tracker_numbers.txt"]);
+}
+
+#[test]
+fn tracker_keys() {
+    let table = "table = \"documents\"";
+    let cases = [
+        ("a key misspelt", "use_case_id", "use_case"),
+        ("a key unknown", table, "colour = \"red\""),
+        ("a key twice", table, "table = \"documents\", table = \"papers\""),
+        (
+            "a required key twice, once wrong",
+            "status = ExtractStatus",
+            "status = 3, status = ExtractStatus",
+        ),
+        ("a key of a field on the struct", table, "attribute"),
+        ("a key of the struct on a field", "(attribute)", "(max_retry = 3)"),
+        ("an unknown key on a field", "(attribute)", "(colour)"),
+        ("a flag with a value", "(attribute)", "(attribute = true)"),
+        ("a flag with parentheses", "(attribute)", "(attribute(a))"),
+        ("`with`", "(attribute)", "(with = path)"),
+        ("`bound`", "(attribute)", "(attribute, bound = \"T: Member\")"),
+        ("a text for a key", table, "\"table\""),
+        ("a comma too many", table, "table = \"documents\","),
+        ("a path for a key", table, "a::b = 1"),
+        ("no parentheses", "#[tracker(attribute)]", "#[tracker]"),
+    ];
+    tracker(&cases, &expect_file!["expect/tracker_keys.txt"]);
+}
+
+#[test]
+fn tracker_types() {
+    let status = "status = ExtractStatus";
+    let table = "table = \"documents\"";
+    let generic = "#[tracker(use_case_id = \"a\", status = Of<T>, after = Before<[u8; N]>, more_pending_status = [Self::X, <T as S>::Y])]
+        struct D<T, const N: usize> { #[tracker(task_id)] id: T }";
+    let cases = [
+        ("a status in quotes", status, "status = \"ExtractStatus\""),
+        ("a status that is a reference", status, "status = &ExtractStatus"),
+        ("`after` in quotes", table, "after = \"Extract\""),
+        ("`after` a code", table, "after = 16"),
+        ("`after` itself", table, "after = Document"),
+        (
+            "one status without brackets",
+            table,
+            "more_pending_status = Other::Succeeded",
+        ),
+        ("a list of codes", table, "more_pending_status = [16, 26]"),
+        (
+            "a list with a status twice",
+            table,
+            "more_pending_status = [Other::Succeeded, Other::Failed, Other::Succeeded]",
+        ),
+        ("values with the struct's generics", "", generic),
+        ("a crate in quotes", table, "crate = \"my::tracker_core\""),
+    ];
+    tracker(&cases, &expect_file!["expect/tracker_types.txt"]);
+}
+
+#[test]
+fn tracker_fields() {
+    let (id, customer, pages) = ("(task_id)]", "customer: String", "pages: u32");
+    let long = format!("#[tracker(rename = \"{}\")] pages: u32", "x".repeat(256));
+    let cases = [
+        ("a task id that is an attribute", id, "(task_id, attribute)]"),
+        ("a task id with another name", id, "(task_id, rename = \"x\")]"),
+        ("a task id with a default", id, "(task_id, default)]"),
+        ("a task id that is skipped", id, "(skip, task_id)]"),
+        (
+            "skip with rename",
+            pages,
+            "#[tracker(skip, rename = \"x\")] pages: u32",
+        ),
+        (
+            "skip with attribute",
+            pages,
+            "#[tracker(skip, attribute)] pages: u32",
+        ),
+        ("skip with default", pages, "#[tracker(default, skip)] pages: u32"),
+        ("an empty name", pages, "#[tracker(rename = \"\")] pages: u32"),
+        ("a name too long", pages, &long),
+        (
+            "two members of one name",
+            pages,
+            "#[tracker(rename = \"text_uri\")] pages: u32",
+        ),
+        (
+            "two attributes of one name",
+            pages,
+            "#[tracker(attribute, rename = \"customer\")] pages: u32",
+        ),
+        (
+            "two of one name in a raw identifier",
+            pages,
+            "r#type: u8, #[tracker(rename = \"type\")] pages: u32",
+        ),
+        (
+            "an attribute named as one of the tracker's",
+            customer,
+            "status: String",
+        ),
+        (
+            "an attribute renamed so",
+            pages,
+            "#[tracker(attribute, rename = \"lock\")] pages: u32",
+        ),
+        ("an attribute of a later version", customer, "run_at: String"),
+    ];
+    tracker(&cases, &expect_file!["expect/tracker_fields.txt"]);
+}
+
+#[test]
+fn every_attribute_of_the_tracker_is_its_own() {
+    for name in crate::valid::RESERVED {
+        let attribute = TRACKER.replacen("customer: String", &format!("{name}: String"), 1);
+        assert_ne!(tracker_reports(&attribute), "", "{name}");
+        let member = TRACKER.replacen("pages: u32", &format!("{name}: u32"), 1);
+        assert_eq!(tracker_reports(&member), "", "{name}");
+    }
+}
+
+#[test]
+fn bounds_of_what_is_accepted() {
+    let longest = "x".repeat(255);
+    for (part, right) in [
+        ("extract", "x".repeat(2022)),
+        ("documents", longest.clone()),
+        ("documents", "a.b".to_owned()),
+        ("max_retry = 3", "max_retry = 4294967295".to_owned()),
+        ("max_retry = 3", "max_retry = 0x_3u8".to_owned()),
+        ("max_retry = 3", "max_retry = 1,".to_owned()),
+        ("max_retry = 3", "more_pending_status = []".to_owned()),
+        (
+            "use_case_id = \"extract\"",
+            "use_case_id = \"a_\", sep = \"--\"".to_owned(),
+        ),
+        ("use_case_id = \"extract\"", "use_case_id = \"é 1\"".to_owned()),
+        (
+            "#[tracker(attribute)]",
+            "#[tracker(attribute, rename = \"key2\")]".to_owned(),
+        ),
+        (
+            "#[tracker(attribute)]",
+            format!("#[tracker(rename = \"{longest}\")]"),
+        ),
+        (
+            "#[tracker(attribute)]",
+            "#[tracker(attribute, rename = \"pages\")]".to_owned(),
+        ),
+        ("#[tracker(attribute)]", "#[tracker()] #[serde(skip)]".to_owned()),
+    ] {
+        let source = TRACKER.replacen(part, &right, 1);
+        assert_ne!(source, TRACKER, "{part}");
+        assert_eq!(tracker_reports(&source), "", "{right}");
+    }
+    for (part, right) in [
+        ("10,", "999,"),
+        ("shards = 10", "shards = 999"),
+        ("10,", "000,"),
+        (
+            "enum",
+            "#[status(status_zero_pad = 9, status_shard_zero_pad = 9, crate = ::a::b)] enum",
+        ),
+    ] {
+        assert_eq!(status_reports(&STATUS.replacen(part, right, 1)), "", "{right}");
+    }
+}
