@@ -421,15 +421,22 @@ async fn garbage_in_the_trackers_own_attributes(world: World) {
             );
             assert_eq!(error.key(), Some("extract____doc-1"));
         }
+        if ["lock", "owner"].contains(&name) {
+            // A start writes these anew.
+            documents.start("doc-1").await.unwrap().succeed().await.unwrap();
+            assert_eq!(world.stored().await["status"], number(16), "{name}");
+            continue;
+        }
         let before = world.stored().await;
-        documents.start("doc-1").await.unwrap_err();
+        let error = documents.start("doc-1").await.unwrap_err();
+        assert_eq!(error.key(), Some("extract____doc-1"));
         let after = world.stored().await;
         assert_eq!(
-            after["lock"] == text("__not_locked__"),
-            before["lock"] == text("__not_locked__"),
+            (&after["status"], &after["lock"]),
+            (&before["status"], &before["lock"]),
             "{name}"
         );
-        assert_eq!(after["status"], before["status"], "{name}");
+        assert_eq!(after[name], before[name], "{name}");
     }
     for name in ["status", "lock", "lock_time", "create_time"] {
         world.put(good.clone()).await;

@@ -262,8 +262,9 @@ async fn new_items_are_written_as_python_writes_them(world: World) {
     assert_eq!(item["errors"], text(r#"{"history":[]}"#));
     let data: serde_json::Value = serde_json::from_str(item["data"].as_s().unwrap()).unwrap();
     assert_eq!(data["v"], 1);
+    let shard = tracker.shard_id(ExtractStatus::Pending, "new").unwrap();
     assert_eq!(
         item["value"],
-        text(&tracker.make_value(ExtractStatus::Pending, 5).unwrap_or_default()).clone()
+        text(&tracker.make_value(ExtractStatus::Pending, shard).unwrap())
     );
 }
