@@ -73,7 +73,7 @@ async fn members_of_the_other_step_are_kept(world: World) {
         .summaries()
         .run("doc-1", async |task| {
             assert_eq!(task.data().pages, 3);
-            task.data_mut().summary = Some("short".to_owned());
+            task.data_mut().text = Some("short".to_owned());
             Ok(())
         })
         .await
@@ -82,7 +82,7 @@ async fn members_of_the_other_step_are_kept(world: World) {
     let data = item["data"].as_m().unwrap();
     assert_eq!(data["pages"], number(3));
     assert_eq!(data["text_uri"], text("s3://b/k"));
-    assert_eq!(data["summary"], text("short"));
+    assert_eq!(data["text"], text("short"));
     assert_eq!(item["customer"], text("acme"));
     let task = documents.get("doc-1").consistent().await.unwrap().unwrap();
     assert_eq!(task.data().text_uri.as_deref(), Some("s3://b/k"));

@@ -86,6 +86,8 @@ async fn with_item(world: &World, named: &str) -> (Tracker<Golden>, String) {
 }
 
 async fn every_golden_item_reads_as_its_note_says(world: World) {
+    use ExtractStatus::{Failed, Ignored, InProgress, Pending, Succeeded};
+
     assert_eq!(golden().len(), 12);
     let check = async |named: &str, status: ExtractStatus, retry: u32, errors: &[&str], data: Golden| {
         let (tracker, id) = with_item(&world, named).await;
@@ -104,7 +106,6 @@ async fn every_golden_item_reads_as_its_note_says(world: World) {
         v: Some(v),
         ..Golden::default()
     };
-    use ExtractStatus::{Failed, Ignored, InProgress, Pending, Succeeded};
     let task = check("pending, no data", Pending, 0, &[], Golden::default()).await;
     assert_eq!(task.shard_id(), Some(3), "assigned by Python at random");
     assert_eq!(task.head().lock_time().timestamp(), 0);
@@ -176,7 +177,7 @@ async fn golden_items_are_worked_on(world: World) {
         "{error}"
     );
     // The fixture was locked twelve minutes after the manual clock's time.
-    world.clock.advance(std::time::Duration::from_secs(3600));
+    world.clock.advance(std::time::Duration::from_hours(1));
     tracker.start(&id).await.unwrap().fail("no").await.unwrap();
     let item = world.stored_as("golden____running").await.unwrap();
     assert_eq!((&item["status"], &item["retry"]), (&number(14), &number(2)));
@@ -191,11 +192,21 @@ async fn golden_items_are_worked_on(world: World) {
     assert_eq!(errors["history"][0]["error"], "no");
 }
 
+/// Takes nothing from `data`.
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "golden", status = ExtractStatus)]
+struct Blind {
+    #[tracker(task_id)]
+    id: String,
+    #[tracker(attribute)]
+    note: Option<String>,
+}
+
 async fn text_that_is_no_json_is_not_destroyed(world: World) {
     let (tracker, id) = with_item(&world, "data with NaN").await;
     let key = format!("golden____{id}");
     let before = world.stored_as(&key).await.unwrap();
-    world.clock.advance(std::time::Duration::from_secs(3600));
+    world.clock.advance(std::time::Duration::from_hours(1));
 
     let head = tracker.head(&id).consistent().await.unwrap().unwrap();
     assert_eq!(head.status_in::<ExtractStatus>(), Some(ExtractStatus::Pending));
@@ -219,14 +230,6 @@ async fn text_that_is_no_json_is_not_destroyed(world: World) {
     assert_eq!(after["data"], before["data"]);
 
     // A worker whose struct takes nothing from the data can finish it, and leaves it as it is.
-    #[derive(StatusTracker)]
-    #[tracker(use_case_id = "golden", status = ExtractStatus)]
-    struct Blind {
-        #[tracker(task_id)]
-        id: String,
-        #[tracker(attribute)]
-        note: Option<String>,
-    }
     let blind = world.builder::<Blind>().build().unwrap();
     blind
         .run(&id, async |task| {

@@ -163,3 +163,93 @@ fn dispatch(database: &Database, operation: &str, body: &[u8]) -> Result<String,
         "UpdateTimeToLive" => update_time_to_live,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_keeps_what_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tasks.db");
+        let client = in_file(&file).unwrap();
+        create_table(&client).await;
+        drop(client);
+        let tables = in_file(&file).unwrap().list_tables().send().await.unwrap();
+        assert_eq!(tables.table_names(), ["tasks"]);
+        assert!(
+            in_memory()
+                .unwrap()
+                .list_tables()
+                .send()
+                .await
+                .unwrap()
+                .table_names()
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn what_is_no_database_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = in_file(folder.path()).unwrap_err();
+        assert!(
+            error.to_string().contains(&folder.path().display().to_string()),
+            "{error}"
+        );
+        let text = folder.path().join("text");
+        std::fs::write(
+            &text,
+            "not a database, but a text that is long enough to be looked at".repeat(100),
+        )
+        .unwrap();
+        in_file(&text).unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn errors_are_those_of_the_service() {
+        let client = in_memory().unwrap();
+        let error = client
+            .describe_table()
+            .table_name("tasks")
+            .send()
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), Some("ResourceNotFoundException"));
+        create_table(&client).await;
+        let error = client.put_item().table_name("tasks").send().await.unwrap_err();
+        assert_eq!(error.code(), Some("ValidationException"));
+        let error = client.list_backups().send().await.unwrap_err();
+        assert!(
+            error
+                .message()
+                .is_some_and(|message| message.contains("`ListBackups`")),
+            "{error:?}"
+        );
+    }
+
+    async fn create_table(client: &Client) {
+        use aws_sdk_dynamodb::types::{
+            AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+        };
+        let key = KeySchemaElement::builder()
+            .attribute_name("key")
+            .key_type(KeyType::Hash)
+            .build();
+        let attribute = AttributeDefinition::builder()
+            .attribute_name("key")
+            .attribute_type(ScalarAttributeType::S)
+            .build();
+        client
+            .create_table()
+            .table_name("tasks")
+            .key_schema(key.unwrap())
+            .attribute_definitions(attribute.unwrap())
+            .billing_mode(BillingMode::PayPerRequest)
+            .send()
+            .await
+            .unwrap();
+    }
+}

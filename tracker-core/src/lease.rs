@@ -86,7 +86,7 @@ impl Lease {
 mod tests {
     use super::*;
 
-    const EXPIRE: Duration = Duration::from_secs(300);
+    const EXPIRE: Duration = Duration::from_mins(5);
 
     fn at(wall: u64, monotonic: u64) -> Now {
         Now {

@@ -55,6 +55,9 @@ pub mod __private;
 pub mod embedded;
 
 #[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+#[cfg(doctest)]
 #[doc = include_str!("../../tracker-derive/docs/status.md")]
 struct StatusPage;
 #[cfg(doctest)]

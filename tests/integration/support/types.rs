@@ -57,5 +57,5 @@ pub struct Summary {
     #[tracker(task_id)]
     pub id: String,
     pub pages: u32,
-    pub summary: Option<String>,
+    pub text: Option<String>,
 }
