@@ -106,11 +106,7 @@ async fn main() -> ExitCode {
         Err(asked) if !asked.use_stderr() => asked.exit(),
         Err(mistake) => {
             let text = mistake.to_string();
-            let lines: Vec<_> = text
-                .lines()
-                .take_while(|line| !line.is_empty())
-                .map(str::trim)
-                .collect();
+            let lines: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
             eprintln!("{} (try --help)", lines.join(" "));
             return ExitCode::from(2);
         }
@@ -128,10 +124,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Result<(), AnyError> {
-    let folder = arguments
-        .folder
-        .as_deref()
-        .unwrap_or(Path::new(env!("CARGO_MANIFEST_DIR")));
+    let folder = arguments.folder.as_deref().unwrap_or(Path::new(env!("CARGO_MANIFEST_DIR")));
     let found = text_files(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let client = client(arguments).await?;
     let extract = Extract::tracker(&client);
@@ -188,13 +181,7 @@ async fn document(
     summarise: &Tracker<Summarise>,
     path: &str,
 ) -> Result<Outcome, Error> {
-    match extract
-        .create(Extract {
-            path: path.to_owned(),
-            ..Extract::default()
-        })
-        .await
-    {
+    match extract.create(Extract { path: path.to_owned(), ..Extract::default() }).await {
         Ok(_) => {}
         // From an earlier run: it goes on from where that was.
         Err(error) if *error.kind() == ErrorKind::AlreadyExists => {
@@ -249,10 +236,7 @@ async fn until_it_ends(mut step: impl AsyncFnMut() -> Result<(), Error>) -> Resu
 }
 
 fn count(document: &mut Extract, text: &str) {
-    let words = || {
-        text.split(|c: char| !c.is_alphanumeric())
-            .filter(|word| !word.is_empty())
-    };
+    let words = || text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     let mut times = HashMap::new();
     for word in words().filter(|word| word.chars().count() > 3) {
         *times.entry(word.to_lowercase()).or_insert(0) += 1;
@@ -268,16 +252,9 @@ fn count(document: &mut Extract, text: &str) {
 
 fn summary(document: &Summarise) -> String {
     let words: Vec<_> = document.frequent.iter().map(|(word, _)| word.as_str()).collect();
-    let about = if words.is_empty() {
-        "nothing".to_owned()
-    } else {
-        words.join(", ")
-    };
+    let about = if words.is_empty() { "nothing".to_owned() } else { words.join(", ") };
     let minutes = document.words.div_ceil(200);
-    format!(
-        "{} lines, {minutes} min to read, mostly about {about}",
-        document.lines
-    )
+    format!("{} lines, {minutes} min to read, mostly about {about}", document.lines)
 }
 
 /// The text files below a folder, sorted: those without a NUL in their first kilobytes, as git tells them.
@@ -327,9 +304,7 @@ async fn report(extract: &Tracker<Extract>, found: &[String], readers: u16) -> R
         let first = head.status_in::<ExtractStatus>();
         let second = head.status_in::<SummariseStatus>();
         // What the second step has was finished by the first; what the first finished waits for the second.
-        *extracts
-            .entry(first.unwrap_or(ExtractStatus::Succeeded))
-            .or_default() += 1;
+        *extracts.entry(first.unwrap_or(ExtractStatus::Succeeded)).or_default() += 1;
         if let Some(status) =
             second.or((first == Some(ExtractStatus::Succeeded)).then_some(SummariseStatus::Pending))
         {
@@ -346,26 +321,15 @@ async fn report(extract: &Tracker<Extract>, found: &[String], readers: u16) -> R
     row("Extract", ExtractStatus::ALL, &extracts);
     row("Summarise", SummariseStatus::ALL, &summaries);
     for head in ignored {
-        let last = head
-            .errors()
-            .last()
-            .map_or("no error is recorded", |entry| &entry.error);
-        println!(
-            "ignored after {} attempts: {}: {last}",
-            head.retry(),
-            head.task_id()
-        );
+        let last = head.errors().last().map_or("no error is recorded", |entry| &entry.error);
+        println!("ignored after {} attempts: {}: {last}", head.retry(), head.task_id());
     }
     Ok(())
 }
 
 fn row<S: Copy + Eq + std::hash::Hash>(step: &str, statuses: &[S], tasks: &HashMap<S, usize>) {
-    let [pending, in_progress, failed, succeeded, ignored] = [0, 1, 2, 3, 4].map(|nth| {
-        statuses
-            .get(nth)
-            .and_then(|status| tasks.get(status))
-            .unwrap_or(&0)
-    });
+    let [pending, in_progress, failed, succeeded, ignored] =
+        [0, 1, 2, 3, 4].map(|nth| statuses.get(nth).and_then(|status| tasks.get(status)).unwrap_or(&0));
     println!("{step:<10} {pending:>8} {in_progress:>12} {failed:>7} {succeeded:>10} {ignored:>8}");
 }
 

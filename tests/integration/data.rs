@@ -109,18 +109,10 @@ async fn generic_structs(world: World) {
     {
         let tracker = world.builder::<Generic<M, 3>>().build().unwrap();
         let more = vec![None, Some(payload.clone())];
-        let data = Generic {
-            id,
-            payload,
-            more,
-            size: Size,
-        };
+        let data = Generic { id, payload, more, size: Size };
         tracker.create(data.clone()).await.unwrap();
         tracker.start(&id).await.unwrap().succeed().await.unwrap();
-        assert_eq!(
-            *tracker.get(&id).consistent().await.unwrap().unwrap().data(),
-            data
-        );
+        assert_eq!(*tracker.get(&id).consistent().await.unwrap().unwrap().data(), data);
         let item = world.stored_as(&format!("generic____{id}")).await.unwrap();
         assert_eq!(item["status"], number(16));
     }
@@ -144,9 +136,8 @@ impl FromStr for Invoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parsed = text
-            .split_once('/')
-            .and_then(|(year, nth)| Some((year.parse().ok()?, nth.parse().ok()?)));
+        let parsed =
+            text.split_once('/').and_then(|(year, nth)| Some((year.parse().ok()?, nth.parse().ok()?)));
         let (year, nth) = parsed.ok_or_else(|| format!("\"{text}\" is no invoice"))?;
         Ok(Self { year, nth })
     }
@@ -161,12 +152,7 @@ async fn task_ids_of_other_types(world: World) {
     }
     let tracker = world.builder::<Billing>().build().unwrap();
     let invoice = Invoice { year: 2026, nth: 7 };
-    tracker
-        .create(Billing {
-            invoice: invoice.clone(),
-        })
-        .await
-        .unwrap();
+    tracker.create(Billing { invoice: invoice.clone() }).await.unwrap();
     let mut item = world.stored_as("invoices____2026/7").await.unwrap();
     let task = tracker.get(&invoice).consistent().await.unwrap().unwrap();
     assert_eq!(*task.task_id(), invoice);
@@ -207,9 +193,7 @@ async fn more_pending_statuses(world: World) {
     let documents = world.document().await;
     assert_eq!(
         *mails.start("doc-1").await.unwrap_err().kind(),
-        ErrorKind::NotReady {
-            status: "ExtractStatus::Pending".to_owned()
-        }
+        ErrorKind::NotReady { status: "ExtractStatus::Pending".to_owned() }
     );
     for code in [16, 18, 31, 30] {
         world.set("status", number(code)).await;
@@ -222,10 +206,7 @@ async fn more_pending_statuses(world: World) {
     }
     world.set("status", number(31)).await;
     let head = mails.head("doc-1").consistent().await.unwrap().unwrap();
-    assert_eq!(
-        (head.status_name(), head.role()),
-        ("bounced mail", Some(tracker_core::Role::MorePending))
-    );
+    assert_eq!((head.status_name(), head.role()), ("bounced mail", Some(tracker_core::Role::MorePending)));
     assert_eq!(Sent::from_code(31), Some(Sent::Bounced));
     assert_eq!(Sent::Bounced.name(), "bounced mail");
     drop(documents);
@@ -237,25 +218,12 @@ async fn a_missing_member_is_named_and_the_task_released(world: World) {
     item.remove("data");
     world.put(item).await;
     let error = documents.get("doc-1").consistent().await.unwrap_err();
-    assert_eq!(
-        *error.kind(),
-        ErrorKind::Decode {
-            attribute: "data.pages".to_owned()
-        }
-    );
+    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: "data.pages".to_owned() });
     let source = std::error::Error::source(&error).unwrap().to_string();
-    assert!(
-        source.contains("it is not stored; give the field `#[tracker(default)]`"),
-        "{source}"
-    );
+    assert!(source.contains("it is not stored; give the field `#[tracker(default)]`"), "{source}");
 
     let error = documents.start("doc-1").await.unwrap_err();
-    assert_eq!(
-        *error.kind(),
-        ErrorKind::Decode {
-            attribute: "data.pages".to_owned()
-        }
-    );
+    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: "data.pages".to_owned() });
     let item = world.stored().await;
     assert_eq!((&item["status"], &item["retry"]), (&number(10), &number(0)));
     assert_eq!(item["lock"], text("__not_locked__"));
@@ -266,25 +234,12 @@ async fn a_member_of_another_type_is_named(world: World) {
     let documents = world.document().await;
     world.set("customer", number(3)).await;
     let error = documents.get("doc-1").consistent().await.unwrap_err();
-    assert_eq!(
-        *error.kind(),
-        ErrorKind::Decode {
-            attribute: "customer".to_owned()
-        }
-    );
+    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: "customer".to_owned() });
     assert_eq!(error.key(), Some("extract____doc-1"));
     world.set("data", text("not even JSON")).await;
     let error = documents.get("doc-1").consistent().await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Decode { .. }), "{error}");
-    assert!(
-        documents
-            .head("doc-1")
-            .consistent()
-            .await
-            .unwrap()
-            .unwrap()
-            .is_pending()
-    );
+    assert!(documents.head("doc-1").consistent().await.unwrap().unwrap().is_pending());
 }
 
 async fn a_task_id_must_not_change(world: World) {
@@ -314,37 +269,15 @@ async fn a_field_that_cannot_be_encoded(world: World) {
         value: f64,
     }
     let measures = world.builder::<Measure>().build().unwrap();
-    let error = measures
-        .create(Measure {
-            id: "a".to_owned(),
-            value: f64::NAN,
-        })
-        .await
-        .unwrap_err();
-    assert_eq!(
-        *error.kind(),
-        ErrorKind::Encode {
-            attribute: "data.value".to_owned()
-        }
-    );
+    let error = measures.create(Measure { id: "a".to_owned(), value: f64::NAN }).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Encode { attribute: "data.value".to_owned() });
     assert_eq!(error.key(), Some("measures____a"));
     assert_eq!(world.stored_as("measures____a").await, None);
-    measures
-        .create(Measure {
-            id: "a".to_owned(),
-            value: 1.0,
-        })
-        .await
-        .unwrap();
+    measures.create(Measure { id: "a".to_owned(), value: 1.0 }).await.unwrap();
     let mut execution = measures.start("a").await.unwrap();
     execution.data_mut().value = f64::INFINITY;
     let error = execution.succeed().await.unwrap_err();
-    assert_eq!(
-        *error.kind(),
-        ErrorKind::Encode {
-            attribute: "data.value".to_owned()
-        }
-    );
+    assert_eq!(*error.kind(), ErrorKind::Encode { attribute: "data.value".to_owned() });
     let item = world.stored_as("measures____a").await.unwrap();
     assert_eq!((&item["status"], &item["retry"]), (&number(14), &number(1)));
 }
@@ -370,10 +303,7 @@ async fn a_history_that_is_too_large_is_cut(world: World) {
     let documents = world.documents();
     // So much data that a brief entry still fits, and then not even that.
     for (id, data, entries) in [("a", 408_000, 1), ("b", 409_150, 0)] {
-        let large = Document {
-            text_uri: Some("x".repeat(data)),
-            ..Document::new(id)
-        };
+        let large = Document { text_uri: Some("x".repeat(data)), ..Document::new(id) };
         documents.create(large).await.unwrap();
         let execution = documents.start(id).await.unwrap();
         execution.fail("y".repeat(5000)).await.unwrap();
@@ -413,12 +343,7 @@ async fn garbage_in_the_trackers_own_attributes(world: World) {
             documents.get("doc-1").consistent().await.unwrap_err(),
             documents.head("doc-1").consistent().await.unwrap_err(),
         ] {
-            assert_eq!(
-                *error.kind(),
-                ErrorKind::Decode {
-                    attribute: name.to_owned()
-                }
-            );
+            assert_eq!(*error.kind(), ErrorKind::Decode { attribute: name.to_owned() });
             assert_eq!(error.key(), Some("extract____doc-1"));
         }
         if ["lock", "owner"].contains(&name) {
@@ -431,36 +356,19 @@ async fn garbage_in_the_trackers_own_attributes(world: World) {
         let error = documents.start("doc-1").await.unwrap_err();
         assert_eq!(error.key(), Some("extract____doc-1"));
         let after = world.stored().await;
-        assert_eq!(
-            (&after["status"], &after["lock"]),
-            (&before["status"], &before["lock"]),
-            "{name}"
-        );
+        assert_eq!((&after["status"], &after["lock"]), (&before["status"], &before["lock"]), "{name}");
         assert_eq!(after[name], before[name], "{name}");
     }
     for name in ["status", "lock", "lock_time", "create_time"] {
         world.put(good.clone()).await;
         world.remove(&[name]).await;
         let error = documents.head("doc-1").consistent().await.unwrap_err();
-        assert_eq!(
-            *error.kind(),
-            ErrorKind::Decode {
-                attribute: name.to_owned()
-            }
-        );
+        assert_eq!(*error.kind(), ErrorKind::Decode { attribute: name.to_owned() });
     }
     // What a Python `save` drops may be missing.
     world.put(good).await;
-    documents
-        .start("doc-1")
-        .await
-        .unwrap()
-        .fail("once")
-        .await
-        .unwrap();
-    world
-        .remove(&["attempt", "last_lock", "started_from", "owner"])
-        .await;
+    documents.start("doc-1").await.unwrap().fail("once").await.unwrap();
+    world.remove(&["attempt", "last_lock", "started_from", "owner"]).await;
     let task = documents.get("doc-1").consistent().await.unwrap().unwrap();
     assert_eq!((task.attempt(), task.owner()), (0, None));
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();

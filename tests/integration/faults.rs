@@ -83,9 +83,7 @@ async fn a_finish_sent_twice_is_done(world: World) {
 async fn a_finish_without_any_answer_is_settled_by_a_read(world: World) {
     let documents = world.document().await;
     let execution = documents.start("doc-1").await.unwrap();
-    world
-        .network
-        .next("UpdateItem", [LoseAnswer, LoseRequest, LoseRequest]);
+    world.network.next("UpdateItem", [LoseAnswer, LoseRequest, LoseRequest]);
     let reads = world.network.count("GetItem");
     execution.succeed().await.unwrap();
     assert_eq!(world.network.count("GetItem"), reads + 1);
@@ -99,11 +97,7 @@ async fn a_finish_that_was_never_applied_is_unknown(world: World) {
     let error = execution.succeed().await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown);
     let item = world.stored().await;
-    assert_eq!(
-        item["status"],
-        number(12),
-        "not recorded as a failure of the work"
-    );
+    assert_eq!(item["status"], number(12), "not recorded as a failure of the work");
     assert_eq!(item["retry"], number(0));
     // And a copy that arrives after all is applied.
     assert_eq!(world.network.deliver_again("UpdateItem", 1).await, 200);
@@ -156,24 +150,14 @@ async fn a_finish_whose_traces_a_python_save_dropped(world: World) {
     let dropping = |late: Duration| {
         let (client, table, clock) = (client.clone(), table.clone(), clock.clone());
         async move {
-            let update = client
-                .update_item()
-                .table_name(table)
-                .key("key", text("extract____doc-1"));
+            let update = client.update_item().table_name(table).key("key", text("extract____doc-1"));
             let update = update.update_expression("REMOVE attempt, last_lock, started_from, #owner");
-            update
-                .expression_attribute_names("#owner", "owner")
-                .send()
-                .await
-                .unwrap();
+            update.expression_attribute_names("#owner", "owner").send().await.unwrap();
             clock.advance(late);
         }
     };
     clock.when_sleeping(dropping(Duration::ZERO));
-    execution
-        .fail("once")
-        .await
-        .expect("within the deadline only our finish can have freed it");
+    execution.fail("once").await.expect("within the deadline only our finish can have freed it");
     assert_eq!(world.stored().await["retry"], number(1));
 
     let execution = documents.start("doc-1").await.unwrap();
@@ -186,13 +170,7 @@ async fn a_finish_whose_traces_a_python_save_dropped(world: World) {
 
 async fn a_late_copy_of_a_start_does_not_fit(world: World) {
     let documents = world.document().await;
-    documents
-        .start("doc-1")
-        .await
-        .unwrap()
-        .fail("once")
-        .await
-        .unwrap();
+    documents.start("doc-1").await.unwrap().fail("once").await.unwrap();
     let failed = world.stored().await;
     assert_eq!(world.network.deliver_again("UpdateItem", 0).await, 400);
     assert_eq!(world.stored().await, failed);
@@ -241,13 +219,7 @@ async fn a_late_copy_of_a_save_brings_nothing_back(world: World) {
 
 async fn a_late_copy_of_a_finish_changes_nothing(world: World) {
     let documents = world.document().await;
-    documents
-        .start("doc-1")
-        .await
-        .unwrap()
-        .fail("once")
-        .await
-        .unwrap();
+    documents.start("doc-1").await.unwrap().fail("once").await.unwrap();
     let execution = world.rival().start("doc-1").await.unwrap();
     let held = world.stored().await;
     assert_eq!(world.network.deliver_again("UpdateItem", 1).await, 400);
@@ -322,11 +294,7 @@ async fn a_create_that_was_started_before_its_answer(world: World) {
     world.clock.when_sleeping(async move {
         rival.start("doc-1").await.unwrap().succeed().await.unwrap();
     });
-    world
-        .documents()
-        .create(Document::new("doc-1"))
-        .await
-        .expect("ours, though started since");
+    world.documents().create(Document::new("doc-1")).await.expect("ours, though started since");
     assert_eq!(world.stored().await["status"], number(16));
 }
 
@@ -347,25 +315,15 @@ async fn a_save_without_an_answer_does_not_move_the_deadline(world: World) {
     let mut execution = documents.start("doc-1").await.unwrap();
     world.clock.advance(Duration::from_secs(200));
     execution.data_mut().pages = 7;
-    world
-        .network
-        .next("UpdateItem", [LoseAnswer, LoseRequest, LoseRequest]);
+    world.network.next("UpdateItem", [LoseAnswer, LoseRequest, LoseRequest]);
     let error = execution.save().await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown);
-    assert!(
-        execution.remaining() <= Duration::from_secs(100),
-        "{:?}",
-        execution.remaining()
-    );
+    assert!(execution.remaining() <= Duration::from_secs(100), "{:?}", execution.remaining());
     world.clock.advance(Duration::from_secs(101));
     assert_eq!(execution.remaining(), Duration::ZERO);
     let sent = world.network.count_all();
     assert_eq!(*execution.save().await.unwrap_err().kind(), ErrorKind::LeaseLost);
-    assert_eq!(
-        world.network.count_all(),
-        sent,
-        "nothing is sent after the deadline"
-    );
+    assert_eq!(world.network.count_all(), sent, "nothing is sent after the deadline");
     // It was applied all the same, and nobody else has the task.
     execution.succeed().await.unwrap();
     let item = world.stored().await;
@@ -397,12 +355,7 @@ async fn a_dropped_start_gives_the_task_back(world: World) {
     let item = world.stored().await;
     assert_eq!(item["status"], number(10));
     assert_eq!((&item["retry"], &item["attempt"]), (&number(0), &number(1)));
-    assert!(
-        item["errors"].as_m().unwrap()["history"]
-            .as_l()
-            .unwrap()
-            .is_empty()
-    );
+    assert!(item["errors"].as_m().unwrap()["history"].as_l().unwrap().is_empty());
 }
 
 async fn a_dropped_finish_goes_on(world: World) {

@@ -36,27 +36,18 @@ fn data<'i>(
 }
 
 fn history(item: &Item) -> &[tracker_core::aws_sdk_dynamodb::types::AttributeValue] {
-    item["errors"].as_m().expect("a map")["history"]
-        .as_l()
-        .expect("a list")
+    item["errors"].as_m().expect("a map")["history"].as_l().expect("a list")
 }
 
 fn entry<'i>(item: &'i Item, nth: usize, member: &str) -> &'i str {
     let value = &history(item)[nth].as_m().expect("a map")[member];
-    value
-        .as_s()
-        .or_else(|_| value.as_n())
-        .expect("a text or a number")
+    value.as_s().or_else(|_| value.as_n()).expect("a text or a number")
 }
 
 async fn a_new_task(world: World) {
     let documents = world.documents();
     let task = documents
-        .create(Document {
-            customer: Some("acme".to_owned()),
-            pages: 3,
-            ..Document::new("doc-1")
-        })
+        .create(Document { customer: Some("acme".to_owned()), pages: 3, ..Document::new("doc-1") })
         .await
         .unwrap();
     assert_eq!(task.status(), Some(ExtractStatus::Pending));
@@ -111,10 +102,7 @@ async fn success(world: World) {
             assert_eq!(item["lock_time"], text("2026-11-24T02:17:36.355394+0000"));
             assert_eq!(item["update_time"], item["lock_time"]);
             let lock = item["lock"].as_s().unwrap();
-            assert!(
-                lock.len() == 32 && lock.bytes().all(|byte| byte.is_ascii_hexdigit()),
-                "{lock}"
-            );
+            assert!(lock.len() == 32 && lock.bytes().all(|byte| byte.is_ascii_hexdigit()), "{lock}");
             assert!(task.is_in_progress() && task.is_locked());
             world.clock.advance(Duration::from_secs(20));
             task.data_mut().pages = 7;
@@ -196,9 +184,7 @@ async fn three_failures_are_ignored(world: World) {
     let documents = world.document().await;
     for nth in 1..=3_u32 {
         let error = documents
-            .run("doc-1", async |_| -> Result<(), Failure> {
-                Err(format!("failure {nth}").into())
-            })
+            .run("doc-1", async |_| -> Result<(), Failure> { Err(format!("failure {nth}").into()) })
             .await
             .unwrap_err();
         assert_eq!(*error.kind(), ErrorKind::BodyFailed { ignored: nth == 3 });
@@ -209,10 +195,7 @@ async fn three_failures_are_ignored(world: World) {
     }
     let item = world.stored().await;
     assert_eq!(item["value"], text("extract____018____001"));
-    assert_eq!(
-        [0, 1, 2].map(|nth| entry(&item, nth, "error")),
-        ["failure 1", "failure 2", "failure 3"]
-    );
+    assert_eq!([0, 1, 2].map(|nth| entry(&item, nth, "error")), ["failure 1", "failure 2", "failure 3"]);
     let error = documents.start("doc-1").await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Ignored);
     assert_eq!(world.stored().await, item);
@@ -221,9 +204,7 @@ async fn three_failures_are_ignored(world: World) {
 async fn a_fatal_failure_is_ignored_at_once(world: World) {
     let documents = world.document().await;
     let error = documents
-        .run("doc-1", async |_| -> Result<u32, Failure> {
-            "twelve".parse::<u32>().or_fatal()
-        })
+        .run("doc-1", async |_| -> Result<u32, Failure> { "twelve".parse::<u32>().or_fatal() })
         .await
         .unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::BodyFailed { ignored: true });
@@ -235,13 +216,7 @@ async fn a_fatal_failure_is_ignored_at_once(world: World) {
 
 async fn success_resets_retry_and_keeps_the_history(world: World) {
     let documents = world.document().await;
-    documents
-        .start("doc-1")
-        .await
-        .unwrap()
-        .fail("once")
-        .await
-        .unwrap();
+    documents.start("doc-1").await.unwrap().fail("once").await.unwrap();
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();
     let item = world.stored().await;
     assert_eq!(item["status"], number(16));
@@ -252,18 +227,10 @@ async fn success_resets_retry_and_keeps_the_history(world: World) {
 
 async fn the_history_is_bounded(world: World) {
     world.document().await;
-    let documents = world
-        .builder::<Document>()
-        .max_retry(100)
-        .history_limit(3)
-        .build()
-        .unwrap();
+    let documents = world.builder::<Document>().max_retry(100).history_limit(3).build().unwrap();
     for nth in 1..=6 {
         let execution = documents.start("doc-1").await.unwrap();
-        execution
-            .fail(format!("failure {nth} {}", "x".repeat(100_000)))
-            .await
-            .unwrap();
+        execution.fail(format!("failure {nth} {}", "x".repeat(100_000))).await.unwrap();
     }
     let item = world.stored().await;
     let kept = [0, 1, 2].map(|nth| entry(&item, nth, "nth_retry"));
@@ -277,9 +244,7 @@ async fn the_history_is_bounded(world: World) {
 
 async fn a_panic_is_recorded_and_goes_on(world: World) {
     let documents = world.document().await;
-    let run = documents.run("doc-1", async |_| -> Result<(), Failure> {
-        panic!("out of paper")
-    });
+    let run = documents.run("doc-1", async |_| -> Result<(), Failure> { panic!("out of paper") });
     let panic = AssertUnwindSafe(run).catch_unwind().await.unwrap_err();
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"out of paper"));
     let item = world.stored().await;
@@ -341,20 +306,10 @@ async fn release_goes_back_to_where_it_was_started_from(world: World) {
     assert_eq!(item["retry"], number(0));
     assert_eq!(item["attempt"], number(1));
     assert_eq!(item["lock"], text("__not_locked__"));
-    assert_eq!(
-        item["lock_time"],
-        text("2026-11-24T02:17:27.355395+0000"),
-        "moved on"
-    );
+    assert_eq!(item["lock_time"], text("2026-11-24T02:17:27.355395+0000"), "moved on");
     assert!(history(&item).is_empty());
 
-    documents
-        .start("doc-1")
-        .await
-        .unwrap()
-        .fail("once")
-        .await
-        .unwrap();
+    documents.start("doc-1").await.unwrap().fail("once").await.unwrap();
     documents.start("doc-1").await.unwrap().release().await.unwrap();
     let item = world.stored().await;
     assert_eq!(item["status"], number(14));
@@ -363,16 +318,8 @@ async fn release_goes_back_to_where_it_was_started_from(world: World) {
 
     // A Python `save` dropped what a release goes by: the task is tried again all the same.
     let execution = documents.start("doc-1").await.unwrap();
-    let update = world
-        .client
-        .update_item()
-        .table_name(&world.table)
-        .key("key", text("extract____doc-1"));
-    update
-        .update_expression("REMOVE started_from")
-        .send()
-        .await
-        .unwrap();
+    let update = world.client.update_item().table_name(&world.table).key("key", text("extract____doc-1"));
+    update.update_expression("REMOVE started_from").send().await.unwrap();
     execution.release().await.unwrap();
     assert_eq!(world.stored().await["status"], number(14));
 }
@@ -387,10 +334,7 @@ async fn save_renews_the_lease(world: World) {
     assert_eq!(execution.remaining(), Duration::from_mins(5));
     let item = world.stored().await;
     assert_eq!(item["lock_time"], text("2026-11-24T02:20:46.355394+0000"));
-    assert_eq!(
-        item["update_time"], index_before["update_time"],
-        "the index is not written"
-    );
+    assert_eq!(item["update_time"], index_before["update_time"], "the index is not written");
     world.clock.advance(Duration::from_secs(200));
     let error = world.rival().start("doc-1").await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Locked { .. }), "{error}");
@@ -421,11 +365,7 @@ async fn what_is_not_changed_is_not_written(world: World) {
     let documents = world.document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
     // Somebody edits the data by hand meanwhile: only what the body changes is overwritten.
-    let update = world
-        .client
-        .update_item()
-        .table_name(&world.table)
-        .key("key", text("extract____doc-1"));
+    let update = world.client.update_item().table_name(&world.table).key("key", text("extract____doc-1"));
     update
         .update_expression("SET #data.pages = :pages, #data.note = :note")
         .expression_attribute_names("#data", "data")
@@ -457,19 +397,10 @@ async fn bodies_fail_with_any_error(world: World) {
         .await
         .unwrap_err();
     assert!(error.body_error::<Scanner>().is_some());
-    assert!(
-        error
-            .into_body_error::<Scanner>()
-            .unwrap()
-            .to_string()
-            .contains("scanner")
-    );
+    assert!(error.into_body_error::<Scanner>().unwrap().to_string().contains("scanner"));
     let item = world.stored().await;
     assert_eq!(entry(&item, 0, "error"), "the scanner is out");
-    assert_eq!(
-        entry(&item, 0, "traceback"),
-        "the scanner is out\ncaused by: invalid digit found in string"
-    );
+    assert_eq!(entry(&item, 0, "traceback"), "the scanner is out\ncaused by: invalid digit found in string");
 }
 
 async fn finishing_by_hand_gives_the_task_as_stored(world: World) {

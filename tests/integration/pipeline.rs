@@ -16,24 +16,13 @@ async fn the_second_step_waits_for_the_first(world: World) {
     let documents = world.document().await;
     let summaries = world.summaries();
     let refused = |error: tracker_core::Error, name: &str| {
-        assert_eq!(
-            *error.kind(),
-            ErrorKind::NotReady {
-                status: name.to_owned()
-            }
-        );
+        assert_eq!(*error.kind(), ErrorKind::NotReady { status: name.to_owned() });
         assert_eq!(error.task().unwrap().role(), None);
     };
-    refused(
-        summaries.start("doc-1").await.unwrap_err(),
-        "ExtractStatus::Pending",
-    );
+    refused(summaries.start("doc-1").await.unwrap_err(), "ExtractStatus::Pending");
     let execution = documents.start("doc-1").await.unwrap();
     let before = world.stored().await;
-    refused(
-        summaries.start("doc-1").await.unwrap_err(),
-        "ExtractStatus::InProgress",
-    );
+    refused(summaries.start("doc-1").await.unwrap_err(), "ExtractStatus::InProgress");
     assert_eq!(world.stored().await, before);
     execution.succeed().await.unwrap();
 
@@ -50,12 +39,7 @@ async fn the_second_step_waits_for_the_first(world: World) {
     assert_eq!(item["started_from"], number(16));
     assert_eq!(item["attempt"], number(2));
     let error = documents.start("doc-1").await.unwrap_err();
-    assert_eq!(
-        *error.kind(),
-        ErrorKind::NotReady {
-            status: "26".to_owned()
-        }
-    );
+    assert_eq!(*error.kind(), ErrorKind::NotReady { status: "26".to_owned() });
 }
 
 async fn members_of_the_other_step_are_kept(world: World) {
@@ -93,14 +77,7 @@ async fn members_of_the_other_step_are_kept(world: World) {
 async fn a_release_goes_back_to_the_other_steps_status(world: World) {
     let documents = world.document().await;
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();
-    let task = world
-        .summaries()
-        .start("doc-1")
-        .await
-        .unwrap()
-        .release()
-        .await
-        .unwrap();
+    let task = world.summaries().start("doc-1").await.unwrap().release().await.unwrap();
     assert!(task.is_pending());
     assert_eq!(task.status_name(), "ExtractStatus::Succeeded");
     let item = world.stored().await;
@@ -121,15 +98,8 @@ async fn a_second_step_that_fails_is_its_own(world: World) {
 }
 
 async fn like_takes_over_what_the_first_step_was_given(world: World) {
-    let documents = world
-        .builder::<Document>()
-        .use_case_id("extract#eu")
-        .build()
-        .unwrap();
-    let summaries = Summary::tracker_builder(&world.client)
-        .like(&documents)
-        .build()
-        .unwrap();
+    let documents = world.builder::<Document>().use_case_id("extract#eu").build().unwrap();
+    let summaries = Summary::tracker_builder(&world.client).like(&documents).build().unwrap();
     assert_eq!(summaries.config().table, world.table);
     assert_eq!(summaries.config().use_case_id, "extract#eu");
     assert_eq!(summaries.owner(), "worker-1");

@@ -39,17 +39,11 @@ async fn another_worker_holds_it(world: World) {
     let until = "2026-11-24T02:22:31.355394Z".parse().unwrap();
     assert_eq!(
         *error.kind(),
-        ErrorKind::Locked {
-            owner: Some("worker-1".to_owned()),
-            until
-        },
+        ErrorKind::Locked { owner: Some("worker-1".to_owned()), until },
         "the end of the lease, and the skew"
     );
     let found = error.task().unwrap();
-    assert_eq!(
-        found.status_in::<ExtractStatus>(),
-        Some(ExtractStatus::InProgress)
-    );
+    assert_eq!(found.status_in::<ExtractStatus>(), Some(ExtractStatus::InProgress));
     assert_eq!(found.owner(), Some("worker-1"));
     assert_eq!(world.stored().await, before);
     execution.succeed().await.unwrap();
@@ -68,13 +62,7 @@ async fn it_has_succeeded(world: World) {
 async fn it_was_given_up(world: World) {
     world.document().await;
     let documents = world.builder::<Document>().max_retry(1).build().unwrap();
-    documents
-        .start("doc-1")
-        .await
-        .unwrap()
-        .fail("poison")
-        .await
-        .unwrap();
+    documents.start("doc-1").await.unwrap().fail("poison").await.unwrap();
     let before = world.stored().await;
     let error = documents.start("doc-1").await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Ignored);
@@ -87,12 +75,7 @@ async fn it_is_in_another_steps_status(world: World) {
     world.set("status", number(99)).await;
     let before = world.stored().await;
     let error = documents.start("doc-1").await.unwrap_err();
-    assert_eq!(
-        *error.kind(),
-        ErrorKind::NotReady {
-            status: "99".to_owned()
-        }
-    );
+    assert_eq!(*error.kind(), ErrorKind::NotReady { status: "99".to_owned() });
     let found = error.task().unwrap();
     assert_eq!(found.status_in::<ExtractStatus>(), None);
     assert_eq!((found.status_code(), found.status_name()), (99, "99"));
@@ -106,12 +89,7 @@ async fn a_foreign_lock_on_a_ready_task(world: World) {
     item.insert("lock_time".to_owned(), text("2026-11-24T02:17:26.355393+0000"));
     world.put(item).await;
     let error = documents.start("doc-1").await.unwrap_err();
-    assert_eq!(
-        *error.kind(),
-        ErrorKind::NotReady {
-            status: "Pending".to_owned()
-        }
-    );
+    assert_eq!(*error.kind(), ErrorKind::NotReady { status: "Pending".to_owned() });
     assert_eq!(world.stored().await["lock"], text("somebody"));
     world.expire_lease();
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();
@@ -122,13 +100,7 @@ async fn a_foreign_lock_on_a_ready_task(world: World) {
 
 async fn a_clock_that_is_far_behind(world: World) {
     let documents = world.document().await;
-    documents
-        .start("doc-1")
-        .await
-        .unwrap()
-        .fail("once")
-        .await
-        .unwrap();
+    documents.start("doc-1").await.unwrap().fail("once").await.unwrap();
     world.clock.set_back(Duration::from_secs(1));
     let before = world.stored().await;
     let error = documents.start("doc-1").await.unwrap_err();
@@ -142,13 +114,7 @@ async fn a_clock_that_is_far_behind(world: World) {
 
 async fn a_clock_that_is_a_little_behind_is_waited_for(world: World) {
     let documents = world.document().await;
-    documents
-        .start("doc-1")
-        .await
-        .unwrap()
-        .fail("once")
-        .await
-        .unwrap();
+    documents.start("doc-1").await.unwrap().fail("once").await.unwrap();
     world.clock.set_back(Duration::from_millis(200));
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();
     let item = world.stored().await;
@@ -163,11 +129,7 @@ async fn of_32_starts_one_wins(world: World) {
         documents.create(Document::new(&id)).await.unwrap();
         let starts: Vec<_> = (0..32)
             .map(|nth| {
-                let rival = world
-                    .builder::<Document>()
-                    .owner(format!("worker-{nth}"))
-                    .build()
-                    .unwrap();
+                let rival = world.builder::<Document>().owner(format!("worker-{nth}")).build().unwrap();
                 let id = id.clone();
                 tokio::spawn(async move { rival.start(&id).await })
             })

@@ -17,17 +17,9 @@ crate::tests![
 
 async fn the_table_is_on_demand_and_as_python_makes_it(world: World) {
     world.documents().verify_table().await.unwrap();
-    let described = world
-        .client
-        .describe_table()
-        .table_name(&world.table)
-        .send()
-        .await
-        .unwrap();
+    let described = world.client.describe_table().table_name(&world.table).send().await.unwrap();
     let table = described.table.unwrap();
-    let billing = table
-        .billing_mode_summary()
-        .and_then(|billing| billing.billing_mode());
+    let billing = table.billing_mode_summary().and_then(|billing| billing.billing_mode());
     assert_eq!(billing, Some(&BillingMode::PayPerRequest));
     let index = &table.global_secondary_indexes()[0];
     assert_eq!(index.index_name(), Some("status_and_update_time-index"));
@@ -40,13 +32,7 @@ async fn capacity_can_be_provisioned(world: World) {
     let name = format!("{}-provisioned", world.table);
     let documents = world.builder::<Document>().table(&name).build().unwrap();
     documents.create_table().provisioned(3, 4).await.unwrap();
-    let described = world
-        .client
-        .describe_table()
-        .table_name(&name)
-        .send()
-        .await
-        .unwrap();
+    let described = world.client.describe_table().table_name(&name).send().await.unwrap();
     let throughput = described.table.unwrap().provisioned_throughput.unwrap();
     assert_eq!(throughput.read_capacity_units(), Some(3));
     assert_eq!(throughput.write_capacity_units(), Some(4));
@@ -64,18 +50,10 @@ async fn creating_it_again_does_nothing(world: World) {
 async fn every_difference_is_said(world: World) {
     let name = format!("{}-other", world.table);
     let part = |name: &str, part: KeyType| {
-        KeySchemaElement::builder()
-            .attribute_name(name)
-            .key_type(part)
-            .build()
-            .unwrap()
+        KeySchemaElement::builder().attribute_name(name).key_type(part).build().unwrap()
     };
     let attribute = |name: &str, of_type: ScalarAttributeType| {
-        AttributeDefinition::builder()
-            .attribute_name(name)
-            .attribute_type(of_type)
-            .build()
-            .unwrap()
+        AttributeDefinition::builder().attribute_name(name).attribute_type(of_type).build().unwrap()
     };
     world
         .client
@@ -90,10 +68,7 @@ async fn every_difference_is_said(world: World) {
         .await
         .unwrap();
     let documents = world.builder::<Document>().table(&name).build().unwrap();
-    for error in [
-        documents.verify_table().await.unwrap_err(),
-        documents.create_table().await.unwrap_err(),
-    ] {
+    for error in [documents.verify_table().await.unwrap_err(), documents.create_table().await.unwrap_err()] {
         let ErrorKind::TableMismatch { table, differences } = error.kind() else {
             panic!("{error}");
         };
@@ -129,12 +104,7 @@ async fn a_missing_table_is_said_by_every_operation(world: World) {
         let ErrorKind::TableNotFound { table } = error.kind() else {
             panic!("{error:?}");
         };
-        assert!(
-            error
-                .to_string()
-                .contains(&format!("no table `{table}`; create it")),
-            "{error}"
-        );
+        assert!(error.to_string().contains(&format!("no table `{table}`; create it")), "{error}");
         assert!(std::error::Error::source(&error).is_some());
     }
 }

@@ -32,11 +32,7 @@ async fn an_expired_lease_is_taken_over_until_ignored(world: World) {
     assert_eq!(item["started_from"], number(10));
     assert_ne!(item["lock"], first_lock);
     assert_eq!(item["lock_time"], item["update_time"]);
-    assert!(
-        second.errors()[0].error.contains("worker-1 did not finish"),
-        "{:?}",
-        second.errors()
-    );
+    assert!(second.errors()[0].error.contains("worker-1 did not finish"), "{:?}", second.errors());
 
     world.expire_lease();
     let third = documents.start("doc-1").await.unwrap();
@@ -112,11 +108,7 @@ async fn takeover_can_be_switched_off(world: World) {
     let execution = documents.start("doc-1").await.unwrap();
     world.expire_lease();
     let before = world.stored().await;
-    let careful = world
-        .builder::<Document>()
-        .takeover(Takeover::Never)
-        .build()
-        .unwrap();
+    let careful = world.builder::<Document>().takeover(Takeover::Never).build().unwrap();
     let error = careful.start("doc-1").await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Locked { .. }), "{error}");
     assert_eq!(world.stored().await, before);
@@ -129,14 +121,7 @@ async fn release_after_a_takeover(world: World) {
     let documents = world.document().await;
     std::mem::forget(documents.start("doc-1").await.unwrap());
     world.expire_lease();
-    let task = world
-        .rival()
-        .start("doc-1")
-        .await
-        .unwrap()
-        .release()
-        .await
-        .unwrap();
+    let task = world.rival().start("doc-1").await.unwrap().release().await.unwrap();
     assert!(task.is_pending());
     let item = world.stored().await;
     assert_eq!(item["status"], number(10));
@@ -164,10 +149,7 @@ async fn the_lost_holder_changes_nothing(world: World) {
 
     let (execution, holder) = lost().await;
     let before = world.stored().await;
-    assert_eq!(
-        *execution.fail("late").await.unwrap_err().kind(),
-        ErrorKind::LeaseLost
-    );
+    assert_eq!(*execution.fail("late").await.unwrap_err().kind(), ErrorKind::LeaseLost);
     assert_eq!(world.stored().await, before);
     holder.succeed().await.unwrap();
     assert_eq!(world.stored().await["status"], number(16));
@@ -178,11 +160,7 @@ async fn a_start_that_was_answered_after_its_deadline(world: World) {
     // The answer is lost, and by the time the start is sent again the lease is over.
     let network = world.network.clone();
     network.next("UpdateItem", [crate::support::Fault::LoseAnswer]);
-    let slow = world
-        .builder::<Document>()
-        .lock_expire(Duration::from_millis(100))
-        .build()
-        .unwrap();
+    let slow = world.builder::<Document>().lock_expire(Duration::from_millis(100)).build().unwrap();
     world.clock.sleep_longer_by(Duration::from_secs(1));
     let error = slow.start("doc-1").await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::LeaseLost);

@@ -59,10 +59,7 @@ fn golden() -> HashMap<String, Item> {
         }
     };
     let items = file.items.into_iter().map(|entry| {
-        let item = entry
-            .item
-            .iter()
-            .map(|(name, attribute)| (name.clone(), value(attribute)));
+        let item = entry.item.iter().map(|(name, attribute)| (name.clone(), value(attribute)));
         (entry.name, item.collect())
     });
     items.collect()
@@ -71,17 +68,9 @@ fn golden() -> HashMap<String, Item> {
 /// A world with one golden item in it, and its id.
 async fn with_item(world: &World, named: &str) -> (Tracker<Golden>, String) {
     let items = golden();
-    let (_, item) = items
-        .iter()
-        .find(|(name, _)| name.starts_with(named))
-        .expect(named);
+    let (_, item) = items.iter().find(|(name, _)| name.starts_with(named)).expect(named);
     world.put(item.clone()).await;
-    let id = item["key"]
-        .as_s()
-        .unwrap()
-        .strip_prefix("golden____")
-        .unwrap()
-        .to_owned();
+    let id = item["key"].as_s().unwrap().strip_prefix("golden____").unwrap().to_owned();
     (world.builder().build().unwrap(), id)
 }
 
@@ -94,18 +83,11 @@ async fn every_golden_item_reads_as_its_note_says(world: World) {
         let task = tracker.get(&id).consistent().await.unwrap().unwrap();
         assert_eq!(task.status(), Some(status), "{named}");
         assert_eq!((task.retry(), task.attempt()), (retry, 0), "{named}");
-        assert_eq!(
-            task.errors().iter().map(|entry| &entry.error).collect::<Vec<_>>(),
-            errors,
-            "{named}"
-        );
+        assert_eq!(task.errors().iter().map(|entry| &entry.error).collect::<Vec<_>>(), errors, "{named}");
         assert_eq!(*task.data(), Golden { id, ..data }, "{named}");
         task
     };
-    let v = |v| Golden {
-        v: Some(v),
-        ..Golden::default()
-    };
+    let v = |v| Golden { v: Some(v), ..Golden::default() };
     let task = check("pending, no data", Pending, 0, &[], Golden::default()).await;
     assert_eq!(task.shard_id(), Some(3), "assigned by Python at random");
     assert_eq!(task.head().lock_time().timestamp(), 0);
@@ -125,14 +107,7 @@ async fn every_golden_item_reads_as_its_note_says(world: World) {
     let task = check("failed once; data", Failed, 1, &["ValueError('boom')"], v(1)).await;
     assert!(task.errors()[0].traceback.ends_with("ValueError: boom\n"));
     assert!(task.errors()[0].time().is_some());
-    check(
-        "failed once after an explicit",
-        Failed,
-        1,
-        &["ValueError('boom')"],
-        v(2),
-    )
-    .await;
+    check("failed once after an explicit", Failed, 1, &["ValueError('boom')"], v(2)).await;
     let task = check("failed three times", Ignored, 3, &["KeyError('k')"; 3], v(1)).await;
     assert_eq!(task.errors()[2].nth_retry, 3);
     check("succeeded", Succeeded, 0, &[], v(2)).await;
@@ -164,18 +139,12 @@ async fn golden_items_are_worked_on(world: World) {
     assert_eq!(item["status"], number(16));
     let data: serde_json::Value = serde_json::from_str(item["data"].as_s().unwrap()).unwrap();
     let nested = serde_json::json!({"a": [1, 2.5, null, true, "é漢😀"]});
-    assert_eq!(
-        data,
-        serde_json::json!({"pages": 12, "uri": "s3://b/k", "nested": nested, "v": 7})
-    );
+    assert_eq!(data, serde_json::json!({"pages": 12, "uri": "s3://b/k", "nested": nested, "v": 7}));
 
     // The lock of a Python worker is honoured, and taken over when it has expired.
     let (tracker, id) = with_item(&world, "in progress, locked").await;
     let error = tracker.start(&id).await.unwrap_err();
-    assert!(
-        matches!(error.kind(), ErrorKind::Locked { owner: None, .. }),
-        "{error}"
-    );
+    assert!(matches!(error.kind(), ErrorKind::Locked { owner: None, .. }), "{error}");
     // The fixture was locked twelve minutes after the manual clock's time.
     world.clock.advance(std::time::Duration::from_hours(1));
     tracker.start(&id).await.unwrap().fail("no").await.unwrap();
@@ -211,12 +180,7 @@ async fn text_that_is_no_json_is_not_destroyed(world: World) {
     let head = tracker.head(&id).consistent().await.unwrap().unwrap();
     assert_eq!(head.status_in::<ExtractStatus>(), Some(ExtractStatus::Pending));
     let error = tracker.get(&id).consistent().await.unwrap_err();
-    assert_eq!(
-        *error.kind(),
-        ErrorKind::Decode {
-            attribute: "data.v".to_owned()
-        }
-    );
+    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: "data.v".to_owned() });
     assert_eq!(error.key(), Some(key.as_str()));
     assert!(error.task().unwrap().is_pending());
 
@@ -245,14 +209,7 @@ async fn text_that_is_no_json_is_not_destroyed(world: World) {
 
 async fn new_items_are_written_as_python_writes_them(world: World) {
     let tracker: Tracker<Golden> = world.builder().build().unwrap();
-    tracker
-        .create(Golden {
-            id: "new".to_owned(),
-            v: Some(1),
-            ..Golden::default()
-        })
-        .await
-        .unwrap();
+    tracker.create(Golden { id: "new".to_owned(), v: Some(1), ..Golden::default() }).await.unwrap();
     let item = world.stored_as("golden____new").await.unwrap();
     let python = &golden()["pending, no data given"];
     for (name, attribute) in python {
@@ -266,8 +223,5 @@ async fn new_items_are_written_as_python_writes_them(world: World) {
     let data: serde_json::Value = serde_json::from_str(item["data"].as_s().unwrap()).unwrap();
     assert_eq!(data["v"], 1);
     let shard = tracker.shard_id(ExtractStatus::Pending, "new").unwrap();
-    assert_eq!(
-        item["value"],
-        text(&tracker.make_value(ExtractStatus::Pending, shard).unwrap())
-    );
+    assert_eq!(item["value"], text(&tracker.make_value(ExtractStatus::Pending, shard).unwrap()));
 }

@@ -174,13 +174,7 @@ impl<T: StatusTracker> TrackerBuilder<T> {
 
     fn into_tracker(self) -> Tracker<T> {
         let format = Format::new(&T::__SPEC, self.config.use_case_id.clone());
-        Tracker::new(Engine::new(
-            &self.client,
-            self.config,
-            format,
-            self.clock,
-            self.owner,
-        ))
+        Tracker::new(Engine::new(&self.client, self.config, format, self.clock, self.owner))
     }
 }
 

@@ -37,10 +37,7 @@ pub struct Tracker<T> {
 
 impl<T: StatusTracker> Tracker<T> {
     pub(crate) fn new(engine: Engine) -> Self {
-        Self {
-            engine: Arc::new(engine),
-            of: PhantomData,
-        }
+        Self { engine: Arc::new(engine), of: PhantomData }
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -283,10 +280,7 @@ impl<T: StatusTracker> Tracker<T> {
 
 impl<T> Clone for Tracker<T> {
     fn clone(&self) -> Self {
-        Self {
-            engine: Arc::clone(&self.engine),
-            of: PhantomData,
-        }
+        Self { engine: Arc::clone(&self.engine), of: PhantomData }
     }
 }
 

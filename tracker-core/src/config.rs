@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind};
 use crate::spec::{Takeover, TrackerSpec, Wire};
 
-/// DynamoDB's limit for a partition key, less a few bytes for an id or the numbers of a `value`.
-const USE_CASE_BYTES: usize = 1024;
+/// DynamoDB's limit for the value of a key, less the numbers in a `value` of the index.
+const KEY_BYTES: usize = 2048 - 2 * 9;
 
 /// What a tracker works with: the declaration, with what was replaced at run time.
 #[derive(Debug, Clone)]
@@ -60,29 +60,22 @@ impl TrackerConfig {
         };
         let name_is_odd = |name: &str| {
             !(3..=255).contains(&name.len())
-                || !name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+                || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
         };
         let named = "3 to 255 of the characters a-z, A-Z, 0-9, `_`, `-` and `.`";
+        let most_bytes = KEY_BYTES.saturating_sub(2 * sep.len());
         let least = Duration::from_millis(100);
         let most = Duration::from_hours(365 * 24);
         let wrong = if self.table.is_empty() {
             "no table is named; use `TrackerBuilder::table`, or declare `table = \"..\"`".to_owned()
         } else if name_is_odd(&self.table) {
-            format!(
-                "`{}` cannot be the name of a table, which has {named}",
-                self.table
-            )
+            format!("`{}` cannot be the name of a table, which has {named}", self.table)
         } else if name_is_odd(&self.index) {
-            format!(
-                "`{}` cannot be the name of an index, which has {named}",
-                self.index
-            )
+            format!("`{}` cannot be the name of an index, which has {named}", self.index)
         } else if use_case_id.is_empty() {
             "`use_case_id` is empty".to_owned()
-        } else if use_case_id.len() > USE_CASE_BYTES {
-            format!("`use_case_id` is longer than {USE_CASE_BYTES} bytes")
+        } else if use_case_id.len() > most_bytes {
+            format!("`use_case_id` is longer than {most_bytes} bytes")
         } else if ambiguous() {
             format!(
                 "`use_case_id` \"{use_case_id}\" runs into the separator \"{sep}\", so that keys would be \
@@ -95,10 +88,7 @@ impl TrackerConfig {
         } else if self.traceback_stack_limit == 0 {
             "`traceback_stack_limit` is 0; use 1 or more".to_owned()
         } else if !(least..=most).contains(&self.lock_expire) {
-            format!(
-                "`lock_expire` is {:?}; use {least:?} to 365 days",
-                self.lock_expire
-            )
+            format!("`lock_expire` is {:?}; use {least:?} to 365 days", self.lock_expire)
         } else if self.max_clock_skew > most {
             "`max_clock_skew` is more than 365 days".to_owned()
         } else {

@@ -33,9 +33,7 @@ pub(crate) async fn create<T: StatusTracker>(engine: &Engine, data: T) -> Result
             match found {
                 // Ours, whose answer was lost; a worker may have started it since.
                 Some(found) if found.create_time == now => Ok(Task::new(head, data)),
-                Some(found) => Err(Error::new(ErrorKind::AlreadyExists)
-                    .with_key(&key)
-                    .with_task(found)),
+                Some(found) => Err(Error::new(ErrorKind::AlreadyExists).with_key(&key).with_task(found)),
                 None => Err(Error::new(ErrorKind::AlreadyExists).with_key(&key)),
             }
         }
@@ -49,11 +47,7 @@ fn new_item<T: StatusTracker>(engine: &Engine, key: &str, data: &T, now: Timesta
     let pending = engine.format.own(Role::Pending);
     let mut document = Document::Absent(wire);
     let fields = fields::encode(data, document.form())?;
-    let encode_error = |attribute: &str| {
-        Error::new(ErrorKind::Encode {
-            attribute: attribute.to_owned(),
-        })
-    };
+    let encode_error = |attribute: &str| Error::new(ErrorKind::Encode { attribute: attribute.to_owned() });
     let stored = match document.merged(fields.members) {
         Some(Ok(stored)) => stored,
         Some(Err(error)) => return Err(encode_error(DATA).with_source(error)),
@@ -94,18 +88,14 @@ pub(crate) async fn delete(engine: &Engine, key: &str) -> Result<Option<TaskHead
     let key_name = condition.name(KEY);
     let free = condition.value(string(NOT_LOCKED));
     let stale = condition.value(time(stale));
-    let condition = condition.and(&format!(
-        "attribute_not_exists({key_name}) OR {lock} = {free} OR {lock_time} < {stale}"
-    ));
+    let condition = condition
+        .and(&format!("attribute_not_exists({key_name}) OR {lock} = {free} OR {lock_time} < {stale}"));
     match op::settle(&*engine.clock, || op::delete(engine, key, condition.clone())).await {
         Ok(deleted) => deleted.map(|mut item| engine.head(&mut item)).transpose(),
         Err(Unwritten::Condition(Some(mut item))) => {
             let found = engine.head(&mut item)?;
             let until = found.takeover_time(rules.lock_expire, rules.max_clock_skew).utc();
-            let kind = ErrorKind::Locked {
-                owner: found.owner.clone(),
-                until,
-            };
+            let kind = ErrorKind::Locked { owner: found.owner.clone(), until };
             Err(Error::new(kind).with_key(key).with_task(found))
         }
         Err(Unwritten::Condition(None)) => Ok(None),

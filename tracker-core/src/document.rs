@@ -54,10 +54,7 @@ impl Document {
                     stored: AttributeValue::S(text),
                 },
             },
-            Some(stored) => Self::Unreadable {
-                why: "it is neither a map nor JSON text".to_owned(),
-                stored,
-            },
+            Some(stored) => Self::Unreadable { why: "it is neither a map nor JSON text".to_owned(), stored },
         }
     }
 
@@ -113,11 +110,7 @@ impl Document {
         }
         match self {
             Self::Map(all) => Some(Ok(AttributeValue::M(all.clone()))),
-            Self::Text(all) => Some(
-                serde_json::to_string(all)
-                    .map(AttributeValue::S)
-                    .map_err(Into::into),
-            ),
+            Self::Text(all) => Some(serde_json::to_string(all).map(AttributeValue::S).map_err(Into::into)),
             Self::Absent(_) | Self::Unreadable { .. } => None,
         }
     }
@@ -241,12 +234,7 @@ mod tests {
         type Alias = Option<String>;
         assert_eq!(decode_missing::<Alias>().unwrap(), None);
         assert_eq!(decode_missing::<Wrapped>().unwrap(), Wrapped(None));
-        assert!(
-            decode_missing::<u8>()
-                .unwrap_err()
-                .to_string()
-                .contains("not stored")
-        );
+        assert!(decode_missing::<u8>().unwrap_err().to_string().contains("not stored"));
         assert!(decode_missing::<Vec<u8>>().is_err());
     }
 

@@ -45,10 +45,7 @@ pub struct EmbeddedError {
 pub fn in_memory() -> Result<Client, EmbeddedError> {
     match Database::memory() {
         Ok(database) => Ok(client(database)),
-        Err(source) => Err(EmbeddedError {
-            at: "in memory".to_owned(),
-            source,
-        }),
+        Err(source) => Err(EmbeddedError { at: "in memory".to_owned(), source }),
     }
 }
 
@@ -63,10 +60,7 @@ pub fn in_file(path: impl AsRef<Path>) -> Result<Client, EmbeddedError> {
     let at = path.as_ref().display().to_string();
     match Database::new(&path.as_ref().to_string_lossy()) {
         Ok(database) => Ok(client(database)),
-        Err(source) => Err(EmbeddedError {
-            at: format!("`{at}`"),
-            source,
-        }),
+        Err(source) => Err(EmbeddedError { at: format!("`{at}`"), source }),
     }
 }
 
@@ -117,9 +111,7 @@ fn answer(database: &Database, request: &HttpRequest) -> Result<HttpResponse, Co
     };
     let status = StatusCode::try_from(status).map_err(|error| ConnectorError::user(error.into()))?;
     let mut response = HttpResponse::new(status, SdkBody::from(body));
-    response
-        .headers_mut()
-        .insert("content-type", "application/x-amz-json-1.0");
+    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
     Ok(response)
 }
 
@@ -167,6 +159,7 @@ fn dispatch(database: &Database, operation: &str, body: &[u8]) -> Result<String,
 #[cfg(test)]
 mod tests {
     use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+    use aws_sdk_dynamodb::types::AttributeValue;
 
     use super::*;
 
@@ -179,65 +172,38 @@ mod tests {
         drop(client);
         let tables = in_file(&file).unwrap().list_tables().send().await.unwrap();
         assert_eq!(tables.table_names(), ["tasks"]);
-        assert!(
-            in_memory()
-                .unwrap()
-                .list_tables()
-                .send()
-                .await
-                .unwrap()
-                .table_names()
-                .is_empty()
-        );
+        assert!(in_memory().unwrap().list_tables().send().await.unwrap().table_names().is_empty());
     }
 
     #[test]
     fn what_is_no_database_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let error = in_file(folder.path()).unwrap_err();
-        assert!(
-            error.to_string().contains(&folder.path().display().to_string()),
-            "{error}"
-        );
+        assert!(error.to_string().contains(&folder.path().display().to_string()), "{error}");
         let text = folder.path().join("text");
-        std::fs::write(
-            &text,
-            "not a database, but a text that is long enough to be looked at".repeat(100),
-        )
-        .unwrap();
+        std::fs::write(&text, "not a database, but a text that is long enough to be looked at".repeat(100))
+            .unwrap();
         in_file(&text).unwrap_err();
     }
 
     #[tokio::test]
     async fn errors_are_those_of_the_service() {
         let client = in_memory().unwrap();
-        let error = client
-            .describe_table()
-            .table_name("tasks")
-            .send()
-            .await
-            .unwrap_err();
+        let error = client.describe_table().table_name("tasks").send().await.unwrap_err();
         assert_eq!(error.code(), Some("ResourceNotFoundException"));
         create_table(&client).await;
-        let error = client.put_item().table_name("tasks").send().await.unwrap_err();
+        let without_key = client.put_item().table_name("tasks").item("a", AttributeValue::Bool(true));
+        let error = without_key.send().await.unwrap_err();
         assert_eq!(error.code(), Some("ValidationException"));
         let error = client.list_backups().send().await.unwrap_err();
-        assert!(
-            error
-                .message()
-                .is_some_and(|message| message.contains("`ListBackups`")),
-            "{error:?}"
-        );
+        assert!(error.message().is_some_and(|message| message.contains("`ListBackups`")), "{error:?}");
     }
 
     async fn create_table(client: &Client) {
         use aws_sdk_dynamodb::types::{
             AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
         };
-        let key = KeySchemaElement::builder()
-            .attribute_name("key")
-            .key_type(KeyType::Hash)
-            .build();
+        let key = KeySchemaElement::builder().attribute_name("key").key_type(KeyType::Hash).build();
         let attribute = AttributeDefinition::builder()
             .attribute_name("key")
             .attribute_type(ScalarAttributeType::S)

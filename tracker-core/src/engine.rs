@@ -106,23 +106,13 @@ fn timeouts(given: Option<&TimeoutConfig>, lock_expire: Duration) -> TimeoutConf
     let attempt = ATTEMPT.min(operation / 2);
     let builder = given.map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
     builder
-        .operation_timeout(shorter(
-            given.and_then(TimeoutConfig::operation_timeout),
-            operation,
-        ))
-        .operation_attempt_timeout(shorter(
-            given.and_then(TimeoutConfig::operation_attempt_timeout),
-            attempt,
-        ))
+        .operation_timeout(shorter(given.and_then(TimeoutConfig::operation_timeout), operation))
+        .operation_attempt_timeout(shorter(given.and_then(TimeoutConfig::operation_attempt_timeout), attempt))
         .build()
 }
 
 fn host_and_process() -> String {
-    format!(
-        "{}/{}",
-        gethostname::gethostname().to_string_lossy(),
-        std::process::id()
-    )
+    format!("{}/{}", gethostname::gethostname().to_string_lossy(), std::process::id())
 }
 
 #[cfg(test)]
@@ -137,14 +127,8 @@ mod tests {
         assert_eq!(long.operation_attempt_timeout(), Some(secs(10)));
         let short = timeouts(None, secs(3));
         assert_eq!(short.operation_timeout(), Some(secs(1)));
-        assert_eq!(
-            short.operation_attempt_timeout(),
-            Some(Duration::from_millis(500))
-        );
-        let users = TimeoutConfig::builder()
-            .operation_timeout(secs(2))
-            .read_timeout(secs(1))
-            .build();
+        assert_eq!(short.operation_attempt_timeout(), Some(Duration::from_millis(500)));
+        let users = TimeoutConfig::builder().operation_timeout(secs(2)).read_timeout(secs(1)).build();
         let merged = timeouts(Some(&users), secs(300));
         assert_eq!(merged.operation_timeout(), Some(secs(2)));
         assert_eq!(merged.read_timeout(), Some(secs(1)));

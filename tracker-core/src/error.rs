@@ -132,13 +132,7 @@ pub enum ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind) -> Self {
-        Self(Box::new(Inner {
-            kind,
-            key: None,
-            task: None,
-            source: None,
-            body: None,
-        }))
+        Self(Box::new(Inner { kind, key: None, task: None, source: None, body: None }))
     }
 
     pub(crate) fn with_key(mut self, key: &str) -> Self {
@@ -205,12 +199,7 @@ impl Error {
     ///
     /// Gives `self` back when there is none, or it is of another type.
     pub fn into_body_error<E: StdError + 'static>(mut self) -> Result<E, Self> {
-        match self
-            .0
-            .body
-            .take()
-            .map(<dyn StdError + Send + Sync>::downcast::<E>)
-        {
+        match self.0.body.take().map(<dyn StdError + Send + Sync>::downcast::<E>) {
             Some(Ok(error)) => Ok(*error),
             Some(Err(other)) => {
                 self.0.body = Some(other);
@@ -364,20 +353,15 @@ mod tests {
 
     #[test]
     fn display_names_the_key_and_leaves_the_source_to_itself() {
-        let error = Error::new(ErrorKind::Decode {
-            attribute: "data.pages".to_owned(),
-        })
-        .with_source("invalid type")
-        .with_key("extract____doc-1");
+        let error = Error::new(ErrorKind::Decode { attribute: "data.pages".to_owned() })
+            .with_source("invalid type")
+            .with_key("extract____doc-1");
         assert_eq!(
             error.to_string(),
             "task `extract____doc-1`: `data.pages` cannot be read; correct the stored item, or the type \
              that it is read into"
         );
-        assert_eq!(
-            error.source().map(ToString::to_string).as_deref(),
-            Some("invalid type")
-        );
+        assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("invalid type"));
     }
 
     #[test]

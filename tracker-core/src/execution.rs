@@ -48,12 +48,7 @@ impl<T: StatusTracker> Execution<T> {
         match fields::decode(&held.head().task_id, &mut item, &mut document) {
             Ok(data) => {
                 held.handed_over();
-                Ok(Self {
-                    held,
-                    data,
-                    document,
-                    stored: Stored::AsIs,
-                })
+                Ok(Self { held, data, document, stored: Stored::AsIs })
             }
             Err(error) => {
                 let released = held.finish(Outcome::Released, Changes::default(), ReturnValue::None);
@@ -194,16 +189,9 @@ impl<T: StatusTracker> Execution<T> {
                 });
             }
         };
-        let Self {
-            held, data, document, ..
-        } = self;
-        let changes = Changes {
-            document: Some(document),
-            changed,
-        };
-        let finished = held
-            .finish(Outcome::Succeeded, changes, ReturnValue::None)
-            .await?;
+        let Self { held, data, document, .. } = self;
+        let changes = Changes { document: Some(document), changed };
+        let finished = held.finish(Outcome::Succeeded, changes, ReturnValue::None).await?;
         Ok(Task::new(finished.head, data))
     }
 
@@ -239,11 +227,11 @@ impl<T: StatusTracker> Execution<T> {
         let limit = self.held.engine.config.traceback_stack_limit as usize;
         let outcome = failure.outcome(limit);
         match self.end(outcome, ReturnValue::None).await {
-            Ok((Finished { head, .. }, _)) => Error::new(ErrorKind::BodyFailed {
-                ignored: head.is_ignored(),
-            })
-            .with_key(&head.key)
-            .with_task(head.clone()),
+            Ok((Finished { head, .. }, _)) => {
+                Error::new(ErrorKind::BodyFailed { ignored: head.is_ignored() })
+                    .with_key(&head.key)
+                    .with_task(head.clone())
+            }
             Err(unrecorded) => unrecorded,
         }
         .with_body_error(failure.into_error())
@@ -316,9 +304,7 @@ impl<T: StatusTracker> Execution<T> {
 
 impl<T: StatusTracker> fmt::Debug for Execution<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Execution")
-            .field("held", &self.held)
-            .finish_non_exhaustive()
+        f.debug_struct("Execution").field("held", &self.held).finish_non_exhaustive()
     }
 }
 

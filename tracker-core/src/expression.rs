@@ -110,22 +110,16 @@ impl Expression {
         }
         match document.merged(changed.members) {
             Some(Ok(whole)) => Ok(self.set(DATA, whole)),
-            Some(Err(error)) => Err(Error::new(ErrorKind::Encode {
-                attribute: DATA.to_owned(),
-            })
-            .with_source(error)),
-            None => Err(Error::new(ErrorKind::Decode {
-                attribute: DATA.to_owned(),
-            })),
+            Some(Err(error)) => {
+                Err(Error::new(ErrorKind::Encode { attribute: DATA.to_owned() }).with_source(error))
+            }
+            None => Err(Error::new(ErrorKind::Decode { attribute: DATA.to_owned() })),
         }
     }
 
     pub(crate) fn update(&self) -> String {
         let clauses = [("SET", &self.set), ("REMOVE", &self.remove), ("ADD", &self.add)];
         let clauses = clauses.into_iter().filter(|(_, parts)| !parts.is_empty());
-        clauses
-            .map(|(verb, parts)| format!("{verb} {}", parts.join(", ")))
-            .collect::<Vec<_>>()
-            .join(" ")
+        clauses.map(|(verb, parts)| format!("{verb} {}", parts.join(", "))).collect::<Vec<_>>().join(" ")
     }
 }

@@ -30,18 +30,12 @@ pub struct Failure {
 impl Failure {
     /// To be tried again, until `max_retry` attempts have failed.
     pub fn retry(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self {
-            error: error.into(),
-            fatal: false,
-        }
+        Self { error: error.into(), fatal: false }
     }
 
     /// Not to be tried again: the task is given up at once.
     pub fn fatal(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self {
-            error: error.into(),
-            fatal: true,
-        }
+        Self { error: error.into(), fatal: true }
     }
 
     /// Whether the task is given up with it.
@@ -84,10 +78,7 @@ impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for Failure {
 
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Failure")
-            .field("error", &self.error)
-            .field("fatal", &self.fatal)
-            .finish()
+        f.debug_struct("Failure").field("error", &self.error).field("fatal", &self.fatal).finish()
     }
 }
 

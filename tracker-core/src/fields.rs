@@ -63,15 +63,8 @@ pub struct Fields<'w> {
 
 #[derive(Debug)]
 enum Walk<'w> {
-    Encode {
-        form: Wire,
-        into: &'w mut Encoded,
-    },
-    Decode {
-        task_id: &'w str,
-        item: &'w mut Item,
-        data: &'w mut Document,
-    },
+    Encode { form: Wire, into: &'w mut Encoded },
+    Decode { task_id: &'w str, item: &'w mut Item, data: &'w mut Document },
 }
 
 /// A struct's fields, encoded.
@@ -88,12 +81,8 @@ impl Encoded {
     /// The fields that differ from what they were.
     pub(crate) fn since(&self, stored: &Self) -> Self {
         let mut changed = self.clone();
-        changed
-            .attributes
-            .retain(|name, value| stored.attributes.get(name) != Some(value));
-        changed
-            .members
-            .retain(|name, member| stored.members.get(name) != Some(member));
+        changed.attributes.retain(|name, value| stored.attributes.get(name) != Some(value));
+        changed.members.retain(|name, member| stored.members.get(name) != Some(member));
         changed
     }
 }
@@ -203,13 +192,7 @@ impl Fields<'_> {
 /// Encodes every field, the members in the form in which the item's `data` is stored.
 pub(crate) fn encode<T: StatusTracker>(data: &T, form: Wire) -> Result<Encoded, Error> {
     let mut into = Encoded::default();
-    let mut fields = Fields {
-        walk: Walk::Encode {
-            form,
-            into: &mut into,
-        },
-        error: None,
-    };
+    let mut fields = Fields { walk: Walk::Encode { form, into: &mut into }, error: None };
     T::__fields(Some(data), &mut fields);
     match fields.error {
         Some((attribute, error)) => Err(Error::new(ErrorKind::Encode { attribute }).with_source(error)),
@@ -223,10 +206,7 @@ pub(crate) fn decode<T: StatusTracker>(
     item: &mut Item,
     data: &mut Document,
 ) -> Result<T, Error> {
-    let mut fields = Fields {
-        walk: Walk::Decode { task_id, item, data },
-        error: None,
-    };
+    let mut fields = Fields { walk: Walk::Decode { task_id, item, data }, error: None };
     let decoded = T::__fields(None, &mut fields);
     let error = fields.error;
     match (decoded, error) {

@@ -18,10 +18,7 @@ pub(crate) struct Format {
 
 impl Format {
     pub(crate) fn new(spec: &'static TrackerSpec, use_case_id: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            use_case_id: use_case_id.into(),
-            spec,
-        }
+        Self { use_case_id: use_case_id.into(), spec }
     }
 
     pub(crate) fn sep(&self) -> &'static str {
@@ -43,12 +40,7 @@ impl Format {
 
     pub(crate) fn value_in_shard(&self, status: Status, shard: u32) -> String {
         let Status { table, row } = status;
-        key::encode_value(
-            &self.use_case_id,
-            self.sep(),
-            (row.code, table.code_pad),
-            (shard, table.shard_pad),
-        )
+        key::encode_value(&self.use_case_id, self.sep(), (row.code, table.code_pad), (shard, table.shard_pad))
     }
 
     pub(crate) fn shard_of_value(&self, value: &str) -> Option<u32> {
@@ -62,12 +54,7 @@ impl Format {
         std::iter::once(self.spec.status)
             .chain(others)
             .chain(earlier)
-            .find_map(|table| {
-                Some(Status {
-                    table,
-                    row: table.row(code)?,
-                })
-            })
+            .find_map(|table| Some(Status { table, row: table.row(code)? }))
     }
 
     /// This step's own status of a role.
@@ -82,10 +69,7 @@ impl Format {
     pub(crate) fn role(&self, code: u32) -> Option<Role> {
         match self.spec.status.row(code) {
             Some(row) => Some(row.role),
-            None => self
-                .ready()
-                .any(|ready| ready == code)
-                .then_some(Role::MorePending),
+            None => self.ready().any(|ready| ready == code).then_some(Role::MorePending),
         }
     }
 
@@ -104,12 +88,7 @@ impl Format {
     }
 }
 
-static MISSING: StatusRow = StatusRow {
-    code: 0,
-    name: "",
-    role: Role::Pending,
-    shards: 1,
-};
+static MISSING: StatusRow = StatusRow { code: 0, name: "", role: Role::Pending, shards: 1 };
 
 /// A status, with the pads of its enum.
 #[derive(Debug, Clone, Copy)]

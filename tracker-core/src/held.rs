@@ -55,12 +55,7 @@ pub(crate) struct Finished {
 
 impl Held {
     pub(crate) fn new(engine: Arc<Engine>, head: TaskHead, lease: Lease) -> Self {
-        Self {
-            engine,
-            head,
-            lease,
-            when_dropped: WhenDropped::Release,
-        }
+        Self { engine, head, lease, when_dropped: WhenDropped::Release }
     }
 
     pub(crate) fn head(&self) -> &TaskHead {
@@ -78,9 +73,7 @@ impl Held {
 
     /// An error about this task as it was started.
     pub(crate) fn error(&self, kind: ErrorKind) -> Error {
-        Error::new(kind)
-            .with_key(&self.head.key)
-            .with_task(self.head.clone())
+        Error::new(kind).with_key(&self.head.key).with_task(self.head.clone())
     }
 
     /// Ends the attempt. Once polled it goes on in a task of its own, whoever drops its future.
@@ -146,10 +139,7 @@ impl Drop for Held {
 
 impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held")
-            .field("head", &self.head)
-            .field("lease", &self.lease)
-            .finish_non_exhaustive()
+        f.debug_struct("Held").field("head", &self.head).field("lease", &self.lease).finish_non_exhaustive()
     }
 }
 
@@ -197,15 +187,8 @@ impl Finish {
 
     fn write(&mut self, keep: Keep) -> Result<(TaskHead, Expression), Error> {
         let Engine { format, config, .. } = &*self.engine;
-        let (after, write) = update::finish(
-            format,
-            config,
-            &self.head,
-            &self.lease.me,
-            &self.outcome,
-            self.now,
-            keep,
-        );
+        let (after, write) =
+            update::finish(format, config, &self.head, &self.lease.me, &self.outcome, self.now, keep);
         match &mut self.changes.document {
             None => Ok((after, write)),
             Some(document) => {
@@ -217,9 +200,8 @@ impl Finish {
 
     async fn send_once(&self, after: TaskHead, write: Expression) -> Result<Finished, Error> {
         let Self { engine, head, .. } = self;
-        let sent = op::settle(&*engine.clock, || {
-            op::update(engine, &head.key, write.clone(), self.returns.clone())
-        });
+        let sent =
+            op::settle(&*engine.clock, || op::update(engine, &head.key, write.clone(), self.returns.clone()));
         let (image, unanswered) = match sent.await {
             Ok(item) => return Ok(Finished { head: after, item }),
             Err(Unwritten::Refused(error)) => return Err(error.with_task(head.clone())),
@@ -233,9 +215,7 @@ impl Finish {
         let found = item.as_mut().map(|item| engine.head(item));
         let found = found.transpose().map_err(|error| self.unknown(Some(error)))?;
         if unanswered.is_some()
-            && found
-                .as_ref()
-                .is_some_and(|found| found.lock.as_deref() == Some(&self.lease.me))
+            && found.as_ref().is_some_and(|found| found.lock.as_deref() == Some(&self.lease.me))
         {
             // A copy that is still on its way may yet be applied.
             return Err(self.unknown(unanswered));
@@ -262,11 +242,7 @@ impl Finish {
     /// Records that a success could not be written, and gives back why.
     async fn fail_instead(self, error: Error) -> Error {
         let fail = Self {
-            outcome: Outcome::Failed {
-                error: error.to_string(),
-                traceback: String::new(),
-                fatal: false,
-            },
+            outcome: Outcome::Failed { error: error.to_string(), traceback: String::new(), fatal: false },
             changes: Changes::default(),
             now: self.now.after(self.now),
             ..self
@@ -278,9 +254,8 @@ impl Finish {
     }
 
     fn unknown(&self, error: Option<Error>) -> Error {
-        let unknown = Error::new(ErrorKind::OutcomeUnknown)
-            .with_key(&self.head.key)
-            .with_task(self.head.clone());
+        let unknown =
+            Error::new(ErrorKind::OutcomeUnknown).with_key(&self.head.key).with_task(self.head.clone());
         match error {
             Some(error) => unknown.with_source(error),
             None => unknown,

@@ -49,9 +49,7 @@ impl HistoryEntry {
     /// When it was recorded, if the text is a time.
     #[must_use]
     pub fn time(&self) -> Option<DateTime<Utc>> {
-        DateTime::parse_from_rfc3339(&self.update_time)
-            .ok()
-            .map(|time| time.to_utc())
+        DateTime::parse_from_rfc3339(&self.update_time).ok().map(|time| time.to_utc())
     }
 }
 
@@ -101,11 +99,7 @@ impl History {
             let form = if stored.is_s() { Wire::Pynamodb } else { form };
             document = Document::Absent(form);
         }
-        Self {
-            document,
-            entries,
-            omitted,
-        }
+        Self { document, entries, omitted }
     }
 
     pub(crate) fn entries(&self) -> &[HistoryEntry] {
@@ -154,10 +148,7 @@ impl History {
 
 fn as_text(document: &Document) -> String {
     match document {
-        Document::Unreadable {
-            stored: AttributeValue::S(text),
-            ..
-        } => text.clone(),
+        Document::Unreadable { stored: AttributeValue::S(text), .. } => text.clone(),
         Document::Unreadable { stored, .. } => format!("{stored:?}"),
         other => format!("{other:?}"),
     }
@@ -191,13 +182,8 @@ mod tests {
 
     #[test]
     fn the_first_and_the_most_recent_entries_stay() {
-        let kept = |history: &History| {
-            history
-                .entries()
-                .iter()
-                .map(|entry| entry.nth_retry)
-                .collect::<Vec<_>>()
-        };
+        let kept =
+            |history: &History| history.entries().iter().map(|entry| entry.nth_retry).collect::<Vec<_>>();
         let history = with(7, 3);
         assert_eq!(kept(&history), [1, 6, 7]);
         assert_eq!(history.omitted(), 4);
@@ -239,25 +225,15 @@ mod tests {
         }
         let odd = r#"{"history": {"not": "a list"}}"#;
         let history = History::parse(Some(AttributeValue::S(odd.to_owned())), Wire::Native);
-        assert!(
-            history.entries()[0].traceback.contains("not"),
-            "{:?}",
-            history.entries()
-        );
+        assert!(history.entries()[0].traceback.contains("not"), "{:?}", history.entries());
     }
 
     #[test]
     fn an_item_that_is_too_large_keeps_less_and_less() {
         let mut history = with(3, 10);
-        assert_eq!(
-            history.encode(Keep::LastInBrief).map(|_| history.entries().len()),
-            Some(1)
-        );
+        assert_eq!(history.encode(Keep::LastInBrief).map(|_| history.entries().len()), Some(1));
         assert_eq!(history.entries()[0].nth_retry, 3);
-        assert_eq!(
-            history.encode(Keep::Nothing).map(|_| history.entries().len()),
-            Some(0)
-        );
+        assert_eq!(history.encode(Keep::Nothing).map(|_| history.entries().len()), Some(0));
         assert_eq!(history.omitted(), 3);
         assert_eq!(Keep::All.less().and_then(Keep::less).and_then(Keep::less), None);
     }
@@ -266,10 +242,7 @@ mod tests {
     fn texts_are_cut_in_the_middle_between_characters() {
         assert_eq!(cut("short", 10), "short");
         let text = cut(&"é漢".repeat(1000), 100);
-        assert!(
-            text.len() <= 100 && text.starts_with('é') && text.ends_with('漢'),
-            "{text}"
-        );
+        assert!(text.len() <= 100 && text.starts_with('é') && text.ends_with('漢'), "{text}");
         assert!(text.contains(" [..] "));
     }
 }

@@ -67,9 +67,7 @@ pub(crate) fn number(number: impl Into<u64>) -> AttributeValue {
 pub(crate) fn read_head(item: &mut Item, format: &Format, wire: Wire) -> Result<TaskHead, Error> {
     let errors = History::parse(item.remove(ERRORS), wire);
     let read = Reader { item };
-    let key = read
-        .string(KEY)?
-        .ok_or_else(|| read.error(KEY, "it is missing".to_owned()))?;
+    let key = read.string(KEY)?.ok_or_else(|| read.error(KEY, "it is missing".to_owned()))?;
     let Some((use_case_id, task_id)) = format.split_key(key) else {
         let why = format!("it has no separator \"{}\"", format.sep());
         return Err(read.error(KEY, why));
@@ -82,9 +80,7 @@ pub(crate) fn read_head(item: &mut Item, format: &Format, wire: Wire) -> Result<
         task_id: task_id.to_owned(),
         status_code,
         role: format.role(status_code),
-        status_name: format
-            .status_name(status_code)
-            .unwrap_or_else(|| Cow::Owned(status_code.to_string())),
+        status_name: format.status_name(status_code).unwrap_or_else(|| Cow::Owned(status_code.to_string())),
         shard_id: value.and_then(|value| format.shard_of_value(value)),
         retry: read.number(RETRY)?.unwrap_or(0),
         attempt: read.number(ATTEMPT)?.unwrap_or(0),
@@ -127,10 +123,7 @@ impl<'i> Reader<'i> {
         match self.item.get(name) {
             None | Some(AttributeValue::Null(_)) => Ok(None),
             Some(AttributeValue::N(number)) => number.parse().map(Some).map_err(|_| {
-                self.error(
-                    name,
-                    format!("{number} is not a whole number in the range expected"),
-                )
+                self.error(name, format!("{number} is not a whole number in the range expected"))
             }),
             Some(other) => Err(self.error(name, format!("it is not a number, but {other:?}"))),
         }
@@ -138,12 +131,8 @@ impl<'i> Reader<'i> {
 
     fn time(&self, name: &str) -> Result<Timestamp, Error> {
         let text = self.required(name, self.string(name)?)?;
-        Timestamp::parse(text).ok_or_else(|| {
-            self.error(
-                name,
-                format!("\"{text}\" is not a time such as {}", Timestamp::EPOCH),
-            )
-        })
+        Timestamp::parse(text)
+            .ok_or_else(|| self.error(name, format!("\"{text}\" is not a time such as {}", Timestamp::EPOCH)))
     }
 }
 
@@ -153,10 +142,7 @@ pub(crate) fn decode_error(
     attribute: impl Into<String>,
     why: impl Into<crate::error::BoxError>,
 ) -> Error {
-    let error = Error::new(ErrorKind::Decode {
-        attribute: attribute.into(),
-    })
-    .with_source(why);
+    let error = Error::new(ErrorKind::Decode { attribute: attribute.into() }).with_source(why);
     match item.get(KEY) {
         Some(AttributeValue::S(key)) => error.with_key(key),
         _ => error,

@@ -13,10 +13,7 @@ pub(crate) struct Reading {
 
 impl From<Now> for Reading {
     fn from(now: Now) -> Self {
-        Self {
-            time: now.into(),
-            monotonic: now.monotonic,
-        }
+        Self { time: now.into(), monotonic: now.monotonic }
     }
 }
 
@@ -34,22 +31,14 @@ pub(crate) struct Lease {
 
 impl Lease {
     pub(crate) fn new(me: String, started: Reading, expire: Duration) -> Self {
-        Self {
-            me,
-            expire,
-            acknowledged: started,
-            sent: started.time,
-        }
+        Self { me, expire, acknowledged: started, sent: started.time }
     }
 
     /// The time to write next: the clock's, and later than whatever was sent before.
     pub(crate) fn next(&mut self, now: Now) -> Reading {
         let reading = Reading::from(now);
         self.sent = reading.time.after(self.sent);
-        Reading {
-            time: self.sent,
-            ..reading
-        }
+        Reading { time: self.sent, ..reading }
     }
 
     /// Counts the deadline from a write that was acknowledged.
@@ -59,13 +48,8 @@ impl Lease {
     pub(crate) fn acknowledge(&mut self, written: Reading) {
         if written.time > self.acknowledged.time {
             let moved = written.time.since(self.acknowledged.time);
-            let monotonic = written
-                .monotonic
-                .min(self.acknowledged.monotonic.saturating_add(moved));
-            self.acknowledged = Reading {
-                time: written.time,
-                monotonic,
-            };
+            let monotonic = written.monotonic.min(self.acknowledged.monotonic.saturating_add(moved));
+            self.acknowledged = Reading { time: written.time, monotonic };
         }
     }
 
@@ -117,10 +101,7 @@ mod tests {
         assert!(!lease.has_passed(at(499, 499)));
         assert!(lease.has_passed(at(500, 499)));
         lease.acknowledge(at(100, 100).into());
-        assert!(
-            !lease.has_passed(at(499, 499)),
-            "an older answer takes nothing back"
-        );
+        assert!(!lease.has_passed(at(499, 499)), "an older answer takes nothing back");
     }
 
     #[test]

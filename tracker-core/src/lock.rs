@@ -51,10 +51,7 @@ pub(crate) fn classify_start(image: Option<&TaskHead>, me: &str, now: Timestamp,
             if until < now && rules.takeover == Takeover::Expired {
                 return Start::TakeOver;
             }
-            Start::Refused(ErrorKind::Locked {
-                owner: image.owner.clone(),
-                until: until.utc(),
-            })
+            Start::Refused(ErrorKind::Locked { owner: image.owner.clone(), until: until.utc() })
         }
         Some(role) if role.is_ready() && image.lock.is_none() => {
             if image.lock_time < now {
@@ -65,9 +62,7 @@ pub(crate) fn classify_start(image: Option<&TaskHead>, me: &str, now: Timestamp,
                 Start::Refused(ErrorKind::ClockBehind { by })
             }
         }
-        _ => Start::Refused(ErrorKind::NotReady {
-            status: image.status_name.clone().into_owned(),
-        }),
+        _ => Start::Refused(ErrorKind::NotReady { status: image.status_name.clone().into_owned() }),
     }
 }
 

@@ -12,10 +12,7 @@ pub(crate) struct Next {
 /// Counts a failed attempt: the task is given up at the `max_retry`th, or at once when it is fatal.
 pub(crate) fn next(retry: u32, max_retry: u32, fatal: bool) -> Next {
     let retry = retry.saturating_add(1);
-    Next {
-        retry,
-        ignored: fatal || retry >= max_retry,
-    }
+    Next { retry, ignored: fatal || retry >= max_retry }
 }
 
 #[cfg(test)]
@@ -24,47 +21,11 @@ mod tests {
 
     #[test]
     fn retries_end() {
-        assert_eq!(
-            next(0, 3, false),
-            Next {
-                retry: 1,
-                ignored: false
-            }
-        );
-        assert_eq!(
-            next(1, 3, false),
-            Next {
-                retry: 2,
-                ignored: false
-            }
-        );
-        assert_eq!(
-            next(2, 3, false),
-            Next {
-                retry: 3,
-                ignored: true
-            }
-        );
-        assert_eq!(
-            next(0, 1, false),
-            Next {
-                retry: 1,
-                ignored: true
-            }
-        );
-        assert_eq!(
-            next(0, 3, true),
-            Next {
-                retry: 1,
-                ignored: true
-            }
-        );
-        assert_eq!(
-            next(u32::MAX, 3, false),
-            Next {
-                retry: u32::MAX,
-                ignored: true
-            }
-        );
+        assert_eq!(next(0, 3, false), Next { retry: 1, ignored: false });
+        assert_eq!(next(1, 3, false), Next { retry: 2, ignored: false });
+        assert_eq!(next(2, 3, false), Next { retry: 3, ignored: true });
+        assert_eq!(next(0, 1, false), Next { retry: 1, ignored: true });
+        assert_eq!(next(0, 3, true), Next { retry: 1, ignored: true });
+        assert_eq!(next(u32::MAX, 3, false), Next { retry: u32::MAX, ignored: true });
     }
 }

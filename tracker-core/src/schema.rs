@@ -30,10 +30,7 @@ pub struct CreateTable<'t> {
 
 impl<'t> CreateTable<'t> {
     pub(crate) fn new(engine: &'t Engine) -> Self {
-        Self {
-            engine,
-            provisioned: None,
-        }
+        Self { engine, provisioned: None }
     }
 
     /// With provisioned capacity, of the table and of its index each, instead of on-demand.
@@ -63,10 +60,8 @@ impl fmt::Debug for CreateTable<'_> {
 
 async fn create(engine: &Engine, provisioned: Option<(i64, i64)>) -> Result<(), Error> {
     let new = new_table(&engine.config.index, provisioned).map_err(|error| {
-        Error::new(ErrorKind::InvalidConfig {
-            reason: "the table cannot be described".to_owned(),
-        })
-        .with_source(error)
+        Error::new(ErrorKind::InvalidConfig { reason: "the table cannot be described".to_owned() })
+            .with_source(error)
     })?;
     table::create(engine, new).await?;
     for _ in 1..LOOKS {
@@ -96,23 +91,13 @@ fn matches(engine: &Engine, description: &TableDescription) -> Result<(), Error>
 
 fn new_table(index: &str, provisioned: Option<(i64, i64)>) -> Result<NewTable, BuildError> {
     let attribute = |name: &str| {
-        AttributeDefinition::builder()
-            .attribute_name(name)
-            .attribute_type(ScalarAttributeType::S)
-            .build()
+        AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build()
     };
-    let part = |name: &str, part: KeyType| {
-        KeySchemaElement::builder()
-            .attribute_name(name)
-            .key_type(part)
-            .build()
-    };
+    let part =
+        |name: &str, part: KeyType| KeySchemaElement::builder().attribute_name(name).key_type(part).build();
     let throughput = provisioned
         .map(|(read, write)| {
-            ProvisionedThroughput::builder()
-                .read_capacity_units(read)
-                .write_capacity_units(write)
-                .build()
+            ProvisionedThroughput::builder().read_capacity_units(read).write_capacity_units(write).build()
         })
         .transpose()?;
     let projection = Projection::builder()
@@ -134,19 +119,14 @@ fn new_table(index: &str, provisioned: Option<(i64, i64)>) -> Result<NewTable, B
 }
 
 fn index_of<'d>(table: &'d TableDescription, name: &str) -> Option<&'d GlobalSecondaryIndexDescription> {
-    table
-        .global_secondary_indexes()
-        .iter()
-        .find(|index| index.index_name() == Some(name))
+    table.global_secondary_indexes().iter().find(|index| index.index_name() == Some(name))
 }
 
 /// Whether the table or its index is still being made.
 fn is_coming(table: &TableDescription, index: &str) -> bool {
     let index = index_of(table, index).and_then(GlobalSecondaryIndexDescription::index_status);
-    matches!(
-        table.table_status(),
-        Some(TableStatus::Creating | TableStatus::Updating)
-    ) || matches!(index, Some(IndexStatus::Creating | IndexStatus::Updating))
+    matches!(table.table_status(), Some(TableStatus::Creating | TableStatus::Updating))
+        || matches!(index, Some(IndexStatus::Creating | IndexStatus::Updating))
 }
 
 /// Every difference of a table from what is needed, each with what that is.
@@ -158,20 +138,11 @@ fn differences(table: &TableDescription, index_name: &str) -> Vec<String> {
         }
     };
     let status = table.table_status().map_or("unknown", TableStatus::as_str);
-    differs(
-        matches!(status, "ACTIVE" | "UPDATING"),
-        format!("its status is {status}, and ACTIVE is needed"),
-    );
+    differs(matches!(status, "ACTIVE" | "UPDATING"), format!("its status is {status}, and ACTIVE is needed"));
     let key = shown_key(table.key_schema());
-    differs(
-        key == "key (HASH)",
-        format!("its key is {key}, and key (HASH) is needed"),
-    );
+    differs(key == "key (HASH)", format!("its key is {key}, and key (HASH) is needed"));
     for name in [KEY, VALUE, UPDATE_TIME] {
-        let defined = table
-            .attribute_definitions()
-            .iter()
-            .find(|part| part.attribute_name() == name);
+        let defined = table.attribute_definitions().iter().find(|part| part.attribute_name() == name);
         let of_type = defined.map(|part| part.attribute_type().as_str());
         differs(
             of_type == Some("S"),
@@ -182,20 +153,10 @@ fn differences(table: &TableDescription, index_name: &str) -> Vec<String> {
         );
     }
     let Some(index) = index_of(table, index_name) else {
-        let others: Vec<_> = table
-            .global_secondary_indexes()
-            .iter()
-            .filter_map(|index| index.index_name())
-            .collect();
-        let others = if others.is_empty() {
-            "none".to_owned()
-        } else {
-            others.join(", ")
-        };
-        differs(
-            false,
-            format!("it has no global secondary index {index_name}; those it has: {others}"),
-        );
+        let others: Vec<_> =
+            table.global_secondary_indexes().iter().filter_map(|index| index.index_name()).collect();
+        let others = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
+        differs(false, format!("it has no global secondary index {index_name}; those it has: {others}"));
         return differences;
     };
     let status = index.index_status().map_or("unknown", IndexStatus::as_str);
@@ -205,27 +166,16 @@ fn differences(table: &TableDescription, index_name: &str) -> Vec<String> {
     );
     let key = shown_key(index.key_schema());
     let needed = "value (HASH), update_time (RANGE)";
-    differs(
-        key == needed,
-        format!("the key of index {index_name} is {key}, and {needed} is needed"),
-    );
+    differs(key == needed, format!("the key of index {index_name} is {key}, and {needed} is needed"));
     let projects = index.projection().is_some_and(|projection| {
         projection.projection_type() == Some(&ProjectionType::All)
-            || projection
-                .non_key_attributes()
-                .iter()
-                .any(|name| name == CREATE_TIME)
+            || projection.non_key_attributes().iter().any(|name| name == CREATE_TIME)
     });
-    differs(
-        projects,
-        format!("index {index_name} does not project {CREATE_TIME}"),
-    );
+    differs(projects, format!("index {index_name} does not project {CREATE_TIME}"));
     differences
 }
 
 fn shown_key(parts: &[KeySchemaElement]) -> String {
-    let parts = parts
-        .iter()
-        .map(|part| format!("{} ({})", part.attribute_name(), part.key_type().as_str()));
+    let parts = parts.iter().map(|part| format!("{} ({})", part.attribute_name(), part.key_type().as_str()));
     parts.collect::<Vec<_>>().join(", ")
 }

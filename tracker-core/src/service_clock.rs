@@ -46,10 +46,8 @@ impl ServiceClock {
 
     fn compare(&self, sent: DateTime<Utc>, date: DateTime<Utc>, received: DateTime<Utc>) {
         let excess = excess(sent, date, received, self.max_clock_skew);
-        let before = std::mem::replace(
-            &mut *self.excess.lock().unwrap_or_else(PoisonError::into_inner),
-            excess,
-        );
+        let before =
+            std::mem::replace(&mut *self.excess.lock().unwrap_or_else(PoisonError::into_inner), excess);
         match (before, excess) {
             (None, Some(offset)) => tracing::warn!(
                 target: "tracker_core::clock",
@@ -126,14 +124,8 @@ mod tests {
         // An answer that took long says little.
         assert_eq!(excess(at(-3000), date, at(9000), limit), None);
         assert_eq!(excess(at(5900), date, at(6000), limit), None);
-        assert_eq!(
-            excess(at(6100), date, at(6200), limit),
-            Some(TimeDelta::milliseconds(5100))
-        );
+        assert_eq!(excess(at(6100), date, at(6200), limit), Some(TimeDelta::milliseconds(5100)));
         assert_eq!(excess(at(-5100), date, at(-5000), limit), None);
-        assert_eq!(
-            excess(at(-5200), date, at(-5100), limit),
-            Some(TimeDelta::milliseconds(-5100))
-        );
+        assert_eq!(excess(at(-5200), date, at(-5100), limit), Some(TimeDelta::milliseconds(-5100)));
     }
 }

@@ -93,10 +93,7 @@ pub const fn spec(
 /// A value of `more_pending_status`; `_status` is there to be of a status type.
 #[must_use]
 pub const fn more_pending<S: TrackerStatus>(_status: &S, code: u32) -> MorePending {
-    MorePending {
-        table: S::__TABLE,
-        code,
-    }
+    MorePending { table: S::__TABLE, code }
 }
 
 /// The declaration of the previous step.
@@ -113,13 +110,7 @@ pub const fn after<P: StatusTracker>() -> &'static TrackerSpec {
 pub const fn check_more_pending(spec: &TrackerSpec, nth: usize) {
     let given = spec.more_pending[nth];
     if let Some(own) = row_of(spec.status, given.code) {
-        collision(
-            spec.status,
-            own,
-            given.table,
-            given.code,
-            "give one of them another code",
-        );
+        collision(spec.status, own, given.table, given.code, "give one of them another code");
     }
     let mut other = 0;
     while other < nth {
@@ -128,7 +119,7 @@ pub const fn check_more_pending(spec: &TrackerSpec, nth: usize) {
             Text::new()
                 .str("`more_pending_status` has the code ")
                 .num(given.code)
-                .str(" twice; leave one of the two out")
+                .str(" twice: leave one of the two out")
                 .panic();
         }
         other += 1;
@@ -147,45 +138,23 @@ pub const fn check_after(spec: &TrackerSpec) {
     if spec.status.rows.is_empty() || previous.status.rows.is_empty() || previous.use_case_id.is_empty() {
         return;
     }
-    same(
-        spec,
-        previous,
-        "use_case_id",
-        spec.use_case_id,
-        previous.use_case_id,
-    );
+    same(spec, previous, "use_case_id", spec.use_case_id, previous.use_case_id);
     same(spec, previous, "sep", spec.sep, previous.sep);
     if let (Some(own), Some(other)) = (spec.table, previous.table) {
         same(spec, previous, "table", own, other);
     } else if spec.table.is_some() != previous.table.is_some() {
-        let (with, without) = if spec.table.is_some() {
-            (spec, previous)
-        } else {
-            (previous, spec)
-        };
+        let (with, without) = if spec.table.is_some() { (spec, previous) } else { (previous, spec) };
         Text::new()
             .str("`")
             .str(with.type_name)
             .str("` declares a `table` and `")
             .str(without.type_name)
-            .str("` none, but steps of one pipeline share their items; write it on both or on neither")
+            .str("` none, but steps of one pipeline share their items: write it on both or on neither")
             .panic();
     }
     same(spec, previous, "index", spec.index, previous.index);
-    same_pad(
-        spec,
-        previous,
-        "status_zero_pad",
-        spec.status.code_pad,
-        previous.status.code_pad,
-    );
-    same_pad(
-        spec,
-        previous,
-        "status_shard_zero_pad",
-        spec.status.shard_pad,
-        previous.status.shard_pad,
-    );
+    same_pad(spec, previous, "status_zero_pad", spec.status.code_pad, previous.status.code_pad);
+    same_pad(spec, previous, "status_shard_zero_pad", spec.status.shard_pad, previous.status.shard_pad);
     let mut step = Some(previous);
     while let Some(earlier) = step {
         let mut nth = 0;
@@ -233,7 +202,7 @@ const fn collision(own: &StatusTable, row: &StatusRow, other: &StatusTable, code
         .str(name)
         .str("` both have the code ")
         .num(code)
-        .str("; ")
+        .str(": ")
         .str(help)
         .panic();
 }
@@ -252,13 +221,7 @@ const fn same(spec: &TrackerSpec, previous: &TrackerSpec, what: &str, own: &str,
 
 const fn same_pad(spec: &TrackerSpec, previous: &TrackerSpec, what: &str, own: u8, other: u8) {
     if own != other {
-        differs(
-            spec,
-            previous,
-            what,
-            &Text::new().num(own as u32),
-            &Text::new().num(other as u32),
-        );
+        differs(spec, previous, what, &Text::new().num(own as u32), &Text::new().num(other as u32));
     }
 }
 
@@ -274,7 +237,7 @@ const fn differs(spec: &TrackerSpec, previous: &TrackerSpec, what: &str, own: &T
         .str(other.as_str())
         .str(" for `")
         .str(previous.type_name)
-        .str("`, but steps of one pipeline share their items; make the two the same")
+        .str("`, but steps of one pipeline share their items: make the two the same")
         .panic();
 }
 
@@ -302,10 +265,7 @@ struct Text {
 
 impl Text {
     const fn new() -> Self {
-        Self {
-            bytes: [0; 512],
-            len: 0,
-        }
+        Self { bytes: [0; 512], len: 0 }
     }
 
     const fn str(mut self, text: &str) -> Self {
@@ -344,12 +304,7 @@ impl Text {
 /// The roles in which a step finds a task that it may start, beside those of other enums.
 pub(crate) fn ready_rows(spec: &TrackerSpec) -> impl Iterator<Item = &'static StatusRow> + use<> {
     let own = spec.status.rows.iter().filter(|row| row.role.is_ready());
-    let others = spec
-        .more_pending
-        .iter()
-        .filter_map(|other| other.table.row(other.code));
-    let previous = spec
-        .after
-        .and_then(|previous| previous.status.of_role(Role::Succeeded));
+    let others = spec.more_pending.iter().filter_map(|other| other.table.row(other.code));
+    let previous = spec.after.and_then(|previous| previous.status.of_role(Role::Succeeded));
     own.chain(others).chain(previous)
 }

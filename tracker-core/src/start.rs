@@ -31,13 +31,8 @@ pub(crate) async fn start(engine: Arc<Engine>, key: String) -> Result<(Held, Ite
         op::get(&engine, &key, false, true).await?;
         engine.check_clock()?;
     }
-    let mut attempt = Attempt {
-        me: Uuid::new_v4().simple().to_string(),
-        engine,
-        key,
-        sent: Vec::new(),
-        repeated: false,
-    };
+    let mut attempt =
+        Attempt { me: Uuid::new_v4().simple().to_string(), engine, key, sent: Vec::new(), repeated: false };
     let mut taken_over = None;
     for _ in 0..ROUNDS {
         let result = match taken_over.take() {
@@ -88,9 +83,7 @@ pub(crate) async fn start(engine: Arc<Engine>, key: String) -> Result<(Held, Ite
         }
     }
     let message = "other workers were faster each time";
-    Err(Error::new(ErrorKind::Unavailable)
-        .with_source(message)
-        .with_key(&attempt.key))
+    Err(Error::new(ErrorKind::Unavailable).with_source(message).with_key(&attempt.key))
 }
 
 /// One start, with the lock that it sets, whatever requests it takes.
@@ -117,20 +110,12 @@ impl Attempt {
 
     async fn send(&self, write: Expression) -> Result<Option<Item>, Unwritten> {
         let engine = &self.engine;
-        op::settle(&*engine.clock, || {
-            op::update(engine, &self.key, write.clone(), ReturnValue::AllNew)
-        })
-        .await
+        op::settle(&*engine.clock, || op::update(engine, &self.key, write.clone(), ReturnValue::AllNew)).await
     }
 
     async fn send_start(&mut self) -> Result<Option<Item>, Unwritten> {
         let now = self.next();
-        let Engine {
-            format,
-            config,
-            owner,
-            ..
-        } = &*self.engine;
+        let Engine { format, config, owner, .. } = &*self.engine;
         let write = update::start(format, config, &self.key, &self.me, owner, now);
         self.send(write).await
     }
@@ -140,12 +125,7 @@ impl Attempt {
         let now = self.next();
         let mut keep = Keep::All;
         loop {
-            let Engine {
-                format,
-                config,
-                owner,
-                ..
-            } = &*self.engine;
+            let Engine { format, config, owner, .. } = &*self.engine;
             let write = update::take_over(format, config, seen, &self.me, owner, now, keep);
             match (self.send(write).await, keep.less()) {
                 (Err(Unwritten::Refused(error)), Some(less)) if *error.kind() == ErrorKind::ItemTooLarge => {
@@ -159,17 +139,13 @@ impl Attempt {
     /// The write was applied. Where it has given the task up, that is a refusal.
     async fn started(self, head: Result<TaskHead, Error>, item: Item) -> Result<(Held, Item), Error> {
         let now = self.engine.now();
-        let stored = item
-            .get(LOCK_TIME)
-            .and_then(|time| Timestamp::parse(time.as_s().ok()?));
+        let stored = item.get(LOCK_TIME).and_then(|time| Timestamp::parse(time.as_s().ok()?));
         // The time of the send that was applied; the first one's where the item does not tell.
         let applied = self.sent.iter().find(|reading| Some(reading.time) == stored);
         let Some(applied) = applied.or(self.sent.first()).copied() else {
             return Err(Error::new(ErrorKind::LeaseLost).with_key(&self.key));
         };
-        let started_from = item
-            .get(STARTED_FROM)
-            .and_then(|code| code.as_n().ok()?.parse().ok());
+        let started_from = item.get(STARTED_FROM).and_then(|code| code.as_n().ok()?.parse().ok());
         if let Ok(head) = &head
             && head.lock.as_deref() != Some(&self.me)
         {
@@ -188,10 +164,7 @@ impl Attempt {
             }
             // What the start wrote is all that a release needs.
             Err(error) => {
-                let now = Reading {
-                    time: Timestamp::from(now).after(applied.time),
-                    ..applied
-                };
+                let now = Reading { time: Timestamp::from(now).after(applied.time), ..applied };
                 let write = update::release(&self.engine.format, &self.key, started_from, &lease.me, now);
                 let engine = &self.engine;
                 let released = op::settle(&*engine.clock, || {

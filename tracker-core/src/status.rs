@@ -80,9 +80,7 @@ pub trait TrackerStatus: Copy + Send + Sync + 'static {
     #[must_use]
     fn role(self) -> Role {
         // A code of `self` is always in the derived table: the default is never seen.
-        Self::__TABLE
-            .row(self.code())
-            .map_or(Role::Pending, |row| row.role)
+        Self::__TABLE.row(self.code()).map_or(Role::Pending, |row| row.role)
     }
 
     /// Over how many partitions of the index the tasks in this status are spread.
@@ -128,12 +126,7 @@ impl<S: TrackerStatus> TableOf<S> {
 /// What `TableOf::TABLE` falls back on: an inherent constant whose bounds hold goes before that of a trait.
 #[doc(hidden)]
 pub trait NoTable {
-    const TABLE: &'static StatusTable = &StatusTable {
-        type_name: "",
-        rows: &[],
-        code_pad: 3,
-        shard_pad: 3,
-    };
+    const TABLE: &'static StatusTable = &StatusTable { type_name: "", rows: &[], code_pad: 3, shard_pad: 3 };
 }
 
 impl<S> NoTable for TableOf<S> {}

@@ -239,9 +239,7 @@ impl<T: StatusTracker> Task<T> {
 
 impl<T: StatusTracker> fmt::Debug for Task<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Task")
-            .field("head", &self.head)
-            .finish_non_exhaustive()
+        f.debug_struct("Task").field("head", &self.head).finish_non_exhaustive()
     }
 }
 

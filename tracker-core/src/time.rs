@@ -43,10 +43,7 @@ impl Clock for SystemClock {
     fn now(&self) -> Now {
         static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
         let origin = *ORIGIN;
-        Now {
-            wall: Utc::now(),
-            monotonic: origin.elapsed(),
-        }
+        Now { wall: Utc::now(), monotonic: origin.elapsed() }
     }
 
     fn sleep(&self, duration: Duration) -> Sleep {
@@ -91,11 +88,7 @@ impl Timestamp {
 
     pub(crate) fn plus(self, duration: Duration) -> Self {
         let delta = TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
-        Self::new(
-            self.0
-                .checked_add_signed(delta)
-                .unwrap_or(DateTime::<Utc>::MAX_UTC),
-        )
+        Self::new(self.0.checked_add_signed(delta).unwrap_or(DateTime::<Utc>::MAX_UTC))
     }
 
     pub(crate) fn minus(self, duration: Duration) -> Self {
@@ -138,9 +131,7 @@ mod tests {
 
     #[test]
     fn the_stored_form_has_31_characters_and_reads_back() {
-        let time = DateTime::parse_from_rfc3339("2026-11-24T02:17:26.355394999Z")
-            .unwrap()
-            .to_utc();
+        let time = DateTime::parse_from_rfc3339("2026-11-24T02:17:26.355394999Z").unwrap().to_utc();
         let stored = Timestamp::new(time);
         assert_eq!(stored.to_string(), "2026-11-24T02:17:26.355394+0000");
         assert_eq!(stored.in_history(), "2026-11-24T02:17:26.355394+00:00");
@@ -172,15 +163,9 @@ mod tests {
     fn times_of_one_execution_grow() {
         let first = Timestamp::EPOCH.plus(Duration::from_secs(10));
         assert_eq!(first.after(first), first.plus(Duration::from_micros(1)));
-        assert_eq!(
-            Timestamp::EPOCH.after(first),
-            first.plus(Duration::from_micros(1))
-        );
+        assert_eq!(Timestamp::EPOCH.after(first), first.plus(Duration::from_micros(1)));
         assert_eq!(first.after(Timestamp::EPOCH), first);
         assert_eq!(Timestamp::EPOCH.minus(Duration::MAX), Timestamp::EPOCH);
-        assert_eq!(
-            first.plus(Duration::MAX).to_string(),
-            "9999-12-31T23:59:59.999999+0000"
-        );
+        assert_eq!(first.plus(Duration::MAX).to_string(), "9999-12-31T23:59:59.999999+0000");
     }
 }

@@ -141,10 +141,7 @@ fn declared<T: StatusTracker>() -> Format {
 
 pub(crate) fn status_of<T: StatusTracker>(status: T::Status) -> Option<Status> {
     let table = T::Status::__TABLE;
-    Some(Status {
-        table,
-        row: table.row(status.code())?,
-    })
+    Some(Status { table, row: table.row(status.code())? })
 }
 
 pub(crate) fn make_value<T: StatusTracker>(
@@ -166,8 +163,6 @@ pub(crate) fn make_value<T: StatusTracker>(
 
 pub(crate) fn index_partitions<T: StatusTracker>(format: &Format, status: T::Status) -> Vec<String> {
     status_of::<T>(status).map_or_else(Vec::new, |status| {
-        (1..=status.row.shards)
-            .map(|shard| format.value_in_shard(status, shard))
-            .collect()
+        (1..=status.row.shards).map(|shard| format.value_in_shard(status, shard)).collect()
     })
 }

@@ -54,9 +54,7 @@ pub(crate) fn start(
     let free = start.value(string(NOT_LOCKED));
     let stale = start.value(time(stale));
     // The second arm is for items that another program left both ready and locked.
-    start
-        .and(&ready)
-        .and(&format!("({lock} = {free} OR {lock_time} < {stale})"))
+    start.and(&ready).and(&format!("({lock} = {free} OR {lock_time} < {stale})"))
 }
 
 /// Takeover of an expired lease, pinned to the lease that was seen; or giving the task up, if this was its
@@ -101,10 +99,7 @@ pub(crate) fn take_over(
 
 /// Save: renews the lease; what is saved is added by the caller.
 pub(crate) fn save(me: &str, now: Timestamp) -> Expression {
-    Expression::new()
-        .set(LOCK_TIME, time(now))
-        .and_is(LOCK, string(me))
-        .and_before(LOCK_TIME, time(now))
+    Expression::new().set(LOCK_TIME, time(now)).and_is(LOCK, string(me)).and_before(LOCK_TIME, time(now))
 }
 
 /// Finish: the task as it is afterwards, and the write that makes it so.
@@ -123,11 +118,7 @@ pub(crate) fn finish(
             after.retry = 0;
             format.own(Role::Succeeded)
         }
-        Outcome::Failed {
-            error,
-            traceback,
-            fatal,
-        } => {
+        Outcome::Failed { error, traceback, fatal } => {
             let next = retry::next(head.retry, config.max_retry, *fatal);
             let entry = HistoryEntry::new(next.retry, now, error, traceback);
             after.errors.push(entry, config.history_limit as usize);
@@ -172,23 +163,16 @@ pub(crate) fn release(
 
 /// Where a release goes back to: `failed` where it is not known, so that the task is tried again.
 fn released_to(format: &Format, started_from: Option<u32>) -> Status {
-    started_from
-        .and_then(|code| format.status(code))
-        .unwrap_or_else(|| format.own(Role::Failed))
+    started_from.and_then(|code| format.status(code)).unwrap_or_else(|| format.own(Role::Failed))
 }
 
 fn set_status(write: Expression, format: &Format, status: Status, key: &str) -> Expression {
-    write
-        .set(VALUE, string(format.value(status, key)))
-        .set(STATUS, number(status.code()))
+    write.set(VALUE, string(format.value(status, key))).set(STATUS, number(status.code()))
 }
 
 /// Frees the lock, and moves `lock_time` on: a late copy of a refused start must not fit.
 fn free(write: Expression, me: &str, now: Timestamp) -> Expression {
-    write
-        .set(LOCK, string(NOT_LOCKED))
-        .set(LOCK_TIME, time(now))
-        .set(LAST_LOCK, string(me))
+    write.set(LOCK, string(NOT_LOCKED)).set(LOCK_TIME, time(now)).set(LAST_LOCK, string(me))
 }
 
 fn set_errors(write: Expression, errors: &mut History, keep: Keep) -> Expression {

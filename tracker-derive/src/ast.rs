@@ -60,12 +60,7 @@ impl Status {
             discriminant: variant.discriminant.map(|(_, code)| code),
         };
         let variants = variants.map(|variants| variants.into_iter().map(read).collect());
-        Self {
-            ident: input.ident,
-            generics: input.generics,
-            args,
-            variants,
-        }
+        Self { ident: input.ident, generics: input.generics, args, variants }
     }
 }
 
@@ -91,19 +86,10 @@ impl Tracker {
         };
         let read = |field: syn::Field| {
             let args = Args::read(&field.attrs, &keys::FIELD, diagnostics);
-            field.ident.map(|ident| Field {
-                ident,
-                args,
-                ty: field.ty,
-            })
+            field.ident.map(|ident| Field { ident, args, ty: field.ty })
         };
         let fields = fields.map(|fields| fields.into_iter().filter_map(read).collect());
-        Self {
-            ident: input.ident,
-            generics: input.generics,
-            args,
-            fields,
-        }
+        Self { ident: input.ident, generics: input.generics, args, fields }
     }
 
     /// The field marked as the task id; the first, where there are several.

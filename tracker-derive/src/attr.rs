@@ -81,11 +81,7 @@ impl Args {
                     Err(message) => {
                         self.spoilt.push(key.name);
                         let wrong = skip_to_comma(input)?;
-                        let wrong = if wrong.is_empty() {
-                            name.into_token_stream()
-                        } else {
-                            wrong
-                        };
+                        let wrong = if wrong.is_empty() { name.into_token_stream() } else { wrong };
                         diagnostics.on(wrong, message);
                     }
                 }
@@ -121,10 +117,7 @@ impl Args {
             }
             format!("`{word}` is reserved for a later version: remove it")
         } else if scope.find_in_other(&word).is_some() {
-            format!(
-                "`{word}` does not go on {place}: write it on {}",
-                scope.other_place
-            )
+            format!("`{word}` does not go on {place}: write it on {}", scope.other_place)
         } else if let Some(meant) = scope.nearest(&word) {
             self.spoilt.push(meant.name);
             format!("unknown key `{word}`: did you mean `{}`", meant.name)
@@ -198,11 +191,7 @@ fn value(input: ParseStream, key: &Key) -> Result<Value, String> {
             input.advance_to(&fork);
             Ok(value)
         }
-        _ => Err(format!(
-            "`{}` takes {}: write `{usage}`",
-            key.name,
-            key.kind.expected()
-        )),
+        _ => Err(format!("`{}` takes {}: write `{usage}`", key.name, key.kind.expected())),
     }
 }
 
@@ -217,11 +206,7 @@ fn parse(input: ParseStream, kind: Kind) -> syn::Result<Option<Value>> {
             let content;
             syn::bracketed!(content in input);
             let types = Punctuated::<Type, Token![,]>::parse_terminated(&content)?;
-            types
-                .into_iter()
-                .map(type_path)
-                .collect::<Option<_>>()
-                .map(Value::Paths)
+            types.into_iter().map(type_path).collect::<Option<_>>().map(Value::Paths)
         }
     })
 }

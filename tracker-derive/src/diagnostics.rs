@@ -46,10 +46,7 @@ pub(crate) struct Once<'a, T> {
 
 impl<'a, T: PartialEq> Once<'a, T> {
     pub(crate) fn new(diagnostics: &'a Diagnostics) -> Self {
-        Self {
-            diagnostics,
-            seen: Vec::new(),
-        }
+        Self { diagnostics, seen: Vec::new() }
     }
 
     /// Notes `thing`, found at `place`. A repetition is reported in the words of `message`, and false comes back.

@@ -115,16 +115,7 @@ pub(crate) fn nearest(name: &str, words: impl IntoIterator<Item = &'static str>)
     };
     words
         .into_iter()
-        .map(|word| {
-            (
-                if part(&name, word) || part(word, &name) {
-                    1
-                } else {
-                    edits(&name, word)
-                },
-                word,
-            )
-        })
+        .map(|word| (if part(&name, word) || part(word, &name) { 1 } else { edits(&name, word) }, word))
         .filter(|(edits, word)| *edits <= word.len().div_ceil(3).min(3))
         .min_by_key(|(edits, _)| *edits)
         .map(|(_, word)| word)
@@ -186,16 +177,8 @@ static WITH: Key = Key::new("with", Kind::Reserved, "path");
 static BOUND: Key = Key::new("bound", Kind::Reserved, "\"..\"");
 
 const ENUM_KEYS: &[&Key] = &[&STATUS_ZERO_PAD, &STATUS_SHARD_ZERO_PAD, &CRATE];
-const VARIANT_KEYS: &[&Key] = &[
-    &PENDING,
-    &IN_PROGRESS,
-    &FAILED,
-    &SUCCEEDED,
-    &IGNORED,
-    &MORE_PENDING,
-    &SHARDS,
-    &RENAME,
-];
+const VARIANT_KEYS: &[&Key] =
+    &[&PENDING, &IN_PROGRESS, &FAILED, &SUCCEEDED, &IGNORED, &MORE_PENDING, &SHARDS, &RENAME];
 const STRUCT_KEYS: &[&Key] = &[
     &USE_CASE_ID,
     &STATUS,
@@ -226,11 +209,5 @@ const fn scope(
     other_place: &'static str,
     other_keys: &'static [&'static Key],
 ) -> Scope {
-    Scope {
-        attribute,
-        place,
-        keys,
-        other_place,
-        other_keys,
-    }
+    Scope { attribute, place, keys, other_place, other_keys }
 }

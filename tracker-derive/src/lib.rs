@@ -27,27 +27,13 @@ use crate::diagnostics::Diagnostics;
 #[doc = include_str!("../docs/status.md")]
 #[proc_macro_derive(TrackerStatus, attributes(status))]
 pub fn derive_tracker_status(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    derive(
-        input.into(),
-        ast::Status::read,
-        valid::status,
-        expand::status,
-        fallback::status,
-    )
-    .into()
+    derive(input.into(), ast::Status::read, valid::status, expand::status, fallback::status).into()
 }
 
 #[doc = include_str!("../docs/tracker.md")]
 #[proc_macro_derive(StatusTracker, attributes(tracker))]
 pub fn derive_status_tracker(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    derive(
-        input.into(),
-        ast::Tracker::read,
-        valid::tracker,
-        expand::tracker,
-        fallback::tracker,
-    )
-    .into()
+    derive(input.into(), ast::Tracker::read, valid::tracker, expand::tracker, fallback::tracker).into()
 }
 
 /// The stages, one after the other.

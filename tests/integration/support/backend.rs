@@ -23,9 +23,7 @@ impl Backend {
     pub fn available() -> Vec<Self> {
         let endpoint = std::env::var("TRACKER_DYNAMODB_ENDPOINT").ok();
         let endpoint = endpoint.filter(|endpoint| !endpoint.is_empty());
-        std::iter::once(Self::Embedded)
-            .chain(endpoint.map(Self::Local))
-            .collect()
+        std::iter::once(Self::Embedded).chain(endpoint.map(Self::Local)).collect()
     }
 
     pub fn name(&self) -> &'static str {
@@ -56,11 +54,8 @@ impl Backend {
         let http = config.http_client().expect("an HTTP client");
         let network = Network::new(http);
         // One try: what a lost answer leads to is then decided by the tracker, and not by the SDK.
-        let config = config
-            .to_builder()
-            .http_client(network.clone())
-            .retry_config(RetryConfig::disabled())
-            .build();
+        let config =
+            config.to_builder().http_client(network.clone()).retry_config(RetryConfig::disabled()).build();
         World {
             client: Client::from_conf(config),
             network,

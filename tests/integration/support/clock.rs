@@ -19,11 +19,7 @@ impl ManualClock {
             wall: "2026-11-24T02:17:26.355394Z".parse().expect("a time"),
             monotonic: Duration::from_secs(1000),
         };
-        Self {
-            now: Arc::new(Mutex::new(now)),
-            longer: Arc::default(),
-            meanwhile: Arc::default(),
-        }
+        Self { now: Arc::new(Mutex::new(now)), longer: Arc::default(), meanwhile: Arc::default() }
     }
 
     pub fn advance(&self, duration: Duration) {
@@ -59,11 +55,7 @@ impl Clock for ManualClock {
 
     fn sleep(&self, duration: Duration) -> Sleep {
         self.advance(duration + *self.longer.lock().unwrap_or_else(PoisonError::into_inner));
-        let meanwhile = self
-            .meanwhile
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let meanwhile = self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner).take();
         meanwhile.unwrap_or_else(|| Box::pin(std::future::ready(())))
     }
 
@@ -74,8 +66,6 @@ impl Clock for ManualClock {
 
 impl fmt::Debug for ManualClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ManualClock")
-            .field("now", &self.now)
-            .finish_non_exhaustive()
+        f.debug_struct("ManualClock").field("now", &self.now).finish_non_exhaustive()
     }
 }

@@ -45,17 +45,12 @@ struct Copy {
 
 impl Network {
     pub fn new(inner: SharedHttpClient) -> Self {
-        Self {
-            inner,
-            state: Arc::default(),
-        }
+        Self { inner, state: Arc::default() }
     }
 
     /// What befalls the next requests of an operation, one after the other.
     pub fn next(&self, operation: &'static str, faults: impl IntoIterator<Item = Fault>) {
-        self.state()
-            .faults
-            .extend(faults.into_iter().map(|fault| (operation, fault)));
+        self.state().faults.extend(faults.into_iter().map(|fault| (operation, fault)));
     }
 
     /// The faults that did not happen yet.
@@ -65,11 +60,7 @@ impl Network {
 
     /// How many requests of an operation were sent, lost ones included.
     pub fn count(&self, operation: &str) -> usize {
-        self.state()
-            .sent
-            .iter()
-            .filter(|copy| copy.operation == operation)
-            .count()
+        self.state().sent.iter().filter(|copy| copy.operation == operation).count()
     }
 
     /// How many requests were sent.
@@ -81,16 +72,9 @@ impl Network {
     pub async fn deliver_again(&self, operation: &str, nth: usize) -> u16 {
         let (request, to) = {
             let state = self.state();
-            let copy = state
-                .sent
-                .iter()
-                .filter(|copy| copy.operation == operation)
-                .nth(nth);
+            let copy = state.sent.iter().filter(|copy| copy.operation == operation).nth(nth);
             let copy = copy.expect("a request that was sent");
-            (
-                copy.request.try_clone().expect("a body in memory"),
-                copy.to.clone(),
-            )
+            (copy.request.try_clone().expect("a body in memory"), copy.to.clone())
         };
         to.call(request).await.expect("an answer").status().as_u16()
     }
@@ -107,10 +91,7 @@ impl HttpClient for Network {
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
         let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Link {
-            inner,
-            network: self.clone(),
-        })
+        SharedHttpConnector::new(Link { inner, network: self.clone() })
     }
 }
 
@@ -127,15 +108,9 @@ impl HttpConnector for Link {
         let fault = {
             let mut state = self.network.state();
             let nth = state.faults.iter().position(|(of, _)| *of == operation);
-            let fault = nth
-                .and_then(|nth| state.faults.remove(nth))
-                .map(|(_, fault)| fault);
+            let fault = nth.and_then(|nth| state.faults.remove(nth)).map(|(_, fault)| fault);
             let copy = request.try_clone().expect("a body in memory");
-            state.sent.push(Copy {
-                operation,
-                request: copy,
-                to: self.inner.clone(),
-            });
+            state.sent.push(Copy { operation, request: copy, to: self.inner.clone() });
             fault.unwrap_or(Fault::None)
         };
         let lost = || ConnectorError::io(format!("{fault:?}").into());

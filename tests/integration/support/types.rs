@@ -29,10 +29,7 @@ pub struct Document {
 
 impl Document {
     pub fn new(id: &str) -> Self {
-        Self {
-            id: id.to_owned(),
-            ..Self::default()
-        }
+        Self { id: id.to_owned(), ..Self::default() }
     }
 }
 

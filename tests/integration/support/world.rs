@@ -22,10 +22,7 @@ pub struct World {
 impl World {
     /// A tracker on this world's table and clock, to be changed further.
     pub fn builder<T: StatusTracker>(&self) -> TrackerBuilder<T> {
-        T::tracker_builder(&self.client)
-            .table(&self.table)
-            .clock(self.clock.clone())
-            .owner("worker-1")
+        T::tracker_builder(&self.client).table(&self.table).clock(self.clock.clone()).owner("worker-1")
     }
 
     pub fn documents(&self) -> Tracker<Document> {
@@ -34,26 +31,17 @@ impl World {
 
     /// Another worker's tracker.
     pub fn rival(&self) -> Tracker<Document> {
-        self.builder()
-            .owner("worker-2")
-            .build()
-            .expect("a valid configuration")
+        self.builder().owner("worker-2").build().expect("a valid configuration")
     }
 
     pub fn summaries(&self) -> Tracker<Summary> {
-        Summary::tracker_builder(&self.client)
-            .like(&self.documents())
-            .build()
-            .expect("a valid configuration")
+        Summary::tracker_builder(&self.client).like(&self.documents()).build().expect("a valid configuration")
     }
 
     /// Creates `doc-1`.
     pub async fn document(&self) -> Tracker<Document> {
         let documents = self.documents();
-        documents
-            .create(Document::new("doc-1"))
-            .await
-            .expect("a new task");
+        documents.create(Document::new("doc-1")).await.expect("a new task");
         documents
     }
 
@@ -81,11 +69,7 @@ impl World {
 
     /// Puts an item as another program would.
     pub async fn put(&self, item: Item) {
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item));
+        let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
         put.send().await.expect("an answer");
     }
 

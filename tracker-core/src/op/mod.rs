@@ -76,21 +76,15 @@ where
 fn service_kind(table: &str, error: &impl ProvideErrorMetadata, raw: &HttpResponse) -> ErrorKind {
     let message = error.message().unwrap_or_default();
     match error.code().unwrap_or_default() {
-        "ResourceNotFoundException" => ErrorKind::TableNotFound {
-            table: table.to_owned(),
-        },
+        "ResourceNotFoundException" => ErrorKind::TableNotFound { table: table.to_owned() },
         "ValidationException" if message.contains("Item size") => ErrorKind::ItemTooLarge,
         "ProvisionedThroughputExceededException"
         | "ThrottlingException"
         | "Throttling"
         | "RequestLimitExceeded"
-        | "LimitExceededException" => ErrorKind::Throttled {
-            reasons: throttling_reasons(raw),
-        },
+        | "LimitExceededException" => ErrorKind::Throttled { reasons: throttling_reasons(raw) },
         _ if raw.status().is_server_error() => ErrorKind::Unavailable,
-        code => ErrorKind::Service {
-            code: (!code.is_empty()).then(|| code.to_owned()),
-        },
+        code => ErrorKind::Service { code: (!code.is_empty()).then(|| code.to_owned()) },
     }
 }
 
@@ -106,11 +100,8 @@ fn throttling_reasons(raw: &HttpResponse) -> Vec<String> {
         #[serde(default)]
         reason: String,
     }
-    let body: Body = raw
-        .body()
-        .bytes()
-        .and_then(|bytes| serde_json::from_slice(bytes).ok())
-        .unwrap_or_default();
+    let body: Body =
+        raw.body().bytes().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
     body.reasons.into_iter().map(|reason| reason.reason).collect()
 }
 

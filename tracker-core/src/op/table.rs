@@ -44,11 +44,9 @@ pub(crate) async fn create(engine: &Engine, table: NewTable) -> Result<bool, Err
 pub(crate) async fn describe(engine: &Engine) -> Result<TableDescription, Error> {
     let table = &*engine.config.table;
     match engine.client.describe_table().table_name(table).send().await {
-        Ok(output) => output.table.ok_or_else(|| {
-            Error::new(ErrorKind::TableNotFound {
-                table: table.to_owned(),
-            })
-        }),
+        Ok(output) => {
+            output.table.ok_or_else(|| Error::new(ErrorKind::TableNotFound { table: table.to_owned() }))
+        }
         Err(error) => Err(classify(table, error)),
     }
 }

@@ -9,9 +9,7 @@ use crate::model::{Field, Setting, SettingValue, Store, Stored, TaskId, Tracker}
 
 pub(crate) fn tracker(model: &Tracker) -> TokenStream {
     let Tracker { ident, status, .. } = model;
-    let TaskId {
-        ident: id, ty: id_ty, ..
-    } = &model.task_id;
+    let TaskId { ident: id, ty: id_ty, .. } = &model.task_id;
     let (impl_generics, ty_generics, _) = model.generics.split_for_impl();
     let where_clause = where_clause(model);
     let spec = spec(model);
@@ -44,35 +42,18 @@ pub(crate) fn tracker(model: &Tracker) -> TokenStream {
 
 /// The struct's own predicates, and what its type parameters must be to be stored.
 fn where_clause(model: &Tracker) -> TokenStream {
-    let own = model
-        .generics
-        .where_clause
-        .iter()
-        .flat_map(|clause| &clause.predicates);
+    let own = model.generics.where_clause.iter().flat_map(|clause| &clause.predicates);
     let id_ty = &model.task_id.ty;
     let task_id = model.task_id.generic.then(|| quote!(#id_ty: __private::TaskId));
-    let stored = model
-        .stored_params
-        .iter()
-        .map(|param| quote!(#param: __private::Member));
-    let all: Vec<_> = own
-        .map(ToTokens::to_token_stream)
-        .chain(task_id)
-        .chain(stored)
-        .collect();
-    if all.is_empty() {
-        TokenStream::new()
-    } else {
-        quote!(where #(#all),*)
-    }
+    let stored = model.stored_params.iter().map(|param| quote!(#param: __private::Member));
+    let all: Vec<_> = own.map(ToTokens::to_token_stream).chain(task_id).chain(stored).collect();
+    if all.is_empty() { TokenStream::new() } else { quote!(where #(#all),*) }
 }
 
 /// The data of the tracker: what was written, over the defaults of the tracker's own crate.
 fn spec(model: &Tracker) -> TokenStream {
     let type_name = model.ident.unraw().to_string();
-    let Tracker {
-        use_case_id, status, ..
-    } = model;
+    let Tracker { use_case_id, status, .. } = model;
     let settings = model.settings.iter().map(|Setting { name, value }| {
         let name = format_ident!("{name}");
         match value {
@@ -118,10 +99,7 @@ fn checks(model: &Tracker) -> TokenStream {
         let nth = Literal::usize_unsuffixed(nth);
         check(value, "check_more_pending", quote!(&__SPEC, #nth))
     });
-    let after = model
-        .after
-        .iter()
-        .map(|value| check(value, "check_after", quote!(&__SPEC)));
+    let after = model.after.iter().map(|value| check(value, "check_after", quote!(&__SPEC)));
     more_pending.chain(after).collect()
 }
 
@@ -137,35 +115,20 @@ fn ends(tokens: impl ToTokens) -> (Span, Span) {
 fn fields(Tracker { task_id, fields, .. }: &Tracker) -> TokenStream {
     let id = &task_id.ident;
     let local = |nth: usize| format_ident!("__{nth}");
-    let walk = fields
-        .iter()
-        .enumerate()
-        .map(|(nth, Field { ident, ty, store })| {
-            let local = local(nth);
-            let (method, name) = match store {
-                Store::Skip => return quote!(let #local = __fields.skip::<#ty>();),
-                Store::Attribute(Stored {
-                    name,
-                    or_default: false,
-                }) => ("attribute", name),
-                Store::Attribute(Stored {
-                    name,
-                    or_default: true,
-                }) => ("attribute_or_default", name),
-                Store::Member(Stored {
-                    name,
-                    or_default: false,
-                }) => ("member", name),
-                Store::Member(Stored {
-                    name,
-                    or_default: true,
-                }) => ("member_or_default", name),
-            };
-            let method = format_ident!("{method}");
-            quote! {
-                let #local = __fields.#method::<#ty>(#name, __from.map(|__from| &__from.#ident));
-            }
-        });
+    let walk = fields.iter().enumerate().map(|(nth, Field { ident, ty, store })| {
+        let local = local(nth);
+        let (method, name) = match store {
+            Store::Skip => return quote!(let #local = __fields.skip::<#ty>();),
+            Store::Attribute(Stored { name, or_default: false }) => ("attribute", name),
+            Store::Attribute(Stored { name, or_default: true }) => ("attribute_or_default", name),
+            Store::Member(Stored { name, or_default: false }) => ("member", name),
+            Store::Member(Stored { name, or_default: true }) => ("member_or_default", name),
+        };
+        let method = format_ident!("{method}");
+        quote! {
+            let #local = __fields.#method::<#ty>(#name, __from.map(|__from| &__from.#ident));
+        }
+    });
     let idents = fields.iter().map(|field| &field.ident);
     let locals = (0..fields.len()).map(local);
     quote! {

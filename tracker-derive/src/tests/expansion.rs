@@ -8,24 +8,12 @@ use crate::{ast, derive, expand, fallback, valid};
 
 fn status(source: &str) -> String {
     let input = source.parse().expect("tokens");
-    pretty(derive(
-        input,
-        ast::Status::read,
-        valid::status,
-        expand::status,
-        fallback::status,
-    ))
+    pretty(derive(input, ast::Status::read, valid::status, expand::status, fallback::status))
 }
 
 fn tracker(source: &str) -> String {
     let input = source.parse().expect("tokens");
-    pretty(derive(
-        input,
-        ast::Tracker::read,
-        valid::tracker,
-        expand::tracker,
-        fallback::tracker,
-    ))
+    pretty(derive(input, ast::Tracker::read, valid::tracker, expand::tracker, fallback::tracker))
 }
 
 fn pretty(tokens: TokenStream) -> String {

@@ -11,11 +11,7 @@ type Case<'a> = (&'a str, &'a str, &'a str);
 fn check(item: &str, reports: fn(&str) -> String, cases: &[Case], expected: &ExpectFile) {
     let mut text = String::new();
     for (title, part, wrong) in cases {
-        let source = if part.is_empty() {
-            (*wrong).to_owned()
-        } else {
-            item.replacen(part, wrong, 1)
-        };
+        let source = if part.is_empty() { (*wrong).to_owned() } else { item.replacen(part, wrong, 1) };
         assert_ne!(source, item, "{title}: `{part}` is not in the item");
         let reports = reports(&source);
         assert_ne!(reports, "", "{title}: nothing reported");
@@ -51,26 +47,10 @@ fn status_items() {
         ("a struct", "", "struct Status { a: u8 }"),
         ("a union", "", "union Status { a: u8 }"),
         ("an empty enum", "", "enum Status {}"),
-        (
-            "a generic enum",
-            "enum ExtractStatus {",
-            "enum ExtractStatus<T, const N: usize> {",
-        ),
-        (
-            "a where clause alone",
-            "enum ExtractStatus {",
-            "enum ExtractStatus where u8: Copy {",
-        ),
-        (
-            "a variant with unnamed fields",
-            "Failed = 14",
-            "Failed(String) = 14",
-        ),
-        (
-            "a variant with named fields",
-            "Failed = 14",
-            "Failed { why: String } = 14",
-        ),
+        ("a generic enum", "enum ExtractStatus {", "enum ExtractStatus<T, const N: usize> {"),
+        ("a where clause alone", "enum ExtractStatus {", "enum ExtractStatus where u8: Copy {"),
+        ("a variant with unnamed fields", "Failed = 14", "Failed(String) = 14"),
+        ("a variant with named fields", "Failed = 14", "Failed { why: String } = 14"),
         ("a variant with empty braces", "Failed = 14", "Failed {} = 14"),
     ];
     status(&cases, &expect_file!["expect/status_items.txt"]);
@@ -79,32 +59,16 @@ fn status_items() {
 #[test]
 fn status_roles() {
     let cases = [
-        (
-            "a role missing",
-            "#[status(ignored, shards = 5)]",
-            "#[status(more_pending)]",
-        ),
+        ("a role missing", "#[status(ignored, shards = 5)]", "#[status(more_pending)]"),
         (
             "two roles missing",
             "",
             "enum S { #[status(pending)] A = 1, #[status(failed)] B = 2, #[status(ignored)] C = 3 }",
         ),
         ("a role on two variants", "(ignored, shards = 5)", "(failed)"),
-        (
-            "two roles on one variant",
-            "(ignored, shards",
-            "(ignored, failed, shards",
-        ),
-        (
-            "`more_pending` beside a role",
-            "(pending,",
-            "(pending, more_pending,",
-        ),
-        (
-            "a variant without an attribute",
-            "#[status(ignored, shards = 5)]",
-            "",
-        ),
+        ("two roles on one variant", "(ignored, shards", "(ignored, failed, shards"),
+        ("`more_pending` beside a role", "(pending,", "(pending, more_pending,"),
+        ("a variant without an attribute", "#[status(ignored, shards = 5)]", ""),
         ("a variant without a role", "(ignored, ", "("),
         ("a role misspelt", "(ignored, ", "(ignord, "),
         ("a role unknown", "(ignored, ", "(done, "),
@@ -123,31 +87,11 @@ fn status_codes() {
         ("a code that is a constant", "Failed = 14", "Failed = CODE"),
         ("a code that is a character", "Failed = 14", "Failed = b'a'"),
         ("a code beyond the pad", "Failed = 14", "Failed = 1_000"),
-        (
-            "a code beyond a smaller pad",
-            on_enum,
-            "#[status(status_zero_pad = 1)] enum ExtractStatus {",
-        ),
-        (
-            "a code beyond everything",
-            "Failed = 14",
-            "Failed = 99999999999999999999999",
-        ),
-        (
-            "a pad of 0",
-            on_enum,
-            "#[status(status_zero_pad = 0)] enum ExtractStatus {",
-        ),
-        (
-            "a pad of 10",
-            on_enum,
-            "#[status(status_shard_zero_pad = 10)] enum ExtractStatus {",
-        ),
-        (
-            "a pad of 1000",
-            on_enum,
-            "#[status(status_shard_zero_pad = 1000)] enum ExtractStatus {",
-        ),
+        ("a code beyond a smaller pad", on_enum, "#[status(status_zero_pad = 1)] enum ExtractStatus {"),
+        ("a code beyond everything", "Failed = 14", "Failed = 99999999999999999999999"),
+        ("a pad of 0", on_enum, "#[status(status_zero_pad = 0)] enum ExtractStatus {"),
+        ("a pad of 10", on_enum, "#[status(status_shard_zero_pad = 10)] enum ExtractStatus {"),
+        ("a pad of 1000", on_enum, "#[status(status_shard_zero_pad = 1000)] enum ExtractStatus {"),
     ];
     status(&cases, &expect_file!["expect/status_codes.txt"]);
 }
@@ -173,32 +117,16 @@ fn status_keys() {
         ("an empty name", "shards = 10", "rename = \"\""),
         ("a name twice", "shards = 10", "rename = \"Failed\""),
         ("a name that is a word", "shards = 10", "rename = Done"),
-        (
-            "a key of the enum on a variant",
-            "shards = 10",
-            "status_zero_pad = 4",
-        ),
-        (
-            "a key of a variant on the enum",
-            "enum ExtractStatus {",
-            "#[status(pending)] enum ExtractStatus {",
-        ),
-        (
-            "an unknown key on the enum",
-            "enum ExtractStatus {",
-            "#[status(colour = 3)] enum ExtractStatus {",
-        ),
+        ("a key of the enum on a variant", "shards = 10", "status_zero_pad = 4"),
+        ("a key of a variant on the enum", "enum ExtractStatus {", "#[status(pending)] enum ExtractStatus {"),
+        ("an unknown key on the enum", "enum ExtractStatus {", "#[status(colour = 3)] enum ExtractStatus {"),
         (
             "a crate in quotes",
             "enum ExtractStatus {",
             "#[status(crate = \"my::tracker_core\")] enum ExtractStatus {",
         ),
         ("no parentheses", "#[status(succeeded, shards = 10)]", "#[status]"),
-        (
-            "an equals sign",
-            "#[status(succeeded, shards = 10)]",
-            "#[status = \"succeeded\"]",
-        ),
+        ("an equals sign", "#[status(succeeded, shards = 10)]", "#[status = \"succeeded\"]"),
     ];
     status(&cases, &expect_file!["expect/status_keys.txt"]);
 }
@@ -213,10 +141,7 @@ fn all_mistakes_of_an_item_together() {
             #[status(failed, ignored)] C(u8) = x,
             D = 1,
         }";
-    status(
-        &[("a status with many", "", wrong)],
-        &expect_file!["expect/many_status.txt"],
-    );
+    status(&[("a status with many", "", wrong)], &expect_file!["expect/many_status.txt"]);
     let wrong = r#"
         #[tracker(use_case_id = "", max_retry = 0, table = "a b", tabel = "x", takeover = "maybe")]
         struct D<'a> {
@@ -226,10 +151,7 @@ fn all_mistakes_of_an_item_together() {
             #[tracker(rename = "")] b: u8,
             #[tracker(with = path)] c: &'a u8,
         }"#;
-    tracker(
-        &[("a tracker with many", "", wrong)],
-        &expect_file!["expect/many_tracker.txt"],
-    );
+    tracker(&[("a tracker with many", "", wrong)], &expect_file!["expect/many_tracker.txt"]);
 }
 
 #[test]
@@ -238,26 +160,10 @@ fn tracker_items() {
     let cases = [
         ("an enum", "", "enum Document { A }"),
         ("a union", "", "union Document { a: u8 }"),
-        (
-            "a tuple struct",
-            "",
-            "#[tracker(use_case_id = \"a\", status = S)] struct Document(String);",
-        ),
-        (
-            "a unit struct",
-            "",
-            "#[tracker(use_case_id = \"a\", status = S)] struct Document;",
-        ),
-        (
-            "a struct without fields",
-            "",
-            "#[tracker(use_case_id = \"a\", status = S)] struct Document {}",
-        ),
-        (
-            "no attribute at all",
-            "",
-            "struct Document { #[tracker(task_id)] id: String }",
-        ),
+        ("a tuple struct", "", "#[tracker(use_case_id = \"a\", status = S)] struct Document(String);"),
+        ("a unit struct", "", "#[tracker(use_case_id = \"a\", status = S)] struct Document;"),
+        ("a struct without fields", "", "#[tracker(use_case_id = \"a\", status = S)] struct Document {}"),
+        ("no attribute at all", "", "struct Document { #[tracker(task_id)] id: String }"),
         ("a lifetime", "struct Document {", "struct Document<'a> {"),
         ("no task id", id, ""),
         ("a task id misspelt", id, "#[tracker(taskid)]"),
@@ -276,38 +182,18 @@ fn tracker_texts() {
         ("no use case", "use_case_id = \"extract\", ", ""),
         ("no status", "status = ExtractStatus, ", ""),
         ("an empty use case", use_case, "use_case_id = \"\""),
-        (
-            "a use case with the separator",
-            use_case,
-            "use_case_id = \"ex____tract\"",
-        ),
-        (
-            "a use case that ends in a part of it",
-            use_case,
-            "use_case_id = \"extract_\"",
-        ),
-        (
-            "a use case with a separator of its own",
-            use_case,
-            "use_case_id = \"a/b\", sep = \"/\"",
-        ),
+        ("a use case with the separator", use_case, "use_case_id = \"ex____tract\""),
+        ("a use case that ends in a part of it", use_case, "use_case_id = \"extract_\""),
+        ("a use case with a separator of its own", use_case, "use_case_id = \"a/b\", sep = \"/\""),
         ("a use case too long", use_case, &too_long),
         ("a use case that is a word", use_case, "use_case_id = extract"),
-        (
-            "a use case that is a byte string",
-            use_case,
-            "use_case_id = b\"extract\"",
-        ),
+        ("a use case that is a byte string", use_case, "use_case_id = b\"extract\""),
         ("an empty separator", table, "sep = \"\""),
         ("a separator with a digit", table, "sep = \"-0-\""),
         ("a table name too short", table, "table = \"ab\""),
         ("a table name too long", table, &table_long),
         ("a table name with a space", table, "table = \"my documents\""),
-        (
-            "an index name with a line break",
-            table,
-            "index = \"by\\nstatus\"",
-        ),
+        ("an index name with a line break", table, "index = \"by\\nstatus\""),
         ("an index name too long", table, &index_long),
         ("a wire unknown", table, "wire = \"json\""),
         ("a wire misspelt", table, "wire = \"pynamo\""),
@@ -328,28 +214,12 @@ fn tracker_numbers() {
         ("a number in quotes", retry, "max_retry = \"3\""),
         ("a negative number", retry, "max_retry = -3"),
         ("a number with a point", retry, "max_retry = 3.5"),
-        (
-            "a number with a foreign suffix",
-            retry,
-            "lock_expire_seconds = 300s",
-        ),
-        (
-            "a number that is an expression",
-            retry,
-            "lock_expire_seconds = 5 * 60",
-        ),
+        ("a number with a foreign suffix", retry, "lock_expire_seconds = 300s"),
+        ("a number that is an expression", retry, "lock_expire_seconds = 5 * 60"),
         ("a number too large", retry, "max_retry = 4294967296"),
         ("no number", retry, "max_retry ="),
-        (
-            "no number, and more keys",
-            "max_retry = 3",
-            "max_retry, sep = \"--\"",
-        ),
-        (
-            "no comma, then a flag's key",
-            "(attribute)",
-            "(attribute default)",
-        ),
+        ("no number, and more keys", "max_retry = 3", "max_retry, sep = \"--\""),
+        ("no comma, then a flag's key", "(attribute)", "(attribute default)"),
         ("a number in parentheses", retry, "max_retry(3)"),
         ("a colon", retry, "max_retry: 3"),
         ("no comma", "table = \"documents\", ", "table = \"documents\" "),
@@ -364,11 +234,7 @@ fn tracker_keys() {
         ("a key misspelt", "use_case_id", "use_case"),
         ("a key unknown", table, "colour = \"red\""),
         ("a key twice", table, "table = \"documents\", table = \"papers\""),
-        (
-            "a required key twice, once wrong",
-            "status = ExtractStatus",
-            "status = 3, status = ExtractStatus",
-        ),
+        ("a required key twice, once wrong", "status = ExtractStatus", "status = 3, status = ExtractStatus"),
         ("a key of a field on the struct", table, "attribute"),
         ("a key of the struct on a field", "(attribute)", "(max_retry = 3)"),
         ("an unknown key on a field", "(attribute)", "(colour)"),
@@ -396,11 +262,7 @@ fn tracker_types() {
         ("`after` in quotes", table, "after = \"Extract\""),
         ("`after` a code", table, "after = 16"),
         ("`after` itself", table, "after = Document"),
-        (
-            "one status without brackets",
-            table,
-            "more_pending_status = Other::Succeeded",
-        ),
+        ("one status without brackets", table, "more_pending_status = Other::Succeeded"),
         ("a list of codes", table, "more_pending_status = [16, 26]"),
         (
             "a list with a status twice",
@@ -422,44 +284,20 @@ fn tracker_fields() {
         ("a task id with another name", id, "(task_id, rename = \"x\")]"),
         ("a task id with a default", id, "(task_id, default)]"),
         ("a task id that is skipped", id, "(skip, task_id)]"),
-        (
-            "skip with rename",
-            pages,
-            "#[tracker(skip, rename = \"x\")] pages: u32",
-        ),
-        (
-            "skip with attribute",
-            pages,
-            "#[tracker(skip, attribute)] pages: u32",
-        ),
+        ("skip with rename", pages, "#[tracker(skip, rename = \"x\")] pages: u32"),
+        ("skip with attribute", pages, "#[tracker(skip, attribute)] pages: u32"),
         ("skip with default", pages, "#[tracker(default, skip)] pages: u32"),
         ("an empty name", pages, "#[tracker(rename = \"\")] pages: u32"),
         ("a name too long", pages, &long),
-        (
-            "two members of one name",
-            pages,
-            "#[tracker(rename = \"text_uri\")] pages: u32",
-        ),
-        (
-            "two attributes of one name",
-            pages,
-            "#[tracker(attribute, rename = \"customer\")] pages: u32",
-        ),
+        ("two members of one name", pages, "#[tracker(rename = \"text_uri\")] pages: u32"),
+        ("two attributes of one name", pages, "#[tracker(attribute, rename = \"customer\")] pages: u32"),
         (
             "two of one name in a raw identifier",
             pages,
             "r#type: u8, #[tracker(rename = \"type\")] pages: u32",
         ),
-        (
-            "an attribute named as one of the tracker's",
-            customer,
-            "status: String",
-        ),
-        (
-            "an attribute renamed so",
-            pages,
-            "#[tracker(attribute, rename = \"lock\")] pages: u32",
-        ),
+        ("an attribute named as one of the tracker's", customer, "status: String"),
+        ("an attribute renamed so", pages, "#[tracker(attribute, rename = \"lock\")] pages: u32"),
         ("an attribute of a later version", customer, "run_at: String"),
     ];
     tracker(&cases, &expect_file!["expect/tracker_fields.txt"]);
@@ -486,23 +324,11 @@ fn bounds_of_what_is_accepted() {
         ("max_retry = 3", "max_retry = 0x_3u8".to_owned()),
         ("max_retry = 3", "max_retry = 1,".to_owned()),
         ("max_retry = 3", "more_pending_status = []".to_owned()),
-        (
-            "use_case_id = \"extract\"",
-            "use_case_id = \"a_\", sep = \"--\"".to_owned(),
-        ),
+        ("use_case_id = \"extract\"", "use_case_id = \"a_\", sep = \"--\"".to_owned()),
         ("use_case_id = \"extract\"", "use_case_id = \"é 1\"".to_owned()),
-        (
-            "#[tracker(attribute)]",
-            "#[tracker(attribute, rename = \"key2\")]".to_owned(),
-        ),
-        (
-            "#[tracker(attribute)]",
-            format!("#[tracker(rename = \"{longest}\")]"),
-        ),
-        (
-            "#[tracker(attribute)]",
-            "#[tracker(attribute, rename = \"pages\")]".to_owned(),
-        ),
+        ("#[tracker(attribute)]", "#[tracker(attribute, rename = \"key2\")]".to_owned()),
+        ("#[tracker(attribute)]", format!("#[tracker(rename = \"{longest}\")]")),
+        ("#[tracker(attribute)]", "#[tracker(attribute, rename = \"pages\")]".to_owned()),
         ("#[tracker(attribute)]", "#[tracker()] #[serde(skip)]".to_owned()),
     ] {
         let source = TRACKER.replacen(part, &right, 1);
@@ -513,10 +339,7 @@ fn bounds_of_what_is_accepted() {
         ("10,", "999,"),
         ("shards = 10", "shards = 999"),
         ("10,", "000,"),
-        (
-            "enum",
-            "#[status(status_zero_pad = 9, status_shard_zero_pad = 9, crate = ::a::b)] enum",
-        ),
+        ("enum", "#[status(status_zero_pad = 9, status_shard_zero_pad = 9, crate = ::a::b)] enum"),
     ] {
         assert_eq!(status_reports(&STATUS.replacen(part, right, 1)), "", "{right}");
     }

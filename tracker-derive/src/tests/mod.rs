@@ -48,10 +48,7 @@ fn parse(source: &str) -> DeriveInput {
 /// What is reported of an item, as `span: message` lines.
 fn reports(errors: syn::Error) -> String {
     let line = |error: syn::Error| {
-        let place = error
-            .span()
-            .source_text()
-            .unwrap_or_else(|| "(no place)".to_owned());
+        let place = error.span().source_text().unwrap_or_else(|| "(no place)".to_owned());
         format!("  {place}\n    {error}\n")
     };
     errors.into_iter().map(line).collect()

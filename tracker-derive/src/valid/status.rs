@@ -23,10 +23,7 @@ pub(crate) fn status(ast: &ast::Status, diagnostics: &Diagnostics) -> Option<Sta
     let shard_pad = pad(&ast.args, &keys::STATUS_SHARD_ZERO_PAD, diagnostics);
     let written = ast.variants.as_deref()?;
     if written.is_empty() {
-        diagnostics.on(
-            &ast.ident,
-            "a status enum has variants: write one for each status",
-        );
+        diagnostics.on(&ast.ident, "a status enum has variants: write one for each status");
         return None;
     }
 
@@ -48,21 +45,13 @@ pub(crate) fn status(ast: &ast::Status, diagnostics: &Diagnostics) -> Option<Sta
         }
         let model = || {
             let ident = variant.ident.clone();
-            Some(Variant {
-                ident,
-                name: name?.0,
-                code: code?,
-                role: role?,
-                shards: shards?,
-            })
+            Some(Variant { ident, name: name?.0, code: code?, role: role?, shards: shards? })
         };
         variants.extend(model());
     }
     // A variant that has no role, for a reason told there, may be the one that should have a missing one.
     if written.iter().all(|variant| roles_of(variant).count() == 1) {
-        let missing = ROLES
-            .iter()
-            .filter(|role| role.single && !roles.contains(&role.key.name));
+        let missing = ROLES.iter().filter(|role| role.single && !roles.contains(&role.key.name));
         let missing: Vec<_> = missing.map(|role| role.key.name).collect();
         if let Some(first) = missing.first() {
             let none = or(missing.iter().copied());
@@ -102,10 +91,7 @@ fn code(variant: &ast::Variant, pad: Option<u8>, diagnostics: &Diagnostics) -> O
         return None;
     };
     let literal = match bare(written) {
-        Expr::Lit(ExprLit {
-            lit: Lit::Int(literal),
-            ..
-        }) => literal,
+        Expr::Lit(ExprLit { lit: Lit::Int(literal), .. }) => literal,
         Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => {
             diagnostics.on(written, "a code cannot be negative: write 0 or more");
             return None;
@@ -160,10 +146,7 @@ fn role(
         let told = ROLES.iter().any(|role| variant.args.mentions(role.key));
         if !told && !variant.args.unknown {
             let roles = or(ROLES.iter().map(|role| role.key.name));
-            diagnostics.on(
-                ident,
-                format!("`{ident}` has no role: write `#[status(..)]` with {roles}"),
-            );
+            diagnostics.on(ident, format!("`{ident}` has no role: write `#[status(..)]` with {roles}"));
         }
         return None;
     };
@@ -171,10 +154,7 @@ fn role(
     let name = role.key.name;
     if let Some(other) = roles.next() {
         let other = variant.args.name(other.key);
-        let message = format!(
-            "a status has one role: remove `{name}` or `{}`",
-            other.to_token_stream()
-        );
+        let message = format!("a status has one role: remove `{name}` or `{}`", other.to_token_stream());
         diagnostics.on(other, message);
         diagnostics.on(place, "the other role is here");
         return None;

@@ -58,10 +58,7 @@ pub(crate) fn tracker(ast: &ast::Tracker, diagnostics: &Diagnostics) -> Option<T
         krate: ast.args.path(&keys::CRATE).cloned(),
         ident: ast.ident.clone(),
         generics: ast.generics.clone(),
-        stored_params: type_params(&ast.generics)
-            .filter(|param| stored(param))
-            .cloned()
-            .collect(),
+        stored_params: type_params(&ast.generics).filter(|param| stored(param)).cloned().collect(),
         use_case_id: use_case_id?,
         status: ast.args.path(&keys::STATUS).cloned()?,
         after: ast.args.path(&keys::AFTER).cloned(),
@@ -91,11 +88,7 @@ pub(crate) fn mention(tokens: impl ToTokens, names: &[Ident]) -> Option<Ident> {
         if found.is_some() {
             return found;
         }
-        let char = if let TokenTree::Punct(punct) = token {
-            punct.as_char()
-        } else {
-            ' '
-        };
+        let char = if let TokenTree::Punct(punct) = token { punct.as_char() } else { ' ' };
         before = [before[1], char];
     }
     None
@@ -130,28 +123,16 @@ fn settings(args: &Args, diagnostics: &Diagnostics) -> Vec<Setting> {
     let index = values::resource(args, &keys::INDEX, diagnostics);
     let settings = [
         table.map(|table| (&keys::TABLE, SettingValue::OptionalText(table))),
-        args.text(&keys::SEP)
-            .map(|sep| (&keys::SEP, SettingValue::Text(sep.value()))),
+        args.text(&keys::SEP).map(|sep| (&keys::SEP, SettingValue::Text(sep.value()))),
         index.map(|index| (&keys::INDEX, SettingValue::Text(index))),
         number(&keys::MAX_RETRY),
         number(&keys::LOCK_EXPIRE_SECONDS),
         number(&keys::TRACEBACK_STACK_LIMIT),
         number(&keys::HISTORY_LIMIT),
-        word(
-            &keys::TAKEOVER,
-            "Takeover",
-            &[("expired", "Expired"), ("never", "Never")],
-        ),
-        word(
-            &keys::WIRE,
-            "Wire",
-            &[("native", "Native"), ("pynamodb", "Pynamodb")],
-        ),
+        word(&keys::TAKEOVER, "Takeover", &[("expired", "Expired"), ("never", "Never")]),
+        word(&keys::WIRE, "Wire", &[("native", "Native"), ("pynamodb", "Pynamodb")]),
     ];
-    let setting = |(key, value): (&Key, _)| Setting {
-        name: key.name,
-        value,
-    };
+    let setting = |(key, value): (&Key, _)| Setting { name: key.name, value };
     settings.into_iter().flatten().map(setting).collect()
 }
 
@@ -160,11 +141,7 @@ fn other_types(ast: &ast::Tracker, diagnostics: &Diagnostics) {
     let paths = |key| ast.args.paths(key);
     let more_pending = paths(&keys::MORE_PENDING_STATUS);
     let foreign = of_the_struct(&ast.generics);
-    for path in paths(&keys::STATUS)
-        .iter()
-        .chain(paths(&keys::AFTER))
-        .chain(more_pending)
-    {
+    for path in paths(&keys::STATUS).iter().chain(paths(&keys::AFTER)).chain(more_pending) {
         if let Some(name) = mention(path, &foreign) {
             let message =
                 format!("`{name}` belongs to the struct and is not known here: write a type without it");
@@ -198,9 +175,7 @@ pub(crate) fn of_the_struct(generics: &Generics) -> Vec<Ident> {
 fn task_id(ast: &ast::Tracker, written: &[ast::Field], diagnostics: &Diagnostics) -> Option<TaskId> {
     let mut once = Once::new(diagnostics);
     for key in written.iter().filter_map(|field| field.args.name(&keys::TASK_ID)) {
-        once.insert((), key, || {
-            "a second field is the task id: remove one `task_id`".to_owned()
-        });
+        once.insert((), key, || "a second field is the task id: remove one `task_id`".to_owned());
     }
     let Some(field) = ast.task_id() else {
         let told = |field: &ast::Field| field.args.unknown || field.args.mentions(&keys::TASK_ID);
@@ -211,19 +186,10 @@ fn task_id(ast: &ast::Tracker, written: &[ast::Field], diagnostics: &Diagnostics
         return None;
     };
     let others = [&keys::ATTRIBUTE, &keys::RENAME, &keys::DEFAULT, &keys::SKIP];
-    refuse(
-        field,
-        &others,
-        "the task id is part of the item's key",
-        diagnostics,
-    );
+    refuse(field, &others, "the task id is part of the item's key", diagnostics);
     let params: Vec<_> = type_params(&ast.generics).cloned().collect();
     let generic = mention(&field.ty, &params).is_some();
-    Some(TaskId {
-        ident: field.ident.clone(),
-        ty: field.ty.clone(),
-        generic,
-    })
+    Some(TaskId { ident: field.ident.clone(), ty: field.ty.clone(), generic })
 }
 
 /// Reports keys that cannot stand beside another one.
@@ -244,10 +210,7 @@ fn fields(written: &[ast::Field], diagnostics: &Diagnostics) -> Vec<Field> {
         }
         let (name, place) = values::name(&field.args, &field.ident, diagnostics)?;
         let or_default = field.args.has(&keys::DEFAULT);
-        let stored = Stored {
-            name: name.clone(),
-            or_default,
-        };
+        let stored = Stored { name: name.clone(), or_default };
         if !field.args.has(&keys::ATTRIBUTE) {
             let message = || format!("a second member of `data` is named `{name}`: write another name");
             members.insert(name.clone(), place, message);
@@ -266,11 +229,7 @@ fn fields(written: &[ast::Field], diagnostics: &Diagnostics) -> Vec<Field> {
     };
     let mut read = |field: &ast::Field| {
         let store = store(field)?;
-        Some(Field {
-            ident: field.ident.clone(),
-            ty: field.ty.clone(),
-            store,
-        })
+        Some(Field { ident: field.ident.clone(), ty: field.ty.clone(), store })
     };
     let stored = written.iter().filter(|field| !field.args.has(&keys::TASK_ID));
     stored.filter_map(&mut read).collect()

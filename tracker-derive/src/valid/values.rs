@@ -28,10 +28,7 @@ pub(super) fn number(
     diagnostics: &Diagnostics,
 ) -> Option<u32> {
     let literal = args.number(key)?;
-    let number = literal
-        .base10_parse()
-        .ok()
-        .filter(|number| range.contains(number));
+    let number = literal.base10_parse().ok().filter(|number| range.contains(number));
     if number.is_none() {
         let (name, least) = (key.name, range.start());
         let most = match range.end() {
@@ -69,10 +66,7 @@ pub(super) fn resource(args: &Args, key: &Key, diagnostics: &Diagnostics) -> Opt
         let allowed = "letters, digits, `_`, `.` and `-`";
         format!("DynamoDB takes no `{wrong:?}` in a name: write {allowed}")
     } else if !(3..=255).contains(&name.len()) {
-        format!(
-            "DynamoDB takes no name of length {}: write 3 to 255 characters",
-            name.len()
-        )
+        format!("DynamoDB takes no name of length {}: write 3 to 255 characters", name.len())
     } else {
         return Some(name);
     };
@@ -143,10 +137,7 @@ pub(super) fn word(
     let words = words.iter().map(|(word, _)| *word);
     let message = match keys::nearest(&written, words.clone()) {
         Some(word) => format!("`{name}` cannot be `{written:?}`: did you mean `{word:?}`"),
-        None => format!(
-            "`{name}` cannot be `{written:?}`: write {}, in quotes",
-            keys::or(words)
-        ),
+        None => format!("`{name}` cannot be `{written:?}`: write {}, in quotes", keys::or(words)),
     };
     diagnostics.on(text, message);
     None
