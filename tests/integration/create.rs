@@ -8,6 +8,7 @@ use crate::support::{Document, ExtractStatus, World, number, text};
 
 crate::tests![
     an_existing_task_is_left_as_it_is,
+    a_task_created_in_the_same_moment_is_another,
     a_running_task_is_not_created_again,
     task_ids_of_every_kind,
     an_item_that_is_too_large_is_refused,
@@ -26,6 +27,14 @@ async fn an_existing_task_is_left_as_it_is(world: World) {
     assert_eq!(*error.kind(), ErrorKind::AlreadyExists);
     assert!(error.task().unwrap().is_succeeded());
     assert!(!error.is_refusal());
+    assert_eq!(world.stored().await, before);
+}
+
+async fn a_task_created_in_the_same_moment_is_another(world: World) {
+    let documents = world.document().await;
+    let before = world.stored().await;
+    let error = documents.create(Document { pages: 9, ..Document::new("doc-1") }).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::AlreadyExists);
     assert_eq!(world.stored().await, before);
 }
 

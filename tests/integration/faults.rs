@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use tracker_core::ErrorKind;
+use tracker_core::aws_sdk_dynamodb::Client;
+use tracker_core::aws_sdk_dynamodb::config::retry::RetryConfig;
 
 use crate::support::Fault::{LoseAnswer, LoseRequest, None as NoFault};
 use crate::support::{Document, World, number, text};
 
 crate::tests![
     a_start_sent_twice_starts_once,
+    the_sdk_sends_a_start_twice,
     a_start_that_never_arrives,
     a_finish_sent_twice_is_done,
     a_finish_without_any_answer_is_settled_by_a_read,
@@ -43,6 +46,21 @@ async fn a_start_sent_twice_starts_once(world: World) {
     assert_eq!(item["status"], number(12));
     execution.succeed().await.unwrap();
     assert_eq!(world.stored().await["status"], number(16));
+}
+
+async fn the_sdk_sends_a_start_twice(world: World) {
+    world.document().await;
+    let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
+    let config = world.client.config().to_builder().retry_config(retries).build();
+    let retrying = World { client: Client::from_conf(config), ..world.clone() };
+    world.network.next("UpdateItem", [LoseAnswer]);
+    let execution = retrying.documents().start("doc-1").await.unwrap();
+    assert_eq!((world.network.count("UpdateItem"), execution.attempt()), (2, 1));
+    world.network.next("UpdateItem", [LoseAnswer]);
+    execution.succeed().await.unwrap();
+    assert_eq!(world.network.count("UpdateItem"), 4);
+    let item = world.stored().await;
+    assert_eq!((&item["status"], &item["attempt"]), (&number(16), &number(1)));
 }
 
 async fn a_start_that_never_arrives(world: World) {

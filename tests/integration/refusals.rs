@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracker_core::ErrorKind;
+use chrono::TimeDelta;
+use tracker_core::{Clock, ErrorKind};
 
 use crate::support::{Document, ExtractStatus, World, number, text};
 
@@ -16,6 +17,7 @@ crate::tests![
     a_foreign_lock_on_a_ready_task,
     a_clock_that_is_far_behind,
     a_clock_that_is_a_little_behind_is_waited_for,
+    a_clock_that_is_known_to_be_off,
     of_32_starts_one_wins,
 ];
 
@@ -120,6 +122,28 @@ async fn a_clock_that_is_a_little_behind_is_waited_for(world: World) {
     let item = world.stored().await;
     assert_eq!(item["status"], number(16));
     assert_eq!(item["attempt"], number(2));
+}
+
+async fn a_clock_that_is_known_to_be_off(world: World) {
+    world.document().await;
+    let documents = world.builder::<Document>().clock(world.clock.as_real()).build().unwrap();
+    let service = || world.clock.now().wall;
+    for off in [TimeDelta::seconds(-20), TimeDelta::seconds(20)] {
+        // The answer to this one tells, and it is finished all the same.
+        world.network.date(service() - off);
+        documents.start("doc-1").await.unwrap().release().await.unwrap();
+        let before = world.stored().await;
+        let sent = world.network.count_all();
+        let error = documents.start("doc-1").await.unwrap_err();
+        let ErrorKind::ClockOff { offset } = error.kind() else { panic!("{error}") };
+        assert!((*offset - off).abs() <= TimeDelta::seconds(2), "{offset} is not {off}");
+        assert_eq!(world.network.count_all(), sent + 1, "a read, to see whether the clock was set");
+        assert_eq!(world.stored().await, before);
+        // Within the skew, all is well again.
+        world.network.date(service() - TimeDelta::seconds(3));
+        documents.start("doc-1").await.unwrap().release().await.unwrap();
+        assert_eq!(world.stored().await["status"], number(10));
+    }
 }
 
 async fn of_32_starts_one_wins(world: World) {

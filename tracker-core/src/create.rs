@@ -22,7 +22,7 @@ use crate::tracker::{StatusTracker, TaskId};
 /// Creates a task, unless there is one with its key.
 pub(crate) async fn create<T: StatusTracker>(engine: &Engine, data: T) -> Result<Task<T>, Error> {
     let key = engine.format.key(&data.task_id().__encode())?;
-    let now = Timestamp::from(engine.now());
+    let now = engine.create_time();
     let item = new_item(engine, &key, &data, now).map_err(|error| error.with_key(&key))?;
     let head = engine.head(&mut item.clone())?;
     let sent = op::settle(&*engine.clock, || op::put(engine, item.clone()));

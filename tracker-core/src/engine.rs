@@ -1,6 +1,6 @@
 //! What every operation works with, for trackers of all types alike.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -14,7 +14,7 @@ use crate::item::{self, Item};
 use crate::lock::Rules;
 use crate::service_clock::ServiceClock;
 use crate::task::TaskHead;
-use crate::time::{Clock, Now};
+use crate::time::{Clock, Now, Timestamp};
 
 /// The longest that one request may take, with the SDK's retries, and one try of it.
 const OPERATION: Duration = Duration::from_secs(30);
@@ -28,6 +28,7 @@ pub(crate) struct Engine {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) owner: String,
     service_clock: ServiceClock,
+    last_create: Mutex<Timestamp>,
 }
 
 impl Engine {
@@ -51,11 +52,22 @@ impl Engine {
             clock,
             owner: owner.unwrap_or_else(host_and_process),
             service_clock,
+            last_create: Mutex::new(Timestamp::EPOCH),
         }
     }
 
     pub(crate) fn now(&self) -> Now {
         self.clock.now()
+    }
+
+    /// The time of a creation: no other of this tracker has it, as a repeated creation knows its own write by it.
+    pub(crate) fn create_time(&self) -> Timestamp {
+        let now = Timestamp::from(self.now());
+        let mut last = self.last_create.lock().unwrap_or_else(PoisonError::into_inner);
+        // Far ahead is not what was created in the same moment, but a clock that was set back.
+        let ahead = last.since(now) > Duration::from_secs(1);
+        *last = if ahead { now } else { now.after(*last) };
+        *last
     }
 
     pub(crate) fn rules(&self) -> Rules {

@@ -35,6 +35,7 @@ pub(crate) async fn start(engine: Arc<Engine>, key: String) -> Result<(Held, Ite
         Attempt { me: Uuid::new_v4().simple().to_string(), engine, key, sent: Vec::new(), repeated: false };
     let mut taken_over = None;
     for _ in 0..ROUNDS {
+        let raced = taken_over.is_some();
         let result = match taken_over.take() {
             None => attempt.send_start().await,
             Some(seen) => attempt.send_takeover(&seen).await,
@@ -70,6 +71,8 @@ pub(crate) async fn start(engine: Arc<Engine>, key: String) -> Result<(Held, Ite
             }
             Start::GaveUp => return Err(attempt.refused(ErrorKind::Ignored, head)),
             Start::TakeOver => taken_over = head,
+            // The task was freed while we were taking it over.
+            Start::Again if raced => {}
             Start::Again if !attempt.repeated => attempt.repeated = true,
             Start::Again => {
                 let kind = ErrorKind::ClockBehind { by: Duration::ZERO };

@@ -11,6 +11,7 @@ pub struct ManualClock {
     now: Arc<Mutex<Now>>,
     longer: Arc<Mutex<Duration>>,
     meanwhile: Arc<Mutex<Option<Sleep>>>,
+    is_real: bool,
 }
 
 impl ManualClock {
@@ -19,7 +20,12 @@ impl ManualClock {
             wall: "2026-11-24T02:17:26.355394Z".parse().expect("a time"),
             monotonic: Duration::from_secs(1000),
         };
-        Self { now: Arc::new(Mutex::new(now)), longer: Arc::default(), meanwhile: Arc::default() }
+        Self {
+            now: Arc::new(Mutex::new(now)),
+            longer: Arc::default(),
+            meanwhile: Arc::default(),
+            is_real: false,
+        }
     }
 
     pub fn advance(&self, duration: Duration) {
@@ -31,6 +37,11 @@ impl ManualClock {
     /// The wall clock alone, back by that much.
     pub fn set_back(&self, duration: Duration) {
         self.lock().wall -= duration;
+    }
+
+    /// The same clock, to be compared with the service's.
+    pub fn as_real(&self) -> Self {
+        Self { is_real: true, ..self.clone() }
     }
 
     /// Every sleep takes that much longer.
@@ -60,7 +71,7 @@ impl Clock for ManualClock {
     }
 
     fn is_simulated(&self) -> bool {
-        true
+        !self.is_real
     }
 }
 

@@ -11,6 +11,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use chrono::{DateTime, Utc};
 
 /// What befalls the next requests of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,7 @@ pub struct Network {
 struct State {
     faults: VecDeque<(&'static str, Fault)>,
     sent: Vec<Copy>,
+    date: Option<DateTime<Utc>>,
 }
 
 /// A request as it was sent, and the connector that it went to.
@@ -51,6 +53,11 @@ impl Network {
     /// What befalls the next requests of an operation, one after the other.
     pub fn next(&self, operation: &'static str, faults: impl IntoIterator<Item = Fault>) {
         self.state().faults.extend(faults.into_iter().map(|fault| (operation, fault)));
+    }
+
+    /// The `Date` of every further answer.
+    pub fn date(&self, date: DateTime<Utc>) {
+        self.state().date = Some(date);
     }
 
     /// The faults that did not happen yet.
@@ -115,7 +122,17 @@ impl HttpConnector for Link {
         };
         let lost = || ConnectorError::io(format!("{fault:?}").into());
         match fault {
-            Fault::None => self.inner.call(request),
+            Fault::None => {
+                let answer = self.inner.call(request);
+                let date = self.network.state().date;
+                HttpConnectorFuture::new(async move {
+                    let mut answer = answer.await?;
+                    if let Some(date) = date {
+                        answer.headers_mut().insert("date", date.to_rfc2822());
+                    }
+                    Ok(answer)
+                })
+            }
             Fault::LoseRequest => HttpConnectorFuture::ready(Err(lost())),
             Fault::LoseAnswer => {
                 let applied = self.inner.call(request);

@@ -12,6 +12,7 @@ use super::{Document, ManualClock, Network, Summary};
 /// An item as it is stored.
 pub type Item = HashMap<String, AttributeValue>;
 
+#[derive(Clone)]
 pub struct World {
     pub client: Client,
     pub network: Network,
