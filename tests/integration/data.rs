@@ -302,10 +302,11 @@ async fn data_that_is_too_large_is_a_failure(world: World) {
 async fn a_history_that_is_too_large_is_cut(world: World) {
     let documents = world.documents();
     // So much data that a brief entry still fits, and then not even that.
-    for (id, data, entries) in [("a", 408_000, 1), ("b", 409_150, 0)] {
-        let large = Document { text_uri: Some("x".repeat(data)), ..Document::new(id) };
-        documents.create(large).await.unwrap();
-        let execution = documents.start(id).await.unwrap();
+    for (id, data, entries) in [("a", 408_200, 1), ("b", 409_000, 0)] {
+        documents.create(Document::new(id)).await.unwrap();
+        let mut execution = documents.start(id).await.unwrap();
+        execution.data_mut().text_uri = Some("x".repeat(data));
+        execution.save().await.unwrap();
         execution.fail("y".repeat(5000)).await.unwrap();
         let item = world.stored_as(&format!("extract____{id}")).await.unwrap();
         assert_eq!((&item["status"], &item["retry"]), (&number(14), &number(1)));

@@ -101,7 +101,9 @@ async fn a_finish_sent_twice_is_done(world: World) {
 async fn a_finish_without_any_answer_is_settled_by_a_read(world: World) {
     let documents = world.document().await;
     let execution = documents.start("doc-1").await.unwrap();
-    world.network.next("UpdateItem", [LoseAnswer, LoseRequest, LoseRequest]);
+    world
+        .network
+        .next("UpdateItem", [LoseAnswer, LoseRequest, LoseRequest, LoseRequest, LoseRequest, LoseRequest]);
     let reads = world.network.count("GetItem");
     execution.succeed().await.unwrap();
     assert_eq!(world.network.count("GetItem"), reads + 1);
@@ -111,7 +113,7 @@ async fn a_finish_without_any_answer_is_settled_by_a_read(world: World) {
 async fn a_finish_that_was_never_applied_is_unknown(world: World) {
     let documents = world.document().await;
     let execution = documents.start("doc-1").await.unwrap();
-    world.network.next("UpdateItem", [LoseRequest; 3]);
+    world.network.next("UpdateItem", [LoseRequest; 6]);
     let error = execution.succeed().await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown);
     let item = world.stored().await;
@@ -125,7 +127,7 @@ async fn a_finish_that_was_never_applied_is_unknown(world: World) {
 async fn a_finish_overtaken_by_others_is_done(world: World) {
     let documents = world.document().await;
     let execution = documents.start("doc-1").await.unwrap();
-    world.network.next("UpdateItem", [LoseAnswer; 3]);
+    world.network.next("UpdateItem", [LoseAnswer; 6]);
     world.network.next("GetItem", [LoseRequest]);
     let error = execution.fail("once").await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown, "nothing was heard");
@@ -349,13 +351,6 @@ async fn a_save_without_an_answer_does_not_move_the_deadline(world: World) {
     assert_eq!(item["data"].as_m().unwrap()["pages"], number(7));
 }
 
-/// Waits until the lock of `doc-1` is free.
-async fn freed(world: &World) {
-    while world.stored().await["lock"] != text("__not_locked__") {
-        tokio::task::yield_now().await;
-    }
-}
-
 async fn a_dropped_start_gives_the_task_back(world: World) {
     let documents = world.document().await;
     {
@@ -366,11 +361,7 @@ async fn a_dropped_start_gives_the_task_back(world: World) {
         });
         once.await;
     }
-    while !world.stored().await.contains_key("attempt") {
-        tokio::task::yield_now().await;
-    }
-    freed(&world).await;
-    let item = world.stored().await;
+    let item = world.freed().await;
     assert_eq!(item["status"], number(10));
     assert_eq!((&item["retry"], &item["attempt"]), (&number(0), &number(1)));
     assert!(item["errors"].as_m().unwrap()["history"].as_l().unwrap().is_empty());
@@ -387,8 +378,7 @@ async fn a_dropped_finish_goes_on(world: World) {
         });
         once.await;
     }
-    freed(&world).await;
-    let item = world.stored().await;
+    let item = world.freed().await;
     assert_eq!(item["status"], number(16));
     assert_eq!(world.network.count("UpdateItem"), 2, "no second finish is sent");
 }

@@ -253,23 +253,12 @@ async fn a_panic_is_recorded_and_goes_on(world: World) {
     assert_eq!(entry(&item, 0, "error"), "the body panicked: out of paper");
 }
 
-/// Waits for what a drop has left to a task of its own.
-async fn recorded(world: &World) -> Item {
-    loop {
-        let item = world.stored().await;
-        if item["lock"] == text("__not_locked__") {
-            return item;
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
 async fn a_dropped_execution_is_recorded(world: World) {
     let documents = world.document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
     execution.data_mut().pages = 7;
     drop(execution);
-    let item = recorded(&world).await;
+    let item = world.freed().await;
     assert_eq!(item["status"], number(14));
     assert_eq!(item["retry"], number(1));
     assert_eq!(data(&item, "pages"), Some(&number(0)));
@@ -290,7 +279,7 @@ async fn a_dropped_run_is_recorded(world: World) {
     wait.await.unwrap();
     run.abort();
     assert!(run.await.unwrap_err().is_cancelled());
-    let item = recorded(&world).await;
+    let item = world.freed().await;
     assert_eq!(item["status"], number(14));
     assert_eq!(history(&item).len(), 1);
 }

@@ -11,6 +11,7 @@ mod support;
 mod create;
 mod data;
 mod faults;
+mod hardening;
 mod lifecycle;
 mod pipeline;
 mod refusals;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         create::tests(),
         data::tests(),
         faults::tests(),
+        hardening::tests(),
         lifecycle::tests(),
         pipeline::tests(),
         refusals::tests(),

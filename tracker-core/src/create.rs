@@ -9,32 +9,42 @@ use crate::expression::Expression;
 use crate::fields;
 use crate::history::{History, Keep};
 use crate::item::{
-    CREATE_TIME, DATA, ERRORS, Item, KEY, LOCK, LOCK_TIME, NOT_LOCKED, RETRY, STATUS, UPDATE_TIME, VALUE,
-    number, string, time,
+    self, CREATE_TIME, DATA, ERRORS, ITEM_BYTES, Item, KEY, LOCK, LOCK_TIME, NOT_LOCKED, RETRY, STATUS,
+    UPDATE_TIME, VALUE, number, string, time,
 };
-use crate::op::{self, Unwritten};
+use crate::op::{self, SENDS, Unwritten};
 use crate::status::Role;
 use crate::task::Task;
 use crate::task::TaskHead;
 use crate::time::Timestamp;
 use crate::tracker::{StatusTracker, TaskId};
 
+/// Room that a new item must leave for what starts and finishes add to it, an entry of its history included.
+const RESERVED_BYTES: usize = 1024;
+
 /// Creates a task, unless there is one with its key.
 pub(crate) async fn create<T: StatusTracker>(engine: &Engine, data: T) -> Result<Task<T>, Error> {
     let key = engine.format.key(&data.task_id().__encode())?;
     let now = engine.create_time();
     let item = new_item(engine, &key, &data, now).map_err(|error| error.with_key(&key))?;
+    if item::size_of_item(&item) > ITEM_BYTES - RESERVED_BYTES {
+        return Err(Error::new(ErrorKind::ItemTooLarge).with_key(&key));
+    }
     let head = engine.head(&mut item.clone())?;
-    let sent = op::settle(&*engine.clock, || op::put(engine, item.clone()));
+    let sent = op::settle(&*engine.clock, SENDS, || op::put(engine, item.clone()));
     match sent.await {
         Ok(()) => Ok(Task::new(head, data)),
-        Err(Unwritten::Condition(image)) => {
-            let found = image.map(|mut item| engine.head(&mut item)).transpose()?;
-            match found {
-                // Ours, whose answer was lost; a worker may have started it since.
-                Some(found) if found.create_time == now => Ok(Task::new(head, data)),
-                Some(found) => Err(Error::new(ErrorKind::AlreadyExists).with_key(&key).with_task(found)),
-                None => Err(Error::new(ErrorKind::AlreadyExists).with_key(&key)),
+        // Ours, whose answer was lost; a worker may have started it since.
+        Err(Unwritten::Condition(Some(found))) if found.get(CREATE_TIME) == Some(&time(now)) => {
+            Ok(Task::new(head, data))
+        }
+        Err(Unwritten::Condition(found)) => {
+            let error = Error::new(ErrorKind::AlreadyExists).with_key(&key);
+            // What cannot be read exists all the same.
+            match found.map(|mut item| engine.head(&mut item)) {
+                Some(Ok(found)) => Err(error.with_task(found)),
+                Some(Err(unreadable)) => Err(error.with_source(unreadable)),
+                None => Err(error),
             }
         }
         Err(Unwritten::Unknown(error)) => Err(Unwritten::unknown_outcome(error).with_key(&key)),
@@ -90,8 +100,9 @@ pub(crate) async fn delete(engine: &Engine, key: &str) -> Result<Option<TaskHead
     let stale = condition.value(time(stale));
     let condition = condition
         .and(&format!("attribute_not_exists({key_name}) OR {lock} = {free} OR {lock_time} < {stale}"));
-    match op::settle(&*engine.clock, || op::delete(engine, key, condition.clone())).await {
-        Ok(deleted) => deleted.map(|mut item| engine.head(&mut item)).transpose(),
+    match op::settle(&*engine.clock, SENDS, || op::delete(engine, key, condition.clone())).await {
+        // What cannot be read is deleted all the same.
+        Ok(deleted) => Ok(deleted.and_then(|mut item| engine.head(&mut item).ok())),
         Err(Unwritten::Condition(Some(mut item))) => {
             let found = engine.head(&mut item)?;
             let until = found.takeover_time(rules.lock_expire, rules.max_clock_skew).utc();

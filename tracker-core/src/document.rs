@@ -8,6 +8,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use serde_json::value::RawValue;
 
 use crate::error::BoxError;
+use crate::item::size_of;
 use crate::spec::Wire;
 
 /// A stored object. Members that nobody asks for are kept as they are.
@@ -117,10 +118,26 @@ impl Document {
 }
 
 impl Member {
+    /// The size of the value, as DynamoDB counts it.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Map(value) => size_of(value),
+            Self::Text(value) => value.get().len(),
+        }
+    }
+
     pub(crate) fn encode<F: Serialize + ?Sized>(form: Wire, value: &F) -> Result<Self, BoxError> {
         Ok(match form {
             Wire::Native => Self::Map(encode(value)?),
-            Wire::Pynamodb => Self::Text(serde_json::value::to_raw_value(value)?),
+            Wire::Pynamodb => {
+                // JSON would have them as null, which reads back as something else.
+                if let Ok(encoded) = serde_dynamo::to_attribute_value::<_, AttributeValue>(value)
+                    && let Some(number) = find_number(&encoded, &|number| !number.is_finite())
+                {
+                    return Err(format!("JSON has no number {number}").into());
+                }
+                Self::Text(serde_json::value::to_raw_value(value)?)
+            }
         })
     }
 }
@@ -128,20 +145,19 @@ impl Member {
 /// Encodes a value as an attribute.
 pub(crate) fn encode<F: Serialize + ?Sized>(value: &F) -> Result<AttributeValue, BoxError> {
     let encoded = serde_dynamo::to_attribute_value(value)?;
-    match unstorable(&encoded) {
-        Some(why) => Err(why.into()),
+    // DynamoDB would refuse them with a message that does not name the attribute.
+    match find_number(&encoded, &|number| number != 0.0 && !(1e-130..1e126).contains(&number.abs())) {
+        Some(number) => Err(format!("{number} is not a number that DynamoDB can store").into()),
         None => Ok(encoded),
     }
 }
 
-/// What DynamoDB would refuse with a message that does not name the attribute.
-fn unstorable(value: &AttributeValue) -> Option<String> {
+/// A number with this property, anywhere in the value.
+fn find_number<'v>(value: &'v AttributeValue, is: &impl Fn(f64) -> bool) -> Option<&'v str> {
     match value {
-        AttributeValue::N(number) if number.parse::<f64>().is_ok_and(|n| !n.is_finite()) => {
-            Some(format!("{number} is not a number that DynamoDB can store"))
-        }
-        AttributeValue::L(values) => values.iter().find_map(unstorable),
-        AttributeValue::M(members) => members.values().find_map(unstorable),
+        AttributeValue::N(number) => number.parse().is_ok_and(is).then_some(number),
+        AttributeValue::L(values) => values.iter().find_map(|value| find_number(value, is)),
+        AttributeValue::M(members) => members.values().find_map(|value| find_number(value, is)),
         _ => None,
     }
 }

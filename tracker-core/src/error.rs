@@ -37,6 +37,8 @@ struct Inner {
     task: Option<TaskHead>,
     source: Option<BoxError>,
     body: Option<BoxError>,
+    /// Whether the SDK had sent the request before.
+    retried: bool,
 }
 
 /// What kind of error it is.
@@ -132,7 +134,7 @@ pub enum ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind) -> Self {
-        Self(Box::new(Inner { kind, key: None, task: None, source: None, body: None }))
+        Self(Box::new(Inner { kind, key: None, task: None, source: None, body: None, retried: false }))
     }
 
     pub(crate) fn with_key(mut self, key: &str) -> Self {
@@ -153,6 +155,15 @@ impl Error {
     pub(crate) fn with_body_error(mut self, error: BoxError) -> Self {
         self.0.body = Some(error);
         self
+    }
+
+    pub(crate) fn retried(mut self, retried: bool) -> Self {
+        self.0.retried = retried;
+        self
+    }
+
+    pub(crate) fn was_retried(&self) -> bool {
+        self.0.retried
     }
 
     /// What happened.

@@ -12,8 +12,9 @@ use crate::failure::Failure;
 use crate::fields::{self, Encoded};
 use crate::held::{Changes, Finished, Held};
 use crate::item::{DATA, Item};
+use crate::lease::Reading;
 use crate::lock::{self, Save};
-use crate::op::{self, Unwritten};
+use crate::op::{self, SENDS, Unwritten};
 use crate::task::Task;
 use crate::tracker::StatusTracker;
 use crate::update::{self, Outcome};
@@ -30,6 +31,9 @@ pub struct Execution<T: StatusTracker> {
     document: Document,
     stored: Stored,
 }
+
+/// How often one save is sent, each time with a later time, when a heartbeat overtakes it.
+const SAVES: u32 = 5;
 
 /// What the fields were when last read or written, to tell which have changed.
 #[derive(Debug)]
@@ -125,11 +129,14 @@ impl<T: StatusTracker> Execution<T> {
     /// any of them but the first, and a later `save` or `succeed` writes the data again.
     pub async fn save(&mut self) -> Result<(), Error> {
         let (encoded, changed) = self.changes()?;
-        // One time is enough, as long as no heartbeat runs beside it; a second is for a clock that stepped.
-        for _ in 0..2 {
+        // Until an answer comes, what is stored of these fields is not known.
+        if let Stored::Encoded(stored) = &mut self.stored {
+            stored.forget(&changed);
+        }
+        for _ in 0..SAVES {
             let engine = &self.held.engine;
             if self.held.has_passed(engine.now()) {
-                break;
+                return Err(self.held.error(ErrorKind::LeaseLost));
             }
             let now = self.held.lease.next(engine.now());
             let me = &self.held.lease.me;
@@ -137,14 +144,18 @@ impl<T: StatusTracker> Execution<T> {
             let write = update::save(me, now.time)
                 .set_fields(&mut document, changed.clone())
                 .map_err(|error| error.with_key(&self.held.head().key))?;
-            let sent = op::settle(&*engine.clock, || {
+            let sent = op::settle(&*engine.clock, SENDS, || {
                 op::update(engine, &self.held.head().key, write.clone(), ReturnValue::None)
             });
             let verdict = match sent.await {
                 Ok(_) => Save::Saved,
                 Err(Unwritten::Condition(mut image)) => {
                     let found = image.as_mut().map(|item| engine.head(item)).transpose()?;
-                    lock::classify_save(found.as_ref(), me, now.time)
+                    let verdict = lock::classify_save(found.as_ref(), me, now.time);
+                    if let (Save::Again, Some(found)) = (verdict, found) {
+                        self.held.lease.seen(found.lock_time);
+                    }
+                    verdict
                 }
                 Err(Unwritten::Unknown(error)) => {
                     return Err(self.held.error(ErrorKind::OutcomeUnknown).with_source(error));
@@ -152,19 +163,31 @@ impl<T: StatusTracker> Execution<T> {
                 Err(Unwritten::Refused(error)) => return Err(error),
             };
             match verdict {
-                Save::Saved => {
-                    self.held.lease.acknowledge(now);
-                    self.document = document;
-                    if !matches!(self.stored, Stored::AsIs) {
-                        self.stored = Stored::Encoded(encoded);
-                    }
-                    return Ok(());
-                }
+                Save::Saved => return self.saved(now, document, encoded, &changed),
                 Save::Again => {}
-                Save::LeaseLost => break,
+                Save::LeaseLost => return Err(self.held.error(ErrorKind::LeaseLost)),
             }
         }
-        Err(self.held.error(ErrorKind::LeaseLost))
+        Err(self.held.error(ErrorKind::OutcomeUnknown))
+    }
+
+    /// The data is stored; whether the lease is still ours is told by the time at which that is known.
+    fn saved(
+        &mut self,
+        written: Reading,
+        document: Document,
+        encoded: Encoded,
+        changed: &Encoded,
+    ) -> Result<(), Error> {
+        self.held.saved(written, changed.size());
+        self.document = document;
+        if !matches!(self.stored, Stored::AsIs) {
+            self.stored = Stored::Encoded(encoded);
+        }
+        if self.held.has_passed(self.held.engine.now()) {
+            return Err(self.held.error(ErrorKind::LeaseLost));
+        }
+        Ok(())
     }
 
     /// Ends the attempt as succeeded, and writes the data.

@@ -65,6 +65,12 @@ impl Expression {
         self
     }
 
+    pub(crate) fn remove(mut self, name: &'static str) -> Self {
+        let alias = self.name(name);
+        self.remove.push(alias);
+        self
+    }
+
     /// Adds a condition to those there are.
     pub(crate) fn and(mut self, condition: &str) -> Self {
         if !self.condition.is_empty() {

@@ -6,6 +6,9 @@ use std::fmt;
 use crate::error::BoxError;
 use crate::update::Outcome;
 
+/// No chain of causes is followed further: one may lead back to itself.
+const CHAIN: usize = 1000;
+
 /// The error of a task's body, of any type, with a verdict on the task.
 ///
 /// Every error converts into it with `?`, to be tried again; [`or_fatal`](FailureExt::or_fatal) gives the
@@ -54,7 +57,7 @@ impl Failure {
     /// the first is kept and the last ones, where the root cause is.
     pub(crate) fn outcome(&self, limit: usize) -> Outcome {
         let first: &(dyn StdError + 'static) = self.error.as_ref();
-        let chain: Vec<_> = std::iter::successors(Some(first), |&error| error.source()).collect();
+        let chain: Vec<_> = std::iter::successors(Some(first), |&error| error.source()).take(CHAIN).collect();
         let left_out = chain.len().saturating_sub(limit.max(1));
         let lines = chain.iter().enumerate().filter_map(|(nth, error)| match nth {
             0 => Some(format!("{error}")),

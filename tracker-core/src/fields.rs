@@ -28,6 +28,8 @@ pub trait Member: Serialize + DeserializeOwned + Send + Sync + 'static {
     #[doc(hidden)]
     fn __decode_attribute(value: AttributeValue) -> Result<Self, BoxError>;
     #[doc(hidden)]
+    fn __missing_attribute() -> Result<Self, BoxError>;
+    #[doc(hidden)]
     fn __missing() -> Result<Self, BoxError>;
 }
 
@@ -47,6 +49,12 @@ impl<F: Serialize + DeserializeOwned + Send + Sync + 'static> Member for F {
 
     fn __decode_attribute(value: AttributeValue) -> Result<Self, BoxError> {
         Ok(serde_dynamo::from_attribute_value(value)?)
+    }
+
+    fn __missing_attribute() -> Result<Self, BoxError> {
+        // A NULL is left out, be it an `Option`'s or another type's.
+        let null = || serde_dynamo::from_attribute_value(AttributeValue::Null(true));
+        document::decode_missing().or_else(|error| null().map_err(|_| error))
     }
 
     fn __missing() -> Result<Self, BoxError> {
@@ -78,6 +86,19 @@ pub(crate) struct Encoded {
 }
 
 impl Encoded {
+    /// Takes out the fields that are in `other`, so that they count as changed.
+    pub(crate) fn forget(&mut self, other: &Self) {
+        self.attributes.retain(|name, _| !other.attributes.contains_key(name));
+        self.members.retain(|name, _| !other.members.contains_key(name));
+    }
+
+    /// The size of the values, as DynamoDB counts it.
+    pub(crate) fn size(&self) -> usize {
+        let attributes = self.attributes.iter().map(|(name, value)| name.len() + item::size_of(value));
+        let members = self.members.iter().map(|(name, member)| name.len() + member.size());
+        attributes.sum::<usize>() + members.sum::<usize>()
+    }
+
     /// The fields that differ from what they were.
     pub(crate) fn since(&self, stored: &Self) -> Self {
         let mut changed = self.clone();
@@ -104,7 +125,7 @@ impl Fields<'_> {
 
     /// An attribute of the item. A NULL is left out, since an index on the attribute would refuse it.
     pub fn attribute<F: Member>(&mut self, name: &'static str, from: Option<&F>) -> Option<F> {
-        self.attribute_or(name, from, F::__missing)
+        self.attribute_or(name, from, F::__missing_attribute)
     }
 
     /// An attribute of the item that is its type's default where it is absent.

@@ -47,13 +47,16 @@ impl Format {
         key::shard_of_value(value, self.sep())
     }
 
-    /// A status of this step, of a step before it, or of `more_pending_status`.
+    /// A status of this step, of `more_pending_status`, or of a step before it; at last, for its name, any of an
+    /// enum that `more_pending_status` has a status of.
     pub(crate) fn status(&self, code: u32) -> Option<Status> {
+        let others = self.spec.more_pending;
+        let given = others.iter().filter(|other| other.code == code);
         let earlier = std::iter::successors(self.spec.after, |step| step.after).map(|step| step.status);
-        let others = self.spec.more_pending.iter().map(|other| other.table);
         std::iter::once(self.spec.status)
-            .chain(others)
+            .chain(given.map(|other| other.table))
             .chain(earlier)
+            .chain(others.iter().map(|other| other.table))
             .find_map(|table| Some(Status { table, row: table.row(code)? }))
     }
 

@@ -13,9 +13,9 @@ use crate::expression::Expression;
 use crate::fields::Encoded;
 use crate::history::Keep;
 use crate::item::Item;
-use crate::lease::Lease;
+use crate::lease::{Lease, Reading};
 use crate::lock::{self, Written};
-use crate::op::{self, Unwritten};
+use crate::op::{self, SENDS_OF_A_FINISH, Unwritten};
 use crate::task::TaskHead;
 use crate::time::{Now, Timestamp};
 use crate::update::{self, Outcome};
@@ -29,6 +29,8 @@ pub(crate) struct Held {
     head: TaskHead,
     pub(crate) lease: Lease,
     when_dropped: WhenDropped,
+    /// Where it was started, as it may be dropped on a thread that is not the runtime's.
+    runtime: Option<Handle>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +57,7 @@ pub(crate) struct Finished {
 
 impl Held {
     pub(crate) fn new(engine: Arc<Engine>, head: TaskHead, lease: Lease) -> Self {
-        Self { engine, head, lease, when_dropped: WhenDropped::Release }
+        Self { engine, head, lease, when_dropped: WhenDropped::Release, runtime: Handle::try_current().ok() }
     }
 
     pub(crate) fn head(&self) -> &TaskHead {
@@ -69,6 +71,12 @@ impl Held {
     /// From here on, being dropped is a failure of the attempt.
     pub(crate) fn handed_over(&mut self) {
         self.when_dropped = WhenDropped::Fail;
+    }
+
+    /// A save was acknowledged, of values of about this size.
+    pub(crate) fn saved(&mut self, written: Reading, bytes: usize) {
+        self.lease.acknowledge(written);
+        self.head.bytes_without_errors += bytes;
     }
 
     /// An error about this task as it was started.
@@ -95,8 +103,8 @@ impl Held {
     }
 
     fn begin(&mut self, outcome: Outcome, changes: Changes, returns: ReturnValue) -> Finish {
-        self.when_dropped = WhenDropped::Nothing;
         let now = self.lease.next(self.engine.now()).time;
+        self.when_dropped = WhenDropped::Nothing;
         Finish {
             engine: Arc::clone(&self.engine),
             head: self.head.clone(),
@@ -125,7 +133,7 @@ impl Drop for Held {
             },
         };
         let finish = self.begin(outcome, Changes::default(), ReturnValue::None);
-        if let Ok(runtime) = Handle::try_current() {
+        if let Some(runtime) = Handle::try_current().ok().or(self.runtime.take()) {
             runtime.spawn(finish.best_effort());
         } else {
             tracing::warn!(
@@ -167,19 +175,29 @@ impl Finish {
         }
     }
 
-    /// Sends it until it is settled. A history that makes the item too large is written in part, and data
-    /// that does is a failure of the attempt: else the task would stay locked for its size.
+    /// Sends it until it is settled. A history that makes the item too large is written in part. Data that
+    /// cannot be stored is a failure of the attempt: else the task would stay locked for it.
     async fn send(mut self) -> Result<Finished, Error> {
         let mut keep = Keep::All;
         loop {
-            let (after, write) = self.write(keep)?;
-            let error = match self.send_once(after, write).await {
-                Err(error) if *error.kind() == ErrorKind::ItemTooLarge => error,
+            let sent = match self.write(keep) {
+                Ok((after, write)) => self.send_once(after, write).await,
+                Err(error) => Err(error),
+            };
+            let error = match sent {
+                Err(error) if op::is_about_data(&error) => error,
                 result => return result,
             };
-            match (&self.outcome, keep.less()) {
-                (Outcome::Failed { .. }, Some(less)) => keep = less,
-                (Outcome::Succeeded, _) => return Err(self.fail_instead(error).await),
+            let less = match self.outcome {
+                Outcome::Failed { .. } => keep.less(),
+                // They write no history that could be less.
+                Outcome::Succeeded | Outcome::Released => (keep == Keep::All).then_some(Keep::AsStored),
+            };
+            match less {
+                Some(less) if *error.kind() == ErrorKind::ItemTooLarge => keep = less,
+                _ if matches!(self.outcome, Outcome::Succeeded) => {
+                    return Err(self.fail_instead(error).await);
+                }
                 _ => return Err(error),
             }
         }
@@ -200,8 +218,9 @@ impl Finish {
 
     async fn send_once(&self, after: TaskHead, write: Expression) -> Result<Finished, Error> {
         let Self { engine, head, .. } = self;
-        let sent =
-            op::settle(&*engine.clock, || op::update(engine, &head.key, write.clone(), self.returns.clone()));
+        let sent = op::settle(&*engine.clock, SENDS_OF_A_FINISH, || {
+            op::update(engine, &head.key, write.clone(), self.returns.clone())
+        });
         let (image, unanswered) = match sent.await {
             Ok(item) => return Ok(Finished { head: after, item }),
             Err(Unwritten::Refused(error)) => return Err(error.with_task(head.clone())),

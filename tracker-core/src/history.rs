@@ -2,9 +2,11 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::document::{Document, Member};
+use crate::error::BoxError;
+use crate::item::size_of;
 use crate::spec::Wire;
 use crate::time::Timestamp;
 
@@ -19,16 +21,16 @@ const BRIEF_BYTES: usize = 256;
 #[non_exhaustive]
 pub struct HistoryEntry {
     /// The value that `retry` took with it: 1 for the first failed attempt since the last success.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient_number")]
     pub nth_retry: u32,
     /// When it was recorded, as text such as `2026-11-24T02:17:26.665693+00:00`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient_text")]
     pub update_time: String,
     /// What went wrong, in a line.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient_text")]
     pub error: String,
     /// Where it went wrong: the chain of causes, or a Python traceback.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient_text")]
     pub traceback: String,
     /// Members that this version does not know.
     #[serde(flatten)]
@@ -42,6 +44,25 @@ impl HistoryEntry {
             update_time: now.in_history(),
             error: cut(error, ERROR_BYTES),
             traceback: cut(traceback, TRACEBACK_BYTES),
+            extra: serde_json::Map::new(),
+        }
+    }
+
+    /// Reads an entry, whatever other programs have made of it.
+    fn read(entry: &serde_json::Value) -> Self {
+        match Self::deserialize(entry) {
+            Ok(entry) => entry,
+            Err(error) => Self::unreadable(&error.into(), entry.to_string()),
+        }
+    }
+
+    /// What cannot be read is kept as an entry, so that people see it and the next write does not destroy it.
+    fn unreadable(error: &BoxError, kept: String) -> Self {
+        Self {
+            nth_retry: 0,
+            update_time: String::new(),
+            error: format!("what was found here could not be read: {error}"),
+            traceback: kept,
             extra: serde_json::Map::new(),
         }
     }
@@ -67,6 +88,8 @@ pub(crate) enum Keep {
     All,
     LastInBrief,
     Nothing,
+    /// Nothing is written of it, and what the tracker can do without is removed from the item.
+    AsStored,
 }
 
 impl Keep {
@@ -74,7 +97,8 @@ impl Keep {
         match self {
             Self::All => Some(Self::LastInBrief),
             Self::LastInBrief => Some(Self::Nothing),
-            Self::Nothing => None,
+            Self::Nothing => Some(Self::AsStored),
+            Self::AsStored => None,
         }
     }
 }
@@ -82,18 +106,12 @@ impl Keep {
 impl History {
     pub(crate) fn parse(stored: Option<AttributeValue>, form: Wire) -> Self {
         let mut document = Document::parse(stored, form);
+        let original = document.clone();
         let omitted = document.take("omitted").and_then(Result::ok).unwrap_or(0);
-        let entries = match (document.take("history"), &document) {
-            (Some(Ok(entries)), _) => entries,
-            (None, _) => Vec::new(),
-            // Kept as an entry, so that people see it and the next write does not destroy it.
-            (Some(Err(error)), stored) => vec![HistoryEntry {
-                nth_retry: 0,
-                update_time: String::new(),
-                error: format!("the `errors` found here could not be read: {error}"),
-                traceback: as_text(stored),
-                extra: serde_json::Map::new(),
-            }],
+        let entries = match document.take::<Vec<serde_json::Value>>("history") {
+            Some(Ok(entries)) => entries.iter().map(HistoryEntry::read).collect(),
+            None => Vec::new(),
+            Some(Err(error)) => vec![HistoryEntry::unreadable(&error, as_text(&original))],
         };
         if let Document::Unreadable { stored, .. } = &document {
             let form = if stored.is_s() { Wire::Pynamodb } else { form };
@@ -121,9 +139,21 @@ impl History {
         }
     }
 
-    /// The attribute as it is to be stored.
+    /// The attribute as it is to be stored: as much as there is room for, from `keep` downwards.
+    pub(crate) fn encode_within(&mut self, mut keep: Keep, room: usize) -> Option<AttributeValue> {
+        loop {
+            let encoded = self.encode(keep)?;
+            match keep.less() {
+                Some(less) if less != Keep::AsStored && size_of(&encoded) > room => keep = less,
+                _ => return Some(encoded),
+            }
+        }
+    }
+
+    /// The attribute as it is to be stored, or nothing where it is to stay as it is.
     pub(crate) fn encode(&mut self, keep: Keep) -> Option<AttributeValue> {
         match keep {
+            Keep::AsStored => return None,
             Keep::All => {}
             Keep::LastInBrief => {
                 let excess = self.entries.len().saturating_sub(1);
@@ -144,6 +174,19 @@ impl History {
         }
         self.document.merged(members)?.ok()
     }
+}
+
+fn lenient_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => text,
+        serde_json::Value::Null => String::new(),
+        other => other.to_string(),
+    })
+}
+
+fn lenient_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let number = serde_json::Value::deserialize(deserializer)?.as_u64();
+    Ok(number.and_then(|number| number.try_into().ok()).unwrap_or(0))
 }
 
 fn as_text(document: &Document) -> String {
@@ -235,7 +278,8 @@ mod tests {
         assert_eq!(history.entries()[0].nth_retry, 3);
         assert_eq!(history.encode(Keep::Nothing).map(|_| history.entries().len()), Some(0));
         assert_eq!(history.omitted(), 3);
-        assert_eq!(Keep::All.less().and_then(Keep::less).and_then(Keep::less), None);
+        assert_eq!(Keep::Nothing.less().and_then(Keep::less), None);
+        assert!(with(3, 10).encode(Keep::AsStored).is_none());
     }
 
     #[test]

@@ -61,11 +61,41 @@ pub(crate) fn number(number: impl Into<u64>) -> AttributeValue {
     AttributeValue::N(number.into().to_string())
 }
 
+/// DynamoDB's limit for an item, names of attributes included.
+pub(crate) const ITEM_BYTES: usize = 400 * 1024;
+
+/// The size of an item as DynamoDB counts it, within a few bytes for each number.
+pub(crate) fn size_of_item(item: &Item) -> usize {
+    item.iter().map(|(name, value)| name.len() + size_of(value)).sum()
+}
+
+/// The size of a value, counted in the same way.
+pub(crate) fn size_of(value: &AttributeValue) -> usize {
+    const OF_A_LIST_OR_MAP: usize = 3;
+    match value {
+        AttributeValue::S(text) => text.len(),
+        AttributeValue::N(number) => number.len().div_ceil(2) + 1,
+        AttributeValue::B(bytes) => bytes.as_ref().len(),
+        AttributeValue::Ss(texts) => texts.iter().map(String::len).sum(),
+        AttributeValue::Ns(numbers) => numbers.iter().map(|number| number.len().div_ceil(2) + 1).sum(),
+        AttributeValue::Bs(all) => all.iter().map(|bytes| bytes.as_ref().len()).sum(),
+        AttributeValue::L(values) => {
+            OF_A_LIST_OR_MAP + values.iter().map(|value| 1 + size_of(value)).sum::<usize>()
+        }
+        AttributeValue::M(members) => {
+            let members = members.iter().map(|(name, value)| 1 + name.len() + size_of(value));
+            OF_A_LIST_OR_MAP + members.sum::<usize>()
+        }
+        _ => 1,
+    }
+}
+
 /// Reads the tracker's own attributes, and takes `errors` out of the item.
 ///
 /// `attempt`, `last_lock`, `started_from` and `owner` may be missing, since a Python `save` drops them.
 pub(crate) fn read_head(item: &mut Item, format: &Format, wire: Wire) -> Result<TaskHead, Error> {
     let errors = History::parse(item.remove(ERRORS), wire);
+    let bytes_without_errors = size_of_item(item);
     let read = Reader { item };
     let key = read.string(KEY)?.ok_or_else(|| read.error(KEY, "it is missing".to_owned()))?;
     let Some((use_case_id, task_id)) = format.split_key(key) else {
@@ -94,6 +124,7 @@ pub(crate) fn read_head(item: &mut Item, format: &Format, wire: Wire) -> Result<
         started_from: read.number(STARTED_FROM)?,
         owner: read.string(OWNER)?.map(str::to_owned),
         errors,
+        bytes_without_errors,
     })
 }
 

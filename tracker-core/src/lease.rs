@@ -30,8 +30,14 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    pub(crate) fn new(me: String, started: Reading, expire: Duration) -> Self {
-        Self { me, expire, acknowledged: started, sent: started.time }
+    /// A lease that began with the write of `started`; `sent` is the last time that was sent for it.
+    pub(crate) fn new(me: String, started: Reading, sent: Timestamp, expire: Duration) -> Self {
+        Self { me, expire, acknowledged: started, sent: sent.max(started.time) }
+    }
+
+    /// Counts a time of ours that is stored among those that were sent.
+    pub(crate) fn seen(&mut self, stored: Timestamp) {
+        self.sent = self.sent.max(stored);
     }
 
     /// The time to write next: the clock's, and later than whatever was sent before.
@@ -80,7 +86,7 @@ mod tests {
     }
 
     fn lease() -> Lease {
-        Lease::new("me".to_owned(), at(0, 0).into(), EXPIRE)
+        Lease::new("me".to_owned(), at(0, 0).into(), at(0, 0).into(), EXPIRE)
     }
 
     #[test]

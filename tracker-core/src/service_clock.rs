@@ -1,10 +1,11 @@
-//! How far this machine's clock is from the service's, by the `Date` of its answers.
+//! What the SDK's requests tell beside their answers: how far this machine's clock is from the service's, and
+//! how often a request was sent.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::interceptors::{
-    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+    BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextRef,
 };
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
@@ -22,9 +23,12 @@ pub(crate) struct ServiceClock {
     excess: Arc<Mutex<Option<TimeDelta>>>,
 }
 
-/// When a request was sent.
+/// When a request was last sent, and how often so far.
 #[derive(Debug)]
-struct Sent(DateTime<Utc>);
+struct Sent {
+    at: DateTime<Utc>,
+    times: u32,
+}
 
 impl Storable for Sent {
     type Storer = StoreReplace<Self>;
@@ -45,7 +49,11 @@ impl ServiceClock {
     }
 
     fn compare(&self, sent: DateTime<Utc>, date: DateTime<Utc>, received: DateTime<Utc>) {
-        let excess = excess(sent, date, received, self.max_clock_skew);
+        let excess = match judge(sent, date, received, self.max_clock_skew) {
+            Verdict::Off(offset) => Some(offset),
+            Verdict::Right => None,
+            Verdict::Unknown => return,
+        };
         let before =
             std::mem::replace(&mut *self.excess.lock().unwrap_or_else(PoisonError::into_inner), excess);
         match (before, excess) {
@@ -60,22 +68,32 @@ impl ServiceClock {
     }
 }
 
-/// The offset of the clock if it is surely beyond `limit`: the service made its answer between `sent` and
-/// `received`, and its date is cut to the second.
-fn excess(
-    sent: DateTime<Utc>,
-    date: DateTime<Utc>,
-    received: DateTime<Utc>,
-    limit: TimeDelta,
-) -> Option<TimeDelta> {
-    let ahead = sent - (date + TimeDelta::seconds(1));
-    let behind = date - received;
-    if ahead > limit {
-        Some(ahead)
-    } else if behind > limit {
-        Some(-behind)
+/// Whether an answer was the first try's: then no earlier one can have been applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FirstTry(pub(crate) bool);
+
+/// What one answer tells of the clock.
+#[derive(Debug, PartialEq)]
+enum Verdict {
+    /// Surely off, by at least this.
+    Off(TimeDelta),
+    /// Surely within the limit.
+    Right,
+    /// The answer took too long to tell.
+    Unknown,
+}
+
+/// The service made its answer between `sent` and `received`, and its date is cut to the second.
+fn judge(sent: DateTime<Utc>, date: DateTime<Utc>, received: DateTime<Utc>, limit: TimeDelta) -> Verdict {
+    let (least, most) = (sent - (date + TimeDelta::seconds(1)), received - date);
+    if least > limit {
+        Verdict::Off(least)
+    } else if most < -limit {
+        Verdict::Off(most)
+    } else if least >= -limit && most <= limit {
+        Verdict::Right
     } else {
-        None
+        Verdict::Unknown
     }
 }
 
@@ -90,23 +108,26 @@ impl Intercept for ServiceClock {
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        config.interceptor_state().store_put(Sent(self.clock.now().wall));
+        let times = config.load::<Sent>().map_or(0, |sent| sent.times) + 1;
+        config.interceptor_state().store_put(Sent { at: self.clock.now().wall, times });
         Ok(())
     }
 
-    fn read_before_deserialization(
+    fn modify_before_deserialization(
         &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        let Some(sent) = config.load::<Sent>() else { return Ok(()) };
+        context.response_mut().add_extension(FirstTry(sent.times == 1));
         if self.clock.is_simulated() {
             return Ok(());
         }
         let date = context.response().headers().get("date");
         let date = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
-        if let (Some(date), Some(Sent(sent))) = (date, config.load::<Sent>()) {
-            self.compare(*sent, date.to_utc(), self.clock.now().wall);
+        if let Some(date) = date {
+            self.compare(sent.at, date.to_utc(), self.clock.now().wall);
         }
         Ok(())
     }
@@ -122,10 +143,12 @@ mod tests {
         let date = DateTime::UNIX_EPOCH + TimeDelta::days(1);
         let at = |millis| date + TimeDelta::milliseconds(millis);
         // An answer that took long says little.
-        assert_eq!(excess(at(-3000), date, at(9000), limit), None);
-        assert_eq!(excess(at(5900), date, at(6000), limit), None);
-        assert_eq!(excess(at(6100), date, at(6200), limit), Some(TimeDelta::milliseconds(5100)));
-        assert_eq!(excess(at(-5100), date, at(-5000), limit), None);
-        assert_eq!(excess(at(-5200), date, at(-5100), limit), Some(TimeDelta::milliseconds(-5100)));
+        assert_eq!(judge(at(-3000), date, at(9000), limit), Verdict::Unknown);
+        assert_eq!(judge(at(5900), date, at(6000), limit), Verdict::Unknown);
+        assert_eq!(judge(at(0), date, at(4000), limit), Verdict::Right);
+        let off = |millis| Verdict::Off(TimeDelta::milliseconds(millis));
+        assert_eq!(judge(at(6100), date, at(6200), limit), off(5100));
+        assert_eq!(judge(at(-5100), date, at(-5000), limit), Verdict::Unknown);
+        assert_eq!(judge(at(-5200), date, at(-5100), limit), off(-5100));
     }
 }

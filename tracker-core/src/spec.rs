@@ -171,6 +171,18 @@ pub const fn check_after(spec: &TrackerSpec) {
             }
             nth += 1;
         }
+        let mut nth = 0;
+        while nth < spec.more_pending.len() {
+            let given = spec.more_pending[nth];
+            let same_enum = str_eq(given.table.type_name, earlier.status.type_name);
+            if let (Some(row), false) = (row_of(given.table, given.code), same_enum)
+                && row_of(earlier.status, given.code).is_some()
+            {
+                let help = "give one of them another code";
+                collision(given.table, row, earlier.status, given.code, help);
+            }
+            nth += 1;
+        }
         step = earlier.after;
     }
 }

@@ -14,7 +14,7 @@ use crate::history::Keep;
 use crate::item::{Item, LOCK, LOCK_TIME, STARTED_FROM, string};
 use crate::lease::{Lease, Reading};
 use crate::lock::{self, Start};
-use crate::op::{self, Unwritten};
+use crate::op::{self, SENDS, Unwritten};
 use crate::task::TaskHead;
 use crate::time::Timestamp;
 use crate::update;
@@ -33,8 +33,11 @@ pub(crate) async fn start(engine: Arc<Engine>, key: String) -> Result<(Held, Ite
     }
     let mut attempt =
         Attempt { me: Uuid::new_v4().simple().to_string(), engine, key, sent: Vec::new(), repeated: false };
-    let mut taken_over = None;
+    let mut taken_over: Option<TaskHead> = None;
+    let mut found = None;
     for _ in 0..ROUNDS {
+        // Each answer tells more of the clock, which decides what is expired.
+        attempt.engine.check_clock().map_err(|error| error.with_key(&attempt.key))?;
         let raced = taken_over.is_some();
         let result = match taken_over.take() {
             None => attempt.send_start().await,
@@ -63,6 +66,7 @@ pub(crate) async fn start(engine: Arc<Engine>, key: String) -> Result<(Held, Ite
         };
         let now = Timestamp::from(attempt.engine.now());
         let verdict = lock::classify_start(head.as_ref(), &attempt.me, now, &attempt.engine.rules());
+        found.clone_from(&head);
         match verdict {
             Start::Started => {
                 if let (Some(head), Some(item)) = (head, image) {
@@ -85,8 +89,9 @@ pub(crate) async fn start(engine: Arc<Engine>, key: String) -> Result<(Held, Ite
             Start::Refused(kind) => return Err(attempt.refused(kind, head)),
         }
     }
-    let message = "other workers were faster each time";
-    Err(Error::new(ErrorKind::Unavailable).with_source(message).with_key(&attempt.key))
+    // Others were faster each time.
+    let status = found.as_ref().map_or_else(String::new, |head| head.status_name().to_owned());
+    Err(attempt.refused(ErrorKind::NotReady { status }, found))
 }
 
 /// One start, with the lock that it sets, whatever requests it takes.
@@ -113,7 +118,10 @@ impl Attempt {
 
     async fn send(&self, write: Expression) -> Result<Option<Item>, Unwritten> {
         let engine = &self.engine;
-        op::settle(&*engine.clock, || op::update(engine, &self.key, write.clone(), ReturnValue::AllNew)).await
+        op::settle(&*engine.clock, SENDS, || {
+            op::update(engine, &self.key, write.clone(), ReturnValue::AllNew)
+        })
+        .await
     }
 
     async fn send_start(&mut self) -> Result<Option<Item>, Unwritten> {
@@ -154,23 +162,27 @@ impl Attempt {
         {
             return Err(self.refused(ErrorKind::Ignored, Some(head.clone())));
         }
-        let lease = Lease::new(self.me, applied, self.engine.config.lock_expire);
+        let sent = self.sent.last().map_or(applied.time, |last| last.time);
+        let lease = Lease::new(self.me, applied, sent, self.engine.config.lock_expire);
         match head {
             Ok(head) => {
                 let held = Held::new(self.engine, head, lease);
-                if held.has_passed(now) {
-                    let lost = Error::new(ErrorKind::LeaseLost).with_task(held.head().clone());
-                    held.release_in_vain().await;
-                    return Err(lost.with_key(&self.key));
-                }
-                Ok((held, item))
+                let in_vain = match held.engine.check_clock() {
+                    // Others would see another lease than we do.
+                    Err(off) => off,
+                    Ok(()) if held.has_passed(now) => Error::new(ErrorKind::LeaseLost),
+                    Ok(()) => return Ok((held, item)),
+                };
+                let in_vain = in_vain.with_key(&self.key).with_task(held.head().clone());
+                held.release_in_vain().await;
+                Err(in_vain)
             }
             // What the start wrote is all that a release needs.
             Err(error) => {
-                let now = Reading { time: Timestamp::from(now).after(applied.time), ..applied };
+                let now = Reading { time: Timestamp::from(now).after(sent), ..applied };
                 let write = update::release(&self.engine.format, &self.key, started_from, &lease.me, now);
                 let engine = &self.engine;
-                let released = op::settle(&*engine.clock, || {
+                let released = op::settle(&*engine.clock, SENDS, || {
                     op::update(engine, &self.key, write.clone(), ReturnValue::None)
                 });
                 if released.await.is_err() {

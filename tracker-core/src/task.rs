@@ -31,6 +31,8 @@ pub struct TaskHead {
     pub(crate) started_from: Option<u32>,
     pub(crate) owner: Option<String>,
     pub(crate) errors: History,
+    /// The size of the item but for `errors`, to tell how much history there is room for.
+    pub(crate) bytes_without_errors: usize,
 }
 
 impl TaskHead {

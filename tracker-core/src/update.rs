@@ -5,8 +5,8 @@ use crate::expression::Expression;
 use crate::format::{Format, Status};
 use crate::history::{History, HistoryEntry, Keep};
 use crate::item::{
-    ATTEMPT, ERRORS, LAST_LOCK, LOCK, LOCK_TIME, NOT_LOCKED, OWNER, RETRY, STARTED_FROM, STATUS, UPDATE_TIME,
-    VALUE, number, string, time,
+    ATTEMPT, ERRORS, ITEM_BYTES, LAST_LOCK, LOCK, LOCK_TIME, NOT_LOCKED, OWNER, RETRY, STARTED_FROM, STATUS,
+    UPDATE_TIME, VALUE, number, string, time,
 };
 use crate::lease::Reading;
 use crate::retry;
@@ -81,12 +81,10 @@ pub(crate) fn take_over(
     let (status, takeover) = if next.ignored {
         (format.own(Role::Ignored), free(Expression::new(), me, now))
     } else {
-        let held = Expression::new()
-            .set(LOCK, string(me))
-            .set(LOCK_TIME, time(now))
-            .set(OWNER, string(owner))
-            .add(ATTEMPT, 1);
-        (format.own(Role::InProgress), held)
+        let held = Expression::new().set(LOCK, string(me)).set(LOCK_TIME, time(now)).add(ATTEMPT, 1);
+        // Where there is no room for the history, there may be none for another owner's name.
+        let named = if keep == Keep::AsStored { held } else { held.set(OWNER, string(owner)) };
+        (format.own(Role::InProgress), named)
     };
     let takeover = set_status(takeover, format, status, &seen.key)
         .set(UPDATE_TIME, time(now))
@@ -94,7 +92,7 @@ pub(crate) fn take_over(
         .and_is(LOCK, string(seen.lock.as_deref().unwrap_or(NOT_LOCKED)))
         .and_is(LOCK_TIME, time(seen.lock_time))
         .and_is(STATUS, number(seen.status_code));
-    set_errors(takeover, &mut errors, keep)
+    set_errors(takeover, seen, &mut errors, keep)
 }
 
 /// Save: renews the lease; what is saved is added by the caller.
@@ -134,7 +132,9 @@ pub(crate) fn finish(
         write = write.set(RETRY, number(after.retry));
     }
     if matches!(outcome, Outcome::Failed { .. }) {
-        write = set_errors(write, &mut after.errors, keep);
+        write = set_errors(write, head, &mut after.errors, keep);
+    } else if keep == Keep::AsStored {
+        write = write.remove(OWNER).remove(STARTED_FROM);
     }
     after.status_code = status.code();
     after.status_name = format.status_name(status.code()).unwrap_or_default();
@@ -175,9 +175,14 @@ fn free(write: Expression, me: &str, now: Timestamp) -> Expression {
     write.set(LOCK, string(NOT_LOCKED)).set(LOCK_TIME, time(now)).set(LAST_LOCK, string(me))
 }
 
-fn set_errors(write: Expression, errors: &mut History, keep: Keep) -> Expression {
-    match errors.encode(keep) {
+/// Writes the history as far as there is room for it. The next start must fit, too: the item has its size while
+/// it is held already, and then comes what a first finish adds.
+fn set_errors(write: Expression, head: &TaskHead, errors: &mut History, keep: Keep) -> Expression {
+    const ADDED_BYTES: usize = 128;
+    let room = ITEM_BYTES.saturating_sub(head.bytes_without_errors + ERRORS.len() + ADDED_BYTES);
+    match errors.encode_within(keep, room) {
         Some(encoded) => write.set(ERRORS, encoded),
+        None if keep == Keep::AsStored => write.remove(OWNER).remove(STARTED_FROM),
         None => write,
     }
 }

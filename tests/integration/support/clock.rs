@@ -12,6 +12,7 @@ pub struct ManualClock {
     longer: Arc<Mutex<Duration>>,
     meanwhile: Arc<Mutex<Option<Sleep>>>,
     is_real: bool,
+    ahead: Duration,
 }
 
 impl ManualClock {
@@ -25,6 +26,7 @@ impl ManualClock {
             longer: Arc::default(),
             meanwhile: Arc::default(),
             is_real: false,
+            ahead: Duration::ZERO,
         }
     }
 
@@ -44,6 +46,11 @@ impl ManualClock {
         Self { is_real: true, ..self.clone() }
     }
 
+    /// The clock of another machine, which is ahead of this one.
+    pub fn ahead_by(&self, ahead: Duration) -> Self {
+        Self { ahead, ..self.clone() }
+    }
+
     /// Every sleep takes that much longer.
     pub fn sleep_longer_by(&self, duration: Duration) {
         *self.longer.lock().unwrap_or_else(PoisonError::into_inner) = duration;
@@ -61,7 +68,8 @@ impl ManualClock {
 
 impl Clock for ManualClock {
     fn now(&self) -> Now {
-        *self.lock()
+        let now = *self.lock();
+        Now { wall: now.wall + self.ahead, ..now }
     }
 
     fn sleep(&self, duration: Duration) -> Sleep {

@@ -8,9 +8,11 @@ use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
     SharedHttpConnector,
 };
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
 use chrono::{DateTime, Utc};
 
 /// What befalls the next requests of an operation.
@@ -22,6 +24,10 @@ pub enum Fault {
     LoseRequest,
     /// It is applied, and the answer lost.
     LoseAnswer,
+    /// It is refused for want of permission, and not applied.
+    Deny,
+    /// It is throttled, and not applied: a shard of the index is too hot.
+    Throttle,
 }
 
 #[derive(Debug, Clone)]
@@ -133,6 +139,11 @@ impl HttpConnector for Link {
                     Ok(answer)
                 })
             }
+            Fault::Deny => refused("AccessDeniedException", ""),
+            Fault::Throttle => refused(
+                "ProvisionedThroughputExceededException",
+                r#", "ThrottlingReasons": [{"reason": "IndexWriteKeyRangeThroughputExceeded"}]"#,
+            ),
             Fault::LoseRequest => HttpConnectorFuture::ready(Err(lost())),
             Fault::LoseAnswer => {
                 let applied = self.inner.call(request);
@@ -144,4 +155,10 @@ impl HttpConnector for Link {
             }
         }
     }
+}
+
+fn refused(error: &str, more: &str) -> HttpConnectorFuture {
+    let body = format!(r#"{{"__type": "com.amazonaws.dynamodb.v20120810#{error}", "message": "no"{more}}}"#);
+    let status = StatusCode::try_from(400).expect("a status");
+    HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(body))))
 }

@@ -56,6 +56,18 @@ impl World {
         self.stored_as("extract____doc-1").await.expect("an item")
     }
 
+    /// The item of `doc-1` once its lock is free, which a drop leaves to a task of its own.
+    pub async fn freed(&self) -> Item {
+        for _ in 0..10_000 {
+            let item = self.stored().await;
+            if item.contains_key("attempt") && item["lock"] == text("__not_locked__") {
+                return item;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("the lock of `doc-1` was never freed");
+    }
+
     pub async fn stored_as(&self, key: &str) -> Option<Item> {
         self.client
             .get_item()

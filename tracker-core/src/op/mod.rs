@@ -18,6 +18,7 @@ pub(crate) use self::put::put;
 pub(crate) use self::update::update;
 use crate::error::{Error, ErrorKind};
 use crate::item::Item;
+use crate::service_clock::FirstTry;
 use crate::time::Clock;
 
 /// Why a conditional write returned no success.
@@ -38,19 +39,29 @@ impl Unwritten {
     }
 }
 
-/// How often a request is sent whose answer was lost, beside the SDK's own retries.
-const SENDS: u32 = 3;
+/// How often a request is sent whose answer was lost, beside the SDK's own retries: within 0.3 s, and within
+/// 17 s where much depends on it.
+pub(crate) const SENDS: u32 = 3;
+pub(crate) const SENDS_OF_A_FINISH: u32 = 6;
 
 /// Sends the same conditional write again while it is unknown whether it was applied: if it was, its
 /// condition fails the next time, and the item tells.
-pub(crate) async fn settle<R, F>(clock: &dyn Clock, mut send: impl FnMut() -> F) -> Result<R, Unwritten>
+pub(crate) async fn settle<R, F>(
+    clock: &dyn Clock,
+    sends: u32,
+    mut send: impl FnMut() -> F,
+) -> Result<R, Unwritten>
 where
     F: Future<Output = Result<R, Unwritten>>,
 {
     let mut sent = 1;
     loop {
         match send().await {
-            Err(Unwritten::Unknown(_)) if sent < SENDS => {}
+            Err(Unwritten::Unknown(_)) if sent < sends => {}
+            // Whatever refuses this one, an earlier one may have been applied.
+            Err(Unwritten::Refused(error)) if sent > 1 && !is_final(&error) => {
+                return Err(Unwritten::Unknown(error));
+            }
             result => return result,
         }
         clock.sleep(Duration::from_millis(50 * 4_u64.pow(sent - 1))).await;
@@ -70,7 +81,8 @@ where
         SdkError::ServiceError(service) => service_kind(table, service.err(), service.raw()),
         _ => ErrorKind::Service { code: None },
     };
-    Error::new(kind).with_source(error)
+    let tried_before = error.raw_response().and_then(|raw| raw.extension()) == Some(&FirstTry(false));
+    Error::new(kind).with_source(error).retried(tried_before)
 }
 
 fn service_kind(table: &str, error: &impl ProvideErrorMetadata, raw: &HttpResponse) -> ErrorKind {
@@ -109,11 +121,30 @@ fn throttling_reasons(raw: &HttpResponse) -> Vec<String> {
 ///
 /// A throttled request may follow an attempt of the SDK that was applied and whose answer was lost.
 fn unwritten(error: Error) -> Unwritten {
+    let again =
+        ["TransactionConflictException", "ReplicatedWriteConflictException", "RequestTimeoutException"];
     match error.kind() {
         ErrorKind::Unavailable | ErrorKind::Throttled { .. } => Unwritten::Unknown(error),
-        ErrorKind::Service { code: Some(code) } if code == "TransactionConflictException" => {
+        ErrorKind::Service { code: Some(code) } if again.contains(&code.as_str()) => {
             Unwritten::Unknown(error)
         }
+        _ if error.was_retried() && !is_final(&error) => Unwritten::Unknown(error),
         _ => Unwritten::Refused(error),
+    }
+}
+
+/// Whether an error says of the request itself that it cannot be applied, now or earlier.
+fn is_final(error: &Error) -> bool {
+    is_about_data(error) || matches!(error.kind(), ErrorKind::TableNotFound { .. })
+}
+
+/// Whether what was to be written is what DynamoDB refuses.
+pub(crate) fn is_about_data(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::ItemTooLarge | ErrorKind::Encode { .. } => true,
+        ErrorKind::Service { code: Some(code) } => {
+            code == "ValidationException" || code == "SerializationException"
+        }
+        _ => false,
     }
 }
