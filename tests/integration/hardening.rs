@@ -36,7 +36,7 @@ async fn a_clock_that_is_off_takes_nothing_over(world: World) {
     let before = world.stored().await;
     // An hour ahead, and not told yet: the lease looks expired.
     world.network.date(world.clock.now().wall);
-    let fast = world.clock.ahead_by(Duration::from_secs(3600));
+    let fast = world.clock.ahead_by(Duration::from_hours(1));
     let fast = world.builder::<Document>().clock(fast.as_real()).build().unwrap();
     let error = fast.start("doc-1").await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::ClockOff { .. }), "{error}");
@@ -47,7 +47,7 @@ async fn a_clock_that_is_off_takes_nothing_over(world: World) {
 async fn a_clock_that_is_off_holds_nothing(world: World) {
     world.document().await;
     // An hour behind: others would see a lease that has long expired.
-    world.network.date(world.clock.now().wall + Duration::from_secs(3600));
+    world.network.date(world.clock.now().wall + Duration::from_hours(1));
     let slow = world.builder::<Document>().clock(world.clock.as_real()).build().unwrap();
     let error = slow.start("doc-1").await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::ClockOff { .. }), "{error}");
@@ -87,7 +87,7 @@ async fn a_save_that_was_dropped_is_written_again(world: World) {
     let (asleep, wait) = tokio::sync::oneshot::channel();
     world.clock.when_sleeping(async move {
         let _ = asleep.send(());
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
     tokio::select! {
         _ = execution.save() => panic!("the save sleeps"),

@@ -12,6 +12,7 @@ mod create;
 mod data;
 mod faults;
 mod hardening;
+mod hygiene;
 mod lifecycle;
 mod pipeline;
 mod refusals;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         data::tests(),
         faults::tests(),
         hardening::tests(),
+        hygiene::tests(),
         lifecycle::tests(),
         pipeline::tests(),
         refusals::tests(),

@@ -10,7 +10,7 @@
 //! | what goes wrong | [`Error`], [`ErrorKind`]; [`Failure`] for the body of a task |
 //! | what can be replaced | [`TrackerBuilder`], [`TrackerConfig`], [`Clock`] |
 //!
-//! Inside, data flows one way: the derives emit constants (`spec`, `status`); `key`, `shard`, `format`, `item`,
+//! Inside, data flows one way: the derives emit constants (`spec`, `status`, compared in `checks`); `key`, `shard`, `format`, `item`,
 //! `document` and `history` encode and decode an item; `update` builds the writes of the protocol and `lock`,
 //! `lease` and `retry` decide, all of them pure; `start`, `held` and `execution` act, through one function of
 //! `op` per DynamoDB operation.
@@ -18,6 +18,7 @@
 #[macro_use]
 mod accessors;
 mod builder;
+mod checks;
 mod client;
 mod config;
 mod create;

@@ -131,6 +131,7 @@ pub trait StatusTracker: Sized + Send + Sync + 'static {
 /// A tracked struct that declares its `table`, so that [`StatusTracker::tracker`] needs nothing but a client.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` declares no table",
+    label = "no `table` in its declaration",
     note = "add `table = \"..\"` to its `#[tracker(..)]`, or use `tracker_builder(..).table(..).build()?`"
 )]
 pub trait WithTable {}

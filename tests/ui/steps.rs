@@ -1,0 +1,132 @@
+//! Steps that do not fit together: checked while constants are built, and named with both types.
+
+use tracker_core::{StatusTracker, TrackerStatus};
+
+macro_rules! statuses {
+    ($name:ident $(($pad:literal))?: $pending:literal $in_progress:literal $failed:literal $succeeded:literal $ignored:literal) => {
+        #[derive(TrackerStatus, Clone, Copy)]
+        #[status($(status_zero_pad = $pad)?)]
+        enum $name {
+            #[status(pending)]
+            Pending = $pending,
+            #[status(in_progress)]
+            InProgress = $in_progress,
+            #[status(failed)]
+            Failed = $failed,
+            #[status(succeeded)]
+            Succeeded = $succeeded,
+            #[status(ignored)]
+            Ignored = $ignored,
+        }
+    };
+}
+
+statuses!(ExtractStatus: 10 12 14 16 18);
+statuses!(ReviewStatus: 20 22 24 26 28);
+statuses!(OtherStatus: 30 32 34 16 38);
+statuses!(WideStatus(4): 40 42 44 46 48);
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "documents", status = ExtractStatus, table = "documents")]
+struct Extract {
+    #[tracker(task_id)]
+    id: String,
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "documents", status = ReviewStatus, table = "documents", after = Extract)]
+struct Review {
+    #[tracker(task_id)]
+    id: String,
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "pages", status = ReviewStatus, table = "documents", after = Extract)]
+struct OtherUseCase {
+    #[tracker(task_id)]
+    id: String,
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "documents", status = ReviewStatus, table = "documents", sep = "--", after = Extract)]
+struct OtherSeparator {
+    #[tracker(task_id)]
+    id: String,
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "documents", status = ReviewStatus, table = "reviews", after = Extract)]
+struct OtherTable {
+    #[tracker(task_id)]
+    id: String,
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "documents", status = ReviewStatus, after = Extract)]
+struct NoTable {
+    #[tracker(task_id)]
+    id: String,
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "documents", status = ReviewStatus, table = "documents", index = "other", after = Extract)]
+struct OtherIndex {
+    #[tracker(task_id)]
+    id: String,
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "documents", status = WideStatus, table = "documents", after = Extract)]
+struct OtherPad {
+    #[tracker(task_id)]
+    id: String,
+}
+
+// The codes of a step before the previous one, on a generic struct that nobody uses.
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "documents", status = OtherStatus, table = "documents", after = Review)]
+struct SameCodes<T> {
+    #[tracker(task_id)]
+    id: String,
+    data: T,
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "other", status = ReviewStatus, more_pending_status = [ReviewStatus::Failed])]
+struct OwnCode {
+    #[tracker(task_id)]
+    id: String,
+}
+
+#[derive(StatusTracker)]
+#[tracker(
+    use_case_id = "other",
+    status = ReviewStatus,
+    more_pending_status = [ExtractStatus::Succeeded, OtherStatus::Succeeded]
+)]
+struct SameCodeTwice {
+    #[tracker(task_id)]
+    id: String,
+}
+
+#[derive(StatusTracker)]
+#[tracker(
+    use_case_id = "documents",
+    status = ReviewStatus,
+    table = "documents",
+    after = Extract,
+    more_pending_status = [OtherStatus::Succeeded]
+)]
+struct CodeOfAnotherEnum {
+    #[tracker(task_id)]
+    id: String,
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "other", status = WideStatus, more_pending_status = [ExtractStatus::InProgress])]
+struct InProgress {
+    #[tracker(task_id)]
+    id: String,
+}
+
+fn main() {}
