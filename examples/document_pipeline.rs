@@ -91,11 +91,21 @@ struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["endpoint_url", "aws"])]
     db: Option<PathBuf>,
     /// Use the DynamoDB at this address, such as DynamoDB Local at `http://127.0.0.1:8000`
-    #[arg(long, value_name = "URL", conflicts_with = "aws")]
+    #[arg(long, value_name = "URL", conflicts_with = "aws", value_parser = endpoint)]
     endpoint_url: Option<String>,
     /// Use DynamoDB on AWS, with the usual environment (needs `--features aws`)
     #[arg(long)]
     aws: bool,
+}
+
+fn endpoint(url: &str) -> Result<String, &'static str> {
+    let rest = url.strip_prefix("http://").ok_or("it has to begin with http://")?;
+    let host = rest.split('/').next().unwrap_or_default();
+    match host.rsplit_once(':') {
+        _ if host.is_empty() => Err("it names no host"),
+        Some((_, port)) if port.parse::<u16>().is_err() => Err("its port is not a number"),
+        _ => Ok(url.to_owned()),
+    }
 }
 
 #[tokio::main]
@@ -112,7 +122,7 @@ async fn main() -> ExitCode {
         }
     };
     match run(&arguments).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             let first: &(dyn StdError + 'static) = error.as_ref();
             let chain = std::iter::successors(Some(first), |&error| error.source());
@@ -123,7 +133,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: &Arguments) -> Result<(), AnyError> {
+async fn run(arguments: &Arguments) -> Result<ExitCode, AnyError> {
     let folder = arguments.folder.as_deref().unwrap_or(Path::new(env!("CARGO_MANIFEST_DIR")));
     let found = text_files(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let client = client(arguments).await?;
@@ -134,40 +144,52 @@ async fn run(arguments: &Arguments) -> Result<(), AnyError> {
     println!("{} documents in {}", found.len(), folder.display());
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} documents, {per_sec}, {eta} left")?;
     let progress = ProgressBar::new(found.len() as u64).with_style(style);
-    let stopped = async { tokio::signal::ctrl_c().await.unwrap_or(()) };
+    let stop = progress.clone();
+    let stopped = async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            stop.println("stopping: documents that were begun are finished (again Ctrl-C: at once)");
+            tokio::spawn(async {
+                let _ = tokio::signal::ctrl_c().await;
+                std::process::exit(130);
+            });
+        }
+    };
     let outcomes: Vec<_> = stream::iter(&found)
         // Ctrl-C: no further document is begun, and those that were are finished.
         .take_until(Box::pin(stopped))
-        .map(|path| document(&extract, &summarise, path))
+        .map(async |path| (path, document(&extract, &summarise, path).await))
         .buffer_unordered(arguments.workers.into())
         .inspect(|_| progress.inc(1))
         .collect()
         .await;
     progress.finish_and_clear();
 
-    let mut done_before = 0;
-    let mut busy = Vec::new();
-    for outcome in &outcomes {
-        match outcome {
-            Ok(Outcome::Worked) => {}
-            Ok(Outcome::DoneBefore) => done_before += 1,
-            Err(error) => busy.push(error),
-        }
-    }
-    if outcomes.len() < found.len() {
-        println!(
-            "stopped: {} documents were not reached; run it again to go on",
-            found.len() - outcomes.len()
-        );
-    }
+    let reached: Vec<&String> = outcomes.iter().map(|(path, _)| *path).collect();
+    let done_before =
+        outcomes.iter().filter(|(_, outcome)| matches!(outcome, Ok(Outcome::DoneBefore))).count();
     if done_before > 0 {
         println!("{done_before} documents were done by an earlier run, and were not worked on again");
     }
-    report(&extract, &found, arguments.workers).await?;
-    match busy.as_slice() {
-        [] => Ok(()),
-        [first, ..] => Err(format!("{} documents could not be tracked, first {first}", busy.len()).into()),
+    report(&extract, &reached, arguments.workers).await?;
+    let mut code = ExitCode::SUCCESS;
+    for (path, outcome) in &outcomes {
+        let Err(error) = outcome else { continue };
+        code = ExitCode::FAILURE;
+        match error.kind() {
+            ErrorKind::Locked { until, .. } => {
+                println!("held by another run: {path}: try again after {until}");
+            }
+            _ => println!("not finished: {path}: {error}"),
+        }
     }
+    if reached.len() < found.len() {
+        println!(
+            "stopped: {} documents were not reached; run it again to go on",
+            found.len() - reached.len()
+        );
+        code = ExitCode::from(130);
+    }
+    Ok(code)
 }
 
 enum Outcome {
@@ -222,15 +244,17 @@ async fn document(
 /// Runs a step again until it succeeds or is given up. `true` if the next step may follow.
 async fn until_it_ends(mut step: impl AsyncFnMut() -> Result<(), Error>) -> Result<bool, Error> {
     loop {
-        match step().await {
+        let error = match step().await {
             Ok(()) => return Ok(true),
-            Err(error) => match error.kind() {
-                ErrorKind::BodyFailed { ignored: false } => {}
-                ErrorKind::BodyFailed { ignored: true } | ErrorKind::Ignored => return Ok(false),
-                // This step was done before; in a status of the next step, it was too.
-                ErrorKind::AlreadySucceeded | ErrorKind::NotReady { .. } => return Ok(true),
-                _ => return Err(error),
-            },
+            Err(error) => error,
+        };
+        match error.kind() {
+            // This step was done before; in a status of the next step, it was too.
+            ErrorKind::AlreadySucceeded | ErrorKind::NotReady { .. } => return Ok(true),
+            // An attempt that failed, for whatever reason, was recorded: the task tells what comes next.
+            _ if error.task().is_some_and(TaskHead::is_ignored) => return Ok(false),
+            _ if error.task().is_some_and(TaskHead::is_failed) => {}
+            _ => return Err(error),
         }
     }
 }
@@ -257,24 +281,30 @@ fn summary(document: &Summarise) -> String {
     format!("{} lines, {minutes} min to read, mostly about {about}", document.lines)
 }
 
-/// The text files below a folder, sorted: those without a NUL in their first kilobytes, as git tells them.
+/// The text files below a folder, sorted: those without a NUL in their first kilobytes, as git tells them. One that
+/// cannot be opened is a document that will fail.
 fn text_files(folder: &Path) -> std::io::Result<Vec<String>> {
     let mut found = Vec::new();
-    let mut folders = vec![folder.canonicalize()?];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder)? {
-            let (entry, path) = entry.map(|entry| (entry.file_type(), entry.path()))?;
-            let hidden = path
-                .file_name()
-                .is_none_or(|name| name == "target" || name.as_encoded_bytes().starts_with(b"."));
-            match entry? {
-                kind if hidden || kind.is_symlink() => {}
-                kind if kind.is_dir() => folders.push(path),
-                _ if is_text(&path)? => match path.into_os_string().into_string() {
+    let root = folder.canonicalize()?;
+    let mut folders = vec![(root.clone(), std::fs::read_dir(&root)?)];
+    while let Some((folder, entries)) = folders.pop() {
+        for entry in entries.filter_map(Result::ok) {
+            let path = folder.join(entry.file_name());
+            let name = entry.file_name();
+            let Ok(kind) = entry.file_type() else { continue };
+            if name == "target" || name.as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
+            if kind.is_dir() {
+                match std::fs::read_dir(&path) {
+                    Ok(entries) => folders.push((path, entries)),
+                    Err(error) => eprintln!("left out: {}: {error}", path.display()),
+                }
+            } else if kind.is_file() && is_text(&path).unwrap_or(true) {
+                match path.into_os_string().into_string() {
                     Ok(path) => found.push(path),
                     Err(odd) => eprintln!("left out, as its name is not UTF-8: {}", odd.display()),
-                },
-                _ => {}
+                }
             }
         }
     }
@@ -290,9 +320,9 @@ fn is_text(path: &Path) -> std::io::Result<bool> {
 }
 
 /// Prints the tasks per step and status, as they are stored, and the last error of each that was given up.
-async fn report(extract: &Tracker<Extract>, found: &[String], readers: u16) -> Result<(), AnyError> {
-    let heads: Vec<_> = stream::iter(found)
-        .map(async |path| extract.head(path).consistent().await)
+async fn report(extract: &Tracker<Extract>, reached: &[&String], readers: u16) -> Result<(), AnyError> {
+    let heads: Vec<_> = stream::iter(reached)
+        .map(async |path| extract.head(path.as_str()).consistent().await)
         .buffered(readers.into())
         .collect()
         .await;
@@ -335,9 +365,6 @@ fn row<S: Copy + Eq + std::hash::Hash>(step: &str, statuses: &[S], tasks: &HashM
 
 async fn client(arguments: &Arguments) -> Result<Client, AnyError> {
     if let Some(url) = &arguments.endpoint_url {
-        if !url.starts_with("http://") {
-            return Err(format!("--endpoint-url {url}: use an address that begins with http://").into());
-        }
         let config = Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::from_static("us-east-1"))
@@ -350,7 +377,7 @@ async fn client(arguments: &Arguments) -> Result<Client, AnyError> {
         return on_aws().await;
     }
     Ok(match &arguments.db {
-        Some(file) => embedded::in_file(file)?,
+        Some(file) => embedded::in_file(file).map_err(|error| error.to_string())?,
         None => embedded::in_memory()?,
     })
 }

@@ -143,6 +143,28 @@ impl FromStr for Invoice {
     }
 }
 
+/// Shown as text that it does not read.
+#[derive(Debug)]
+struct OneWay(u8);
+impl Display for OneWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no-{}", self.0)
+    }
+}
+impl FromStr for OneWay {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "one-way", status = ExtractStatus)]
+struct Unreadable {
+    #[tracker(task_id)]
+    id: OneWay,
+}
+
 async fn task_ids_of_other_types(world: World) {
     #[derive(StatusTracker)]
     #[tracker(use_case_id = "invoices", status = ExtractStatus)]
@@ -156,6 +178,16 @@ async fn task_ids_of_other_types(world: World) {
     let mut item = world.stored_as("invoices____2026/7").await.unwrap();
     let task = tracker.get(&invoice).consistent().await.unwrap().unwrap();
     assert_eq!(*task.task_id(), invoice);
+
+    let error = world
+        .builder::<Unreadable>()
+        .build()
+        .unwrap()
+        .create(Unreadable { id: OneWay(3) })
+        .await
+        .unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::InvalidTaskId { .. }), "{error}");
+    assert_eq!(world.stored_as("one-way____no-3").await, None);
 
     item.insert("key".to_owned(), text("invoices____2026/seven"));
     world.put(item).await;

@@ -57,7 +57,9 @@ async fn an_expired_lease_is_taken_over_until_ignored(world: World) {
         (second, ErrorKind::OutcomeUnknown),
         (third, ErrorKind::LeaseLost),
     ] {
-        assert_eq!(*lost.succeed().await.unwrap_err().kind(), kind);
+        let error = lost.succeed().await.unwrap_err();
+        assert_eq!(*error.kind(), kind);
+        assert!(error.task().unwrap().is_ignored(), "as it was found");
     }
     assert_eq!(world.stored().await, item);
 }

@@ -114,6 +114,18 @@ impl<T: StatusTracker> TrackerBuilder<T> {
         self
     }
 
+    /// Reads at least this many shards of each status, also where fewer are written; 1 by default.
+    ///
+    /// So a shard count can be lowered without losing sight of a task: build every reader with the old count as
+    /// `read_shards`; then lower `shards` in the enum and deploy it; when the old shards are empty, which
+    /// `count_by_status` of an old build tells, take `read_shards` away. More shards need no such step, if every
+    /// reader knows of them before the first writer does.
+    #[must_use]
+    pub fn read_shards(mut self, shards: u32) -> Self {
+        self.config.read_shards = shards;
+        self
+    }
+
     /// Whether an expired lease may be taken over.
     #[must_use]
     pub fn takeover(mut self, takeover: Takeover) -> Self {
@@ -148,6 +160,7 @@ impl<T: StatusTracker> TrackerBuilder<T> {
             use_case_id: given.use_case_id.clone(),
             lock_expire: given.lock_expire,
             max_clock_skew: given.max_clock_skew,
+            read_shards: given.read_shards,
             takeover: given.takeover,
             ..self.config
         };

@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind};
 use crate::execution::{Execution, panic_message};
 use crate::failure::Failure;
 use crate::fields;
-use crate::item::DATA;
+use crate::item::{DATA, Item};
 use crate::op;
 use crate::schema;
 use crate::shard::shard_of;
@@ -41,6 +41,10 @@ impl<T: StatusTracker> Tracker<T> {
     }
 
     pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(crate) fn shared_engine(&self) -> &Arc<Engine> {
         &self.engine
     }
 
@@ -97,14 +101,7 @@ impl<T: StatusTracker> Tracker<T> {
             key: self.engine.format.key(task_id),
             consistent: false,
             head_only: false,
-            decode: |engine, mut item| {
-                let head = engine.head(&mut item)?;
-                let mut document = Document::parse(item.remove(DATA), engine.config.wire);
-                match fields::decode(&head.task_id, &mut item, &mut document) {
-                    Ok(data) => Ok(Task::new(head, data)),
-                    Err(error) => Err(error.with_task(head)),
-                }
-            },
+            decode: read_task,
         }
     }
 
@@ -137,7 +134,7 @@ impl<T: StatusTracker> Tracker<T> {
         Q: Display + ?Sized,
         T::TaskId: Borrow<Q>,
     {
-        create::delete(&self.engine, &self.engine.format.key(task_id)?).await
+        create::delete(&self.engine, &self.engine.format.key(task_id)?, false).await
     }
 
     /// Starts a task: takes its lock, so that no other worker can until the lease expires.
@@ -159,7 +156,10 @@ impl<T: StatusTracker> Tracker<T> {
         Q: Display + ?Sized,
         T::TaskId: Borrow<Q>,
     {
-        let key = self.engine.format.key(task_id)?;
+        self.start_key(self.engine.format.key(task_id)?).await
+    }
+
+    pub(crate) async fn start_key(&self, key: String) -> Result<Execution<T>, Error> {
         let starting = Box::pin(start::start(Arc::clone(&self.engine), key.clone()));
         match detached(starting).await {
             Some(started) => {
@@ -278,6 +278,16 @@ impl<T: StatusTracker> Tracker<T> {
     }
 }
 
+/// Reads an item into a task.
+pub(crate) fn read_task<T: StatusTracker>(engine: &Engine, mut item: Item) -> Result<Task<T>, Error> {
+    let head = engine.head(&mut item)?;
+    let mut document = Document::parse(item.remove(DATA), engine.config.wire);
+    match fields::decode(&head.task_id, &mut item, &mut document) {
+        Ok(data) => Ok(Task::new(head, data)),
+        Err(error) => Err(error.with_task(head)),
+    }
+}
+
 impl<T> Clone for Tracker<T> {
     fn clone(&self) -> Self {
         Self { engine: Arc::clone(&self.engine), of: PhantomData }
@@ -300,7 +310,7 @@ pub struct Read<'t, R> {
     key: Result<String, Error>,
     consistent: bool,
     head_only: bool,
-    decode: fn(&Engine, crate::item::Item) -> Result<R, Error>,
+    decode: fn(&Engine, Item) -> Result<R, Error>,
 }
 
 impl<R> Read<'_, R> {

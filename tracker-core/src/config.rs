@@ -9,6 +9,9 @@ use crate::spec::{Takeover, TrackerSpec, Wire};
 /// DynamoDB's limit for the value of a key, less the numbers in a `value` of the index.
 const KEY_BYTES: usize = 2048 - 2 * 9;
 
+/// More shards than any status needs: 1000 of them take half a million tasks a second.
+const MOST_SHARDS: u32 = 1000;
+
 /// What a tracker works with: the declaration, with what was replaced at run time.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -30,6 +33,9 @@ pub struct TrackerConfig {
     pub history_limit: u32,
     /// How many causes of an error are recorded: at least 1.
     pub traceback_stack_limit: u32,
+    /// How many shards of each status are read at least, also where fewer are written: see
+    /// [`TrackerBuilder::read_shards`](crate::TrackerBuilder::read_shards).
+    pub read_shards: u32,
     /// Whether an expired lease may be taken over.
     pub takeover: Takeover,
     pub(crate) wire: Wire,
@@ -46,6 +52,7 @@ impl TrackerConfig {
             max_clock_skew: Duration::from_secs(5),
             history_limit: spec.history_limit,
             traceback_stack_limit: spec.traceback_stack_limit,
+            read_shards: 1,
             takeover: spec.takeover,
             wire: spec.wire,
         }
@@ -87,6 +94,8 @@ impl TrackerConfig {
             "`history_limit` is 0; use 1 or more".to_owned()
         } else if self.traceback_stack_limit == 0 {
             "`traceback_stack_limit` is 0; use 1 or more".to_owned()
+        } else if !(1..=MOST_SHARDS).contains(&self.read_shards) {
+            format!("`read_shards` is {}; use 1 to {MOST_SHARDS}", self.read_shards)
         } else if !(least..=most).contains(&self.lock_expire) {
             format!("`lock_expire` is {:?}; use {least:?} to 365 days", self.lock_expire)
         } else if self.max_clock_skew > most {

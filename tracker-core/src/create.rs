@@ -24,35 +24,66 @@ const RESERVED_BYTES: usize = 1024;
 
 /// Creates a task, unless there is one with its key.
 pub(crate) async fn create<T: StatusTracker>(engine: &Engine, data: T) -> Result<Task<T>, Error> {
-    let key = engine.format.key(&data.task_id().__encode())?;
-    let now = engine.create_time();
-    let item = new_item(engine, &key, &data, now).map_err(|error| error.with_key(&key))?;
-    if item::size_of_item(&item) > ITEM_BYTES - RESERVED_BYTES {
-        return Err(Error::new(ErrorKind::ItemTooLarge).with_key(&key));
-    }
+    let found = match create_or_found(engine, data).await? {
+        Ok(task) => return Ok(task),
+        Err(found) => found,
+    };
+    let mut item = found;
+    let error = Error::new(ErrorKind::AlreadyExists);
+    let error = match item.get(KEY).and_then(|key| key.as_s().ok()) {
+        Some(key) => error.with_key(key),
+        None => error,
+    };
+    // What cannot be read exists all the same.
+    Err(match engine.head(&mut item) {
+        Ok(found) => error.with_task(found),
+        Err(unreadable) => error.with_source(unreadable),
+    })
+}
+
+/// Creates a task, or gives the item that is there.
+pub(crate) async fn create_or_found<T: StatusTracker>(
+    engine: &Engine,
+    data: T,
+) -> Result<Result<Task<T>, Item>, Error> {
+    let item = new_item(engine, &data)?;
     let head = engine.head(&mut item.clone())?;
-    let sent = op::settle(&*engine.clock, SENDS, || op::put(engine, item.clone()));
-    match sent.await {
-        Ok(()) => Ok(Task::new(head, data)),
+    let created = item.get(CREATE_TIME).cloned();
+    let key = head.key.clone();
+    match op::settle(&*engine.clock, SENDS, || op::put(engine, item.clone())).await {
+        Ok(()) => Ok(Ok(Task::new(head, data))),
         // Ours, whose answer was lost; a worker may have started it since.
-        Err(Unwritten::Condition(Some(found))) if found.get(CREATE_TIME) == Some(&time(now)) => {
-            Ok(Task::new(head, data))
+        Err(Unwritten::Condition(Some(found))) if found.get(CREATE_TIME) == created.as_ref() => {
+            Ok(Ok(Task::new(head, data)))
         }
-        Err(Unwritten::Condition(found)) => {
-            let error = Error::new(ErrorKind::AlreadyExists).with_key(&key);
-            // What cannot be read exists all the same.
-            match found.map(|mut item| engine.head(&mut item)) {
-                Some(Ok(found)) => Err(error.with_task(found)),
-                Some(Err(unreadable)) => Err(error.with_source(unreadable)),
-                None => Err(error),
-            }
-        }
+        Err(Unwritten::Condition(found)) => Ok(Err(found.unwrap_or_default())),
         Err(Unwritten::Unknown(error)) => Err(Unwritten::unknown_outcome(error).with_key(&key)),
         Err(Unwritten::Refused(error)) => Err(error.with_key(&key)),
     }
 }
 
-fn new_item<T: StatusTracker>(engine: &Engine, key: &str, data: &T, now: Timestamp) -> Result<Item, Error> {
+/// The task id of a struct, as it stands in the key.
+pub(crate) fn shown_id<T: StatusTracker>(data: &T) -> String {
+    data.task_id().__encode()
+}
+
+/// The item of a new task.
+pub(crate) fn new_item<T: StatusTracker>(engine: &Engine, data: &T) -> Result<Item, Error> {
+    let shown = shown_id(data);
+    let key = engine.format.key(&shown)?;
+    // Or nobody could ever start it.
+    if let Err(error) = T::TaskId::__decode(&shown) {
+        let reason = format!("\"{shown}\", which its `Display` shows, is not read back by its `FromStr`");
+        return Err(Error::new(ErrorKind::InvalidTaskId { reason }).with_source(error).with_key(&key));
+    }
+    let item = encode(engine, &key, data, engine.create_time()).map_err(|error| error.with_key(&key))?;
+    if item::size_of_item(&item) > ITEM_BYTES - RESERVED_BYTES {
+        return Err(Error::new(ErrorKind::ItemTooLarge).with_key(&key));
+    }
+    Ok(item)
+}
+
+fn encode<T: StatusTracker>(engine: &Engine, key: &str, data: &T, now: Timestamp) -> Result<Item, Error> {
     let wire = engine.config.wire;
     let pending = engine.format.own(Role::Pending);
     let mut document = Document::Absent(wire);
@@ -89,17 +120,25 @@ fn new_item<T: StatusTracker>(engine: &Engine, key: &str, data: &T, now: Timesta
 }
 
 /// Deletes a task, unless a worker holds it.
-pub(crate) async fn delete(engine: &Engine, key: &str) -> Result<Option<TaskHead>, Error> {
+pub(crate) async fn delete(
+    engine: &Engine,
+    key: &str,
+    with_live_lease: bool,
+) -> Result<Option<TaskHead>, Error> {
     let rules = engine.rules();
     let now = Timestamp::from(engine.now());
     let stale = now.minus(rules.lock_expire).minus(rules.max_clock_skew);
     let mut condition = Expression::new();
-    let (lock, lock_time) = (condition.name(LOCK), condition.name(LOCK_TIME));
     let key_name = condition.name(KEY);
-    let free = condition.value(string(NOT_LOCKED));
-    let stale = condition.value(time(stale));
-    let condition = condition
-        .and(&format!("attribute_not_exists({key_name}) OR {lock} = {free} OR {lock_time} < {stale}"));
+    let there_is_none = format!("attribute_not_exists({key_name})");
+    let condition = if with_live_lease {
+        condition.and(&format!("{there_is_none} OR attribute_exists({key_name})"))
+    } else {
+        let (lock, lock_time) = (condition.name(LOCK), condition.name(LOCK_TIME));
+        let free = condition.value(string(NOT_LOCKED));
+        let stale = condition.value(time(stale));
+        condition.and(&format!("{there_is_none} OR {lock} = {free} OR {lock_time} < {stale}"))
+    };
     match op::settle(&*engine.clock, SENDS, || op::delete(engine, key, condition.clone())).await {
         // What cannot be read is deleted all the same.
         Ok(deleted) => Ok(deleted.and_then(|mut item| engine.head(&mut item).ok())),

@@ -61,7 +61,7 @@ pub enum ErrorKind {
     },
     /// Refusal: the task has succeeded.
     AlreadySucceeded,
-    /// Refusal: the task was given up after too many failed attempts.
+    /// Refusal: the task was given up, after too many failed attempts or a fatal one.
     Ignored,
     /// Refusal: the task is in a status from which this step does not start.
     NotReady {
@@ -77,7 +77,8 @@ pub enum ErrorKind {
     AlreadyExists,
     /// The lease ran out or another worker took the task over, so nothing was written.
     LeaseLost,
-    /// No answer of the service tells whether the write was applied.
+    /// It cannot be told whether the write was applied: no answer came, or the lease was over by then and others
+    /// have had the task since.
     OutcomeUnknown,
     /// The body returned an error, which was recorded; see [`Error::body_error`].
     BodyFailed {
@@ -91,6 +92,16 @@ pub enum ErrorKind {
     },
     /// The configuration cannot be used.
     InvalidConfig {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A query cannot be run as it is.
+    InvalidQuery {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A page token cannot be used.
+    InvalidCursor {
         /// What is wrong with it.
         reason: String,
     },
@@ -178,7 +189,8 @@ impl Error {
         self.0.key.as_deref()
     }
 
-    /// The task: as a refusal found it, or as a finish left it.
+    /// The task: as a refusal or a failed write found it, or as a finish left it; where nothing was read, as it was
+    /// when it was started.
     #[must_use]
     pub fn task(&self) -> Option<&TaskHead> {
         self.0.task.as_ref()
@@ -247,13 +259,13 @@ impl fmt::Display for ErrorKind {
             ),
             Self::AlreadySucceeded => f.write_str("has succeeded already; there is nothing to do"),
             Self::Ignored => f.write_str(
-                "was given up after too many failed attempts; its errors say why, and it stays so until \
-                 it is set back to pending",
+                "was given up, after too many failed attempts or a fatal one; its errors say why, and it stays \
+                 so until it is redriven",
             ),
             Self::NotReady { status } => write!(
                 f,
-                "is in status `{status}`, from which this step does not start; wait until the step before \
-                 this one has succeeded, or add the status to `more_pending_status`"
+                "is in status `{status}`, from which this step does not start; a step before this one has yet to \
+                 finish it, or a later one has it already"
             ),
             Self::ClockOff { offset } => write!(
                 f,
@@ -265,12 +277,13 @@ impl fmt::Display for ErrorKind {
                 "exists already, and was left as it is; start it, or create a task with another id",
             ),
             Self::LeaseLost => f.write_str(
-                "the lease was lost and nothing was written; another worker may hold the task, so undo or \
-                 ignore what this one did",
+                "the lease has run out or another worker has taken the task over, and nothing was written; undo \
+                 or ignore what was done since, unless the task turns out to be free",
             ),
             Self::OutcomeUnknown => f.write_str(
-                "no answer tells whether the write was applied; read the task to see, and if it was not, \
-                 it can be started again once its lease has expired",
+                "it cannot be told whether the write was applied, since no answer came, or others have had the \
+                 task since; read the task to see, and if it is still held, it can be taken over once its lease \
+                 has expired",
             ),
             Self::BodyFailed { ignored: false } => {
                 f.write_str("the body failed, which was recorded; the task can be started again")
@@ -280,6 +293,10 @@ impl fmt::Display for ErrorKind {
             }
             Self::InvalidTaskId { reason } => write!(f, "the task id cannot be used: {reason}"),
             Self::InvalidConfig { reason } => write!(f, "the configuration cannot be used: {reason}"),
+            Self::InvalidQuery { reason } => write!(f, "the query cannot be run: {reason}"),
+            Self::InvalidCursor { reason } => {
+                write!(f, "the cursor cannot be used: {reason}; begin again without one")
+            }
             Self::ItemTooLarge => f.write_str(
                 "the item would be larger than the 400 KB that DynamoDB allows; keep large data elsewhere, \
                  and in the task where it is",

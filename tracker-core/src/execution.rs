@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::ReturnValue;
 
 use crate::document::Document;
 use crate::error::{Error, ErrorKind};
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::fields::{self, Encoded};
 use crate::held::{Changes, Finished, Held};
 use crate::item::{DATA, Item};
@@ -122,7 +122,8 @@ impl<T: StatusTracker> Execution<T> {
     ///
     /// # Errors
     ///
-    /// [`LeaseLost`](ErrorKind::LeaseLost) where another worker has the task or the lease has run out;
+    /// [`LeaseLost`](ErrorKind::LeaseLost) where another worker has the task, or the lease has run out: nothing more
+    /// is written then but a finish, which is recorded if nobody has taken the task over.
     /// [`InvalidTaskId`](ErrorKind::InvalidTaskId) where the task id was changed;
     /// [`ItemTooLarge`](ErrorKind::ItemTooLarge) and [`Encode`](ErrorKind::Encode) where the data cannot be
     /// stored; [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) where no answer came. The lease is held on after
@@ -197,7 +198,8 @@ impl<T: StatusTracker> Execution<T> {
     /// # Errors
     ///
     /// [`LeaseLost`](ErrorKind::LeaseLost) where another worker took the task over; nothing was written.
-    /// [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) where no answer tells.
+    /// [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) where no answer came, and where others have had the task and
+    /// finished it since the lease ran out: then the item does not tell whether this finish came first.
     /// [`ItemTooLarge`](ErrorKind::ItemTooLarge), [`Encode`](ErrorKind::Encode) and
     /// [`InvalidTaskId`](ErrorKind::InvalidTaskId) where the data cannot be stored: the attempt is then
     /// recorded as failed with that error.
@@ -205,8 +207,9 @@ impl<T: StatusTracker> Execution<T> {
         let changed = match self.changes() {
             Ok((_, changed)) => changed,
             Err(error) => {
-                let failure = Failure::retry(error.to_string());
-                return Err(match self.end(failure.outcome(1), ReturnValue::None).await {
+                let limit = self.held.engine.config.traceback_stack_limit as usize;
+                let outcome = failure::outcome(&error, limit, false);
+                return Err(match self.end(outcome, ReturnValue::None).await {
                     Ok((finished, _)) => error.with_task(finished.head),
                     Err(unrecorded) => error.with_source(unrecorded),
                 });
@@ -226,7 +229,8 @@ impl<T: StatusTracker> Execution<T> {
     /// # Errors
     ///
     /// [`LeaseLost`](ErrorKind::LeaseLost) where another worker took the task over; nothing was written.
-    /// [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) where no answer tells.
+    /// [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) where no answer came, and where others have had the task and
+    /// finished it since the lease ran out: then the item does not tell whether this finish came first.
     pub async fn fail(self, error: impl Into<Failure>) -> Result<Task<T>, Error> {
         let limit = self.held.engine.config.traceback_stack_limit as usize;
         let outcome = error.into().outcome(limit);

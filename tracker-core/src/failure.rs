@@ -53,24 +53,24 @@ impl Failure {
         self.error
     }
 
-    /// What is recorded: the error in a line, and the chain of its causes. Of a chain longer than `limit`,
-    /// the first is kept and the last ones, where the root cause is.
+    /// What is recorded; see [`outcome`].
     pub(crate) fn outcome(&self, limit: usize) -> Outcome {
-        let first: &(dyn StdError + 'static) = self.error.as_ref();
-        let chain: Vec<_> = std::iter::successors(Some(first), |&error| error.source()).take(CHAIN).collect();
-        let left_out = chain.len().saturating_sub(limit.max(1));
-        let lines = chain.iter().enumerate().filter_map(|(nth, error)| match nth {
-            0 => Some(format!("{error}")),
-            1 if left_out > 0 => Some(format!("caused by: ({left_out} causes left out)")),
-            nth if nth <= left_out => None,
-            _ => Some(format!("caused by: {error}")),
-        });
-        Outcome::Failed {
-            error: self.error.to_string(),
-            traceback: lines.collect::<Vec<_>>().join("\n"),
-            fatal: self.fatal,
-        }
+        outcome(self.error.as_ref(), limit, self.fatal)
     }
+}
+
+/// What is recorded of an error: itself in a line, and the chain of its causes. Of a chain longer than `limit`, the
+/// first is kept and the last ones, where the root cause is.
+pub(crate) fn outcome(error: &(dyn StdError + 'static), limit: usize, fatal: bool) -> Outcome {
+    let chain: Vec<_> = std::iter::successors(Some(error), |&error| error.source()).take(CHAIN).collect();
+    let left_out = chain.len().saturating_sub(limit.max(1));
+    let lines = chain.iter().enumerate().filter_map(|(nth, error)| match nth {
+        0 => Some(format!("{error}")),
+        1 if left_out > 0 => Some(format!("caused by: ({left_out} causes left out)")),
+        nth if nth <= left_out => None,
+        _ => Some(format!("caused by: {error}")),
+    });
+    Outcome::Failed { error: error.to_string(), traceback: lines.collect::<Vec<_>>().join("\n"), fatal }
 }
 
 impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for Failure {

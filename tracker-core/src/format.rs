@@ -29,6 +29,11 @@ impl Format {
         key::encode_key(&self.use_case_id, self.sep(), task_id)
     }
 
+    /// What every key of the use case begins with, and no key of another one does.
+    pub(crate) fn prefix(&self) -> String {
+        format!("{}{}", self.use_case_id, self.sep())
+    }
+
     pub(crate) fn split_key<'k>(&self, key: &'k str) -> Option<(&'k str, &'k str)> {
         key::split_key(key, self.sep())
     }
@@ -95,7 +100,7 @@ static MISSING: StatusRow = StatusRow { code: 0, name: "", role: Role::Pending, 
 
 /// A status, with the pads of its enum.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Status {
+pub struct Status {
     pub(crate) table: &'static StatusTable,
     pub(crate) row: &'static StatusRow,
 }

@@ -10,6 +10,7 @@ use crate::document::Document;
 use crate::engine::{Engine, detached};
 use crate::error::{Error, ErrorKind};
 use crate::expression::Expression;
+use crate::failure;
 use crate::fields::Encoded;
 use crate::history::Keep;
 use crate::item::Item;
@@ -254,14 +255,20 @@ impl Finish {
                     None => lost,
                 })
             }
-            Written::Unknown => Err(self.unknown(unanswered)),
+            Written::Unknown => {
+                let unknown = self.unknown(unanswered);
+                Err(match found {
+                    Some(found) => unknown.with_task(found),
+                    None => unknown,
+                })
+            }
         }
     }
 
     /// Records that a success could not be written, and gives back why.
     async fn fail_instead(self, error: Error) -> Error {
         let fail = Self {
-            outcome: Outcome::Failed { error: error.to_string(), traceback: String::new(), fatal: false },
+            outcome: failure::outcome(&error, self.engine.config.traceback_stack_limit as usize, false),
             changes: Changes::default(),
             now: self.now.after(self.now),
             ..self

@@ -97,7 +97,7 @@ impl TaskHead {
         self.role == Some(Role::Failed)
     }
 
-    /// Whether this step has succeeded.
+    /// Whether the task is in this step's status succeeded. Once a later step has started it, it no longer is.
     #[must_use]
     pub fn is_succeeded(&self) -> bool {
         self.role == Some(Role::Succeeded)

@@ -136,14 +136,36 @@ pub(crate) fn finish(
     } else if keep == Keep::AsStored {
         write = write.remove(OWNER).remove(STARTED_FROM);
     }
-    after.status_code = status.code();
-    after.status_name = format.status_name(status.code()).unwrap_or_default();
-    after.role = format.role(status.code());
-    after.shard_id = format.shard_of_value(&format.value(status, &head.key));
+    set_head_status(&mut after, format, status);
     after.update_time = now;
     after.lock_time = now;
     after.lock = None;
     after.last_lock = Some(me.to_owned());
+    (after, write)
+}
+
+/// Redrive of a task that was read: the task as it is afterwards, and the write, pinned to what was seen.
+pub(crate) fn redrive(format: &Format, seen: &TaskHead, now: Timestamp) -> (TaskHead, Expression) {
+    let pending = format.own(Role::Pending);
+    let now = now.after(seen.update_time);
+    let lock_time = now.max(seen.lock_time);
+    let write = set_status(Expression::new(), format, pending, &seen.key)
+        .set(RETRY, number(0_u32))
+        .set(UPDATE_TIME, time(now))
+        .set(LOCK_TIME, time(lock_time))
+        .and_is(STATUS, number(seen.status_code))
+        .and_is(UPDATE_TIME, time(seen.update_time))
+        .and_is(LOCK, string(NOT_LOCKED));
+    // A Python `save` drops `attempt`, which then counts as 0.
+    let write = match seen.attempt {
+        0 => write.and_absent_or_is(ATTEMPT, number(0_u32)),
+        attempt => write.and_is(ATTEMPT, number(attempt)),
+    };
+    let mut after = seen.clone();
+    set_head_status(&mut after, format, pending);
+    after.retry = 0;
+    after.update_time = now;
+    after.lock_time = lock_time;
     (after, write)
 }
 
@@ -159,6 +181,13 @@ pub(crate) fn release(
     set_status(free(Expression::new(), me, now.time), format, status, key)
         .set(UPDATE_TIME, time(now.time))
         .and_is(LOCK, string(me))
+}
+
+fn set_head_status(head: &mut TaskHead, format: &Format, status: Status) {
+    head.status_code = status.code();
+    head.status_name = format.status_name(status.code()).unwrap_or_default();
+    head.role = format.role(status.code());
+    head.shard_id = format.shard_of_value(&format.value(status, &head.key));
 }
 
 /// Where a release goes back to: `failed` where it is not known, so that the task is tried again.

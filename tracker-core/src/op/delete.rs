@@ -19,7 +19,7 @@ pub(crate) async fn delete(
         .key(KEY, string(key))
         .condition_expression(condition.condition)
         .set_expression_attribute_names(Some(condition.names))
-        .set_expression_attribute_values(Some(condition.values))
+        .set_expression_attribute_values((!condition.values.is_empty()).then_some(condition.values))
         .return_values(ReturnValue::AllOld)
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
         .send()

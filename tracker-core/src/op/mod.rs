@@ -1,8 +1,11 @@
 //! One function per DynamoDB operation, and one place that makes sense of the SDK's errors.
 
+pub(crate) mod batch;
 mod delete;
 mod get;
 mod put;
+pub(crate) mod query;
+pub(crate) mod scan;
 pub(crate) mod table;
 mod update;
 
@@ -89,6 +92,10 @@ fn service_kind(table: &str, error: &impl ProvideErrorMetadata, raw: &HttpRespon
     let message = error.message().unwrap_or_default();
     match error.code().unwrap_or_default() {
         "ResourceNotFoundException" => ErrorKind::TableNotFound { table: table.to_owned() },
+        "ValidationException" if message.contains("specified index") => ErrorKind::TableMismatch {
+            table: table.to_owned(),
+            differences: vec!["it has no index of the name that is configured".to_owned()],
+        },
         "ValidationException" if message.contains("Item size") => ErrorKind::ItemTooLarge,
         "ProvisionedThroughputExceededException"
         | "ThrottlingException"

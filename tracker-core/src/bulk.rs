@@ -1,0 +1,360 @@
+//! Many tasks at once: creating, deleting and redriving them.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+
+use crate::client::{Tracker, read_task};
+use crate::create;
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind};
+use crate::execution::Execution;
+use crate::find::READERS;
+use crate::item::{Item, KEY};
+use crate::op::batch::{ITEMS_PER_WRITE, batch_put};
+use crate::op::scan::{Segment, scan};
+use crate::redrive;
+use crate::task::{Task, TaskHead};
+use crate::tracker::StatusTracker;
+
+/// How many requests are under way at the same time.
+const WRITERS: usize = 32;
+/// How often the items that a request left unprocessed are written again, after 50 ms and then twice as long each.
+const ROUNDS: u32 = 10;
+
+/// What became of one task of [`Tracker::create_many`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Created<T: StatusTracker> {
+    /// It was created.
+    New(Task<T>),
+    /// There was one, which was left as it is: its head, if it can be read.
+    Existing {
+        /// The id.
+        task_id: T::TaskId,
+        /// What is there.
+        found: Option<TaskHead>,
+    },
+    /// It was not created.
+    Failed {
+        /// What was to be created.
+        task_id: T::TaskId,
+        /// Why it was not.
+        error: Error,
+    },
+}
+
+/// What [`Tracker::ensure`] found or made.
+#[derive(Debug)]
+pub enum Ensured<T: StatusTracker> {
+    /// The task was created.
+    Created(Task<T>),
+    /// It was there, and left as it is.
+    Existing(Task<T>),
+}
+
+impl<T: StatusTracker> Ensured<T> {
+    /// The task, either way.
+    #[must_use]
+    pub fn into_task(self) -> Task<T> {
+        match self {
+            Self::Created(task) | Self::Existing(task) => task,
+        }
+    }
+}
+
+impl<T: StatusTracker> Tracker<T>
+where
+    T::TaskId: Clone,
+{
+    /// Creates many tasks, several at a time; existing ones are left as they are. An outcome for each, as they come:
+    /// one that fails stops nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tracker_core::{Created, Error, StatusTracker, Tracker};
+    /// # use futures_util::StreamExt;
+    /// # async fn seed<T: StatusTracker<TaskId = String>>(documents: &Tracker<T>, new: Vec<T>) {
+    /// let mut outcomes = documents.create_many(new);
+    /// while let Some(outcome) = outcomes.next().await {
+    ///     if let Created::Failed { task_id, error } = outcome {
+    ///         eprintln!("{task_id}: {error}");
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn create_many<I>(&self, tasks: I) -> impl Stream<Item = Created<T>> + Send + Unpin + use<T, I>
+    where
+        I: IntoIterator<Item = T>,
+        I::IntoIter: Send + 'static,
+    {
+        self.create_all(stream::iter(tasks))
+    }
+
+    /// As [`create_many`](Self::create_many), from a stream.
+    pub fn create_all<S>(&self, tasks: S) -> impl Stream<Item = Created<T>> + Send + Unpin + use<T, S>
+    where
+        S: Stream<Item = T> + Send + 'static,
+    {
+        let engine = Arc::clone(self.shared_engine());
+        let create = move |data: T| {
+            let engine = Arc::clone(&engine);
+            async move {
+                let task_id = data.task_id().clone();
+                match create::create(&engine, data).await {
+                    Ok(task) => Created::New(task),
+                    Err(error) if *error.kind() == ErrorKind::AlreadyExists => {
+                        Created::Existing { task_id, found: error.task().cloned() }
+                    }
+                    Err(error) => Created::Failed { task_id, error },
+                }
+            }
+        };
+        tasks.map(create).buffer_unordered(WRITERS).boxed()
+    }
+}
+
+impl<T: StatusTracker> Tracker<T> {
+    /// Creates a task, or finds the one that is there.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`create`](Self::create) but `AlreadyExists`; [`Decode`](ErrorKind::Decode) where the task that is
+    /// there cannot be read.
+    pub async fn ensure(&self, data: T) -> Result<Ensured<T>, Error> {
+        match create::create_or_found(self.engine(), data).await? {
+            Ok(task) => Ok(Ensured::Created(task)),
+            Err(item) => read_task(self.engine(), item).map(Ensured::Existing),
+        }
+    }
+
+    /// Starts a task, and creates it first where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`start`](Self::start) and [`create`](Self::create).
+    pub async fn start_or_create(&self, data: T) -> Result<Execution<T>, Error> {
+        let key = self.engine().format.key(&create::shown_id(&data))?;
+        match self.start_key(key.clone()).await {
+            Err(error) if *error.kind() == ErrorKind::NotInitialized => {}
+            result => return result,
+        }
+        match self.create(data).await {
+            Err(error) if *error.kind() != ErrorKind::AlreadyExists => Err(error),
+            // Ours, or another worker's since.
+            _ => self.start_key(key).await,
+        }
+    }
+
+    /// Writes tasks as new ones *over whatever is there*, also over tasks that are running or done: 25 in a request,
+    /// without a condition. For filling an empty table, and for starting over.
+    ///
+    /// Gives how many were written.
+    ///
+    /// # Errors
+    ///
+    /// The first of any task: those before it may have been written.
+    pub async fn overwrite_many(&self, tasks: impl IntoIterator<Item = T>) -> Result<u64, Error> {
+        let engine = self.engine();
+        let mut written = 0;
+        let mut tasks = tasks.into_iter().peekable();
+        while tasks.peek().is_some() {
+            let mut batch: Vec<Item> = Vec::with_capacity(ITEMS_PER_WRITE);
+            for data in tasks.by_ref().take(ITEMS_PER_WRITE) {
+                let item = create::new_item(engine, &data)?;
+                // A request must not have a key twice; the last one counts, as with one request each.
+                batch.retain(|other| other.get(KEY) != item.get(KEY));
+                batch.push(item);
+            }
+            written += batch.len() as u64;
+            put_all(engine, batch).await?;
+        }
+        Ok(written)
+    }
+
+    /// Deletes all tasks of the use case, in whatever step: a parallel scan of the whole table. Those that a worker
+    /// holds are skipped, unless asked otherwise.
+    pub fn delete_tasks_by_use_case_id(&self) -> DeleteTasks<'_> {
+        DeleteTasks { engine: self.engine(), with_live_leases: false, progress: Box::new(|_| {}) }
+    }
+
+    /// Sets an ignored or failed task back to pending, with `retry` at 0; its history is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`NotInitialized`](ErrorKind::NotInitialized), [`Locked`](ErrorKind::Locked) where a worker holds it, and
+    /// [`NotReady`](ErrorKind::NotReady) in any other status, each with the task as it was found.
+    pub async fn redrive<Q>(&self, task_id: &Q) -> Result<TaskHead, Error>
+    where
+        Q: fmt::Display + ?Sized,
+        T::TaskId: std::borrow::Borrow<Q>,
+    {
+        redrive::redrive(self.engine(), &self.engine().format.key(task_id)?).await
+    }
+
+    /// Redrives all tasks in a status, ignored or failed. Those that have moved on meanwhile are skipped.
+    pub fn redrive_all(&self, status: T::Status) -> RedriveAll<'_, T> {
+        RedriveAll { tracker: self, status, progress: Box::new(|_| {}) }
+    }
+}
+
+async fn put_all(engine: &Engine, mut items: Vec<Item>) -> Result<(), Error> {
+    let mut wait = Duration::from_millis(50);
+    for _ in 0..ROUNDS {
+        items = batch_put(engine, items).await?;
+        if items.is_empty() {
+            return Ok(());
+        }
+        engine.clock.sleep(wait).await;
+        wait *= 2;
+    }
+    let why = format!("{} items were left unprocessed {ROUNDS} times", items.len());
+    Err(Error::new(ErrorKind::Throttled { reasons: Vec::new() }).with_source(why))
+}
+
+/// How far a deletion or a redrive has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// The tasks that were deleted, or set back to pending.
+    pub done: u64,
+    /// The tasks that were left as they are, since a worker holds them or they have moved on.
+    pub skipped: u64,
+}
+
+type OnProgress<'t> = Box<dyn FnMut(Progress) + Send + 't>;
+
+/// The deletion of a use case's tasks, done when it is awaited.
+#[must_use = "the tasks are deleted when this is awaited"]
+pub struct DeleteTasks<'t> {
+    engine: &'t Engine,
+    with_live_leases: bool,
+    progress: OnProgress<'t>,
+}
+
+impl<'t> DeleteTasks<'t> {
+    /// Also the tasks that a worker holds: its finish will find nothing.
+    pub fn with_live_leases(mut self) -> Self {
+        self.with_live_leases = true;
+        self
+    }
+
+    /// Calls this after each task.
+    pub fn on_progress(mut self, progress: impl FnMut(Progress) + Send + 't) -> Self {
+        self.progress = Box::new(progress);
+        self
+    }
+}
+
+impl<'t> IntoFuture for DeleteTasks<'t> {
+    type Output = Result<Progress, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 't>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { engine, with_live_leases, progress } = self;
+        let prefix = engine.format.prefix();
+        let deleted = keys_of(engine, prefix)
+            .map(move |key| async move {
+                let key = key?;
+                match create::delete(engine, &key, with_live_leases).await {
+                    Ok(_) => Ok(true),
+                    Err(error) if matches!(error.kind(), ErrorKind::Locked { .. }) => Ok(false),
+                    Err(error) => Err(error),
+                }
+            })
+            .buffer_unordered(WRITERS);
+        Box::pin(counted(deleted, progress))
+    }
+}
+
+impl fmt::Debug for DeleteTasks<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeleteTasks")
+            .field("use_case_id", &self.engine.config.use_case_id)
+            .field("with_live_leases", &self.with_live_leases)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The redrive of all tasks in a status, done when it is awaited.
+#[must_use = "the tasks are redriven when this is awaited"]
+pub struct RedriveAll<'t, T: StatusTracker> {
+    tracker: &'t Tracker<T>,
+    status: T::Status,
+    progress: OnProgress<'t>,
+}
+
+impl<'t, T: StatusTracker> RedriveAll<'t, T> {
+    /// Calls this after each task.
+    pub fn on_progress(mut self, progress: impl FnMut(Progress) + Send + 't) -> Self {
+        self.progress = Box::new(progress);
+        self
+    }
+}
+
+impl<'t, T: StatusTracker> IntoFuture for RedriveAll<'t, T> {
+    type Output = Result<Progress, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 't>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { tracker, status, progress } = self;
+        let engine = tracker.engine();
+        Box::pin(async move {
+            redrive::check_status::<T>(status)?;
+            let redriven = tracker
+                .query_by_status(status)
+                .rows()
+                .map(move |row| async move {
+                    match redrive::redrive(engine, &row?.key).await {
+                        Ok(_) => Ok(true),
+                        Err(error) if error.is_refusal() => Ok(false),
+                        Err(error) => Err(error),
+                    }
+                })
+                .buffer_unordered(WRITERS);
+            counted(redriven, progress).await
+        })
+    }
+}
+
+impl<T: StatusTracker> fmt::Debug for RedriveAll<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedriveAll").finish_non_exhaustive()
+    }
+}
+
+async fn counted(
+    outcomes: impl Stream<Item = Result<bool, Error>> + Send,
+    mut on_progress: OnProgress<'_>,
+) -> Result<Progress, Error> {
+    let mut outcomes = std::pin::pin!(outcomes);
+    let mut progress = Progress::default();
+    while let Some(done) = outcomes.try_next().await? {
+        progress.done += u64::from(done);
+        progress.skipped += u64::from(!done);
+        on_progress(progress);
+    }
+    Ok(progress)
+}
+
+/// The keys of a use case, from all segments of the table.
+fn keys_of(engine: &Engine, prefix: String) -> impl Stream<Item = Result<String, Error>> + Send + '_ {
+    let prefix: Arc<str> = prefix.into();
+    let segments = (0..READERS).map(move |nth| {
+        let state = Some((Arc::clone(&prefix), None));
+        stream::try_unfold(state, move |state| async move {
+            let Some((prefix, start)) = state else { return Ok::<_, Error>(None) };
+            let page = scan(engine, Segment { nth, of: READERS }, &prefix, false, start).await?;
+            let next = page.next.map(|next| (prefix, Some(next)));
+            Ok(Some((stream::iter(page.keys.into_iter().map(Ok)), next)))
+        })
+        .try_flatten()
+        .boxed()
+    });
+    stream::select_all(segments)
+}

@@ -1,0 +1,144 @@
+//! Page tokens: where a query stopped, as a text that can go through a web page and back.
+
+use std::fmt;
+use std::str::FromStr;
+
+use aws_smithy_types::base64;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::merge::{Plan, Position};
+use crate::error::{Error, ErrorKind};
+
+/// Where a query stopped: an opaque text, to go on from with the same query.
+///
+/// It holds the time and the key of a task, so it is not a secret and not a permission: check who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Cursor(String);
+
+/// What a cursor holds.
+#[derive(Serialize, Deserialize)]
+struct Content {
+    /// Of the query that it belongs to.
+    query: u64,
+    update_time: String,
+    key: String,
+}
+
+impl Cursor {
+    /// A text that [`Display`](fmt::Display) gave. It is checked where it is used.
+    #[must_use]
+    pub fn from_text(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub(crate) fn new(plan: &Plan, at: Position) -> Option<Self> {
+        let content = Content { query: fingerprint(plan), update_time: at.update_time, key: at.key };
+        let mut bytes = serde_json::to_vec(&content).ok()?;
+        bytes.extend(xxh3_64(&bytes).to_le_bytes());
+        let text = base64::encode(bytes).replace('+', "-").replace('/', "_");
+        Some(Self(text.trim_end_matches('=').to_owned()))
+    }
+
+    /// The position, if the cursor is one of this query.
+    pub(crate) fn position(&self, plan: &Plan) -> Result<Position, Error> {
+        let invalid = |reason: &str| Error::new(ErrorKind::InvalidCursor { reason: reason.to_owned() });
+        let changed = || invalid("it is not a text that a page of a query gave");
+        let content = self.content().ok_or_else(changed)?;
+        if content.query == fingerprint(plan) {
+            Ok(Position { update_time: content.update_time, key: content.key })
+        } else {
+            Err(invalid("it belongs to a query for other statuses, or in another order"))
+        }
+    }
+
+    fn content(&self) -> Option<Content> {
+        let mut text = self.0.replace('-', "+").replace('_', "/");
+        text.push_str(match text.len() % 4 {
+            0 => "",
+            2 => "==",
+            3 => "=",
+            _ => return None,
+        });
+        let bytes = base64::decode(&text).ok()?;
+        let (content, sum) = bytes.split_last_chunk::<8>()?;
+        if xxh3_64(content).to_le_bytes() != *sum {
+            return None;
+        }
+        serde_json::from_slice(content).ok()
+    }
+}
+
+/// Tells queries apart: by their partitions and their order, but not by how much of them is read.
+fn fingerprint(plan: &Plan) -> u64 {
+    let mut text = String::from(if plan.newest_first { "newest" } else { "oldest" });
+    for (_, range) in &plan.ranges {
+        text.push('\n');
+        text.push_str(&range.value);
+    }
+    xxh3_64(text.as_bytes())
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self::from_text(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::query::Range;
+
+    fn plan(value: &str, newest_first: bool) -> Plan {
+        let range = Range { value: value.to_owned(), from: None, until: None };
+        Plan { ranges: vec![(10, range)], newest_first, ..Plan::default() }
+    }
+
+    fn at() -> Position {
+        Position { update_time: "2026".to_owned(), key: "a____é漢".to_owned() }
+    }
+
+    #[test]
+    fn it_comes_back_through_text() {
+        let cursor = Cursor::new(&plan("a", false), at()).unwrap();
+        let text = cursor.to_string();
+        assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{text}");
+        let read: Cursor = text.parse().unwrap();
+        assert_eq!(read.position(&plan("a", false)).unwrap(), at());
+        let more = Plan { limit: Some(3), ..plan("a", false) };
+        assert_eq!(read.position(&more).unwrap(), at(), "how much is read does not matter");
+    }
+
+    #[test]
+    fn of_another_query_or_tampered_with() {
+        let cursor = Cursor::new(&plan("a", false), at()).unwrap();
+        for other in [plan("b", false), plan("a", true)] {
+            let error = cursor.position(&other).unwrap_err();
+            assert!(error.to_string().contains("another order"), "{error}");
+        }
+        let text = cursor.to_string();
+        for nth in 0..text.len() {
+            let mut bytes = text.clone().into_bytes();
+            bytes[nth] = if bytes[nth] == b'A' { b'B' } else { b'A' };
+            let tampered = Cursor::from_text(String::from_utf8(bytes).unwrap());
+            // The last character may hold bits that do not count.
+            if tampered.position(&plan("a", false)).is_ok() {
+                assert_eq!(nth, text.len() - 1);
+            }
+        }
+        for text in ["", "a", "é", "====", "AAAA", "not a cursor", &text[..text.len() - 4]] {
+            let error = Cursor::from_text(text).position(&plan("a", false)).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::InvalidCursor { .. }), "{text}");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Finding tasks by status: all shards at once, merged in time order.
+
+pub(crate) mod cursor;
+pub(crate) mod merge;
+pub(crate) mod refresh;
+pub(crate) mod row;
+pub(crate) mod statuses;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+
+use self::cursor::Cursor;
+use self::merge::{Merge, Next, Plan, Row};
+use self::refresh::Refreshed;
+use self::row::IndexEntry;
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind};
+use crate::format::Status;
+use crate::item::{self, Item};
+use crate::op::query::{Range, query};
+use crate::status::Role;
+use crate::time::Timestamp;
+use crate::tracker::StatusTracker;
+
+/// How many pages are read at the same time.
+const READERS: usize = 16;
+
+/// A query of the index, to be narrowed and then read: as a [`stream`](Self::stream), [`all`](Self::all) at once, or
+/// [page by page](Self::page).
+///
+/// Its rows are what the index holds, and that may be a moment old: a start decides, never a query.
+/// [`refresh`](Self::refresh) makes tasks of them.
+#[must_use = "a query is read with `stream`, `all` or `page`"]
+pub struct Query<T> {
+    engine: Arc<Engine>,
+    plan: Plan,
+    /// Of tasks in progress, only those whose lease has expired.
+    expired_only: bool,
+    cursor: Option<Cursor>,
+    of: PhantomData<fn() -> T>,
+}
+
+/// A page of a query.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Page<T> {
+    /// Its rows, in the order of the query.
+    pub entries: Vec<IndexEntry<T>>,
+    /// The errors of rows that cannot be read.
+    pub errors: Vec<Error>,
+    /// Where to go on; none where the query ends.
+    pub next: Option<Cursor>,
+}
+
+impl<T: StatusTracker> Query<T> {
+    pub(crate) fn new(engine: &Arc<Engine>, statuses: &[Status]) -> Self {
+        let partition = |status: &Status| {
+            let (code, format) = (status.code(), &engine.format);
+            let shards = engine.config.read_shards.max(status.row.shards);
+            let values: Vec<_> = (1..=shards).map(|shard| format.value_in_shard(*status, shard)).collect();
+            values.into_iter().map(move |value| (code, Range { value, from: None, until: None }))
+        };
+        let ranges = statuses.iter().flat_map(partition).collect();
+        Self {
+            engine: Arc::clone(engine),
+            plan: Plan { ranges, ..Plan::default() },
+            expired_only: false,
+            cursor: None,
+            of: PhantomData,
+        }
+    }
+
+    /// Of tasks in progress, only those that can be taken over. The index tells when a task was started; whether
+    /// its lease was renewed since is read from the item, for those that are old enough.
+    pub(crate) fn expired_only(mut self) -> Self {
+        let rules = self.engine.rules();
+        let now = Timestamp::from(self.engine.now());
+        let until = now.minus(rules.lock_expire).minus(rules.max_clock_skew);
+        let in_progress = self.engine.format.own(Role::InProgress).code();
+        for (code, range) in &mut self.plan.ranges {
+            if *code == in_progress {
+                range.until = Some(until.to_string());
+            }
+        }
+        self.expired_only = true;
+        self
+    }
+
+    /// At most this many rows in all.
+    pub fn limit(mut self, rows: usize) -> Self {
+        self.plan.limit = Some(rows);
+        self
+    }
+
+    /// At most this many rows of each status.
+    pub fn limit_per_status(mut self, rows: usize) -> Self {
+        self.plan.limit_per_status = Some(rows);
+        self
+    }
+
+    /// The tasks whose status changed last come first, instead of those that have waited longest.
+    pub fn newest_first(mut self) -> Self {
+        self.plan.newest_first = true;
+        self
+    }
+
+    /// Goes on after a [page](Self::page) of the same query.
+    pub fn after(mut self, cursor: &Cursor) -> Self {
+        self.cursor = Some(cursor.clone());
+        self
+    }
+
+    /// Reads the tasks themselves, 100 in a request, instead of what the index holds of them.
+    pub fn refresh(self) -> Refreshed<T> {
+        Refreshed::new(self)
+    }
+
+    /// The rows, as they are read: no more than a few hundred of each shard are held at a time.
+    ///
+    /// A row that cannot be read is an `Err`, and the stream goes on; where DynamoDB refuses a request, the stream
+    /// ends with its error. A wrong limit or cursor is its only element.
+    pub fn stream(self) -> impl Stream<Item = Result<IndexEntry<T>, Error>> + Send + Unpin + use<T> {
+        let engine = Arc::clone(&self.engine);
+        self.rows().map(move |row| IndexEntry::new(row?, &engine.format))
+    }
+
+    /// The rows, not yet made entries.
+    pub(crate) fn rows(self) -> BoxStream<'static, Result<Row, Error>> {
+        rows(self.engine, self.plan, self.expired_only, self.cursor)
+    }
+
+    /// All the rows.
+    ///
+    /// # Errors
+    ///
+    /// The first of the [`stream`](Self::stream).
+    pub async fn all(self) -> Result<Vec<IndexEntry<T>>, Error> {
+        self.stream().try_collect().await
+    }
+
+    /// The first rows, as many as the [`limit`](Self::limit) says (100 if none does), and where to go on.
+    ///
+    /// # Errors
+    ///
+    /// The first of the [`stream`](Self::stream).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tracker_core::{Cursor, Error, IndexEntry, Role, StatusTracker, Tracker, TrackerStatus};
+    /// # async fn page<T: StatusTracker>(documents: &Tracker<T>, failed: T::Status) -> Result<(), Error> {
+    /// let first = documents.query_by_status(failed).limit(20).page().await?;
+    /// if let Some(next) = first.next {
+    ///     let link = next.to_string(); // in a web page, and back
+    ///     let cursor = Cursor::from_text(link);
+    ///     let second = documents.query_by_status(failed).limit(20).after(&cursor).page().await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn page(mut self) -> Result<Page<T>, Error> {
+        let limit = *self.plan.limit.get_or_insert(100);
+        let plan = self.plan.clone();
+        let engine = Arc::clone(&self.engine);
+        let rows: Vec<_> = self.rows().try_collect().await?;
+        let last = rows.last().filter(|_| rows.len() == limit);
+        let next = last.and_then(|last| Cursor::new(&plan, last.position()));
+        let (mut entries, mut errors) = (Vec::with_capacity(rows.len()), Vec::new());
+        for row in rows {
+            match IndexEntry::new(row, &engine.format) {
+                Ok(entry) => entries.push(entry),
+                Err(error) => errors.push(error),
+            }
+        }
+        Ok(Page { entries, errors, next })
+    }
+}
+
+impl<T> fmt::Debug for Query<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Query").field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
+/// The rows of a plan, in order.
+pub(crate) fn rows(
+    engine: Arc<Engine>,
+    mut plan: Plan,
+    expired_only: bool,
+    cursor: Option<Cursor>,
+) -> BoxStream<'static, Result<Row, Error>> {
+    let after = check(&plan).and_then(|()| cursor.map(|cursor| cursor.position(&plan)).transpose());
+    match after {
+        Ok(after) => plan.after = after,
+        Err(error) => return stream::once(std::future::ready(Err(error))).boxed(),
+    }
+    if !expired_only {
+        return merged(engine, Merge::new(plan)).boxed();
+    }
+    // What has not expired does not count, so the limits are applied to what is left.
+    let in_progress = engine.format.own(Role::InProgress).code();
+    plan.uncounted = Some(in_progress);
+    let limit = plan.limit.take().unwrap_or(usize::MAX);
+    let mut left = plan.limit_per_status.unwrap_or(usize::MAX);
+    let within = move |row: &Result<Row, Error>| {
+        let counts = row.as_ref().is_ok_and(|row| row.code == in_progress);
+        let within = !counts || left > 0;
+        left -= usize::from(counts && within);
+        std::future::ready(within)
+    };
+    let expired = refresh::only_expired(Arc::clone(&engine), merged(engine, Merge::new(plan)));
+    expired.filter(within).take(limit).boxed()
+}
+
+fn check(plan: &Plan) -> Result<(), Error> {
+    let reason = if plan.ranges.is_empty() {
+        "it names no status"
+    } else if plan.limit == Some(0) {
+        "`limit` is 0; use 1 or more, or no limit"
+    } else if plan.limit_per_status == Some(0) {
+        "`limit_per_status` is 0; use 1 or more, or no limit"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::InvalidQuery { reason: reason.to_owned() }))
+}
+
+/// Drives a merge: reads the pages that it asks for, several at a time.
+fn merged(engine: Arc<Engine>, merge: Merge) -> impl Stream<Item = Result<Row, Error>> + Send {
+    let state = Some((engine, merge));
+    stream::unfold(state, async |state| {
+        let (engine, mut merge) = state?;
+        loop {
+            let reads = match merge.next() {
+                Next::End => return None,
+                Next::Row(row) => return Some((Ok(row), Some((engine, merge)))),
+                Next::Read(reads) => reads,
+            };
+            let newest_first = merge.is_newest_first();
+            let pages = stream::iter(reads).map(|read| {
+                let engine = &engine;
+                async move {
+                    let page = query(engine, &read.range, newest_first, read.rows, read.start).await?;
+                    Ok::<_, Error>((read.nth, page))
+                }
+            });
+            let pages: Result<Vec<_>, Error> = pages.buffer_unordered(READERS).try_collect().await;
+            match pages {
+                // Nothing that follows could be known to be in order.
+                Err(error) => return Some((Err(error), None)),
+                Ok(pages) => {
+                    for (nth, page) in pages {
+                        let rows = page.items.into_iter().filter_map(read_row).collect();
+                        merge.take_in(nth, rows, page.next);
+                    }
+                }
+            }
+        }
+    })
+}
+
+/// A row of the index: its keys are strings, or it would not be there. The merge knows its partition.
+fn read_row(mut item: Item) -> Option<Row> {
+    let mut text = |name| match item.remove(name) {
+        Some(AttributeValue::S(text)) => Some(text),
+        _ => None,
+    };
+    Some(Row {
+        update_time: text(item::UPDATE_TIME)?,
+        key: text(item::KEY)?,
+        create_time: text(item::CREATE_TIME),
+        ..Row::default()
+    })
+}

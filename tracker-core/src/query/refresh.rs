@@ -1,0 +1,189 @@
+//! From rows of the index to the tasks themselves, 100 in a request.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+
+use super::merge::Row;
+use super::{IndexEntry, Query};
+use crate::client::read_task;
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind};
+use crate::item::{ERRORS, HEAD, Item, KEY};
+use crate::op::batch::{KEYS_PER_GET, batch_get};
+use crate::task::Task;
+use crate::time::Timestamp;
+use crate::tracker::StatusTracker;
+
+/// How many requests are under way at the same time.
+const READERS: usize = 4;
+/// How often the keys that a request left unprocessed are asked for again, after 50 ms and then twice as long each.
+const ROUNDS: u32 = 10;
+
+/// A query whose rows are read as tasks. Tasks that are gone are left out, and so are those that have moved on to
+/// another status meanwhile, unless asked for.
+#[must_use = "a query is read with `stream` or `all`"]
+pub struct Refreshed<T> {
+    query: Query<T>,
+    with_moved: bool,
+}
+
+impl<T: StatusTracker> Refreshed<T> {
+    pub(super) fn new(query: Query<T>) -> Self {
+        Self { query, with_moved: false }
+    }
+
+    /// Also the tasks that are no longer in the status that the index had for them.
+    pub fn with_moved(mut self) -> Self {
+        self.with_moved = true;
+        self
+    }
+
+    /// The tasks, in the order of the query. One that cannot be read is an `Err`, and the stream goes on; where
+    /// DynamoDB refuses a request, each row of it is an `Err`.
+    pub fn stream(self) -> impl Stream<Item = Result<Task<T>, Error>> + Send + Unpin + use<T> {
+        let engine = Arc::clone(&self.query.engine);
+        let with_moved = self.with_moved;
+        let tasks = self.query.rows().chunks(KEYS_PER_GET).map(move |rows| {
+            let engine = Arc::clone(&engine);
+            async move { stream::iter(tasks(&engine, rows, with_moved).await) }
+        });
+        tasks.buffered(READERS).flatten().boxed()
+    }
+
+    /// All the tasks.
+    ///
+    /// # Errors
+    ///
+    /// The first of the [`stream`](Self::stream).
+    pub async fn all(self) -> Result<Vec<Task<T>>, Error> {
+        self.stream().try_collect().await
+    }
+}
+
+impl<T> fmt::Debug for Refreshed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refreshed").field("query", &self.query).finish_non_exhaustive()
+    }
+}
+
+/// The tasks of entries that were read before, in their order; see [`Refreshed`].
+pub(crate) async fn refresh<T: StatusTracker>(
+    engine: &Engine,
+    entries: &[IndexEntry<T>],
+    with_moved: bool,
+) -> Result<Vec<Task<T>>, Error> {
+    let rows = entries.iter().map(|entry| entry.row.clone());
+    let chunks: Vec<Vec<_>> = stream::iter(rows.map(Ok)).chunks(KEYS_PER_GET).collect().await;
+    let tasks = chunks.into_iter().map(|rows| tasks::<T>(engine, rows, with_moved));
+    let tasks: Vec<Vec<_>> = stream::iter(tasks).buffered(READERS).collect().await;
+    tasks.into_iter().flatten().collect()
+}
+
+/// The tasks of some rows: in their order, each once.
+async fn tasks<T: StatusTracker>(
+    engine: &Engine,
+    rows: Vec<Result<Row, Error>>,
+    with_moved: bool,
+) -> Vec<Result<Task<T>, Error>> {
+    let keys = keys(rows.iter().filter_map(|row| row.as_ref().ok()));
+    let mut items = match items(engine, keys, &[]).await {
+        Ok(items) => items,
+        Err(error) => {
+            let errors = rows.into_iter().filter_map(Result::err);
+            return errors.chain([error]).map(Err).collect();
+        }
+    };
+    let task = |row: Result<Row, Error>| match row {
+        Err(error) => Some(Err(error)),
+        Ok(row) => {
+            let task = read_task(engine, items.remove(&row.key)?);
+            let moved = task.as_ref().is_ok_and(|task| task.head().status_code() != row.code);
+            (with_moved || !moved).then_some(task)
+        }
+    };
+    rows.into_iter().filter_map(task).collect()
+}
+
+/// Of the rows in progress those whose lease has expired, and all others.
+pub(super) fn only_expired(
+    engine: Arc<Engine>,
+    rows: impl Stream<Item = Result<Row, Error>> + Send,
+) -> impl Stream<Item = Result<Row, Error>> + Send {
+    rows.chunks(KEYS_PER_GET)
+        .then(move |rows| {
+            let engine = Arc::clone(&engine);
+            async move { stream::iter(expired(&engine, rows).await) }
+        })
+        .flatten()
+}
+
+async fn expired(engine: &Engine, rows: Vec<Result<Row, Error>>) -> Vec<Result<Row, Error>> {
+    let in_progress = engine.format.own(crate::status::Role::InProgress).code();
+    let of_progress = |row: &&Row| row.code == in_progress;
+    let keys = keys(rows.iter().filter_map(|row| row.as_ref().ok()).filter(of_progress));
+    if keys.is_empty() {
+        return rows;
+    }
+    let head: Vec<_> = HEAD.into_iter().filter(|name| *name != ERRORS).collect();
+    let mut items = match items(engine, keys, &head).await {
+        Ok(items) => items,
+        Err(error) => {
+            let errors = rows.into_iter().filter_map(Result::err);
+            return errors.chain([error]).map(Err).collect();
+        }
+    };
+    let rules = engine.rules();
+    let now = Timestamp::from(engine.now());
+    let keep = |row: Result<Row, Error>| match row {
+        Ok(row) if row.code == in_progress => match engine.head(&mut items.remove(&row.key)?) {
+            Ok(head) => {
+                let until = head.takeover_time(rules.lock_expire, rules.max_clock_skew);
+                (head.is_in_progress() && until < now).then_some(Ok(row))
+            }
+            Err(error) => Some(Err(error)),
+        },
+        row => Some(row),
+    };
+    rows.into_iter().filter_map(keep).collect()
+}
+
+/// Each key once, since a request must not have one twice.
+fn keys<'r>(rows: impl Iterator<Item = &'r Row>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    rows.filter(|row| seen.insert(&row.key)).map(|row| row.key.clone()).collect()
+}
+
+/// Reads items, also those that a request leaves unprocessed.
+async fn items(
+    engine: &Engine,
+    mut keys: Vec<String>,
+    projection: &[&str],
+) -> Result<HashMap<String, Item>, Error> {
+    let mut found = HashMap::with_capacity(keys.len());
+    let mut wait = Duration::from_millis(50);
+    for _ in 0..ROUNDS {
+        if keys.is_empty() {
+            return Ok(found);
+        }
+        let (items, left) = batch_get(engine, &keys, projection).await?;
+        for item in items {
+            if let Some(key) = item.get(KEY).and_then(|key| key.as_s().ok()) {
+                found.insert(key.clone(), item);
+            }
+        }
+        if !left.is_empty() {
+            engine.clock.sleep(wait).await;
+            wait *= 2;
+        }
+        keys = left;
+    }
+    if keys.is_empty() {
+        return Ok(found);
+    }
+    let why = format!("{} keys were left unprocessed {ROUNDS} times", keys.len());
+    Err(Error::new(ErrorKind::Throttled { reasons: Vec::new() }).with_source(why))
+}

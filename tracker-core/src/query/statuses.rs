@@ -1,0 +1,42 @@
+//! One status or many, of this step's enum or of another's.
+
+use crate::format::Status;
+use crate::status::TrackerStatus;
+
+/// One status or many, for [`query_by_status`](crate::Tracker::query_by_status): a status, or an array, a slice or a
+/// `Vec` of them. They may be of another step's enum: what one step has finished is what the next one waits for.
+pub trait Statuses {
+    #[doc(hidden)]
+    fn __rows(&self) -> Vec<Status>;
+}
+
+impl<S: TrackerStatus> Statuses for S {
+    fn __rows(&self) -> Vec<Status> {
+        rows(&[*self])
+    }
+}
+
+impl<S: TrackerStatus, const N: usize> Statuses for [S; N] {
+    fn __rows(&self) -> Vec<Status> {
+        rows(self)
+    }
+}
+
+impl<S: TrackerStatus> Statuses for &[S] {
+    fn __rows(&self) -> Vec<Status> {
+        rows(self)
+    }
+}
+
+impl<S: TrackerStatus> Statuses for Vec<S> {
+    fn __rows(&self) -> Vec<Status> {
+        rows(self)
+    }
+}
+
+/// Each status once, in the order of its enum.
+fn rows<S: TrackerStatus>(statuses: &[S]) -> Vec<Status> {
+    let table = S::__TABLE;
+    let given = |code| statuses.iter().any(|status| status.code() == code);
+    table.rows.iter().filter(|row| given(row.code)).map(|row| Status { table, row }).collect()
+}

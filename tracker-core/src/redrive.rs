@@ -1,0 +1,71 @@
+//! Setting a task back to pending, as an operator does once the cause of its failures is mended.
+
+use aws_sdk_dynamodb::types::ReturnValue;
+
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind};
+use crate::op::{self, SENDS, Unwritten};
+use crate::status::{Role, TrackerStatus};
+use crate::task::TaskHead;
+use crate::time::Timestamp;
+use crate::tracker::StatusTracker;
+use crate::update;
+
+/// How often the task may change under our hands.
+const ROUNDS: u32 = 3;
+
+/// Refuses a status from which nothing is redriven.
+pub(crate) fn check_status<T: StatusTracker>(status: T::Status) -> Result<(), Error> {
+    if matches!(status.role(), Role::Ignored | Role::Failed) {
+        return Ok(());
+    }
+    let reason = format!("`{}` is neither ignored nor failed, and only those are redriven", status.name());
+    Err(Error::new(ErrorKind::InvalidQuery { reason }))
+}
+
+/// Redrives a task, pinned to what was read of it.
+pub(crate) async fn redrive(engine: &Engine, key: &str) -> Result<TaskHead, Error> {
+    let mut found = op::get(engine, key, true, true).await?;
+    for _ in 0..ROUNDS {
+        let Some(mut item) = found.take() else {
+            return Err(Error::new(ErrorKind::NotInitialized).with_key(key));
+        };
+        let seen = engine.head(&mut item)?;
+        if let Some(refusal) = refusal(engine, &seen) {
+            return Err(Error::new(refusal).with_key(key).with_task(seen));
+        }
+        let now = Timestamp::from(engine.now());
+        let (after, write) = update::redrive(&engine.format, &seen, now);
+        let sent =
+            op::settle(&*engine.clock, SENDS, || op::update(engine, key, write.clone(), ReturnValue::None));
+        match sent.await {
+            Ok(_) => return Ok(after),
+            // Ours, whose answer was lost.
+            Err(Unwritten::Condition(Some(mut item))) => {
+                let image = item.clone();
+                let now_there = engine.head(&mut item)?;
+                if now_there.status_code == after.status_code && now_there.update_time == after.update_time {
+                    return Ok(after);
+                }
+                found = Some(image);
+            }
+            Err(Unwritten::Condition(None)) => {}
+            Err(Unwritten::Unknown(error)) => return Err(Unwritten::unknown_outcome(error).with_key(key)),
+            Err(Unwritten::Refused(error)) => return Err(error),
+        }
+    }
+    Err(Error::new(ErrorKind::OutcomeUnknown).with_key(key).with_source("the task kept changing"))
+}
+
+fn refusal(engine: &Engine, seen: &TaskHead) -> Option<ErrorKind> {
+    if seen.is_locked() || seen.is_in_progress() {
+        let rules = engine.rules();
+        let until = seen.takeover_time(rules.lock_expire, rules.max_clock_skew).utc();
+        return Some(ErrorKind::Locked { owner: seen.owner.clone(), until });
+    }
+    match seen.role {
+        Some(Role::Ignored | Role::Failed) => None,
+        Some(Role::Succeeded) => Some(ErrorKind::AlreadySucceeded),
+        _ => Some(ErrorKind::NotReady { status: seen.status_name.clone().into_owned() }),
+    }
+}
