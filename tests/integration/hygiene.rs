@@ -137,13 +137,13 @@ macro_rules! tracked {
         /// From a macro, whose variables come in groups.
         #[derive(StatusTracker, Debug)]
         #[tracker(
-                                                            use_case_id = $use_case,
-                                                            status = $status,
-                                                            table = "documents",
-                                                            after = $after,
-                                                            more_pending_status = [$more],
-                                                            max_retry = $retries,
-                                                        )]
+                                                                            use_case_id = $use_case,
+                                                                            status = $status,
+                                                                            table = "documents",
+                                                                            after = $after,
+                                                                            more_pending_status = [$more],
+                                                                            max_retry = $retries,
+                                                                        )]
         struct $name {
             #[tracker(task_id)]
             id: String,

@@ -8,6 +8,7 @@
 
 mod support;
 
+mod bulk;
 mod create;
 mod data;
 mod faults;
@@ -15,7 +16,9 @@ mod hardening;
 mod hygiene;
 mod lifecycle;
 mod pipeline;
+mod queries;
 mod refusals;
+mod send;
 mod table;
 mod takeover;
 mod wire;
@@ -28,6 +31,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use support::{Backend, Test};
 
 fn main() -> ExitCode {
+    let _ = send::futures_are_send::<fn() -> support::Document>;
     let arguments = Arguments::from_args();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => Arc::new(runtime),
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
     };
     let backends = Backend::available();
     let tests: Vec<Test> = [
+        bulk::tests(),
         create::tests(),
         data::tests(),
         faults::tests(),
@@ -45,6 +50,7 @@ fn main() -> ExitCode {
         hygiene::tests(),
         lifecycle::tests(),
         pipeline::tests(),
+        queries::tests(),
         refusals::tests(),
         table::tests(),
         takeover::tests(),

@@ -271,10 +271,10 @@ impl<T: StatusTracker> Tracker<T> {
         Ok(shard_of(&self.engine.format.key(task_id)?, status.shards()))
     }
 
-    /// Every partition of the index that holds tasks in a status.
+    /// Every partition of the index that holds tasks in a status, also those of `read_shards`.
     #[must_use]
     pub fn index_partitions(&self, status: T::Status) -> Vec<String> {
-        tracker::index_partitions::<T>(&self.engine.format, status)
+        tracker::index_partitions::<T>(&self.engine.format, status, self.engine.config.read_shards)
     }
 }
 

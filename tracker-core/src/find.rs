@@ -80,9 +80,8 @@ impl<T: StatusTracker> Tracker<T> {
         let statuses = T::Status::ALL.iter().filter_map(|status| status_of::<T>(*status));
         let mut partitions = Vec::new();
         for (nth, status) in statuses.enumerate() {
-            let shards = engine.config.read_shards.max(status.row.shards);
-            let value = |shard| engine.format.value_in_shard(status, shard);
-            partitions.extend((1..=shards).map(|shard| (nth, value(shard))));
+            let values = engine.format.partitions(status, engine.config.read_shards);
+            partitions.extend(values.into_iter().map(|value| (nth, value)));
         }
         let counts = stream::iter(partitions).map(|(nth, value)| async move {
             let range = Range { value, from: None, until: None };

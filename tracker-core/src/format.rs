@@ -48,6 +48,11 @@ impl Format {
         key::encode_value(&self.use_case_id, self.sep(), (row.code, table.code_pad), (shard, table.shard_pad))
     }
 
+    /// The partitions of a status: all that are written, and at least `least`.
+    pub(crate) fn partitions(&self, status: Status, least: u32) -> Vec<String> {
+        (1..=status.row.shards.max(least)).map(|shard| self.value_in_shard(status, shard)).collect()
+    }
+
     pub(crate) fn shard_of_value(&self, value: &str) -> Option<u32> {
         key::shard_of_value(value, self.sep())
     }

@@ -124,7 +124,7 @@ pub trait StatusTracker: Sized + Send + Sync + 'static {
     /// Every partition of the index that holds tasks of the declared use case in a status.
     #[must_use]
     fn index_partitions(status: Self::Status) -> Vec<String> {
-        index_partitions::<Self>(&declared::<Self>(), status)
+        index_partitions::<Self>(&declared::<Self>(), status, 1)
     }
 }
 
@@ -162,8 +162,11 @@ pub(crate) fn make_value<T: StatusTracker>(
     }
 }
 
-pub(crate) fn index_partitions<T: StatusTracker>(format: &Format, status: T::Status) -> Vec<String> {
-    status_of::<T>(status).map_or_else(Vec::new, |status| {
-        (1..=status.row.shards).map(|shard| format.value_in_shard(status, shard)).collect()
-    })
+/// The partitions of a status, and at least `least` of them.
+pub(crate) fn index_partitions<T: StatusTracker>(
+    format: &Format,
+    status: T::Status,
+    least: u32,
+) -> Vec<String> {
+    status_of::<T>(status).map_or_else(Vec::new, |status| format.partitions(status, least))
 }

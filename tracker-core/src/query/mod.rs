@@ -60,9 +60,8 @@ pub struct Page<T> {
 impl<T: StatusTracker> Query<T> {
     pub(crate) fn new(engine: &Arc<Engine>, statuses: &[Status]) -> Self {
         let partition = |status: &Status| {
-            let (code, format) = (status.code(), &engine.format);
-            let shards = engine.config.read_shards.max(status.row.shards);
-            let values: Vec<_> = (1..=shards).map(|shard| format.value_in_shard(*status, shard)).collect();
+            let code = status.code();
+            let values = engine.format.partitions(*status, engine.config.read_shards);
             values.into_iter().map(move |value| (code, Range { value, from: None, until: None }))
         };
         let ranges = statuses.iter().flat_map(partition).collect();

@@ -76,10 +76,12 @@ pub(crate) async fn refresh<T: StatusTracker>(
     entries: &[IndexEntry<T>],
     with_moved: bool,
 ) -> Result<Vec<Task<T>>, Error> {
-    let rows = entries.iter().map(|entry| entry.row.clone());
-    let chunks: Vec<Vec<_>> = stream::iter(rows.map(Ok)).chunks(KEYS_PER_GET).collect().await;
-    let tasks = chunks.into_iter().map(|rows| tasks::<T>(engine, rows, with_moved));
-    let tasks: Vec<Vec<_>> = stream::iter(tasks).buffered(READERS).collect().await;
+    let mut requests = Vec::new();
+    for entries in entries.chunks(KEYS_PER_GET) {
+        let rows = entries.iter().map(|entry| Ok(entry.row.clone())).collect();
+        requests.push(tasks::<T>(engine, rows, with_moved));
+    }
+    let tasks: Vec<Vec<_>> = stream::iter(requests).buffered(READERS).collect().await;
     tasks.into_iter().flatten().collect()
 }
 
