@@ -171,7 +171,7 @@ async fn redriving(world: World) {
     for nth in ["second", "third"] {
         documents.start("doc-1").await.unwrap().fail(nth).await.unwrap();
     }
-    world.clock.advance(Duration::from_secs(60));
+    world.clock.advance(Duration::from_mins(1));
     let head = documents.redrive("doc-1").await.unwrap();
     assert!(head.is_pending());
     let item = world.stored().await;

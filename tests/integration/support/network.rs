@@ -13,6 +13,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
 use chrono::{DateTime, Utc};
 
 /// What befalls the next requests of an operation.
@@ -41,6 +42,15 @@ struct State {
     faults: VecDeque<(&'static str, Fault)>,
     sent: Vec<Copy>,
     date: Option<DateTime<Utc>>,
+    /// The capacity units of every answer since [`Network::measure`], of tables and of indexes.
+    measured: Option<Units>,
+}
+
+/// Capacity units, as the database reports them.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Units {
+    pub table: f64,
+    pub index: f64,
 }
 
 /// A request as it was sent, and the connector that it went to.
@@ -64,6 +74,16 @@ impl Network {
     /// The `Date` of every further answer.
     pub fn date(&self, date: DateTime<Utc>) {
         self.state().date = Some(date);
+    }
+
+    /// Asks for the capacity units of all further requests; see [`measured`](Self::measured).
+    pub fn measure(&self) {
+        self.state().measured = Some(Units::default());
+    }
+
+    /// The units since [`measure`](Self::measure), which begins anew.
+    pub fn measured(&self) -> Units {
+        self.state().measured.replace(Units::default()).unwrap_or_default()
     }
 
     /// The faults that did not happen yet.
@@ -90,6 +110,27 @@ impl Network {
             (copy.request.try_clone().expect("a body in memory"), copy.to.clone())
         };
         to.call(request).await.expect("an answer").status().as_u16()
+    }
+
+    async fn read_units(&self, answer: HttpResponse) -> HttpResponse {
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let body = ByteStream::new(answer.into_body()).collect().await.expect("a body").into_bytes();
+        let content: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        let consumed = match &content["ConsumedCapacity"] {
+            serde_json::Value::Array(each) => each.clone(),
+            one => vec![one.clone()],
+        };
+        if let Some(units) = &mut self.state().measured {
+            for consumed in consumed {
+                units.table += consumed["Table"]["CapacityUnits"].as_f64().unwrap_or(0.0);
+                let indexes = consumed["GlobalSecondaryIndexes"].as_object();
+                let indexes = indexes.into_iter().flat_map(serde_json::Map::values);
+                units.index += indexes.filter_map(|index| index["CapacityUnits"].as_f64()).sum::<f64>();
+            }
+        }
+        let mut answer = HttpResponse::new(status, SdkBody::from(body));
+        *answer.headers_mut() = headers;
+        answer
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -129,10 +170,16 @@ impl HttpConnector for Link {
         let lost = || ConnectorError::io(format!("{fault:?}").into());
         match fault {
             Fault::None => {
-                let answer = self.inner.call(request);
-                let date = self.network.state().date;
+                let state = self.network.state();
+                let (date, measures) = (state.date, state.measured.is_some());
+                drop(state);
+                let network = self.network.clone();
+                let answer = self.inner.call(if measures { measured(request) } else { request });
                 HttpConnectorFuture::new(async move {
                     let mut answer = answer.await?;
+                    if measures {
+                        answer = network.read_units(answer).await;
+                    }
                     if let Some(date) = date {
                         answer.headers_mut().insert("date", date.to_rfc2822());
                     }
@@ -155,6 +202,17 @@ impl HttpConnector for Link {
             }
         }
     }
+}
+
+/// The request, asking for its capacity units.
+fn measured(mut request: HttpRequest) -> HttpRequest {
+    let body = request.body().bytes().expect("a body in memory");
+    let mut body: serde_json::Value = serde_json::from_slice(body).expect("JSON");
+    body["ReturnConsumedCapacity"] = "INDEXES".into();
+    let body = body.to_string();
+    request.headers_mut().insert("content-length", body.len().to_string());
+    *request.body_mut() = SdkBody::from(body);
+    request
 }
 
 fn refused(error: &str, more: &str) -> HttpConnectorFuture {

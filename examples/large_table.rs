@@ -1,0 +1,157 @@
+//! A table with many tasks: what it takes to fill, query, refresh, count and empty it, in time, requests and memory.
+//!
+//! It teaches: bulk operations with progress, streams that hold little, and an interceptor that counts requests.
+//!
+//! ```text
+//! cargo run --release --example large_table                        # 100,000 tasks, embedded
+//! cargo run --release --example large_table -- --tasks 10000
+//! tests/dynamodb-local sh -c 'cargo run --release --example large_table -- --endpoint-url $TRACKER_DYNAMODB_ENDPOINT'
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use clap::Parser;
+use futures_util::TryStreamExt;
+use indicatif::{ProgressBar, ProgressStyle};
+use tracker_core::aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
+use tracker_core::aws_sdk_dynamodb::config::{
+    BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RuntimeComponents,
+};
+use tracker_core::aws_sdk_dynamodb::error::BoxError;
+use tracker_core::aws_sdk_dynamodb::{Client, Config};
+use tracker_core::{Error, StatusTracker, TrackerStatus, embedded};
+
+#[derive(TrackerStatus, Debug, Clone, Copy, PartialEq, Eq)]
+enum JobStatus {
+    #[status(pending, shards = 10)]
+    Pending = 10,
+    #[status(in_progress, shards = 10)]
+    InProgress = 12,
+    #[status(failed, shards = 10)]
+    Failed = 14,
+    #[status(succeeded, shards = 10)]
+    Succeeded = 16,
+    #[status(ignored, shards = 10)]
+    Ignored = 18,
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "large", status = JobStatus, table = "large-table")]
+struct Job {
+    #[tracker(task_id)]
+    id: u64,
+    payload: String,
+}
+
+/// Fills a table with tasks, and measures what it takes to read, count and delete them.
+#[derive(Parser)]
+#[command(name = "large_table", version)]
+struct Arguments {
+    /// How many tasks
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1000..))]
+    tasks: u64,
+    /// Use the DynamoDB at this address instead of the embedded database
+    #[arg(long, value_name = "URL")]
+    endpoint_url: Option<String>,
+}
+
+/// Counts the requests that are sent.
+#[derive(Debug, Clone, Default)]
+struct Requests(Arc<AtomicU64>);
+
+impl Intercept for Requests {
+    fn name(&self) -> &'static str {
+        "Requests"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Prints what each step took.
+struct Report {
+    requests: Requests,
+    sent: u64,
+    began: Instant,
+}
+
+impl Report {
+    fn step(&mut self, what: &str) {
+        let sent = self.requests.0.load(Ordering::Relaxed);
+        let took = self.began.elapsed();
+        let memory = resident().map_or_else(String::new, |bytes| format!("{:>8.1} MB", bytes / 1e6));
+        println!("{what:<44} {:>8} requests {:>9.2} s {memory}", sent - self.sent, took.as_secs_f64());
+        self.sent = sent;
+        self.began = Instant::now();
+    }
+}
+
+/// The resident memory of this process, where the system tells: the last column, from step to step.
+fn resident() -> Option<f64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: f64 = statm.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * 4096.0)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments = Arguments::parse();
+    let requests = Requests::default();
+    let config = match &arguments.endpoint_url {
+        Some(url) => Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+            .endpoint_url(url)
+            .http_client(aws_smithy_http_client::Builder::new().build_http()),
+        None => embedded::in_memory()?.config().to_builder(),
+    };
+    let client = Client::from_conf(config.interceptor(requests.clone()).build());
+    let jobs = Job::tracker(&client);
+    jobs.create_table().await?;
+    let mut report = Report { requests, sent: 0, began: Instant::now() };
+    report.step("the table");
+
+    let progress = ProgressBar::new(arguments.tasks)
+        .with_style(ProgressStyle::with_template("filling {bar:40} {pos}/{len} {per_sec}")?);
+    for begin in (0..arguments.tasks).step_by(1000) {
+        let new = (begin..arguments.tasks.min(begin + 1000)).map(|id| Job { id, payload: "x".repeat(100) });
+        progress.inc(jobs.overwrite_many(new).await?);
+    }
+    progress.finish_and_clear();
+    report.step("filled, with overwrite_many");
+
+    let oldest = jobs.query_by_status(JobStatus::Pending).limit(100).all().await?;
+    report.step(&format!("the {} oldest of {}", oldest.len(), arguments.tasks));
+
+    let rows = jobs.query_by_status(JobStatus::Pending).stream();
+    let streamed = rows.try_fold(0_u64, async |count, _| Ok::<_, Error>(count + 1)).await?;
+    report.step(&format!("a stream of {streamed} rows, none kept"));
+
+    let tasks = jobs.query_by_status(JobStatus::Pending).limit(1000).refresh().all().await?;
+    let bytes: usize = tasks.iter().map(|task| task.data().payload.len()).sum();
+    report.step(&format!("{} tasks with {bytes} bytes, by refresh", tasks.len()));
+
+    let counts = jobs.count_by_status().await?;
+    report.step(&format!("counted by status: {}", counts.get(JobStatus::Pending)));
+
+    let count = jobs.count_tasks_by_use_case_id().await?;
+    report.step(&format!("counted by use case, a scan: {count}"));
+
+    let progress = ProgressBar::new(count)
+        .with_style(ProgressStyle::with_template("deleting {bar:40} {pos}/{len} {per_sec}")?);
+    let deleted =
+        jobs.delete_tasks_by_use_case_id().on_progress(|seen| progress.set_position(seen.done)).await?;
+    progress.finish_and_clear();
+    report.step(&format!("deleted: {}", deleted.done));
+    Ok(())
+}
