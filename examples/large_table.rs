@@ -125,7 +125,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_style(ProgressStyle::with_template("filling {bar:40} {pos}/{len} {per_sec}")?);
     for begin in (0..arguments.tasks).step_by(1000) {
         let new = (begin..arguments.tasks.min(begin + 1000)).map(|id| Job { id, payload: "x".repeat(100) });
-        progress.inc(jobs.overwrite_many(new).await?);
+        progress.inc(jobs.overwrite_many(new).await?.written);
     }
     progress.finish_and_clear();
     report.step("filled, with overwrite_many");

@@ -19,6 +19,9 @@ crate::tests![
     redriving,
     redriving_all,
     redriving_what_changes,
+    what_cannot_be_read_blocks_nothing,
+    clocks_that_are_off_delete_nothing,
+    two_redrives_at_once,
 ];
 
 fn ids(count: usize) -> impl Iterator<Item = String> + Send {
@@ -50,7 +53,7 @@ async fn creating_many(world: World) {
     assert!(world.stored_as("extract____last").await.is_some());
     assert_eq!(documents.count_by_status().await.unwrap().total(), 32);
 
-    let again: Vec<_> = documents.create_all(stream::iter([Document::new("doc-1")])).collect().await;
+    let again: Vec<_> = documents.create_many_from(stream::iter([Document::new("doc-1")])).collect().await;
     assert!(matches!(again[..], [Created::Existing { .. }]));
 }
 
@@ -100,13 +103,22 @@ async fn overwriting(world: World) {
     let documents = world.document().await;
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();
     let twice = [Document::new("doc-1"), Document { pages: 9, ..Document::new("doc-1") }];
-    let written = documents.overwrite_many(ids(60).map(|id| Document::new(&id)).chain(twice)).await.unwrap();
-    assert_eq!(written, 61);
+    let bad = [Document::new("")];
+    let new = ids(60).map(|id| Document::new(&id)).chain(bad).chain(twice);
+    let overwritten = documents.overwrite_many(new).await.unwrap();
+    assert_eq!((overwritten.written, overwritten.failed.len()), (61, 1));
+    assert!(matches!(overwritten.failed[0].kind(), ErrorKind::InvalidTaskId { .. }));
     let item = world.stored().await;
     assert_eq!((&item["status"], &item["data"].as_m().unwrap()["pages"]), (&number(10), &number(9)));
     assert_eq!(documents.count_by_status().await.unwrap().get(ExtractStatus::Pending), 61);
-    let error = documents.overwrite_many([Document::new("")]).await.unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::InvalidTaskId { .. }), "{error}");
+
+    // Its holder learns that the task is another one now.
+    let execution = documents.start("doc-000").await.unwrap();
+    world.clock.advance(Duration::from_secs(1));
+    documents.overwrite_many([Document::new("doc-000")]).await.unwrap();
+    let error = execution.succeed().await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown);
+    assert_eq!(world.stored_as("extract____doc-000").await.unwrap()["status"], number(10));
 }
 
 async fn deleting_a_use_case_alone(world: World) {
@@ -124,17 +136,17 @@ async fn deleting_a_use_case_alone(world: World) {
         test.create(Document::new(&id)).await.unwrap();
     }
     let running = test.start("doc-007").await.unwrap();
-    // `test____` begins `test_____keep` too: its use case is `test`, and its id `_keep`.
-    assert_eq!(test.count_tasks_by_use_case_id().await.unwrap(), 41);
+    assert_eq!(test.count_tasks_by_use_case_id().await.unwrap(), 40);
     let seen = Arc::new(Mutex::new(Vec::new()));
     let last = Arc::clone(&seen);
     let deleted = test.delete_tasks_by_use_case_id().on_progress(move |progress| {
         last.lock().unwrap().push((progress.done, progress.skipped));
     });
     let deleted = deleted.await.unwrap();
-    assert_eq!((deleted.done, deleted.skipped), (40, 1));
+    assert_eq!((deleted.done, deleted.skipped), (39, 1));
     let seen = seen.lock().unwrap().clone();
-    assert_eq!((seen.len(), seen.last()), (41, Some(&(40, 1))));
+    assert_eq!((seen.len(), seen.last()), (40, Some(&(39, 1))));
+    assert!(world.stored_as("test_____keep").await.is_some());
     for other in ["test2", "testing", "tes", "a-test"] {
         assert_eq!(named(other).count_tasks_by_use_case_id().await.unwrap(), 1, "{other}");
         assert!(world.stored_as(&format!("{other}____keep")).await.is_some());
@@ -223,4 +235,64 @@ async fn redriving_what_changes(world: World) {
     world.remove(&["attempt", "last_lock", "started_from", "owner"]).await;
     documents.redrive("doc-1").await.unwrap();
     assert_eq!(world.stored().await["status"], number(10));
+}
+
+async fn what_cannot_be_read_blocks_nothing(world: World) {
+    let documents = world.builder::<Document>().max_retry(1).build().unwrap();
+    for id in ids(5) {
+        documents.create(Document::new(&id)).await.unwrap();
+        documents.start(&id).await.unwrap().fail("no").await.unwrap();
+    }
+    let mut odd = world.stored_as("extract____doc-000").await.unwrap();
+    odd.insert("lock_time".to_owned(), text("odd"));
+    world.put(odd.clone()).await;
+    let mut errors = Vec::new();
+    let redriven = documents.redrive_all(ExtractStatus::Ignored).on_error(|error| errors.push(error));
+    let redriven = redriven.await.unwrap();
+    assert_eq!((redriven.done, redriven.skipped, redriven.failed), (4, 0, 1));
+    assert_eq!(errors[0].key(), Some("extract____doc-000"));
+    odd.remove("lock");
+    odd.remove("lock_time");
+    world.put(odd).await;
+    let deleted = documents.delete_tasks_by_use_case_id().await.unwrap();
+    assert_eq!((deleted.done, deleted.failed), (5, 0), "nobody holds what has no lock");
+    assert_eq!(world.stored_as("extract____doc-000").await, None);
+}
+
+async fn clocks_that_are_off_delete_nothing(world: World) {
+    let documents = world.document().await;
+    let execution = documents.start("doc-1").await.unwrap();
+    world.network.date(tracker_core::Clock::now(&world.clock).wall);
+    let fast = world.clock.ahead_by(Duration::from_hours(1));
+    let fast = world.builder::<Document>().clock(fast.as_real()).build().unwrap();
+    let deleted = fast.delete_tasks_by_use_case_id().await.unwrap();
+    assert_eq!((deleted.done, deleted.failed), (0, 1));
+    let error = fast.delete("doc-1").await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::ClockOff { .. }), "{error}");
+    let error = fast.redrive("doc-1").await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::ClockOff { .. }), "{error}");
+    execution.succeed().await.unwrap();
+    assert_eq!(world.stored().await["status"], number(16));
+}
+
+async fn two_redrives_at_once(world: World) {
+    let documents = world.builder::<Document>().max_retry(1).build().unwrap();
+    documents.create(Document::new("doc-1")).await.unwrap();
+    documents.start("doc-1").await.unwrap().fail("no").await.unwrap();
+    let redrives: Vec<_> = (0..8)
+        .map(|_| {
+            let rival = world.rival();
+            tokio::spawn(async move { rival.redrive("doc-1").await })
+        })
+        .collect();
+    let mut redriven = 0;
+    for redrive in redrives {
+        match redrive.await.unwrap() {
+            Ok(_) => redriven += 1,
+            Err(error) => assert!(error.is_refusal(), "{error}"),
+        }
+    }
+    assert!(redriven >= 1);
+    let item = world.stored().await;
+    assert_eq!((&item["status"], &item["retry"], &item["attempt"]), (&number(10), &number(0), &number(1)));
 }

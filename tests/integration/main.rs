@@ -13,6 +13,7 @@ mod create;
 mod data;
 mod faults;
 mod hardening;
+mod heartbeat;
 mod hygiene;
 mod lifecycle;
 mod pipeline;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         data::tests(),
         faults::tests(),
         hardening::tests(),
+        heartbeat::tests(),
         hygiene::tests(),
         lifecycle::tests(),
         pipeline::tests(),

@@ -17,6 +17,9 @@ crate::tests![
     statuses_of_another_step,
     unfinished_and_expired,
     refreshed,
+    unfinished_page_by_page,
+    an_unreadable_item_in_progress,
+    a_task_that_the_index_shows_twice,
     a_refresh_takes_a_request_for_100,
     rows_that_cannot_be_read,
     queries_that_cannot_be_run,
@@ -202,10 +205,61 @@ async fn refreshed(world: World) {
     assert_eq!(shown, ["doc-000", "no extract____doc-003", "doc-004"], "the stream goes on");
 }
 
+async fn unfinished_page_by_page(world: World) {
+    let documents = create(&world, ids(7)).await;
+    std::mem::forget(documents.start("doc-003").await.unwrap());
+    for wait in [0, 306] {
+        world.clock.advance(Duration::from_secs(wait));
+        let mut seen = Vec::new();
+        let mut page = documents.query_for_unfinished().limit(2).page().await.unwrap();
+        loop {
+            seen.extend(page.entries.iter().map(|entry| entry.task_id().to_owned()));
+            let Some(next) = page.next else { break };
+            let error =
+                documents.query_by_status(ExtractStatus::Pending).after(&next).all().await.unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::InvalidCursor { .. }), "{error}");
+            page = documents.query_for_unfinished().limit(2).after(&next).page().await.unwrap();
+        }
+        let mut expected: Vec<_> = ids(7).filter(|id| id != "doc-003").collect();
+        if wait > 0 {
+            expected.push("doc-003".to_owned());
+        }
+        assert_eq!(seen, expected);
+    }
+    let whole = documents.query_for_unfinished().limit(7).page().await.unwrap();
+    assert_eq!((whole.entries.len(), whole.next), (7, None), "a full last page is the last");
+}
+
+async fn an_unreadable_item_in_progress(world: World) {
+    let documents = create(&world, ids(3)).await;
+    std::mem::forget(documents.start("doc-001").await.unwrap());
+    let mut item = world.stored_as("extract____doc-001").await.unwrap();
+    item.insert("retry".to_owned(), text("many"));
+    world.put(item).await;
+    world.expire_lease();
+    let page = documents.query_for_unfinished().limit(10).page().await.unwrap();
+    assert_eq!((of(&page.entries), page.errors.len()), (vec!["doc-000", "doc-002"], 1));
+    assert_eq!(*page.errors[0].kind(), ErrorKind::Decode { attribute: "retry".to_owned() });
+    let tasks: Vec<_> = documents.query_for_unfinished().refresh().stream().collect().await;
+    assert_eq!((tasks.len(), tasks.iter().filter(|task| task.is_err()).count()), (3, 1));
+}
+
+async fn a_task_that_the_index_shows_twice(world: World) {
+    use ExtractStatus::{Failed, Pending};
+    let documents = create(&world, ids(2)).await;
+    let stale = documents.query_by_status(Pending).all().await.unwrap();
+    documents.start("doc-000").await.unwrap().fail("no").await.unwrap();
+    let fresh = documents.query_by_status(Failed).all().await.unwrap();
+    let both: Vec<_> = stale.into_iter().chain(fresh).collect();
+    assert_eq!(of(&both), ["doc-000", "doc-001", "doc-000"]);
+    let tasks = documents.refresh(&both).await.unwrap();
+    assert_eq!(tasks.iter().map(|task| task.task_id().as_str()).collect::<Vec<_>>(), ["doc-001", "doc-000"]);
+}
+
 async fn a_refresh_takes_a_request_for_100(world: World) {
     let documents = world.documents();
     let new = ids(250).map(|id| Document { pages: 3, ..Document::new(&id) });
-    assert_eq!(documents.overwrite_many(new).await.unwrap(), 250);
+    assert_eq!(documents.overwrite_many(new).await.unwrap().written, 250);
     assert_eq!(world.network.count("BatchWriteItem"), 10);
     let before = world.network.count("BatchGetItem");
     let tasks = documents.query_by_status(ExtractStatus::Pending).refresh().all().await.unwrap();
@@ -254,6 +308,8 @@ async fn queries_that_cannot_be_run(world: World) {
     let cursor = query().limit(1).page().await.unwrap().next.unwrap();
     let other = documents.query_by_status(ExtractStatus::Failed).after(&cursor);
     assert!(invalid(other.all().await.unwrap_err(), "other statuses"));
+    let capped = query().limit_per_status(1).after(&cursor);
+    assert!(invalid(capped.all().await.unwrap_err(), "over several pages"));
     assert!(invalid(query().newest_first().after(&cursor).all().await.unwrap_err(), "another order"));
     let error = documents.redrive_all(ExtractStatus::Pending).await.unwrap_err();
     assert!(invalid(error, "neither ignored nor failed"));
@@ -354,6 +410,10 @@ async fn the_oldest_of_many_cost_little(world: World) {
     first.sort_unstable();
     assert_eq!(first, (0..100).collect::<Vec<_>>());
     assert!(requests <= 20, "{requests} requests");
+
+    let cheap = jobs.query_for_unfinished().limit(10).all().await.unwrap();
+    let unfinished = world.network.measured();
+    assert!(cheap.len() == 10 && unfinished.index <= 8.0, "{unfinished:?}");
 
     // Against a reader that knows in advance how many of the 100 are in each shard.
     let partitions = jobs.index_partitions(Wide::Pending);
@@ -470,7 +530,7 @@ async fn rows_across_the_page_of_a_megabyte(world: World) {
     let summaries = world.summaries();
     let id = |nth: usize| format!("{nth:04}{}", "x".repeat(1990));
     let new = (0..700).map(|nth| crate::support::Summary { id: id(nth), ..Default::default() });
-    assert_eq!(summaries.overwrite_many(new).await.unwrap(), 700);
+    assert_eq!(summaries.overwrite_many(new).await.unwrap().written, 700);
     let before = world.network.count("Query");
     let counts = summaries.count_by_status().await.unwrap();
     assert_eq!(counts.get(SummaryStatus::Pending), 700);

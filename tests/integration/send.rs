@@ -34,6 +34,7 @@ pub fn futures_are_send<F: Fn() -> Document>(documents: &Tracker<Document>, docu
     is_send(documents.count_tasks_by_use_case_id());
     is_send(documents.delete_tasks_by_use_case_id().into_future());
     is_send(documents.create_many([document()]));
+    is_send(documents.create_many_from(futures_util::stream::iter([document()])));
     is_send(documents.overwrite_many([document()]));
     is_send(async {
         let execution = documents.start("a").await?;

@@ -100,6 +100,23 @@ impl<T: StatusTracker> TrackerBuilder<T> {
         self
     }
 
+    /// Whether leases are renewed by heartbeats, every third of `lock_expire`; `true` by default. Without them, work
+    /// that takes longer than the lease must [`save`](crate::Execution::save) or
+    /// [`heartbeat`](crate::Execution::heartbeat) now and then.
+    #[must_use]
+    pub fn heartbeat(mut self, on: bool) -> Self {
+        self.config.heartbeat = on;
+        self
+    }
+
+    /// How long the body of a [`run`](Tracker::run) may take before its future is dropped and the attempt recorded as
+    /// failed; no limit by default. Heartbeats keep the lease of a body that hangs, so only this ends it.
+    #[must_use]
+    pub fn timeout(mut self, duration: Duration) -> Self {
+        self.config.timeout = Some(duration);
+        self
+    }
+
     /// How many failed attempts an item's history holds: at least 1.
     #[must_use]
     pub fn history_limit(mut self, entries: u32) -> Self {
@@ -116,10 +133,10 @@ impl<T: StatusTracker> TrackerBuilder<T> {
 
     /// Reads at least this many shards of each status, also where fewer are written; 1 by default.
     ///
-    /// So a shard count can be lowered without losing sight of a task: build every reader with the old count as
-    /// `read_shards`; then lower `shards` in the enum and deploy it; when the old shards are empty, which
-    /// `count_by_status` of an old build tells, take `read_shards` away. More shards need no such step, if every
-    /// reader knows of them before the first writer does.
+    /// So a shard count can be lowered without losing sight of a task: give every reader the old count as `read_shards`;
+    /// then lower `shards` in the enum, and deploy that until no old writer is left; when
+    /// [`count_by_status`](crate::Tracker::count_by_status) with and without `read_shards` agree, the old shards are
+    /// empty, and it can go. More shards need no such steps, if every reader knows of them before the first writer does.
     #[must_use]
     pub fn read_shards(mut self, shards: u32) -> Self {
         self.config.read_shards = shards;
@@ -161,6 +178,7 @@ impl<T: StatusTracker> TrackerBuilder<T> {
             lock_expire: given.lock_expire,
             max_clock_skew: given.max_clock_skew,
             read_shards: given.read_shards,
+            heartbeat: given.heartbeat,
             takeover: given.takeover,
             ..self.config
         };

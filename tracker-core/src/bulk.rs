@@ -23,11 +23,12 @@ use crate::tracker::StatusTracker;
 
 /// How many requests are under way at the same time.
 const WRITERS: usize = 32;
+/// How many requests of `overwrite_many` are under way at the same time.
+const BATCHES: usize = 4;
 /// How often the items that a request left unprocessed are written again, after 50 ms and then twice as long each.
 const ROUNDS: u32 = 10;
 
 /// What became of one task of [`Tracker::create_many`].
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum Created<T: StatusTracker> {
     /// It was created.
@@ -49,12 +50,34 @@ pub enum Created<T: StatusTracker> {
 }
 
 /// What [`Tracker::ensure`] found or made.
-#[derive(Debug)]
 pub enum Ensured<T: StatusTracker> {
     /// The task was created.
     Created(Task<T>),
     /// It was there, and left as it is.
     Existing(Task<T>),
+}
+
+impl<T: StatusTracker> fmt::Debug for Created<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New(task) => f.debug_tuple("New").field(task).finish(),
+            Self::Existing { found, .. } => {
+                f.debug_struct("Existing").field("found", found).finish_non_exhaustive()
+            }
+            Self::Failed { error, .. } => {
+                f.debug_struct("Failed").field("error", error).finish_non_exhaustive()
+            }
+        }
+    }
+}
+
+impl<T: StatusTracker> fmt::Debug for Ensured<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Created(task) => f.debug_tuple("Created").field(task).finish(),
+            Self::Existing(task) => f.debug_tuple("Existing").field(task).finish(),
+        }
+    }
 }
 
 impl<T: StatusTracker> Ensured<T> {
@@ -72,7 +95,7 @@ where
     T::TaskId: Clone,
 {
     /// Creates many tasks, several at a time; existing ones are left as they are. An outcome for each, as they come:
-    /// one that fails stops nothing.
+    /// one that fails stops nothing. Of two tasks with one id, either may be the one that is created.
     ///
     /// # Examples
     ///
@@ -93,11 +116,11 @@ where
         I: IntoIterator<Item = T>,
         I::IntoIter: Send + 'static,
     {
-        self.create_all(stream::iter(tasks))
+        self.create_many_from(stream::iter(tasks))
     }
 
     /// As [`create_many`](Self::create_many), from a stream.
-    pub fn create_all<S>(&self, tasks: S) -> impl Stream<Item = Created<T>> + Send + Unpin + use<T, S>
+    pub fn create_many_from<S>(&self, tasks: S) -> impl Stream<Item = Created<T>> + Send + Unpin + use<T, S>
     where
         S: Stream<Item = T> + Send + 'static,
     {
@@ -152,35 +175,53 @@ impl<T: StatusTracker> Tracker<T> {
     }
 
     /// Writes tasks as new ones *over whatever is there*, also over tasks that are running or done: 25 in a request,
-    /// without a condition. For filling an empty table, and for starting over.
+    /// several requests at a time, without a condition. For filling an empty table, and for starting over.
     ///
-    /// Gives how many were written.
+    /// `attempt` begins again at 0 with it, so it is no fencing token for a task that was there before, and requests
+    /// about that task that are still on their way fit the new one. Ids should differ: of two tasks with one id, either
+    /// may be the one that stays.
+    ///
+    /// A task that cannot be stored is in the result, and stops nothing.
     ///
     /// # Errors
     ///
-    /// The first of any task: those before it may have been written.
-    pub async fn overwrite_many(&self, tasks: impl IntoIterator<Item = T>) -> Result<u64, Error> {
+    /// Where DynamoDB refuses a request: any of the tasks may have been written by then.
+    pub async fn overwrite_many(&self, tasks: impl IntoIterator<Item = T>) -> Result<Overwritten, Error> {
         let engine = self.engine();
-        let mut written = 0;
+        let mut overwritten = Overwritten::default();
         let mut tasks = tasks.into_iter().peekable();
         while tasks.peek().is_some() {
-            let mut batch: Vec<Item> = Vec::with_capacity(ITEMS_PER_WRITE);
-            for data in tasks.by_ref().take(ITEMS_PER_WRITE) {
-                let item = create::new_item(engine, &data)?;
-                // A request must not have a key twice; the last one counts, as with one request each.
-                batch.retain(|other| other.get(KEY) != item.get(KEY));
-                batch.push(item);
+            let mut batches: Vec<Vec<Item>> = Vec::new();
+            for _ in 0..BATCHES {
+                let mut batch: Vec<Item> = Vec::with_capacity(ITEMS_PER_WRITE);
+                for data in tasks.by_ref().take(ITEMS_PER_WRITE) {
+                    match create::new_item(engine, &data) {
+                        Ok(item) => {
+                            // A request must not have a key twice.
+                            batch.retain(|other| other.get(KEY) != item.get(KEY));
+                            batch.push(item);
+                        }
+                        Err(error) => overwritten.failed.push(error),
+                    }
+                }
+                if !batch.is_empty() {
+                    batches.push(batch);
+                }
             }
-            written += batch.len() as u64;
-            put_all(engine, batch).await?;
+            overwritten.written += batches.iter().map(|batch| batch.len() as u64).sum::<u64>();
+            let mut writes = Vec::with_capacity(batches.len());
+            for batch in batches {
+                writes.push(put_all(engine, batch));
+            }
+            stream::iter(writes).buffer_unordered(BATCHES).try_collect::<Vec<()>>().await?;
         }
-        Ok(written)
+        Ok(overwritten)
     }
 
     /// Deletes all tasks of the use case, in whatever step: a parallel scan of the whole table. Those that a worker
     /// holds are skipped, unless asked otherwise.
     pub fn delete_tasks_by_use_case_id(&self) -> DeleteTasks<'_> {
-        DeleteTasks { engine: self.engine(), with_live_leases: false, progress: Box::new(|_| {}) }
+        DeleteTasks { engine: self.engine(), with_live_leases: false, callbacks: Callbacks::default() }
     }
 
     /// Sets an ignored or failed task back to pending, with `retry` at 0; its history is kept.
@@ -199,7 +240,7 @@ impl<T: StatusTracker> Tracker<T> {
 
     /// Redrives all tasks in a status, ignored or failed. Those that have moved on meanwhile are skipped.
     pub fn redrive_all(&self, status: T::Status) -> RedriveAll<'_, T> {
-        RedriveAll { tracker: self, status, progress: Box::new(|_| {}) }
+        RedriveAll { tracker: self, status, callbacks: Callbacks::default() }
     }
 }
 
@@ -217,6 +258,16 @@ async fn put_all(engine: &Engine, mut items: Vec<Item>) -> Result<(), Error> {
     Err(Error::new(ErrorKind::Throttled { reasons: Vec::new() }).with_source(why))
 }
 
+/// What [`Tracker::overwrite_many`] has done.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Overwritten {
+    /// The tasks that were written.
+    pub written: u64,
+    /// Why others were not: their ids or their data cannot be stored. Each names its key, where it has one.
+    pub failed: Vec<Error>,
+}
+
 /// How far a deletion or a redrive has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -225,16 +276,35 @@ pub struct Progress {
     pub done: u64,
     /// The tasks that were left as they are, since a worker holds them or they have moved on.
     pub skipped: u64,
+    /// The tasks for which it did not work: see `on_error`.
+    pub failed: u64,
 }
 
-type OnProgress<'t> = Box<dyn FnMut(Progress) + Send + 't>;
+/// What is called as a bulk operation goes on.
+struct Callbacks<'t> {
+    progress: Box<dyn FnMut(Progress) + Send + 't>,
+    error: Box<dyn FnMut(Error) + Send + 't>,
+}
+
+impl Default for Callbacks<'_> {
+    fn default() -> Self {
+        Self { progress: Box::new(|_| {}), error: Box::new(|_| {}) }
+    }
+}
+
+/// What became of one task of a bulk operation.
+enum Outcome {
+    Done,
+    Skipped,
+    Failed(Error),
+}
 
 /// The deletion of a use case's tasks, done when it is awaited.
 #[must_use = "the tasks are deleted when this is awaited"]
 pub struct DeleteTasks<'t> {
     engine: &'t Engine,
     with_live_leases: bool,
-    progress: OnProgress<'t>,
+    callbacks: Callbacks<'t>,
 }
 
 impl<'t> DeleteTasks<'t> {
@@ -246,7 +316,13 @@ impl<'t> DeleteTasks<'t> {
 
     /// Calls this after each task.
     pub fn on_progress(mut self, progress: impl FnMut(Progress) + Send + 't) -> Self {
-        self.progress = Box::new(progress);
+        self.callbacks.progress = Box::new(progress);
+        self
+    }
+
+    /// Calls this with the error of each task for which it did not work; the others go on.
+    pub fn on_error(mut self, error: impl FnMut(Error) + Send + 't) -> Self {
+        self.callbacks.error = Box::new(error);
         self
     }
 }
@@ -256,19 +332,19 @@ impl<'t> IntoFuture for DeleteTasks<'t> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 't>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { engine, with_live_leases, progress } = self;
+        let Self { engine, with_live_leases, callbacks } = self;
         let prefix = engine.format.prefix();
         let deleted = keys_of(engine, prefix)
             .map(move |key| async move {
                 let key = key?;
-                match create::delete(engine, &key, with_live_leases).await {
-                    Ok(_) => Ok(true),
-                    Err(error) if matches!(error.kind(), ErrorKind::Locked { .. }) => Ok(false),
-                    Err(error) => Err(error),
-                }
+                Ok(match create::delete(engine, &key, with_live_leases).await {
+                    Ok(_) => Outcome::Done,
+                    Err(error) if matches!(error.kind(), ErrorKind::Locked { .. }) => Outcome::Skipped,
+                    Err(error) => Outcome::Failed(error),
+                })
             })
             .buffer_unordered(WRITERS);
-        Box::pin(counted(deleted, progress))
+        Box::pin(counted(deleted, callbacks))
     }
 }
 
@@ -286,13 +362,19 @@ impl fmt::Debug for DeleteTasks<'_> {
 pub struct RedriveAll<'t, T: StatusTracker> {
     tracker: &'t Tracker<T>,
     status: T::Status,
-    progress: OnProgress<'t>,
+    callbacks: Callbacks<'t>,
 }
 
 impl<'t, T: StatusTracker> RedriveAll<'t, T> {
     /// Calls this after each task.
     pub fn on_progress(mut self, progress: impl FnMut(Progress) + Send + 't) -> Self {
-        self.progress = Box::new(progress);
+        self.callbacks.progress = Box::new(progress);
+        self
+    }
+
+    /// Calls this with the error of each task for which it did not work; the others go on.
+    pub fn on_error(mut self, error: impl FnMut(Error) + Send + 't) -> Self {
+        self.callbacks.error = Box::new(error);
         self
     }
 }
@@ -302,22 +384,24 @@ impl<'t, T: StatusTracker> IntoFuture for RedriveAll<'t, T> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 't>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { tracker, status, progress } = self;
+        let Self { tracker, status, callbacks } = self;
         let engine = tracker.engine();
         Box::pin(async move {
             redrive::check_status::<T>(status)?;
             let redriven = tracker
                 .query_by_status(status)
+                // What fails again while it is read is for the next time.
+                .until_now()
                 .rows()
                 .map(move |row| async move {
-                    match redrive::redrive(engine, &row?.key).await {
-                        Ok(_) => Ok(true),
-                        Err(error) if error.is_refusal() => Ok(false),
-                        Err(error) => Err(error),
-                    }
+                    Ok(match redrive::redrive(engine, &row?.key).await {
+                        Ok(_) => Outcome::Done,
+                        Err(error) if error.is_refusal() => Outcome::Skipped,
+                        Err(error) => Outcome::Failed(error),
+                    })
                 })
                 .buffer_unordered(WRITERS);
-            counted(redriven, progress).await
+            counted(redriven, callbacks).await
         })
     }
 }
@@ -328,16 +412,23 @@ impl<T: StatusTracker> fmt::Debug for RedriveAll<'_, T> {
     }
 }
 
+/// Counts what becomes of each task; an error is one of finding them.
 async fn counted(
-    outcomes: impl Stream<Item = Result<bool, Error>> + Send,
-    mut on_progress: OnProgress<'_>,
+    outcomes: impl Stream<Item = Result<Outcome, Error>> + Send,
+    mut callbacks: Callbacks<'_>,
 ) -> Result<Progress, Error> {
     let mut outcomes = std::pin::pin!(outcomes);
     let mut progress = Progress::default();
-    while let Some(done) = outcomes.try_next().await? {
-        progress.done += u64::from(done);
-        progress.skipped += u64::from(!done);
-        on_progress(progress);
+    while let Some(outcome) = outcomes.try_next().await? {
+        match outcome {
+            Outcome::Done => progress.done += 1,
+            Outcome::Skipped => progress.skipped += 1,
+            Outcome::Failed(error) => {
+                progress.failed += 1;
+                (callbacks.error)(error);
+            }
+        }
+        (callbacks.progress)(progress);
     }
     Ok(progress)
 }

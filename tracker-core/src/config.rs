@@ -29,6 +29,10 @@ pub struct TrackerConfig {
     /// The most by which the clocks of any two workers may differ. It is added to `lock_expire` before
     /// an expired lease is taken over.
     pub max_clock_skew: Duration,
+    /// Whether leases are renewed by heartbeats, every third of `lock_expire`.
+    pub heartbeat: bool,
+    /// How long a body may run before it is ended and recorded as failed.
+    pub timeout: Option<Duration>,
     /// How many failed attempts an item's history holds: at least 1.
     pub history_limit: u32,
     /// How many causes of an error are recorded: at least 1.
@@ -50,6 +54,8 @@ impl TrackerConfig {
             max_retry: spec.max_retry,
             lock_expire: Duration::from_secs(u64::from(spec.lock_expire_seconds)),
             max_clock_skew: Duration::from_secs(5),
+            heartbeat: true,
+            timeout: spec.timeout_seconds.map(|seconds| Duration::from_secs(u64::from(seconds))),
             history_limit: spec.history_limit,
             traceback_stack_limit: spec.traceback_stack_limit,
             read_shards: 1,
@@ -98,6 +104,8 @@ impl TrackerConfig {
             format!("`read_shards` is {}; use 1 to {MOST_SHARDS}", self.read_shards)
         } else if !(least..=most).contains(&self.lock_expire) {
             format!("`lock_expire` is {:?}; use {least:?} to 365 days", self.lock_expire)
+        } else if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
+            "`timeout` is 0; use a time that a body can take, or none".to_owned()
         } else if self.max_clock_skew > most {
             "`max_clock_skew` is more than 365 days".to_owned()
         } else {

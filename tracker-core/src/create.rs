@@ -125,6 +125,10 @@ pub(crate) async fn delete(
     key: &str,
     with_live_lease: bool,
 ) -> Result<Option<TaskHead>, Error> {
+    if !with_live_lease {
+        // Whether a lease has expired is told by the clock.
+        engine.check_clock()?;
+    }
     let rules = engine.rules();
     let now = Timestamp::from(engine.now());
     let stale = now.minus(rules.lock_expire).minus(rules.max_clock_skew);
@@ -137,7 +141,9 @@ pub(crate) async fn delete(
         let (lock, lock_time) = (condition.name(LOCK), condition.name(LOCK_TIME));
         let free = condition.value(string(NOT_LOCKED));
         let stale = condition.value(time(stale));
-        condition.and(&format!("{there_is_none} OR {lock} = {free} OR {lock_time} < {stale}"))
+        condition.and(&format!(
+            "{there_is_none} OR attribute_not_exists({lock}) OR {lock} = {free} OR {lock_time} < {stale}"
+        ))
     };
     match op::settle(&*engine.clock, SENDS, || op::delete(engine, key, condition.clone())).await {
         // What cannot be read is deleted all the same.

@@ -5,11 +5,13 @@ use std::fmt;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ReturnValue;
+use tokio_util::sync::CancellationToken;
 
 use crate::document::Document;
 use crate::error::{Error, ErrorKind};
 use crate::failure::{self, Failure};
 use crate::fields::{self, Encoded};
+use crate::heartbeat::Beat;
 use crate::held::{Changes, Finished, Held};
 use crate::item::{DATA, Item};
 use crate::lease::Reading;
@@ -115,7 +117,48 @@ impl<T: StatusTracker> Execution<T> {
     /// How long the lease lasts: zero when it has run out.
     #[must_use]
     pub fn remaining(&self) -> Duration {
-        self.held.lease.remaining(self.held.engine.now())
+        self.held.keeper.remaining(self.held.engine.now())
+    }
+
+    /// Completes when the lease is lost: another worker has the task, or DynamoDB was not heard until the lease ran
+    /// out. Nothing is written after that, and every call says [`LeaseLost`](ErrorKind::LeaseLost).
+    ///
+    /// It is the heartbeat that notices; with it switched off, this never completes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tracker_core::{Error, StatusTracker, Tracker};
+    /// # async fn work() {}
+    /// # async fn by_hand<T: StatusTracker<TaskId = String>>(documents: &Tracker<T>) -> Result<(), Error> {
+    /// let task = documents.start("a").await?;
+    /// tokio::select! {
+    ///     () = work() => drop(task.succeed().await?),
+    ///     () = task.lost() => eprintln!("somebody else works on it"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn lost(&self) -> impl Future<Output = ()> + Send + Unpin + 'static + use<T> {
+        Box::pin(self.held.keeper.lost().cancelled_owned())
+    }
+
+    /// Renews the lease now. The heartbeat does so by itself, unless it is switched off.
+    ///
+    /// # Errors
+    ///
+    /// [`LeaseLost`](ErrorKind::LeaseLost); [`Unavailable`](ErrorKind::Unavailable) and the like where no answer came:
+    /// the lease then still lasts as long as [`remaining`](Self::remaining) says.
+    pub async fn heartbeat(&self) -> Result<(), Error> {
+        let engine = &self.held.engine;
+        let gone = || self.held.keeper.is_lost() || self.held.has_passed(engine.now());
+        if gone() {
+            return Err(self.held.lost());
+        }
+        match self.held.keeper.beat(engine, &self.held.head().key).await {
+            Beat::Kept if !gone() => Ok(()),
+            Beat::Kept | Beat::Lost => Err(self.held.lost()),
+            Beat::Unheard(error) => Err(error),
+        }
     }
 
     /// Writes the data in the middle of the work, and renews the lease, whether or not anything has changed.
@@ -136,11 +179,11 @@ impl<T: StatusTracker> Execution<T> {
         }
         for _ in 0..SAVES {
             let engine = &self.held.engine;
-            if self.held.has_passed(engine.now()) {
-                return Err(self.held.error(ErrorKind::LeaseLost));
+            if self.held.keeper.is_lost() || self.held.has_passed(engine.now()) {
+                return Err(self.held.lost());
             }
-            let now = self.held.lease.next(engine.now());
-            let me = &self.held.lease.me;
+            let now = self.held.keeper.next(engine.now());
+            let me = &self.held.keeper.me;
             let mut document = self.document.clone();
             let write = update::save(me, now.time)
                 .set_fields(&mut document, changed.clone())
@@ -154,7 +197,7 @@ impl<T: StatusTracker> Execution<T> {
                     let found = image.as_mut().map(|item| engine.head(item)).transpose()?;
                     let verdict = lock::classify_save(found.as_ref(), me, now.time);
                     if let (Save::Again, Some(found)) = (verdict, found) {
-                        self.held.lease.seen(found.lock_time);
+                        self.held.keeper.seen(found.lock_time);
                     }
                     verdict
                 }
@@ -166,7 +209,7 @@ impl<T: StatusTracker> Execution<T> {
             match verdict {
                 Save::Saved => return self.saved(now, document, encoded, &changed),
                 Save::Again => {}
-                Save::LeaseLost => return Err(self.held.error(ErrorKind::LeaseLost)),
+                Save::LeaseLost => return Err(self.held.lost()),
             }
         }
         Err(self.held.error(ErrorKind::OutcomeUnknown))
@@ -186,7 +229,7 @@ impl<T: StatusTracker> Execution<T> {
             self.stored = Stored::Encoded(encoded);
         }
         if self.held.has_passed(self.held.engine.now()) {
-            return Err(self.held.error(ErrorKind::LeaseLost));
+            return Err(self.held.lost());
         }
         Ok(())
     }
@@ -262,6 +305,22 @@ impl<T: StatusTracker> Execution<T> {
             Err(unrecorded) => unrecorded,
         }
         .with_body_error(failure.into_error())
+    }
+
+    /// The error that ends a `run` whose lease was lost.
+    pub(crate) fn abandon(self) -> Error {
+        self.held.abandon()
+    }
+
+    /// Records that the body took too long.
+    pub(crate) async fn fail_timed_out(self, timeout: Duration) -> Error {
+        let failure = Failure::retry(format!("the body did not end within {timeout:?}"));
+        self.fail_body(failure).await
+    }
+
+    /// The token of [`lost`](Self::lost), which does not borrow.
+    pub(crate) fn lost_token(&self) -> CancellationToken {
+        self.held.keeper.lost()
     }
 
     /// Records a panic of the body.

@@ -78,6 +78,16 @@ impl Format {
         Status { table, row }
     }
 
+    /// Whether this is the table of this step's own enum. Not by its address: a constant may have several.
+    fn is_own(&self, table: &StatusTable) -> bool {
+        table.type_name == self.spec.status.type_name && table.rows == self.spec.status.rows
+    }
+
+    /// Whether a status of another enum has a code that means something else to this step.
+    pub(crate) fn means_another(&self, status: Status) -> bool {
+        !self.is_own(status.table) && self.spec.status.row(status.code()).is_some()
+    }
+
     /// What a code means to this step: `None` where it is another step's business.
     pub(crate) fn role(&self, code: u32) -> Option<Role> {
         match self.spec.status.row(code) {
@@ -94,7 +104,7 @@ impl Format {
     /// The name of this step's own status, or of another step's with its type before it.
     pub(crate) fn status_name(&self, code: u32) -> Option<Cow<'static, str>> {
         let Status { table, row } = self.status(code)?;
-        if std::ptr::eq(table, self.spec.status) {
+        if self.is_own(table) {
             return Some(Cow::Borrowed(row.name));
         }
         Some(Cow::Owned(format!("{}::{}", table.type_name, row.name)))

@@ -12,9 +12,10 @@ use crate::error::{Error, ErrorKind};
 use crate::expression::Expression;
 use crate::failure;
 use crate::fields::Encoded;
+use crate::heartbeat::Keeper;
 use crate::history::Keep;
 use crate::item::Item;
-use crate::lease::{Lease, Reading};
+use crate::lease::Reading;
 use crate::lock::{self, Written};
 use crate::op::{self, SENDS_OF_A_FINISH, Unwritten};
 use crate::task::TaskHead;
@@ -28,7 +29,7 @@ use crate::update::{self, Outcome};
 pub(crate) struct Held {
     pub(crate) engine: Arc<Engine>,
     head: TaskHead,
-    pub(crate) lease: Lease,
+    pub(crate) keeper: Arc<Keeper>,
     when_dropped: WhenDropped,
     /// Where it was started, as it may be dropped on a thread that is not the runtime's.
     runtime: Option<Handle>,
@@ -57,8 +58,9 @@ pub(crate) struct Finished {
 }
 
 impl Held {
-    pub(crate) fn new(engine: Arc<Engine>, head: TaskHead, lease: Lease) -> Self {
-        Self { engine, head, lease, when_dropped: WhenDropped::Release, runtime: Handle::try_current().ok() }
+    pub(crate) fn new(engine: Arc<Engine>, head: TaskHead, keeper: Keeper) -> Self {
+        let runtime = Handle::try_current().ok();
+        Self { engine, head, keeper: Arc::new(keeper), when_dropped: WhenDropped::Release, runtime }
     }
 
     pub(crate) fn head(&self) -> &TaskHead {
@@ -66,17 +68,37 @@ impl Held {
     }
 
     pub(crate) fn has_passed(&self, now: Now) -> bool {
-        self.lease.has_passed(now)
+        self.keeper.has_passed(now)
     }
 
-    /// From here on, being dropped is a failure of the attempt.
+    /// From here on, being dropped is a failure of the attempt, and the lease is kept by heartbeats.
     pub(crate) fn handed_over(&mut self) {
         self.when_dropped = WhenDropped::Fail;
+        if let (true, Some(runtime)) = (self.engine.config.heartbeat, &self.runtime) {
+            let keeper = Arc::clone(&self.keeper);
+            runtime.spawn(keeper.keep(Arc::clone(&self.engine), self.head.key.clone()));
+        }
+    }
+
+    /// The error of a lease that is lost; its source tells where that is because the service was not heard.
+    pub(crate) fn lost(&self) -> Error {
+        let lost = self.error(ErrorKind::LeaseLost);
+        match self.keeper.unheard() {
+            Some(unheard) => lost.with_source(unheard),
+            None => lost,
+        }
+    }
+
+    /// Leaves a lost lease to whoever has the task: nothing is written any more.
+    pub(crate) fn abandon(mut self) -> Error {
+        self.keeper.stop();
+        self.when_dropped = WhenDropped::Nothing;
+        self.lost()
     }
 
     /// A save was acknowledged, of values of about this size.
     pub(crate) fn saved(&mut self, written: Reading, bytes: usize) {
-        self.lease.acknowledge(written);
+        self.keeper.acknowledge(written);
         self.head.bytes_without_errors += bytes;
     }
 
@@ -92,6 +114,9 @@ impl Held {
         changes: Changes,
         returns: ReturnValue,
     ) -> Result<Finished, Error> {
+        if self.keeper.is_lost() {
+            return Err(self.abandon());
+        }
         let unknown = self.error(ErrorKind::OutcomeUnknown);
         let finish = self.begin(outcome, changes, returns);
         detached(Box::pin(finish.send())).await.unwrap_or(Err(unknown))
@@ -104,12 +129,14 @@ impl Held {
     }
 
     fn begin(&mut self, outcome: Outcome, changes: Changes, returns: ReturnValue) -> Finish {
-        let now = self.lease.next(self.engine.now()).time;
+        let now = self.keeper.next(self.engine.now()).time;
+        // No heartbeat may come after the finish.
+        self.keeper.stop();
         self.when_dropped = WhenDropped::Nothing;
         Finish {
             engine: Arc::clone(&self.engine),
             head: self.head.clone(),
-            lease: self.lease.clone(),
+            keeper: Arc::clone(&self.keeper),
             outcome,
             changes,
             returns,
@@ -120,6 +147,10 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
+        if self.keeper.is_lost() {
+            self.keeper.stop();
+            return;
+        }
         let outcome = match self.when_dropped {
             WhenDropped::Nothing => return,
             WhenDropped::Release => Outcome::Released,
@@ -148,7 +179,7 @@ impl Drop for Held {
 
 impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held").field("head", &self.head).field("lease", &self.lease).finish_non_exhaustive()
+        f.debug_struct("Held").field("head", &self.head).field("keeper", &self.keeper).finish_non_exhaustive()
     }
 }
 
@@ -156,7 +187,7 @@ impl fmt::Debug for Held {
 struct Finish {
     engine: Arc<Engine>,
     head: TaskHead,
-    lease: Lease,
+    keeper: Arc<Keeper>,
     outcome: Outcome,
     changes: Changes,
     returns: ReturnValue,
@@ -207,7 +238,7 @@ impl Finish {
     fn write(&mut self, keep: Keep) -> Result<(TaskHead, Expression), Error> {
         let Engine { format, config, .. } = &*self.engine;
         let (after, write) =
-            update::finish(format, config, &self.head, &self.lease.me, &self.outcome, self.now, keep);
+            update::finish(format, config, &self.head, &self.keeper.me, &self.outcome, self.now, keep);
         match &mut self.changes.document {
             None => Ok((after, write)),
             Some(document) => {
@@ -235,16 +266,17 @@ impl Finish {
         let found = item.as_mut().map(|item| engine.head(item));
         let found = found.transpose().map_err(|error| self.unknown(Some(error)))?;
         if unanswered.is_some()
-            && found.as_ref().is_some_and(|found| found.lock.as_deref() == Some(&self.lease.me))
+            && found.as_ref().is_some_and(|found| found.lock.as_deref() == Some(&self.keeper.me))
         {
             // A copy that is still on its way may yet be applied.
             return Err(self.unknown(unanswered));
         }
         let sent = lock::Finish {
-            me: &self.lease.me,
+            me: &self.keeper.me,
+            create_time: head.create_time,
             attempt: head.attempt,
             status: after.status_code,
-            deadline_passed: self.lease.has_passed(engine.now()),
+            deadline_passed: self.keeper.has_passed(engine.now()),
         };
         match lock::classify_finish(found.as_ref(), &sent) {
             Written::Done => Ok(Finished { head: after, item }),

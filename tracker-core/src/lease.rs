@@ -20,8 +20,6 @@ impl From<Now> for Reading {
 /// A lease that is held.
 #[derive(Debug, Clone)]
 pub(crate) struct Lease {
-    /// The value of `lock`.
-    pub(crate) me: String,
     expire: Duration,
     /// The last write that was acknowledged: the deadline counts from it.
     acknowledged: Reading,
@@ -31,8 +29,8 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// A lease that began with the write of `started`; `sent` is the last time that was sent for it.
-    pub(crate) fn new(me: String, started: Reading, sent: Timestamp, expire: Duration) -> Self {
-        Self { me, expire, acknowledged: started, sent: sent.max(started.time) }
+    pub(crate) fn new(started: Reading, sent: Timestamp, expire: Duration) -> Self {
+        Self { expire, acknowledged: started, sent: sent.max(started.time) }
     }
 
     /// Counts a time of ours that is stored among those that were sent.
@@ -86,7 +84,7 @@ mod tests {
     }
 
     fn lease() -> Lease {
-        Lease::new("me".to_owned(), at(0, 0).into(), at(0, 0).into(), EXPIRE)
+        Lease::new(at(0, 0).into(), at(0, 0).into(), EXPIRE)
     }
 
     #[test]

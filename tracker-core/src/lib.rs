@@ -32,6 +32,7 @@ mod failure;
 mod fields;
 mod find;
 mod format;
+mod heartbeat;
 mod held;
 mod history;
 mod item;
@@ -74,7 +75,7 @@ pub use aws_sdk_dynamodb;
 pub use tracker_derive::{StatusTracker, TrackerStatus};
 
 pub use self::builder::TrackerBuilder;
-pub use self::bulk::{Created, DeleteTasks, Ensured, Progress, RedriveAll};
+pub use self::bulk::{Created, DeleteTasks, Ensured, Overwritten, Progress, RedriveAll};
 pub use self::client::{Read, Tracker};
 pub use self::config::TrackerConfig;
 pub use self::error::{Error, ErrorKind};

@@ -70,6 +70,8 @@ pub(crate) fn classify_start(image: Option<&TaskHead>, me: &str, now: Timestamp,
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Finish<'f> {
     pub(crate) me: &'f str,
+    /// When the task was created: another one may have taken its key since.
+    pub(crate) create_time: Timestamp,
     pub(crate) attempt: u64,
     /// The status that it was to set.
     pub(crate) status: u32,
@@ -90,6 +92,9 @@ pub(crate) fn classify_finish(image: Option<&TaskHead>, finish: &Finish<'_>) -> 
     let Some(image) = image else {
         return Written::Unknown;
     };
+    if image.create_time != finish.create_time {
+        return Written::Unknown;
+    }
     let wrote_last = image.last_lock.as_deref() == Some(finish.me);
     if wrote_last && (image.status_code == finish.status || image.attempt > finish.attempt) {
         return Written::Done;

@@ -26,6 +26,8 @@ pub(crate) fn check_status<T: StatusTracker>(status: T::Status) -> Result<(), Er
 /// Redrives a task, pinned to what was read of it.
 pub(crate) async fn redrive(engine: &Engine, key: &str) -> Result<TaskHead, Error> {
     let mut found = op::get(engine, key, true, true).await?;
+    let mut last = None;
+    engine.check_clock()?;
     for _ in 0..ROUNDS {
         let Some(mut item) = found.take() else {
             return Err(Error::new(ErrorKind::NotInitialized).with_key(key));
@@ -34,6 +36,7 @@ pub(crate) async fn redrive(engine: &Engine, key: &str) -> Result<TaskHead, Erro
         if let Some(refusal) = refusal(engine, &seen) {
             return Err(Error::new(refusal).with_key(key).with_task(seen));
         }
+        last = Some(seen.clone());
         let now = Timestamp::from(engine.now());
         let (after, write) = update::redrive(&engine.format, &seen, now);
         let sent =
@@ -54,7 +57,13 @@ pub(crate) async fn redrive(engine: &Engine, key: &str) -> Result<TaskHead, Erro
             Err(Unwritten::Refused(error)) => return Err(error),
         }
     }
-    Err(Error::new(ErrorKind::OutcomeUnknown).with_key(key).with_source("the task kept changing"))
+    // Others were faster each time: nothing was written.
+    let status = last.as_ref().map_or_else(String::new, |seen| seen.status_name().to_owned());
+    let busy = Error::new(ErrorKind::NotReady { status }).with_key(key);
+    Err(match last {
+        Some(seen) => busy.with_task(seen),
+        None => busy,
+    })
 }
 
 fn refusal(engine: &Engine, seen: &TaskHead) -> Option<ErrorKind> {

@@ -42,6 +42,8 @@ pub struct TrackerSpec {
     pub max_retry: u32,
     /// How long a lease lasts unless it is renewed.
     pub lock_expire_seconds: u32,
+    /// How long the body of an attempt may take.
+    pub timeout_seconds: Option<u32>,
     /// How many causes of an error are recorded.
     pub traceback_stack_limit: u32,
     /// How many failed attempts an item's history holds.
@@ -81,6 +83,7 @@ pub const fn spec(
         index: "status_and_update_time-index",
         max_retry: 3,
         lock_expire_seconds: 300,
+        timeout_seconds: None,
         traceback_stack_limit: 10,
         history_limit: 10,
         takeover: Takeover::Expired,

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::expression::Expression;
+use crate::heartbeat::Keeper;
 use crate::held::Held;
 use crate::history::Keep;
 use crate::item::{Item, LOCK, LOCK_TIME, STARTED_FROM, string};
@@ -163,10 +164,10 @@ impl Attempt {
             return Err(self.refused(ErrorKind::Ignored, Some(head.clone())));
         }
         let sent = self.sent.last().map_or(applied.time, |last| last.time);
-        let lease = Lease::new(self.me, applied, sent, self.engine.config.lock_expire);
+        let lease = Lease::new(applied, sent, self.engine.config.lock_expire);
         match head {
             Ok(head) => {
-                let held = Held::new(self.engine, head, lease);
+                let held = Held::new(self.engine, head, Keeper::new(self.me, lease));
                 let in_vain = match held.engine.check_clock() {
                     // Others would see another lease than we do.
                     Err(off) => off,
@@ -180,7 +181,7 @@ impl Attempt {
             // What the start wrote is all that a release needs.
             Err(error) => {
                 let now = Reading { time: Timestamp::from(now).after(sent), ..applied };
-                let write = update::release(&self.engine.format, &self.key, started_from, &lease.me, now);
+                let write = update::release(&self.engine.format, &self.key, started_from, &self.me, now);
                 let engine = &self.engine;
                 let released = op::settle(&*engine.clock, SENDS, || {
                     op::update(engine, &self.key, write.clone(), ReturnValue::None)

@@ -160,6 +160,7 @@ pub(crate) static TABLE: Key = Key::new("table", Kind::Text, "\"documents\"");
 pub(crate) static SEP: Key = Key::new("sep", Kind::Text, "\"____\"");
 pub(crate) static MAX_RETRY: Key = Key::new("max_retry", Kind::Number, "3");
 pub(crate) static LOCK_EXPIRE_SECONDS: Key = Key::new("lock_expire_seconds", Kind::Number, "300");
+pub(crate) static TIMEOUT_SECONDS: Key = Key::new("timeout_seconds", Kind::Number, "60");
 pub(crate) static TRACEBACK_STACK_LIMIT: Key = Key::new("traceback_stack_limit", Kind::Number, "10");
 pub(crate) static HISTORY_LIMIT: Key = Key::new("history_limit", Kind::Number, "10");
 pub(crate) static INDEX: Key = Key::new("index", Kind::Text, "\"status_and_update_time-index\"");
@@ -186,6 +187,7 @@ const STRUCT_KEYS: &[&Key] = &[
     &SEP,
     &MAX_RETRY,
     &LOCK_EXPIRE_SECONDS,
+    &TIMEOUT_SECONDS,
     &TRACEBACK_STACK_LIMIT,
     &HISTORY_LIMIT,
     &INDEX,

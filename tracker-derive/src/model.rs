@@ -75,6 +75,7 @@ pub(crate) struct Setting {
 pub(crate) enum SettingValue {
     Number(u32),
     Text(String),
+    OptionalNumber(u32),
     OptionalText(String),
     /// A variant of one of the tracker's own enums.
     Variant(&'static str, &'static str),

@@ -23,7 +23,17 @@ pub struct World {
 impl World {
     /// A tracker on this world's table and clock, to be changed further.
     pub fn builder<T: StatusTracker>(&self) -> TrackerBuilder<T> {
-        T::tracker_builder(&self.client).table(&self.table).clock(self.clock.clone()).owner("worker-1")
+        T::tracker_builder(&self.client)
+            .table(&self.table)
+            .clock(self.clock.clone())
+            .owner("worker-1")
+            // Sleeping sets this clock forward, which a heartbeat does without end.
+            .heartbeat(false)
+    }
+
+    /// A tracker with heartbeats, on a clock that only the test sets forward.
+    pub fn beating(&self) -> TrackerBuilder<Document> {
+        self.builder().heartbeat(true).clock(self.clock.as_waiting())
     }
 
     pub fn documents(&self) -> Tracker<Document> {
@@ -44,6 +54,17 @@ impl World {
         let documents = self.documents();
         documents.create(Document::new("doc-1")).await.expect("a new task");
         documents
+    }
+
+    /// Waits until something holds, while other tasks run.
+    pub async fn until<F: Future<Output = bool>>(&self, what: &str, mut holds: impl FnMut() -> F) {
+        for _ in 0..20_000 {
+            if holds().await {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("it never came to this: {what}");
     }
 
     /// Past the end of a lease, and the skew.

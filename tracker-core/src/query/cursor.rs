@@ -33,8 +33,9 @@ impl Cursor {
         Self(text.into())
     }
 
-    pub(crate) fn new(plan: &Plan, at: Position) -> Option<Self> {
-        let content = Content { query: fingerprint(plan), update_time: at.update_time, key: at.key };
+    pub(crate) fn new(plan: &Plan, expired_only: bool, at: Position) -> Option<Self> {
+        let content =
+            Content { query: fingerprint(plan, expired_only), update_time: at.update_time, key: at.key };
         let mut bytes = serde_json::to_vec(&content).ok()?;
         bytes.extend(xxh3_64(&bytes).to_le_bytes());
         let text = base64::encode(bytes).replace('+', "-").replace('/', "_");
@@ -42,11 +43,11 @@ impl Cursor {
     }
 
     /// The position, if the cursor is one of this query.
-    pub(crate) fn position(&self, plan: &Plan) -> Result<Position, Error> {
+    pub(crate) fn position(&self, plan: &Plan, expired_only: bool) -> Result<Position, Error> {
         let invalid = |reason: &str| Error::new(ErrorKind::InvalidCursor { reason: reason.to_owned() });
         let changed = || invalid("it is not a text that a page of a query gave");
         let content = self.content().ok_or_else(changed)?;
-        if content.query == fingerprint(plan) {
+        if content.query == fingerprint(plan, expired_only) {
             Ok(Position { update_time: content.update_time, key: content.key })
         } else {
             Err(invalid("it belongs to a query for other statuses, or in another order"))
@@ -71,8 +72,9 @@ impl Cursor {
 }
 
 /// Tells queries apart: by their partitions and their order, but not by how much of them is read.
-fn fingerprint(plan: &Plan) -> u64 {
+fn fingerprint(plan: &Plan, expired_only: bool) -> u64 {
     let mut text = String::from(if plan.newest_first { "newest" } else { "oldest" });
+    text.push_str(if expired_only { " expired" } else { "" });
     for (_, range) in &plan.ranges {
         text.push('\n');
         text.push_str(&range.value);
@@ -110,20 +112,20 @@ mod tests {
 
     #[test]
     fn it_comes_back_through_text() {
-        let cursor = Cursor::new(&plan("a", false), at()).unwrap();
+        let cursor = Cursor::new(&plan("a", false), false, at()).unwrap();
         let text = cursor.to_string();
         assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{text}");
         let read: Cursor = text.parse().unwrap();
-        assert_eq!(read.position(&plan("a", false)).unwrap(), at());
+        assert_eq!(read.position(&plan("a", false), false).unwrap(), at());
         let more = Plan { limit: Some(3), ..plan("a", false) };
-        assert_eq!(read.position(&more).unwrap(), at(), "how much is read does not matter");
+        assert_eq!(read.position(&more, false).unwrap(), at(), "how much is read does not matter");
     }
 
     #[test]
     fn of_another_query_or_tampered_with() {
-        let cursor = Cursor::new(&plan("a", false), at()).unwrap();
+        let cursor = Cursor::new(&plan("a", false), false, at()).unwrap();
         for other in [plan("b", false), plan("a", true)] {
-            let error = cursor.position(&other).unwrap_err();
+            let error = cursor.position(&other, false).unwrap_err();
             assert!(error.to_string().contains("another order"), "{error}");
         }
         let text = cursor.to_string();
@@ -132,12 +134,12 @@ mod tests {
             bytes[nth] = if bytes[nth] == b'A' { b'B' } else { b'A' };
             let tampered = Cursor::from_text(String::from_utf8(bytes).unwrap());
             // The last character may hold bits that do not count.
-            if tampered.position(&plan("a", false)).is_ok() {
+            if tampered.position(&plan("a", false), false).is_ok() {
                 assert_eq!(nth, text.len() - 1);
             }
         }
         for text in ["", "a", "é", "====", "AAAA", "not a cursor", &text[..text.len() - 4]] {
-            let error = Cursor::from_text(text).position(&plan("a", false)).unwrap_err();
+            let error = Cursor::from_text(text).position(&plan("a", false), false).unwrap_err();
             assert!(matches!(error.kind(), ErrorKind::InvalidCursor { .. }), "{text}");
         }
     }

@@ -22,6 +22,8 @@ pub(crate) struct Row {
     /// The status whose partition it was found in.
     pub(crate) code: u32,
     pub(crate) value: String,
+    /// The attribute of its item that cannot be read and why, where the item was looked at.
+    pub(crate) unreadable: Option<(String, String)>,
 }
 
 impl Row {
@@ -46,6 +48,8 @@ pub(crate) struct Plan {
     pub(crate) newest_first: bool,
     pub(crate) limit: Option<usize>,
     pub(crate) limit_per_status: Option<usize>,
+    /// How many rows will be asked for, where whoever asks counts them.
+    pub(crate) hint: Option<usize>,
     /// A status whose rows are counted by whoever asks for them.
     pub(crate) uncounted: Option<u32>,
     /// After which row to begin.
@@ -90,6 +94,7 @@ pub(crate) struct Merge {
     /// How many rows are still wanted.
     left: Option<usize>,
     left_per_status: HashMap<u32, usize>,
+    hint: Option<usize>,
     after: Option<Position>,
 }
 
@@ -125,13 +130,16 @@ impl Merge {
                     range.from = bound;
                 }
             }
-            Shard { code, range, rows: VecDeque::new(), start: None, exhausted: false }
+            // Nothing lies between, and a range that ends before it begins is refused.
+            let exhausted = matches!((&range.from, &range.until), (Some(from), Some(until)) if from > until);
+            Shard { code, range, rows: VecDeque::new(), start: None, exhausted }
         };
         Self {
             shards: plan.ranges.into_iter().map(shard).collect(),
             newest_first: plan.newest_first,
             left: plan.limit,
             left_per_status,
+            hint: plan.hint,
             after: plan.after,
         }
     }
@@ -146,6 +154,9 @@ impl Merge {
             let rows = self.page_rows();
             let read = |nth: usize| {
                 let shard = &self.shards[nth];
+                // Many rows of one time: as many again, or there would be a request for every few of them.
+                let rows = rows.max(shard.rows.len()).min(MOST_ROWS);
+                let rows = i32::try_from(rows).unwrap_or(i32::MAX);
                 Read { nth, range: shard.range.clone(), rows, start: shard.start.clone() }
             };
             return Next::Read(dry.into_iter().map(read).collect());
@@ -195,17 +206,16 @@ impl Merge {
     }
 
     /// How many rows a page should have: the shards' equal parts of what is wanted.
-    fn page_rows(&self) -> i32 {
+    fn page_rows(&self) -> usize {
         let live = self.shards.iter().filter(|shard| !shard.exhausted).count().max(1);
         let per_status = self.left_per_status.values().max().copied();
-        let wanted = match (self.left, per_status) {
+        let wanted = match (self.left.or(self.hint), per_status) {
             (Some(left), Some(per_status)) => left.min(per_status),
             (Some(left), None) => left,
             (None, Some(per_status)) => per_status,
             (None, None) => usize::MAX,
         };
-        let rows = wanted.div_ceil(live).clamp(LEAST_ROWS, MOST_ROWS);
-        i32::try_from(rows).unwrap_or(i32::MAX)
+        wanted.div_ceil(live).clamp(LEAST_ROWS, MOST_ROWS)
     }
 }
 
@@ -344,6 +354,7 @@ mod tests {
                     newest_first,
                     limit,
                     limit_per_status,
+                    hint: None,
                     uncounted: None,
                     after: after.map(|(at, nth)| Position { update_time: time(at), key: key(nth) }),
                 };
@@ -375,6 +386,25 @@ mod tests {
             }
             prop_assert_eq!(pages, whole);
         }
+    }
+
+    #[test]
+    fn many_rows_of_one_time_take_few_pages() {
+        let row =
+            |nth: usize| Row { key: format!("{nth:05}"), update_time: "t".to_owned(), ..Row::default() };
+        let mut database =
+            Database { shards: vec![(1, (0..2000).map(row).collect())], page_rows: Vec::new() };
+        let mut merge =
+            Merge::new(Plan { ranges: vec![(1, Range::default())], limit: Some(10), ..Plan::default() });
+        let mut requests = 0;
+        while let Next::Read(reads) = merge.next() {
+            for read in reads {
+                let (page, next) = database.read(&read, false);
+                requests += 1;
+                merge.take_in(read.nth, page, next);
+            }
+        }
+        assert!(requests < 12, "{requests}");
     }
 
     #[test]

@@ -39,14 +39,16 @@ const READERS: usize = 16;
 pub struct Query<T> {
     engine: Arc<Engine>,
     plan: Plan,
+    statuses: Vec<Status>,
     /// Of tasks in progress, only those whose lease has expired.
     expired_only: bool,
+    /// Why it cannot be run.
+    invalid: Option<String>,
     cursor: Option<Cursor>,
     of: PhantomData<fn() -> T>,
 }
 
 /// A page of a query.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct Page<T> {
     /// Its rows, in the order of the query.
@@ -65,10 +67,17 @@ impl<T: StatusTracker> Query<T> {
             values.into_iter().map(move |value| (code, Range { value, from: None, until: None }))
         };
         let ranges = statuses.iter().flat_map(partition).collect();
+        let foreign = statuses.iter().find(|status| engine.format.means_another(**status));
+        let invalid = foreign.map(|Status { table, row }| {
+            let (of, name, code) = (table.type_name, row.name, row.code);
+            format!("`{of}::{name}` has the code {code}, which is another status of this step; use the enum of a step of this pipeline")
+        });
         Self {
             engine: Arc::clone(engine),
             plan: Plan { ranges, ..Plan::default() },
+            statuses: statuses.to_vec(),
             expired_only: false,
+            invalid,
             cursor: None,
             of: PhantomData,
         }
@@ -119,18 +128,33 @@ impl<T: StatusTracker> Query<T> {
         Refreshed::new(self)
     }
 
-    /// The rows, as they are read: no more than a few hundred of each shard are held at a time.
+    /// The rows, as they are read: a few hundred of each shard are held at a time, or all those of one shard that have
+    /// the same time.
     ///
     /// A row that cannot be read is an `Err`, and the stream goes on; where DynamoDB refuses a request, the stream
     /// ends with its error. A wrong limit or cursor is its only element.
     pub fn stream(self) -> impl Stream<Item = Result<IndexEntry<T>, Error>> + Send + Unpin + use<T> {
         let engine = Arc::clone(&self.engine);
-        self.rows().map(move |row| IndexEntry::new(row?, &engine.format))
+        let statuses = self.statuses.clone();
+        self.rows().map(move |row| IndexEntry::new(row?, &engine.format, &statuses))
     }
 
     /// The rows, not yet made entries.
     pub(crate) fn rows(self) -> BoxStream<'static, Result<Row, Error>> {
+        if let Some(reason) = self.invalid {
+            let invalid = Error::new(ErrorKind::InvalidQuery { reason });
+            return stream::once(std::future::ready(Err(invalid))).boxed();
+        }
         rows(self.engine, self.plan, self.expired_only, self.cursor)
+    }
+
+    /// Only the rows up to now, by the fastest clock, so that what changes while it is read does not come up for ever.
+    pub(crate) fn until_now(mut self) -> Self {
+        let now = Timestamp::from(self.engine.now()).plus(self.engine.config.max_clock_skew).to_string();
+        for (_, range) in &mut self.plan.ranges {
+            range.until = Some(now.clone());
+        }
+        self
     }
 
     /// All the rows.
@@ -162,20 +186,36 @@ impl<T: StatusTracker> Query<T> {
     /// # Ok(()) }
     /// ```
     pub async fn page(mut self) -> Result<Page<T>, Error> {
-        let limit = *self.plan.limit.get_or_insert(100);
-        let plan = self.plan.clone();
+        let limit = self.plan.limit.unwrap_or(100);
+        if limit > 0 {
+            // One more tells whether there is a next page.
+            self.plan.limit = Some(limit.saturating_add(1));
+        }
+        let (plan, expired_only, statuses) = (self.plan.clone(), self.expired_only, self.statuses.clone());
         let engine = Arc::clone(&self.engine);
-        let rows: Vec<_> = self.rows().try_collect().await?;
-        let last = rows.last().filter(|_| rows.len() == limit);
-        let next = last.and_then(|last| Cursor::new(&plan, last.position()));
+        let mut rows: Vec<_> = self.rows().try_collect().await?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let last = rows.last().filter(|_| more);
+        let next = last.and_then(|last| Cursor::new(&plan, expired_only, last.position()));
         let (mut entries, mut errors) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in rows {
-            match IndexEntry::new(row, &engine.format) {
+            match IndexEntry::new(row, &engine.format, &statuses) {
                 Ok(entry) => entries.push(entry),
                 Err(error) => errors.push(error),
             }
         }
         Ok(Page { entries, errors, next })
+    }
+}
+
+impl<T> fmt::Debug for Page<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Page")
+            .field("entries", &self.entries)
+            .field("errors", &self.errors)
+            .field("next", &self.next)
+            .finish()
     }
 }
 
@@ -192,7 +232,8 @@ pub(crate) fn rows(
     expired_only: bool,
     cursor: Option<Cursor>,
 ) -> BoxStream<'static, Result<Row, Error>> {
-    let after = check(&plan).and_then(|()| cursor.map(|cursor| cursor.position(&plan)).transpose());
+    let after = check(&plan, cursor.is_some())
+        .and_then(|()| cursor.map(|cursor| cursor.position(&plan, expired_only)).transpose());
     match after {
         Ok(after) => plan.after = after,
         Err(error) => return stream::once(std::future::ready(Err(error))).boxed(),
@@ -203,21 +244,28 @@ pub(crate) fn rows(
     // What has not expired does not count, so the limits are applied to what is left.
     let in_progress = engine.format.own(Role::InProgress).code();
     plan.uncounted = Some(in_progress);
-    let limit = plan.limit.take().unwrap_or(usize::MAX);
+    plan.hint = plan.limit.take();
+    let mut limit = plan.hint.unwrap_or(usize::MAX);
     let mut left = plan.limit_per_status.unwrap_or(usize::MAX);
+    if plan.ranges.iter().all(|(code, _)| *code == in_progress) {
+        limit = limit.min(left);
+        plan.hint = Some(limit);
+    }
     let within = move |row: &Result<Row, Error>| {
         let counts = row.as_ref().is_ok_and(|row| row.code == in_progress);
         let within = !counts || left > 0;
         left -= usize::from(counts && within);
         std::future::ready(within)
     };
-    let expired = refresh::only_expired(Arc::clone(&engine), merged(engine, Merge::new(plan)));
+    let expired = refresh::only_expired(Arc::clone(&engine), merged(engine, Merge::new(plan)), limit);
     expired.filter(within).take(limit).boxed()
 }
 
-fn check(plan: &Plan) -> Result<(), Error> {
+fn check(plan: &Plan, goes_on: bool) -> Result<(), Error> {
     let reason = if plan.ranges.is_empty() {
-        "it names no status"
+        "it names no status; give it at least one"
+    } else if goes_on && plan.limit_per_status.is_some() {
+        "`limit_per_status` cannot be kept over several pages; leave it out"
     } else if plan.limit == Some(0) {
         "`limit` is 0; use 1 or more, or no limit"
     } else if plan.limit_per_status == Some(0) {

@@ -1,6 +1,7 @@
 //! From rows of the index to the tasks themselves, 100 in a request.
 
 use std::collections::{HashMap, HashSet};
+use std::error::Error as _;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +13,9 @@ use super::{IndexEntry, Query};
 use crate::client::read_task;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
-use crate::item::{ERRORS, HEAD, Item, KEY};
+use crate::item::{ERRORS, HEAD, Item, KEY, STATUS};
 use crate::op::batch::{KEYS_PER_GET, batch_get};
+use crate::status::Role;
 use crate::task::Task;
 use crate::time::Timestamp;
 use crate::tracker::StatusTracker;
@@ -43,15 +45,16 @@ impl<T: StatusTracker> Refreshed<T> {
     }
 
     /// The tasks, in the order of the query. One that cannot be read is an `Err`, and the stream goes on; where
-    /// DynamoDB refuses a request, each row of it is an `Err`.
+    /// DynamoDB refuses a request, the stream ends with its error. What the index shows twice for a moment comes once
+    /// for each time that the item agrees with it.
     pub fn stream(self) -> impl Stream<Item = Result<Task<T>, Error>> + Send + Unpin + use<T> {
         let engine = Arc::clone(&self.query.engine);
         let with_moved = self.with_moved;
-        let tasks = self.query.rows().chunks(KEYS_PER_GET).map(move |rows| {
+        let chunks = self.query.rows().chunks(KEYS_PER_GET).map(move |rows| {
             let engine = Arc::clone(&engine);
-            async move { stream::iter(tasks(&engine, rows, with_moved).await) }
+            async move { tasks(&engine, rows, with_moved).await }
         });
-        tasks.buffered(READERS).flatten().boxed()
+        until_refused(chunks.buffered(READERS)).boxed()
     }
 
     /// All the tasks.
@@ -81,63 +84,73 @@ pub(crate) async fn refresh<T: StatusTracker>(
         let rows = entries.iter().map(|entry| Ok(entry.row.clone())).collect();
         requests.push(tasks::<T>(engine, rows, with_moved));
     }
-    let tasks: Vec<Vec<_>> = stream::iter(requests).buffered(READERS).collect().await;
+    let tasks: Vec<Vec<_>> = stream::iter(requests).buffered(READERS).try_collect().await?;
     tasks.into_iter().flatten().collect()
 }
 
-/// The tasks of some rows: in their order, each once.
+/// What the chunks hold, up to the first that was refused, and its error.
+fn until_refused<R: Send + 'static>(
+    chunks: impl Stream<Item = Result<Vec<Result<R, Error>>, Error>> + Send,
+) -> impl Stream<Item = Result<R, Error>> + Send {
+    let mut refused = false;
+    let chunks = chunks.map(move |chunk| {
+        if std::mem::replace(&mut refused, chunk.is_err()) {
+            return None;
+        }
+        Some(chunk.unwrap_or_else(|error| vec![Err(error)]))
+    });
+    chunks
+        .take_while(|chunk| std::future::ready(chunk.is_some()))
+        .flat_map(|chunk| stream::iter(chunk.unwrap_or_default()))
+}
+
+/// The tasks of some rows, in their order.
 async fn tasks<T: StatusTracker>(
     engine: &Engine,
     rows: Vec<Result<Row, Error>>,
     with_moved: bool,
-) -> Vec<Result<Task<T>, Error>> {
-    let keys = keys(rows.iter().filter_map(|row| row.as_ref().ok()));
-    let mut items = match items(engine, keys, &[]).await {
-        Ok(items) => items,
-        Err(error) => {
-            let errors = rows.into_iter().filter_map(Result::err);
-            return errors.chain([error]).map(Err).collect();
-        }
-    };
+) -> Result<Vec<Result<Task<T>, Error>>, Error> {
+    let readable = |row: &&Row| row.unreadable.is_none();
+    let keys = keys(rows.iter().filter_map(|row| row.as_ref().ok()).filter(readable));
+    let mut items = items(engine, keys, &[]).await?;
     let task = |row: Result<Row, Error>| match row {
         Err(error) => Some(Err(error)),
+        Ok(Row { unreadable: Some((attribute, why)), key, .. }) => {
+            let error = Error::new(ErrorKind::Decode { attribute }).with_source(why).with_key(&key);
+            Some(Err(error))
+        }
         Ok(row) => {
-            let task = read_task(engine, items.remove(&row.key)?);
-            let moved = task.as_ref().is_ok_and(|task| task.head().status_code() != row.code);
-            (with_moved || !moved).then_some(task)
+            let status = items.get(&row.key)?.get(STATUS).and_then(|status| status.as_n().ok()?.parse().ok());
+            let moved = status.is_some_and(|status: u32| status != row.code);
+            // Not taken out yet: the index may show the task in its new status, too.
+            if moved && !with_moved { None } else { Some(read_task(engine, items.remove(&row.key)?)) }
         }
     };
-    rows.into_iter().filter_map(task).collect()
+    Ok(rows.into_iter().filter_map(task).collect())
 }
 
-/// Of the rows in progress those whose lease has expired, and all others.
+/// Of the rows in progress those whose lease has expired, and all others. No more than `limit` are wanted.
 pub(super) fn only_expired(
     engine: Arc<Engine>,
     rows: impl Stream<Item = Result<Row, Error>> + Send,
+    limit: usize,
 ) -> impl Stream<Item = Result<Row, Error>> + Send {
-    rows.chunks(KEYS_PER_GET)
-        .then(move |rows| {
-            let engine = Arc::clone(&engine);
-            async move { stream::iter(expired(&engine, rows).await) }
-        })
-        .flatten()
+    let chunks = rows.chunks(limit.clamp(1, KEYS_PER_GET)).then(move |rows| {
+        let engine = Arc::clone(&engine);
+        async move { expired(&engine, rows).await }
+    });
+    until_refused(chunks)
 }
 
-async fn expired(engine: &Engine, rows: Vec<Result<Row, Error>>) -> Vec<Result<Row, Error>> {
-    let in_progress = engine.format.own(crate::status::Role::InProgress).code();
+async fn expired(engine: &Engine, rows: Vec<Result<Row, Error>>) -> Result<Vec<Result<Row, Error>>, Error> {
+    let in_progress = engine.format.own(Role::InProgress).code();
     let of_progress = |row: &&Row| row.code == in_progress;
     let keys = keys(rows.iter().filter_map(|row| row.as_ref().ok()).filter(of_progress));
     if keys.is_empty() {
-        return rows;
+        return Ok(rows);
     }
     let head: Vec<_> = HEAD.into_iter().filter(|name| *name != ERRORS).collect();
-    let mut items = match items(engine, keys, &head).await {
-        Ok(items) => items,
-        Err(error) => {
-            let errors = rows.into_iter().filter_map(Result::err);
-            return errors.chain([error]).map(Err).collect();
-        }
-    };
+    let mut items = items(engine, keys, &head).await?;
     let rules = engine.rules();
     let now = Timestamp::from(engine.now());
     let keep = |row: Result<Row, Error>| match row {
@@ -146,11 +159,18 @@ async fn expired(engine: &Engine, rows: Vec<Result<Row, Error>>) -> Vec<Result<R
                 let until = head.takeover_time(rules.lock_expire, rules.max_clock_skew);
                 (head.is_in_progress() && until < now).then_some(Ok(row))
             }
-            Err(error) => Some(Err(error)),
+            Err(error) => {
+                let attribute = match error.kind() {
+                    ErrorKind::Decode { attribute } => attribute.clone(),
+                    _ => String::new(),
+                };
+                let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+                Some(Ok(Row { unreadable: Some((attribute, why)), ..row }))
+            }
         },
         row => Some(row),
     };
-    rows.into_iter().filter_map(keep).collect()
+    Ok(rows.into_iter().filter_map(keep).collect())
 }
 
 /// Each key once, since a request must not have one twice.

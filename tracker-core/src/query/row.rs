@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::merge::Row;
 use crate::error::{Error, ErrorKind};
-use crate::format::Format;
+use crate::format::{Format, Status};
 use crate::item;
 use crate::status::TrackerStatus;
 use crate::time::Timestamp;
@@ -27,11 +27,19 @@ pub struct IndexEntry<T> {
 impl<T: StatusTracker> IndexEntry<T> {
     /// Makes an entry of a row. Rows that other programs wrote may have no separator in their key, or a time in
     /// another form.
-    pub(crate) fn new(row: Row, format: &Format) -> Result<Self, Error> {
+    pub(crate) fn new(row: Row, format: &Format, statuses: &[Status]) -> Result<Self, Error> {
         let decode = |attribute: &str, why: String| {
             Error::new(ErrorKind::Decode { attribute: attribute.to_owned() })
                 .with_source(why)
                 .with_key(&row.key)
+        };
+        if let Some((attribute, why)) = &row.unreadable {
+            return Err(decode(attribute, why.clone()));
+        }
+        let name = |status: &Status| format!("{}::{}", status.table.type_name, status.row.name);
+        let status_name = match format.status_name(row.code) {
+            Some(name) => name.into_owned(),
+            None => statuses.iter().find(|status| status.code() == row.code).map(name).unwrap_or_default(),
         };
         let Some((_, task_id)) = format.split_key(&row.key) else {
             let why = format!("it has no separator \"{}\"", format.sep());
@@ -43,7 +51,7 @@ impl<T: StatusTracker> IndexEntry<T> {
         };
         Ok(Self {
             task_id: task_id.to_owned(),
-            status_name: format.status_name(row.code).unwrap_or_default().into_owned(),
+            status_name,
             update_time,
             create_time: row.create_time.as_deref().and_then(Timestamp::parse),
             shard_id: format.shard_of_value(&row.value),

@@ -63,6 +63,10 @@ fn spec(model: &Tracker) -> TokenStream {
                 let number = Literal::u32_unsuffixed(*number);
                 quote!(#name: #number,)
             }
+            SettingValue::OptionalNumber(number) => {
+                let number = Literal::u32_unsuffixed(*number);
+                quote!(#name: __private::Some(#number),)
+            }
             SettingValue::Variant(of, variant) => {
                 let (of, variant) = (format_ident!("{of}"), format_ident!("{variant}"));
                 quote!(#name: __private::#of::#variant,)

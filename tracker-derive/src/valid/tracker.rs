@@ -115,10 +115,9 @@ fn settings(args: &Args, diagnostics: &Diagnostics) -> Vec<Setting> {
         let word = values::word(args, key, words, diagnostics)?;
         Some((key, SettingValue::Variant(name, word)))
     };
-    let number = |key| {
-        let number = values::number(args, key, &(1..=u32::MAX), "", diagnostics)?;
-        Some((key, SettingValue::Number(number)))
-    };
+    let value = |key| values::number(args, key, &(1..=u32::MAX), "", diagnostics);
+    let number = |key| Some((key, SettingValue::Number(value(key)?)));
+    let timeout = value(&keys::TIMEOUT_SECONDS).map(SettingValue::OptionalNumber);
     let table = values::resource(args, &keys::TABLE, diagnostics);
     let index = values::resource(args, &keys::INDEX, diagnostics);
     let settings = [
@@ -127,6 +126,7 @@ fn settings(args: &Args, diagnostics: &Diagnostics) -> Vec<Setting> {
         index.map(|index| (&keys::INDEX, SettingValue::Text(index))),
         number(&keys::MAX_RETRY),
         number(&keys::LOCK_EXPIRE_SECONDS),
+        timeout.map(|timeout| (&keys::TIMEOUT_SECONDS, timeout)),
         number(&keys::TRACEBACK_STACK_LIMIT),
         number(&keys::HISTORY_LIMIT),
         word(&keys::TAKEOVER, "Takeover", &[("expired", "Expired"), ("never", "Never")]),

@@ -1,0 +1,267 @@
+//! Leases that are kept by heartbeats, and what happens when they are lost all the same.
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tracker_core::{Error, ErrorKind, Failure, Tracker};
+
+use crate::support::Fault::LoseRequest;
+use crate::support::{Document, World, number, text};
+
+crate::tests![
+    a_body_may_take_longer_than_the_lease,
+    it_costs_no_index_write,
+    it_ends_with_the_execution,
+    a_lease_that_another_worker_took_is_lost,
+    a_cut_network_is_noticed_at_the_deadline,
+    a_network_that_comes_back_in_time,
+    a_save_moves_the_deadline_of_the_heartbeat,
+    by_hand,
+    a_late_heartbeat_does_not_lock_again,
+    a_body_that_hangs_is_timed_out,
+    it_can_be_switched_off,
+];
+
+/// A run whose body waits, and fails the test if it goes on after its lease was lost.
+struct Running {
+    go_on: Arc<Notify>,
+    run: tokio::task::JoinHandle<Result<(), Error>>,
+}
+
+impl Running {
+    async fn start(world: &World, documents: Tracker<Document>) -> Self {
+        let go_on = Arc::new(Notify::new());
+        let waited = Arc::clone(&go_on);
+        let (entered, in_body) = tokio::sync::oneshot::channel();
+        let run = tokio::spawn(async move {
+            let body = async |task: &mut tracker_core::Execution<Document>| -> Result<(), Failure> {
+                task.data_mut().pages = 7;
+                let _ = entered.send(());
+                waited.notified().await;
+                Ok(())
+            };
+            documents.run("doc-1", body).await
+        });
+        in_body.await.expect("a body that runs");
+        assert_eq!(world.stored().await["status"], number(12));
+        Self { go_on, run }
+    }
+}
+
+/// Lets the other tasks run for a while, to see that nothing comes of it.
+async fn others_run() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Waits until a heartbeat is due within some seconds: it counts from when it falls asleep.
+async fn asleep(world: &World, seconds: u64) {
+    let within = Duration::from_secs(seconds);
+    world.until("a heartbeat asleep", || std::future::ready(world.clock.wakes_somebody(within))).await;
+}
+
+/// Sets the clock forward by some seconds, and waits for the heartbeat that is due then.
+async fn beat(world: &World, seconds: u64) {
+    asleep(world, seconds).await;
+    let before = world.stored().await["lock_time"].clone();
+    world.clock.advance(Duration::from_secs(seconds));
+    world.until("a heartbeat", || async { world.stored().await["lock_time"] != before }).await;
+}
+
+async fn a_body_may_take_longer_than_the_lease(world: World) {
+    world.document().await;
+    let running = Running::start(&world, world.beating().build().unwrap()).await;
+    let started = world.stored().await;
+    for _ in 0..10 {
+        beat(&world, 101).await;
+        let error = world.rival().start("doc-1").await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Locked { .. }), "{error}");
+    }
+    let item = world.stored().await;
+    assert_eq!(item["lock"], started["lock"], "the lock stays, or a lost answer would be fatal");
+    assert_eq!(item["update_time"], started["update_time"]);
+    running.go_on.notify_one();
+    running.run.await.unwrap().unwrap();
+    let item = world.stored().await;
+    assert_eq!((&item["status"], &item["attempt"]), (&number(16), &number(1)));
+    assert_eq!(item["data"].as_m().unwrap()["pages"], number(7));
+}
+
+async fn it_costs_no_index_write(world: World) {
+    world.document().await;
+    let execution = world.documents().start("doc-1").await.unwrap();
+    world.clock.advance(Duration::from_secs(1));
+    world.network.measure();
+    execution.heartbeat().await.unwrap();
+    let units = world.network.measured();
+    assert_eq!((units.table, units.index), (1.0, 0.0));
+    execution.release().await.unwrap();
+}
+
+async fn it_ends_with_the_execution(world: World) {
+    world.document().await;
+    let documents = world.beating().build().unwrap();
+    let execution = documents.start("doc-1").await.unwrap();
+    beat(&world, 101).await;
+    execution.fail("once").await.unwrap();
+    let failed = world.stored().await;
+    let sent = world.network.count("UpdateItem");
+    for _ in 0..5 {
+        world.clock.advance(Duration::from_secs(101));
+        others_run().await;
+    }
+    assert_eq!(world.network.count("UpdateItem"), sent);
+    assert_eq!(world.stored().await, failed);
+    drop(documents.start("doc-1").await.unwrap());
+    let dropped = world.freed().await;
+    assert_eq!(dropped["retry"], number(2));
+}
+
+async fn a_lease_that_another_worker_took_is_lost(world: World) {
+    world.document().await;
+    let running = Running::start(&world, world.beating().build().unwrap()).await;
+    // As if the lease had expired for a worker whose clock is far ahead.
+    world.set("lock", text("somebody else")).await;
+    let taken = world.stored().await;
+    asleep(&world, 101).await;
+    world.clock.advance(Duration::from_secs(101));
+    let error = running.run.await.unwrap().unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::LeaseLost);
+    assert!(error.source().is_none(), "not for want of an answer");
+    assert_eq!(world.stored().await, taken, "and nothing was written");
+}
+
+async fn a_cut_network_is_noticed_at_the_deadline(world: World) {
+    world.document().await;
+    let running = Running::start(&world, world.beating().build().unwrap()).await;
+    let before = world.stored().await;
+    world.network.next("UpdateItem", [LoseRequest; 1000]);
+    let sent = world.network.count("UpdateItem");
+    for _ in 0..299 {
+        world.clock.advance(Duration::from_secs(1));
+        others_run().await;
+        assert!(!running.run.is_finished());
+    }
+    assert!(world.network.count("UpdateItem") > sent + 3, "it tries again and again");
+    world.clock.advance(Duration::from_secs(1));
+    let error = running.run.await.unwrap().unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::LeaseLost);
+    let source = error.source().unwrap();
+    assert!(source.to_string().contains("did not answer"), "{source}");
+    assert_eq!(world.stored().await, before, "no finish is sent any more");
+}
+
+async fn a_network_that_comes_back_in_time(world: World) {
+    world.document().await;
+    let running = Running::start(&world, world.beating().build().unwrap()).await;
+    world.network.next("UpdateItem", [LoseRequest, LoseRequest]);
+    // Two that are lost, a third of the lease and then a little later, and one that comes through.
+    for (seconds, left) in [(101, 1), (15, 0)] {
+        asleep(&world, seconds).await;
+        world.clock.advance(Duration::from_secs(seconds));
+        world.until("a lost heartbeat", || std::future::ready(world.network.faults_left() == left)).await;
+    }
+    beat(&world, 15).await;
+    asleep(&world, 101).await;
+    world.clock.advance(Duration::from_secs(95));
+    running.go_on.notify_one();
+    running.run.await.unwrap().unwrap();
+    assert_eq!(world.stored().await["status"], number(16));
+}
+
+async fn a_save_moves_the_deadline_of_the_heartbeat(world: World) {
+    world.document().await;
+    let documents = world.beating().build().unwrap();
+    let mut execution = documents.start("doc-1").await.unwrap();
+    asleep(&world, 101).await;
+    world.clock.advance(Duration::from_secs(80));
+    execution.save().await.unwrap();
+    assert_eq!(execution.remaining(), Duration::from_mins(5));
+    beat(&world, 30).await;
+    let acknowledged = || std::future::ready(execution.remaining() == Duration::from_mins(5));
+    world.until("the answer", acknowledged).await;
+    execution.succeed().await.unwrap();
+    assert_eq!(world.stored().await["status"], number(16));
+}
+
+async fn by_hand(world: World) {
+    let documents = world.document().await;
+    let execution = documents.start("doc-1").await.unwrap();
+    world.clock.advance(Duration::from_secs(200));
+    execution.heartbeat().await.unwrap();
+    assert_eq!(execution.remaining(), Duration::from_mins(5));
+    world.network.next("UpdateItem", [LoseRequest]);
+    let error = execution.heartbeat().await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Unavailable);
+    assert_eq!(execution.remaining(), Duration::from_mins(5), "only what is acknowledged counts");
+    execution.heartbeat().await.unwrap();
+    world.clock.advance(Duration::from_secs(301));
+    let sent = world.network.count_all();
+    assert_eq!(*execution.heartbeat().await.unwrap_err().kind(), ErrorKind::LeaseLost);
+    assert_eq!(world.network.count_all(), sent);
+    execution.release().await.unwrap();
+
+    // With a heartbeat, what is lost stays lost.
+    world.clock.advance(Duration::from_secs(1));
+    let beating = world.beating().build().unwrap();
+    let execution = beating.start("doc-1").await.unwrap();
+    world.network.next("UpdateItem", [LoseRequest; 1000]);
+    let lost = execution.lost();
+    asleep(&world, 101).await;
+    world.clock.advance(Duration::from_secs(301));
+    lost.await;
+    let sent = world.network.count_all();
+    let error = execution.succeed().await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::LeaseLost);
+    assert_eq!(world.network.count_all(), sent, "nothing is sent");
+    assert_eq!(world.stored().await["status"], number(12));
+}
+
+async fn a_late_heartbeat_does_not_lock_again(world: World) {
+    let documents = world.document().await;
+    let execution = documents.start("doc-1").await.unwrap();
+    world.clock.advance(Duration::from_secs(1));
+    execution.heartbeat().await.unwrap();
+    execution.release().await.unwrap();
+    let released = world.stored().await;
+    assert_eq!(world.network.deliver_again("UpdateItem", 1).await, 400);
+    assert_eq!(world.stored().await, released);
+    let execution = world.rival().start("doc-1").await.unwrap();
+    let held = world.stored().await;
+    assert_eq!(world.network.deliver_again("UpdateItem", 1).await, 400);
+    assert_eq!(world.stored().await, held);
+    execution.release().await.unwrap();
+}
+
+async fn a_body_that_hangs_is_timed_out(world: World) {
+    world.document().await;
+    let documents = world.beating().timeout(Duration::from_secs(250)).build().unwrap();
+    let running = Running::start(&world, documents).await;
+    beat(&world, 101).await;
+    beat(&world, 101).await;
+    world.clock.advance(Duration::from_secs(50));
+    let error = running.run.await.unwrap().unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::BodyFailed { ignored: false });
+    let item = world.stored().await;
+    assert_eq!((&item["status"], &item["retry"]), (&number(14), &number(1)));
+    assert_eq!(item["data"].as_m().unwrap()["pages"], number(0), "not saved");
+    assert!(error.task().unwrap().errors()[0].error.contains("within 250s"));
+    let error = world.builder::<Document>().timeout(Duration::ZERO).build().unwrap_err();
+    assert!(error.to_string().contains("`timeout` is 0"), "{error}");
+}
+
+async fn it_can_be_switched_off(world: World) {
+    world.document().await;
+    let documents = world.beating().heartbeat(false).build().unwrap();
+    let running = Running::start(&world, documents).await;
+    let sent = world.network.count("UpdateItem");
+    world.clock.advance(Duration::from_secs(301));
+    others_run().await;
+    assert_eq!(world.network.count("UpdateItem"), sent);
+    running.go_on.notify_one();
+    running.run.await.unwrap().expect("late, but nobody has taken it over");
+    assert_eq!(world.stored().await["status"], number(16));
+}

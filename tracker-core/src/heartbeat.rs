@@ -1,0 +1,196 @@
+//! Keeping a lease: what the holder and its heartbeat share, and the heartbeat itself.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::ReturnValue;
+use tokio_util::sync::CancellationToken;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::lease::{Lease, Reading};
+use crate::lock::{self, Save};
+use crate::op::{self, Unwritten};
+use crate::time::{Now, Timestamp};
+use crate::update;
+
+/// A lease, as the execution and its heartbeat share it.
+pub(crate) struct Keeper {
+    /// The value of `lock`.
+    pub(crate) me: String,
+    lease: Mutex<Lease>,
+    /// Cancelled when the lease is lost; with a heartbeat alone.
+    lost: CancellationToken,
+    /// Why nothing was heard from the service when the lease ran out, if that is why it was lost.
+    unheard: Mutex<Option<Arc<Error>>>,
+    /// Ends the heartbeat.
+    stop: CancellationToken,
+}
+
+/// What one heartbeat came to.
+#[derive(Debug)]
+pub(crate) enum Beat {
+    Kept,
+    Lost,
+    /// No answer, or none that tells.
+    Unheard(Error),
+}
+
+impl Keeper {
+    pub(crate) fn new(me: String, lease: Lease) -> Self {
+        Self {
+            me,
+            lease: Mutex::new(lease),
+            lost: CancellationToken::new(),
+            unheard: Mutex::new(None),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    fn lease(&self) -> MutexGuard<'_, Lease> {
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time to write next.
+    pub(crate) fn next(&self, now: Now) -> Reading {
+        self.lease().next(now)
+    }
+
+    /// A write of this time was acknowledged.
+    pub(crate) fn acknowledge(&self, written: Reading) {
+        self.lease().acknowledge(written);
+    }
+
+    /// A time of ours was found in the item.
+    pub(crate) fn seen(&self, stored: Timestamp) {
+        self.lease().seen(stored);
+    }
+
+    pub(crate) fn has_passed(&self, now: Now) -> bool {
+        self.lease().has_passed(now)
+    }
+
+    pub(crate) fn remaining(&self, now: Now) -> Duration {
+        self.lease().remaining(now)
+    }
+
+    /// Whether the lease was lost, and so nothing must be written any more.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.is_cancelled()
+    }
+
+    pub(crate) fn lost(&self) -> CancellationToken {
+        self.lost.clone()
+    }
+
+    /// Why the lease was lost, where that is that the service was not heard.
+    pub(crate) fn unheard(&self) -> Option<Arc<Error>> {
+        self.unheard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ends the heartbeat, for good.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    fn lose(&self, unheard: Option<Error>) {
+        *self.unheard.lock().unwrap_or_else(PoisonError::into_inner) = unheard.map(Arc::new);
+        self.lost.cancel();
+    }
+
+    /// Sends one heartbeat.
+    pub(crate) async fn beat(&self, engine: &Engine, key: &str) -> Beat {
+        let now = self.next(engine.now());
+        let sent = op::update(engine, key, update::save(&self.me, now.time), ReturnValue::None).await;
+        let verdict = match sent {
+            Ok(_) => Save::Saved,
+            Err(Unwritten::Condition(mut image)) => {
+                match image.as_mut().map(|item| engine.head(item)).transpose() {
+                    Ok(found) => lock::classify_save(found.as_ref(), &self.me, now.time),
+                    Err(error) => return Beat::Unheard(error),
+                }
+            }
+            Err(Unwritten::Unknown(error) | Unwritten::Refused(error)) => return Beat::Unheard(error),
+        };
+        match verdict {
+            Save::Saved => {
+                self.acknowledge(now);
+                Beat::Kept
+            }
+            // A later write of ours, which is acknowledged by itself.
+            Save::Again => Beat::Kept,
+            Save::LeaseLost => Beat::Lost,
+        }
+    }
+
+    /// Keeps the lease until it is stopped or lost: a heartbeat every third of the expiry, and more often while none
+    /// is answered. The loss is told at the deadline, whatever is still under way.
+    pub(crate) async fn keep(self: Arc<Self>, engine: Arc<Engine>, key: String) {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => {}
+            () = self.beats(&engine, &key) => {}
+        }
+    }
+
+    async fn beats(&self, engine: &Engine, key: &str) {
+        let third = engine.config.lock_expire / 3;
+        let mut unheard = None;
+        for nth in 0.. {
+            let wait = if unheard.is_none() { third } else { third / 8 };
+            let wait = jittered(wait, &self.me, nth).min(self.remaining(engine.now()));
+            engine.clock.sleep(wait).await;
+            let beat = async {
+                // After its deadline nothing is sent: somebody else may hold the task.
+                if self.has_passed(engine.now()) { None } else { Some(self.beat(engine, key).await) }
+            };
+            let deadline = engine.clock.sleep(self.remaining(engine.now()));
+            let beat = tokio::select! {
+                beat = beat => beat,
+                () = deadline => None,
+            };
+            match beat {
+                Some(Beat::Kept) if !self.has_passed(engine.now()) => unheard = None,
+                Some(Beat::Lost) => return self.lose(None),
+                Some(Beat::Unheard(error)) if !self.has_passed(engine.now()) => unheard = Some(error),
+                Some(Beat::Unheard(error)) => return self.lose(Some(error)),
+                // A save has moved the deadline meanwhile.
+                None if !self.has_passed(engine.now()) => {}
+                _ => return self.lose(unheard),
+            }
+        }
+    }
+}
+
+/// Between nine tenths of a time and the whole, so that the heartbeats of many workers do not come together. From the
+/// lock and the number of the heartbeat, so that it can be repeated.
+fn jittered(wait: Duration, me: &str, nth: u64) -> Duration {
+    let thousandths = 900 + xxh3_64_with_seed(me.as_bytes(), nth) % 101;
+    wait.mul_f64(f64::from(u32::try_from(thousandths).unwrap_or(1000)) / 1000.0)
+}
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keeper")
+            .field("lease", &self.lease())
+            .field("is_lost", &self.is_lost())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heartbeats_are_jittered_by_a_tenth() {
+        let third = Duration::from_secs(100);
+        let waits: Vec<_> = (0..1000).map(|nth| jittered(third, "me", nth)).collect();
+        assert!(waits.iter().all(|wait| (Duration::from_secs(90)..=third).contains(wait)));
+        assert!(waits.iter().max() > Some(&Duration::from_secs(99)));
+        assert!(waits.iter().min() < Some(&Duration::from_secs(91)));
+        assert_eq!(jittered(third, "me", 3), waits[3]);
+    }
+}
