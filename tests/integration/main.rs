@@ -19,6 +19,7 @@ mod lifecycle;
 mod pipeline;
 mod queries;
 mod refusals;
+mod scale;
 mod send;
 mod table;
 mod takeover;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         pipeline::tests(),
         queries::tests(),
         refusals::tests(),
+        scale::tests(),
         table::tests(),
         takeover::tests(),
         wire::tests(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tracker_core::{Cursor, Error, ErrorKind, IndexEntry, Tracker};
 
-use crate::support::Fault::Throttle;
+use crate::support::Fault::{Throttle, Unprocessed};
 use crate::support::{Document, ExtractStatus, SummaryStatus, World, number, text};
 
 crate::tests![
@@ -21,15 +21,13 @@ crate::tests![
     an_unreadable_item_in_progress,
     a_task_that_the_index_shows_twice,
     a_refresh_takes_a_request_for_100,
+    keys_that_are_left_unprocessed,
     rows_that_cannot_be_read,
     queries_that_cannot_be_run,
     a_table_without_the_index,
     counts,
     more_shards_read_than_written,
     a_query_that_is_refused,
-    the_oldest_of_many_cost_little,
-    random_tasks_as_a_model_has_them,
-    rows_across_the_page_of_a_megabyte,
 ];
 
 /// Creates tasks one second apart.
@@ -269,6 +267,25 @@ async fn a_refresh_takes_a_request_for_100(world: World) {
     assert_eq!(world.network.count("GetItem"), 0);
 }
 
+async fn keys_that_are_left_unprocessed(world: World) {
+    let documents = world.documents();
+    world.network.next("BatchWriteItem", [Unprocessed; 3]);
+    let overwritten = documents.overwrite_many(ids(60).map(|id| Document::new(&id))).await.unwrap();
+    assert_eq!((overwritten.written, world.network.faults_left()), (60, 0));
+    assert_eq!(documents.count_by_status().await.unwrap().get(ExtractStatus::Pending), 60);
+    world.network.next("BatchGetItem", [Unprocessed; 4]);
+    let tasks = documents.query_by_status(ExtractStatus::Pending).refresh().all().await.unwrap();
+    assert_eq!((tasks.len(), world.network.faults_left()), (60, 0));
+    let order: HashSet<_> = tasks.iter().map(|task| task.task_id().clone()).collect();
+    assert_eq!(order.len(), 60);
+
+    world.network.next("BatchGetItem", [Throttle]);
+    let outcomes: Vec<_> =
+        documents.query_by_status(ExtractStatus::Pending).refresh().stream().collect().await;
+    assert_eq!(outcomes.len(), 1, "the stream ends with the error");
+    assert!(matches!(outcomes[0].as_ref().unwrap_err().kind(), ErrorKind::Throttled { .. }));
+}
+
 async fn rows_that_cannot_be_read(world: World) {
     let documents = create(&world, ids(2)).await;
     let mut odd = world.stored_as("extract____doc-000").await.unwrap();
@@ -371,177 +388,4 @@ async fn a_query_that_is_refused(world: World) {
     assert!(matches!(outcomes[0].as_ref().unwrap_err().kind(), ErrorKind::Throttled { .. }));
     assert_eq!(outcomes.len(), 1, "nothing that follows would be known to be in order");
     assert_eq!(documents.query_by_status(ExtractStatus::Pending).all().await.unwrap().len(), 3);
-}
-
-async fn the_oldest_of_many_cost_little(world: World) {
-    use tracker_core::{StatusTracker, TrackerStatus};
-
-    #[derive(TrackerStatus, Debug, Clone, Copy, PartialEq)]
-    enum Wide {
-        #[status(pending, shards = 10)]
-        Pending = 1,
-        #[status(in_progress)]
-        InProgress = 2,
-        #[status(failed)]
-        Failed = 3,
-        #[status(succeeded)]
-        Succeeded = 4,
-        #[status(ignored)]
-        Ignored = 5,
-    }
-    #[derive(StatusTracker)]
-    #[tracker(use_case_id = "wide", status = Wide)]
-    struct Job {
-        #[tracker(task_id)]
-        id: u64,
-    }
-    let jobs = world.builder::<Job>().build().unwrap();
-    for batch in 0..20 {
-        let new = (0..100).map(|nth| Job { id: batch * 100 + nth });
-        jobs.overwrite_many(new).await.unwrap();
-        world.clock.advance(Duration::from_secs(1));
-    }
-    let before = world.network.count("Query");
-    world.network.measure();
-    let entries = jobs.query_by_status(Wide::Pending).limit(100).all().await.unwrap();
-    let units = world.network.measured();
-    let requests = world.network.count("Query") - before;
-    let mut first: Vec<_> = entries.iter().map(|entry| entry.parse_task_id().unwrap()).collect();
-    first.sort_unstable();
-    assert_eq!(first, (0..100).collect::<Vec<_>>());
-    assert!(requests <= 20, "{requests} requests");
-
-    let cheap = jobs.query_for_unfinished().limit(10).all().await.unwrap();
-    let unfinished = world.network.measured();
-    assert!(cheap.len() == 10 && unfinished.index <= 8.0, "{unfinished:?}");
-
-    // Against a reader that knows in advance how many of the 100 are in each shard.
-    let partitions = jobs.index_partitions(Wide::Pending);
-    for (nth, partition) in partitions.iter().enumerate() {
-        let shard = u32::try_from(nth + 1).unwrap();
-        let of_shard = entries.iter().filter(|entry| entry.shard_id() == Some(shard)).count();
-        let query = world.client.query().table_name(&world.table).index_name("status_and_update_time-index");
-        let query =
-            query.key_condition_expression("#value = :value").expression_attribute_names("#value", "value");
-        let query = query.expression_attribute_values(":value", text(partition));
-        if let Ok(limit @ 1..) = i32::try_from(of_shard) {
-            assert_eq!(query.limit(limit).send().await.unwrap().items().len(), of_shard);
-        }
-    }
-    let ideal = world.network.measured();
-    assert!(ideal.index >= 4.5, "{ideal:?}");
-    assert!(units.index <= 1.5 * ideal.index, "{units:?}, and ideally {ideal:?}");
-}
-
-/// Numbers from a seed, by the generator of Numerical Recipes.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
-
-async fn random_tasks_as_a_model_has_them(world: World) {
-    use ExtractStatus::{Failed, Ignored, Pending, Succeeded};
-    let documents = world.documents();
-    let mut random = Random(11);
-    let template = {
-        documents.create(Document::new("template")).await.unwrap();
-        let item = world.stored_as("extract____template").await.unwrap();
-        documents.delete("template").await.unwrap();
-        item
-    };
-    // A model of what is stored: time, key, status. Few times, so that many are the same.
-    let mut model = Vec::new();
-    for nth in 0..300 {
-        let status = [Pending, Failed, Succeeded, Ignored][usize::try_from(random.below(4)).unwrap()];
-        let code = u64::from(tracker_core::TrackerStatus::code(status));
-        let shard = 1 + u32::try_from(random.below(5)).unwrap();
-        let time = format!("2026-11-24T02:00:{:02}.000000+0000", random.below(12));
-        let id = format!("doc-{:05}", random.below(100_000) * 300 + nth);
-        let mut item = template.clone();
-        item.insert("key".to_owned(), text(&format!("extract____{id}")));
-        item.insert("value".to_owned(), text(&documents.make_value(status, shard).unwrap()));
-        item.insert("status".to_owned(), number(code));
-        item.insert("update_time".to_owned(), text(&time));
-        world.put(item).await;
-        model.push((time, id, status));
-    }
-    model.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
-    for round in 0..40 {
-        let statuses: Vec<_> =
-            [Pending, Failed, Succeeded, Ignored].into_iter().filter(|_| random.below(2) == 1).collect();
-        if statuses.is_empty() {
-            continue;
-        }
-        let (limit, per_status) = (1 + random.below(320), 1 + random.below(90));
-        let (limit, per_status) = (usize::try_from(limit).unwrap(), usize::try_from(per_status).unwrap());
-        let newest_first = random.below(2) == 1;
-        let mut expected: Vec<_> = model.iter().filter(|task| statuses.contains(&task.2)).collect();
-        let mut query = documents.query_by_status(statuses.clone());
-        if newest_first {
-            expected.reverse();
-            query = query.newest_first();
-        }
-        if random.below(2) == 1 {
-            let mut seen: std::collections::HashMap<u32, usize> = std::collections::HashMap::new();
-            expected.retain(|task| {
-                let seen = seen.entry(tracker_core::TrackerStatus::code(task.2)).or_default();
-                *seen += 1;
-                *seen <= per_status
-            });
-            query = query.limit_per_status(per_status);
-        }
-        if random.below(2) == 1 {
-            expected.truncate(limit);
-            query = query.limit(limit);
-        }
-        let expected: Vec<_> = expected.into_iter().map(|task| task.1.as_str()).collect();
-        assert_eq!(of(&query.all().await.unwrap()), expected, "round {round}: {statuses:?}");
-        // The same page by page.
-        let size = 1 + usize::try_from(random.below(60)).unwrap();
-        let query = || {
-            let query = documents.query_by_status(statuses.clone()).limit(size);
-            if newest_first { query.newest_first() } else { query }
-        };
-        let mut paged = Vec::new();
-        let mut page = query().page().await.unwrap();
-        while let Some(next) = page.next.take() {
-            paged.append(&mut page.entries);
-            page = query().after(&next).page().await.unwrap();
-        }
-        paged.append(&mut page.entries);
-        let mut whole: Vec<_> = model.iter().filter(|task| statuses.contains(&task.2)).collect();
-        if newest_first {
-            whole.reverse();
-        }
-        assert_eq!(of(&paged), whole.into_iter().map(|task| task.1.as_str()).collect::<Vec<_>>());
-    }
-    let counts = documents.count_by_status().await.unwrap();
-    for status in [Pending, Failed, Succeeded, Ignored] {
-        let expected = model.iter().filter(|task| task.2 == status).count();
-        assert_eq!(counts.get(status), expected as u64);
-    }
-}
-
-async fn rows_across_the_page_of_a_megabyte(world: World) {
-    let summaries = world.summaries();
-    let id = |nth: usize| format!("{nth:04}{}", "x".repeat(1990));
-    let new = (0..700).map(|nth| crate::support::Summary { id: id(nth), ..Default::default() });
-    assert_eq!(summaries.overwrite_many(new).await.unwrap().written, 700);
-    let before = world.network.count("Query");
-    let counts = summaries.count_by_status().await.unwrap();
-    assert_eq!(counts.get(SummaryStatus::Pending), 700);
-    let requests = world.network.count("Query") - before;
-    assert!(requests > 5, "one shard took more than one page: {requests}");
-    let entries = summaries.query_by_status(SummaryStatus::Pending).all().await.unwrap();
-    assert_eq!(entries.len(), 700);
-    let ids: HashSet<_> = entries.iter().map(IndexEntry::task_id).collect();
-    assert_eq!(ids.len(), 700);
-    assert_eq!(summaries.count_tasks_by_use_case_id().await.unwrap(), 700);
-    assert_eq!(summaries.query_by_status(SummaryStatus::Pending).refresh().all().await.unwrap().len(), 700);
-    assert_eq!(summaries.delete_tasks_by_use_case_id().await.unwrap().done, 700);
-    assert_eq!(summaries.count_tasks_by_use_case_id().await.unwrap(), 0);
 }

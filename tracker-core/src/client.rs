@@ -4,19 +4,15 @@ use std::borrow::Borrow;
 use std::fmt::{self, Display};
 use std::future::IntoFuture;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-
-use futures_util::FutureExt;
 
 use crate::config::TrackerConfig;
 use crate::create;
 use crate::document::Document;
 use crate::engine::{Engine, detached};
 use crate::error::{Error, ErrorKind};
-use crate::execution::{Execution, panic_message};
-use crate::failure::Failure;
+use crate::execution::Execution;
 use crate::fields;
 use crate::item::{DATA, Item};
 use crate::op;
@@ -172,58 +168,6 @@ impl<T: StatusTracker> Tracker<T> {
         }
     }
 
-    /// Starts a task, runs a body on it, and records how that ended: with the data as the body left it when it
-    /// succeeds, with its error when it fails. A body that panics is recorded as failed, and the panic goes on.
-    ///
-    /// A heartbeat renews the lease for as long as the body runs, from a task of its own: on a current-thread runtime, a
-    /// body that computes without awaiting starves it. Once the lease is lost the body's future is dropped, and
-    /// [`LeaseLost`](ErrorKind::LeaseLost) comes back. A body that *hangs* is kept alive by the heartbeat for ever: a
-    /// [`timeout`](crate::TrackerBuilder::timeout) ends it, and records it as failed.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`start`](Self::start); [`BodyFailed`](ErrorKind::BodyFailed) with the body's error, see
-    /// [`Error::body_error`]; and those of [`succeed`](Execution::succeed) and [`fail`](Execution::fail),
-    /// which keep the body's error too.
-    pub async fn run<Q, R, F>(&self, task_id: &Q, body: F) -> Result<R, Error>
-    where
-        Q: Display + ?Sized,
-        T::TaskId: Borrow<Q>,
-        F: AsyncFnOnce(&mut Execution<T>) -> Result<R, Failure>,
-    {
-        let mut execution = self.start(task_id).await?;
-        let lost = execution.lost_token();
-        let timeout = self.engine.config.timeout;
-        let timed_out = async {
-            match timeout {
-                Some(timeout) => self.engine.clock.sleep(timeout).await,
-                None => std::future::pending().await,
-            }
-        };
-        let running = AssertUnwindSafe(async { body(&mut execution).await }).catch_unwind();
-        // Whichever is first, the body's future is dropped by then.
-        let ended = tokio::select! {
-            biased;
-            () = lost.cancelled() => Ended::Lost,
-            outcome = running => Ended::Body(outcome),
-            () = timed_out => Ended::TimedOut,
-        };
-        match ended {
-            Ended::Body(Ok(Ok(result))) => {
-                execution.succeed().await?;
-                Ok(result)
-            }
-            Ended::Body(Ok(Err(failure))) => Err(execution.fail_body(failure).await),
-            Ended::Body(Err(panic)) => {
-                let message = panic_message(&*panic);
-                execution.fail_panicked(&message).await;
-                resume_unwind(panic)
-            }
-            Ended::Lost => Err(execution.abandon()),
-            Ended::TimedOut => Err(execution.fail_timed_out(timeout.unwrap_or_default()).await),
-        }
-    }
-
     /// Creates the table and its index, and waits until both can be used. On-demand, unless asked otherwise.
     ///
     /// A table that is there already is verified instead.
@@ -295,13 +239,6 @@ impl<T: StatusTracker> Tracker<T> {
     pub fn index_partitions(&self, status: T::Status) -> Vec<String> {
         tracker::index_partitions::<T>(&self.engine.format, status, self.engine.config.read_shards)
     }
-}
-
-/// How the body of a `run` ended.
-enum Ended<R> {
-    Body(std::thread::Result<Result<R, Failure>>),
-    Lost,
-    TimedOut,
 }
 
 /// Reads an item into a task.

@@ -1,11 +1,9 @@
 //! A started task, in the hands of its worker.
 
-use std::any::Any;
 use std::fmt;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ReturnValue;
-use tokio_util::sync::CancellationToken;
 
 use crate::document::Document;
 use crate::error::{Error, ErrorKind};
@@ -27,7 +25,7 @@ use crate::update::{self, Outcome};
 /// dropped instead is recorded as failed, best effort: where that cannot run, its lease expires.
 #[must_use = "dropping an execution records a failed attempt; end it with `succeed`, `fail` or `release`"]
 pub struct Execution<T: StatusTracker> {
-    held: Held,
+    pub(crate) held: Held,
     data: T,
     /// `data` of the item, with the members that `T` does not know where it is JSON text.
     document: Document,
@@ -292,55 +290,6 @@ impl<T: StatusTracker> Execution<T> {
         self.undone(Outcome::Released).await
     }
 
-    /// The error that ends a `run` whose body failed.
-    pub(crate) async fn fail_body(self, failure: Failure) -> Error {
-        let limit = self.held.engine.config.traceback_stack_limit as usize;
-        let outcome = failure.outcome(limit);
-        match self.end(outcome, ReturnValue::None).await {
-            Ok((Finished { head, .. }, _)) => {
-                Error::new(ErrorKind::BodyFailed { ignored: head.is_ignored() })
-                    .with_key(&head.key)
-                    .with_task(head.clone())
-            }
-            Err(unrecorded) => unrecorded,
-        }
-        .with_body_error(failure.into_error())
-    }
-
-    /// The error that ends a `run` whose lease was lost.
-    pub(crate) fn abandon(self) -> Error {
-        self.held.abandon()
-    }
-
-    /// Records that the body took too long.
-    pub(crate) async fn fail_timed_out(self, timeout: Duration) -> Error {
-        let failure = Failure::retry(format!("the body did not end within {timeout:?}"));
-        self.fail_body(failure).await
-    }
-
-    /// The token of [`lost`](Self::lost), which does not borrow.
-    pub(crate) fn lost_token(&self) -> CancellationToken {
-        self.held.keeper.lost()
-    }
-
-    /// Records a panic of the body.
-    pub(crate) async fn fail_panicked(self, message: &str) {
-        let outcome = Outcome::Failed {
-            error: format!("the body panicked: {message}"),
-            traceback: String::new(),
-            fatal: false,
-        };
-        let key = self.held.head().key.clone();
-        if let Err(error) = self.end(outcome, ReturnValue::None).await {
-            tracing::warn!(
-                target: "tracker_core::finish",
-                key,
-                error = &error as &dyn std::error::Error,
-                "a panic of the body could not be recorded"
-            );
-        }
-    }
-
     /// Ends the attempt without writing data, and gives the task as it is stored.
     async fn undone(self, outcome: Outcome) -> Result<Task<T>, Error> {
         if matches!(self.stored, Stored::AsIs) {
@@ -360,7 +309,7 @@ impl<T: StatusTracker> Execution<T> {
         }
     }
 
-    async fn end(self, outcome: Outcome, returns: ReturnValue) -> Result<(Finished, T), Error> {
+    pub(crate) async fn end(self, outcome: Outcome, returns: ReturnValue) -> Result<(Finished, T), Error> {
         let Self { held, data, .. } = self;
         let finished = held.finish(outcome, Changes::default(), returns).await?;
         Ok((finished, data))
@@ -392,13 +341,6 @@ impl<T: StatusTracker> fmt::Debug for Execution<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Execution").field("held", &self.held).finish_non_exhaustive()
     }
-}
-
-/// What a panic said.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("the payload is not text").to_owned()
 }
 
 head_accessors!(Execution: held.head());

@@ -12,17 +12,18 @@
 //!
 //! Inside, data flows one way: the derives emit constants (`spec`, `status`, compared in `checks`); `key`, `shard`, `format`, `item`,
 //! `document` and `history` encode and decode an item; `update` builds the writes of the protocol and `lock`,
-//! `lease` and `retry` decide, all of them pure; `start`, `held` and `execution` act, through one function of
-//! `op` per DynamoDB operation.
+//! `lease` and `retry` decide, all of them pure; `start`, `heartbeat`, `held`, `execution` and `run` act on one task;
+//! `query` and `find` look for tasks, `create_many` and `sweep` work on many; through one function of `op` per
+//! DynamoDB operation.
 
 #[macro_use]
 mod accessors;
 mod builder;
-mod bulk;
 mod checks;
 mod client;
 mod config;
 mod create;
+mod create_many;
 mod document;
 mod engine;
 mod error;
@@ -43,12 +44,14 @@ mod op;
 mod query;
 mod redrive;
 mod retry;
+mod run;
 mod schema;
 mod service_clock;
 mod shard;
 mod spec;
 mod start;
 mod status;
+mod sweep;
 mod task;
 mod time;
 mod tracker;
@@ -75,9 +78,9 @@ pub use aws_sdk_dynamodb;
 pub use tracker_derive::{StatusTracker, TrackerStatus};
 
 pub use self::builder::TrackerBuilder;
-pub use self::bulk::{Created, DeleteTasks, Ensured, Overwritten, Progress, RedriveAll};
 pub use self::client::{Read, Tracker};
 pub use self::config::TrackerConfig;
+pub use self::create_many::{Created, Ensured, Overwritten};
 pub use self::error::{Error, ErrorKind};
 pub use self::execution::Execution;
 pub use self::failure::{Failure, FailureExt};
@@ -91,6 +94,7 @@ pub use self::query::{Page, Query};
 pub use self::schema::CreateTable;
 pub use self::spec::Takeover;
 pub use self::status::{Role, TrackerStatus};
+pub use self::sweep::{DeleteTasks, Progress, RedriveAll};
 pub use self::task::{Task, TaskHead};
 pub use self::time::{Clock, Now, Sleep, SystemClock};
 pub use self::tracker::{StatusTracker, TaskId, WithTable};

@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_runtime_api::http::{Headers, StatusCode};
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use chrono::{DateTime, Utc};
@@ -29,6 +29,8 @@ pub enum Fault {
     Deny,
     /// It is throttled, and not applied: a shard of the index is too hot.
     Throttle,
+    /// Half of a batch is processed, and the rest given back.
+    Unprocessed,
 }
 
 #[derive(Debug, Clone)]
@@ -113,9 +115,7 @@ impl Network {
     }
 
     async fn read_units(&self, answer: HttpResponse) -> HttpResponse {
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = ByteStream::new(answer.into_body()).collect().await.expect("a body").into_bytes();
-        let content: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        let (status, headers, content) = content(answer).await;
         let consumed = match &content["ConsumedCapacity"] {
             serde_json::Value::Array(each) => each.clone(),
             one => vec![one.clone()],
@@ -128,9 +128,7 @@ impl Network {
                 units.index += indexes.filter_map(|index| index["CapacityUnits"].as_f64()).sum::<f64>();
             }
         }
-        let mut answer = HttpResponse::new(status, SdkBody::from(body));
-        *answer.headers_mut() = headers;
-        answer
+        answer_of(status, headers, &content)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -186,6 +184,15 @@ impl HttpConnector for Link {
                     Ok(answer)
                 })
             }
+            Fault::Unprocessed => {
+                let (first, rest) = halves(request);
+                let answer = self.inner.call(first);
+                HttpConnectorFuture::new(async move {
+                    let (status, headers, mut content) = content(answer.await?).await;
+                    content[rest.0] = rest.1;
+                    Ok(answer_of(status, headers, &content))
+                })
+            }
             Fault::Deny => refused("AccessDeniedException", ""),
             Fault::Throttle => refused(
                 "ProvisionedThroughputExceededException",
@@ -204,11 +211,53 @@ impl HttpConnector for Link {
     }
 }
 
+/// What an answer holds.
+async fn content(answer: HttpResponse) -> (StatusCode, Headers, serde_json::Value) {
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let body = ByteStream::new(answer.into_body()).collect().await.expect("a body").into_bytes();
+    (status, headers, serde_json::from_slice(&body).unwrap_or_default())
+}
+
+/// An answer with other content, and without the checksum of the old.
+fn answer_of(status: StatusCode, mut headers: Headers, content: &serde_json::Value) -> HttpResponse {
+    let mut answer = HttpResponse::new(status, SdkBody::from(content.to_string()));
+    headers.remove("x-amz-crc32");
+    headers.remove("content-length");
+    *answer.headers_mut() = headers;
+    answer
+}
+
+fn body(request: &HttpRequest) -> serde_json::Value {
+    serde_json::from_slice(request.body().bytes().expect("a body in memory")).expect("JSON")
+}
+
+/// The request with the first half of its batch, and the rest under the name that the answer has for it.
+fn halves(request: HttpRequest) -> (HttpRequest, (&'static str, serde_json::Value)) {
+    let mut first = body(&request);
+    let mut rest = first["RequestItems"].clone();
+    let mut name = "UnprocessedItems";
+    let tables = first["RequestItems"].as_object_mut().expect("tables");
+    for (table, batch) in tables {
+        let (batch, rest) = if batch.is_array() {
+            (batch, &mut rest[table])
+        } else {
+            name = "UnprocessedKeys";
+            (&mut batch["Keys"], &mut rest[table]["Keys"])
+        };
+        let all = batch.as_array_mut().expect("a batch");
+        *rest = all.split_off(all.len().div_ceil(2)).into();
+    }
+    (with_body(request, &first), (name, rest))
+}
+
 /// The request, asking for its capacity units.
-fn measured(mut request: HttpRequest) -> HttpRequest {
-    let body = request.body().bytes().expect("a body in memory");
-    let mut body: serde_json::Value = serde_json::from_slice(body).expect("JSON");
+fn measured(request: HttpRequest) -> HttpRequest {
+    let mut body = body(&request);
     body["ReturnConsumedCapacity"] = "INDEXES".into();
+    with_body(request, &body)
+}
+
+fn with_body(mut request: HttpRequest, body: &serde_json::Value) -> HttpRequest {
     let body = body.to_string();
     request.headers_mut().insert("content-length", body.len().to_string());
     *request.body_mut() = SdkBody::from(body);

@@ -1,0 +1,208 @@
+//! The one error of the crate.
+
+mod kind;
+
+use std::error::Error as StdError;
+use std::fmt;
+
+pub use self::kind::ErrorKind;
+use crate::task::TaskHead;
+
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Why an operation of a tracker did not do what was asked.
+///
+/// [`kind`](Self::kind) tells what happened, [`key`](Self::key) to which task; a refusal carries the
+/// [task as it was found](Self::task), and where the SDK or a decoder failed,
+/// [`source`](StdError::source) is its error.
+///
+/// # Examples
+///
+/// ```
+/// use tracker_core::{Error, ErrorKind};
+///
+/// fn explain(error: &Error) -> String {
+///     match error.kind() {
+///         ErrorKind::Locked { owner, until } => format!("{owner:?} works on it until {until}"),
+///         ErrorKind::AlreadySucceeded => "nothing to do".to_owned(),
+///         _ => error.to_string(),
+///     }
+/// }
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    key: Option<String>,
+    task: Option<TaskHead>,
+    source: Option<BoxError>,
+    body: Option<BoxError>,
+    /// Whether the SDK had sent the request before.
+    retried: bool,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind) -> Self {
+        Self(Box::new(Inner { kind, key: None, task: None, source: None, body: None, retried: false }))
+    }
+
+    pub(crate) fn with_key(mut self, key: &str) -> Self {
+        self.0.key.get_or_insert_with(|| key.to_owned());
+        self
+    }
+
+    pub(crate) fn with_task(mut self, task: TaskHead) -> Self {
+        self.0.task = Some(task);
+        self
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn with_body_error(mut self, error: BoxError) -> Self {
+        self.0.body = Some(error);
+        self
+    }
+
+    pub(crate) fn retried(mut self, retried: bool) -> Self {
+        self.0.retried = retried;
+        self
+    }
+
+    pub(crate) fn was_retried(&self) -> bool {
+        self.0.retried
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.kind
+    }
+
+    /// The `key` attribute of the task it happened to.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.0.key.as_deref()
+    }
+
+    /// The task: as a refusal or a failed write found it, or as a finish left it; where nothing was read, as it was
+    /// when it was started.
+    #[must_use]
+    pub fn task(&self) -> Option<&TaskHead> {
+        self.0.task.as_ref()
+    }
+
+    /// Whether the task was refused in the state it is in, as opposed to something going wrong.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self.0.kind,
+            ErrorKind::NotInitialized
+                | ErrorKind::Locked { .. }
+                | ErrorKind::ClockBehind { .. }
+                | ErrorKind::AlreadySucceeded
+                | ErrorKind::Ignored
+                | ErrorKind::NotReady { .. }
+        )
+    }
+
+    /// The error that the body of a [`run`](crate::Tracker::run) returned, also when recording it failed.
+    #[must_use]
+    pub fn body_error<E: StdError + 'static>(&self) -> Option<&E> {
+        self.0.body.as_ref()?.downcast_ref()
+    }
+
+    /// The error that the body of a [`run`](crate::Tracker::run) returned, by value.
+    ///
+    /// # Errors
+    ///
+    /// Gives `self` back when there is none, or it is of another type.
+    pub fn into_body_error<E: StdError + 'static>(mut self) -> Result<E, Self> {
+        match self.0.body.take().map(<dyn StdError + Send + Sync>::downcast::<E>) {
+            Some(Ok(error)) => Ok(*error),
+            Some(Err(other)) => {
+                self.0.body = Some(other);
+                Err(self)
+            }
+            None => Err(self),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(key) = &self.0.key {
+            write!(f, "task `{key}`: ")?;
+        }
+        self.0.kind.fmt(f)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Error");
+        shown.field("kind", &self.0.kind);
+        for (name, value) in [
+            ("key", self.0.key.as_ref().map(|key| key as &dyn fmt::Debug)),
+            ("source", self.0.source.as_ref().map(|source| source as _)),
+            ("body_error", self.0.body.as_ref().map(|body| body as _)),
+        ] {
+            if let Some(value) = value {
+                shown.field(name, value);
+            }
+        }
+        shown.finish_non_exhaustive()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        let source = self.0.source.as_ref().or(self.0.body.as_ref())?;
+        Some(source.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_word_and_can_go_anywhere() {
+        fn anywhere<E: StdError + Send + Sync + 'static>() {}
+        anywhere::<Error>();
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn display_names_the_key_and_leaves_the_source_to_itself() {
+        let error = Error::new(ErrorKind::Decode { attribute: "data.pages".to_owned() })
+            .with_source("invalid type")
+            .with_key("extract____doc-1");
+        assert_eq!(
+            error.to_string(),
+            "task `extract____doc-1`: `data.pages` cannot be read; correct the stored item, or the type \
+             that it is read into"
+        );
+        assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("invalid type"));
+    }
+
+    #[test]
+    fn body_errors_come_back_by_type() {
+        let error =
+            || Error::new(ErrorKind::BodyFailed { ignored: false }).with_body_error(Box::new(fmt::Error));
+        assert_eq!(error().body_error::<fmt::Error>(), Some(&fmt::Error));
+        assert_eq!(error().into_body_error::<fmt::Error>().unwrap(), fmt::Error);
+        let kept = error().into_body_error::<std::io::Error>().unwrap_err();
+        assert!(kept.body_error::<fmt::Error>().is_some());
+        assert!(kept.source().is_some());
+    }
+
+    #[test]
+    fn too_few_shards_are_said_to_be_the_cause() {
+        let reasons = vec!["IndexWriteKeyRangeThroughputExceeded".to_owned()];
+        let text = ErrorKind::Throttled { reasons }.to_string();
+        assert!(text.contains("too few shards"), "{text}");
+    }
+}
