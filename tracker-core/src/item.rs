@@ -179,3 +179,94 @@ pub(crate) fn decode_error(
         _ => error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::primitives::Blob;
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+
+    use super::*;
+    use crate::document::Document;
+    use crate::history::Keep;
+    use crate::spec::{TrackerSpec, spec};
+    use crate::status::{Role, StatusRow, StatusTable};
+
+    static STATUSES: StatusTable = StatusTable {
+        type_name: "Status",
+        rows: &[StatusRow { code: 10, name: "Pending", role: Role::Pending, shards: 5 }],
+        code_pad: 3,
+        shard_pad: 3,
+    };
+    static SPEC: TrackerSpec = spec("Document", "extract", &STATUSES);
+
+    /// Any attribute value, among them many that are nearly right.
+    fn values() -> impl Strategy<Value = AttributeValue> {
+        let texts = prop_oneof![
+            any::<String>(),
+            Just("2026-11-24T02:17:26.355394+0000".to_owned()),
+            Just("2026-13-24T02:17:26.355394+0000".to_owned()),
+            Just(NOT_LOCKED.to_owned()),
+            Just("extract____doc-1".to_owned()),
+            Just(r#"{"history": [{"nth_retry": NaN}]}"#.to_owned()),
+            Just(r#"{"history": [{"nth_retry": -1, "error": {"a": 1e999}}, 3], "omitted": "x"}"#.to_owned()),
+        ];
+        let numbers = prop_oneof![any::<i64>().prop_map(|number| number.to_string()), any::<String>()];
+        let leaf = prop_oneof![
+            texts.prop_map(AttributeValue::S),
+            numbers.prop_map(AttributeValue::N),
+            any::<bool>().prop_map(AttributeValue::Bool),
+            Just(AttributeValue::Null(true)),
+            prop::collection::vec(any::<u8>(), 0..4).prop_map(|bytes| AttributeValue::B(Blob::new(bytes))),
+            prop::collection::vec(any::<String>(), 0..3).prop_map(AttributeValue::Ss),
+        ];
+        leaf.prop_recursive(3, 12, 4, |inner| {
+            let names = prop_oneof![Just("history".to_owned()), Just("error".to_owned()), any::<String>()];
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(AttributeValue::L),
+                prop::collection::hash_map(names, inner, 0..4).prop_map(AttributeValue::M),
+            ]
+        })
+    }
+
+    fn items() -> impl Strategy<Value = Item> {
+        let names = HEAD.into_iter().chain([DATA, "customer"]).collect::<Vec<_>>();
+        prop::collection::vec((prop::sample::select(names), values()), 0..16).prop_map(|attributes| {
+            attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 2000,
+            rng_seed: RngSeed::Fixed(9),
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+        /// Never a panic: a readable head, or an error that names the attribute, and the key where there is one.
+        #[test]
+        fn garbage_is_read_or_named(item in items()) {
+            let format = Format::new(&SPEC, "extract");
+            let key = item.get(KEY).and_then(|key| key.as_s().ok().cloned());
+            let _ = size_of_item(&item);
+            let mut data = Document::parse(item.get(DATA).cloned(), Wire::Native);
+            let _ = data.take::<serde_json::Value>("x");
+            match read_head(&mut item.clone(), &format, Wire::Native) {
+                Ok(mut head) => {
+                    prop_assert_eq!(Some(head.key()), key.as_deref());
+                    // What was read is written, and reads back.
+                    if let Some(written) = head.errors.encode(Keep::All) {
+                        let read = History::parse(Some(written), Wire::Native);
+                        prop_assert_eq!(read.entries().len(), head.errors().len());
+                    }
+                }
+                Err(error) => {
+                    let ErrorKind::Decode { attribute } = error.kind() else { panic!("{error:?}") };
+                    prop_assert!(HEAD.contains(&attribute.as_str()), "{}", attribute);
+                    prop_assert_eq!(error.key(), key.as_deref());
+                    prop_assert!(std::error::Error::source(&error).is_some());
+                }
+            }
+        }
+    }
+}
