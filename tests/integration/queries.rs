@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tracker_core::{Cursor, Error, ErrorKind, IndexEntry, Tracker};
+use tracker_core::{Cursor, Error, ErrorKind, IndexEntry, Takeover, Tracker};
 
 use crate::support::Fault::{Throttle, Unprocessed};
 use crate::support::{Document, ExtractStatus, SummaryStatus, World, number, text};
@@ -167,6 +167,9 @@ async fn unfinished_and_expired(world: World) {
     assert_eq!(of(&unfinished), ["doc-005", "doc-000", "doc-003"], "by time, so that none starves");
     assert_eq!(of(&documents.query_for_unfinished().limit(2).all().await.unwrap()), ["doc-005", "doc-000"]);
     assert_eq!(documents.query_for_unfinished().limit_per_status(1).all().await.unwrap().len(), 3);
+    let careful = world.builder::<Document>().takeover(Takeover::Never).build().unwrap();
+    assert_eq!(of(&careful.query_for_unfinished().all().await.unwrap()), ["doc-005", "doc-003"]);
+    assert_eq!(careful.query_for_expired().all().await.unwrap().len(), 1, "to be looked at");
     let taken = documents.start("doc-000").await.unwrap();
     assert!(documents.query_for_expired().all().await.unwrap().is_empty());
     for execution in [saved, started, taken] {
@@ -191,6 +194,9 @@ async fn refreshed(world: World) {
     let tasks =
         documents.refresh(&[entries[4].clone(), entries[2].clone(), entries[0].clone()]).await.unwrap();
     assert_eq!(tasks.iter().map(|task| task.task_id().as_str()).collect::<Vec<_>>(), ["doc-004", "doc-000"]);
+    let query = documents.query_by_status([Pending, ExtractStatus::Succeeded]).refresh().with_moved();
+    let both: Vec<_> = query.stream().collect().await;
+    assert_eq!(both.iter().filter(|task| task.is_ok()).count(), 3);
     let duplicates = [entries[0].clone(), entries[0].clone(), entries[1].clone()];
     assert_eq!(documents.refresh(&duplicates).await.unwrap().len(), 1);
 
@@ -256,14 +262,14 @@ async fn a_task_that_the_index_shows_twice(world: World) {
 
 async fn a_refresh_takes_a_request_for_100(world: World) {
     let documents = world.documents();
-    let new = ids(250).map(|id| Document { pages: 3, ..Document::new(&id) });
-    assert_eq!(documents.overwrite_many(new).await.unwrap().written, 250);
-    assert_eq!(world.network.count("BatchWriteItem"), 10);
+    let new = ids(1000).map(|id| Document { pages: 3, ..Document::new(&id) });
+    assert_eq!(documents.overwrite_many(new).await.unwrap().written, 1000);
+    assert_eq!(world.network.count("BatchWriteItem"), 40);
     let before = world.network.count("BatchGetItem");
     let tasks = documents.query_by_status(ExtractStatus::Pending).refresh().all().await.unwrap();
-    assert_eq!(tasks.len(), 250);
+    assert_eq!(tasks.len(), 1000);
     assert!(tasks.iter().all(|task| task.data().pages == 3));
-    assert_eq!(world.network.count("BatchGetItem") - before, 3);
+    assert_eq!(world.network.count("BatchGetItem") - before, 10);
     assert_eq!(world.network.count("GetItem"), 0);
 }
 

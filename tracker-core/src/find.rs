@@ -14,6 +14,7 @@ use crate::query::Query;
 use crate::query::refresh::refresh;
 use crate::query::row::IndexEntry;
 use crate::query::statuses::Statuses;
+use crate::spec::Takeover;
 use crate::status::{Role, TrackerStatus};
 use crate::task::Task;
 use crate::tracker::{StatusTracker, status_of};
@@ -45,11 +46,14 @@ impl<T: StatusTracker> Tracker<T> {
     }
 
     /// All tasks that can be started now: pending, more pending and failed ones, and those in progress whose lease
-    /// has expired; merged by time, so that none of them starves.
+    /// has expired (unless [`takeover`](crate::TrackerBuilder::takeover) is off); merged by time, so that none of them
+    /// starves.
     pub fn query_for_unfinished(&self) -> Query<T> {
         let engine = self.shared_engine();
         let ready = engine.format.ready().filter_map(|code| engine.format.status(code));
-        let statuses: Vec<_> = ready.chain([engine.format.own(Role::InProgress)]).collect();
+        let takes_over = engine.config.takeover == Takeover::Expired;
+        let expired = takes_over.then(|| engine.format.own(Role::InProgress));
+        let statuses: Vec<_> = ready.chain(expired).collect();
         Query::new(engine, &statuses).expired_only()
     }
 

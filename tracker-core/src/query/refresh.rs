@@ -48,13 +48,19 @@ impl<T: StatusTracker> Refreshed<T> {
     /// DynamoDB refuses a request, the stream ends with its error. What the index shows twice for a moment comes once
     /// for each time that the item agrees with it.
     pub fn stream(self) -> impl Stream<Item = Result<Task<T>, Error>> + Send + Unpin + use<T> {
+        // One at a time: a request that waits for a slow consumer would run into its timeout.
+        self.read(1)
+    }
+
+    /// The tasks, with several requests under way at the same time.
+    fn read(self, readers: usize) -> impl Stream<Item = Result<Task<T>, Error>> + Send + Unpin + use<T> {
         let engine = Arc::clone(&self.query.engine);
         let with_moved = self.with_moved;
         let chunks = self.query.rows().chunks(KEYS_PER_GET).map(move |rows| {
             let engine = Arc::clone(&engine);
             async move { tasks(&engine, rows, with_moved).await }
         });
-        until_refused(chunks.buffered(READERS)).boxed()
+        until_refused(chunks.buffered(readers)).boxed()
     }
 
     /// All the tasks.
@@ -63,7 +69,7 @@ impl<T: StatusTracker> Refreshed<T> {
     ///
     /// The first of the [`stream`](Self::stream).
     pub async fn all(self) -> Result<Vec<Task<T>>, Error> {
-        self.stream().try_collect().await
+        self.read(READERS).try_collect().await
     }
 }
 
