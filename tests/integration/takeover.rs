@@ -162,8 +162,8 @@ async fn a_start_that_was_answered_after_its_deadline(world: World) {
     // The answer is lost, and by the time the start is sent again the lease is over.
     let network = world.network.clone();
     network.next("UpdateItem", [crate::support::Fault::LoseAnswer]);
-    let slow = world.builder::<Document>().lock_expire(Duration::from_millis(100)).build().unwrap();
-    world.clock.sleep_longer_by(Duration::from_secs(1));
+    let slow = world.builder::<Document>().lock_expire(Duration::from_secs(3)).build().unwrap();
+    world.clock.sleep_longer_by(Duration::from_secs(10));
     let error = slow.start("doc-1").await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::LeaseLost);
     let item = world.stored().await;

@@ -56,15 +56,15 @@ impl World {
         documents
     }
 
-    /// Waits until something holds, while other tasks run.
+    /// Waits until something holds, while other tasks run. One that never holds fails the test, instead of hanging.
     pub async fn until<F: Future<Output = bool>>(&self, what: &str, mut holds: impl FnMut() -> F) {
-        for _ in 0..20_000 {
-            if holds().await {
-                return;
+        let waiting = async {
+            while !holds().await {
+                tokio::task::yield_now().await;
             }
-            tokio::task::yield_now().await;
-        }
-        panic!("it never came to this: {what}");
+        };
+        let in_vain = Duration::from_mins(1);
+        assert!(tokio::time::timeout(in_vain, waiting).await.is_ok(), "it never came to this: {what}");
     }
 
     /// Past the end of a lease, and the skew.
@@ -79,14 +79,9 @@ impl World {
 
     /// The item of `doc-1` once its lock is free, which a drop leaves to a task of its own.
     pub async fn freed(&self) -> Item {
-        for _ in 0..10_000 {
-            let item = self.stored().await;
-            if item.contains_key("attempt") && item["lock"] == text("__not_locked__") {
-                return item;
-            }
-            tokio::task::yield_now().await;
-        }
-        panic!("the lock of `doc-1` was never freed");
+        let is_free = |item: &Item| item.contains_key("attempt") && item["lock"] == text("__not_locked__");
+        self.until("`doc-1` is free", || async { is_free(&self.stored().await) }).await;
+        self.stored().await
     }
 
     pub async fn stored_as(&self, key: &str) -> Option<Item> {
