@@ -12,7 +12,7 @@ use crate::status::{Role, StatusRow, StatusTable};
 #[track_caller]
 pub const fn check_more_pending(spec: &TrackerSpec, nth: usize) {
     let given = spec.more_pending[nth];
-    let Some(row) = row_of(given.table, given.code) else { return };
+    let Some(row) = given.table.row(given.code) else { return };
     if str_eq(given.table.type_name, spec.status.type_name) {
         status(given.table, row).str(" is a status of this step itself: leave it out").panic();
     }
@@ -21,13 +21,13 @@ pub const fn check_more_pending(spec: &TrackerSpec, nth: usize) {
             .str(" is in progress, so a worker of another step holds the task: write the status that it ends in")
             .panic();
     }
-    if let Some(own) = row_of(spec.status, given.code) {
+    if let Some(own) = spec.status.row(given.code) {
         collision(spec.status, own, given.table, row, "give one of them another code");
     }
     let mut other = 0;
     while other < nth {
         let earlier = spec.more_pending[other];
-        if let (true, Some(first)) = (earlier.code == given.code, row_of(earlier.table, earlier.code)) {
+        if let (true, Some(first)) = (earlier.code == given.code, earlier.table.row(earlier.code)) {
             collision(given.table, row, earlier.table, first, "leave one of them out");
         }
         other += 1;
@@ -69,7 +69,7 @@ pub const fn check_after(spec: &TrackerSpec) {
         let mut nth = 0;
         while nth < spec.status.rows.len() {
             let own = &spec.status.rows[nth];
-            if let Some(theirs) = row_of(earlier.status, own.code) {
+            if let Some(theirs) = earlier.status.row(own.code) {
                 let help = "give this step codes that no earlier step uses";
                 collision(spec.status, own, earlier.status, theirs, help);
             }
@@ -80,7 +80,7 @@ pub const fn check_after(spec: &TrackerSpec) {
             let given = spec.more_pending[nth];
             let same_enum = str_eq(given.table.type_name, earlier.status.type_name);
             if let (false, Some(row), Some(theirs)) =
-                (same_enum, row_of(given.table, given.code), row_of(earlier.status, given.code))
+                (same_enum, given.table.row(given.code), earlier.status.row(given.code))
             {
                 collision(given.table, row, earlier.status, theirs, "give one of them another code");
             }
@@ -88,17 +88,6 @@ pub const fn check_after(spec: &TrackerSpec) {
         }
         step = earlier.after;
     }
-}
-
-const fn row_of(table: &StatusTable, code: u32) -> Option<&'static StatusRow> {
-    let mut nth = 0;
-    while nth < table.rows.len() {
-        if table.rows[nth].code == code {
-            return Some(&table.rows[nth]);
-        }
-        nth += 1;
-    }
-    None
 }
 
 #[track_caller]

@@ -12,6 +12,7 @@ use crate::item::{
     self, CREATE_TIME, DATA, ERRORS, ITEM_BYTES, Item, KEY, LOCK, LOCK_TIME, NOT_LOCKED, RETRY, STATUS,
     UPDATE_TIME, VALUE, number, string, time,
 };
+use crate::lock;
 use crate::op::{self, SENDS, Unwritten};
 use crate::status::Role;
 use crate::task::Task;
@@ -150,8 +151,7 @@ pub(crate) async fn delete(
         Ok(deleted) => Ok(deleted.and_then(|mut item| engine.head(&mut item).ok())),
         Err(Unwritten::Condition(Some(mut item))) => {
             let found = engine.head(&mut item)?;
-            let until = found.takeover_time(rules.lock_expire, rules.max_clock_skew).utc();
-            let kind = ErrorKind::Locked { owner: found.owner.clone(), until };
+            let kind = lock::locked(&found, &rules);
             Err(Error::new(kind).with_key(key).with_task(found))
         }
         Err(Unwritten::Condition(None)) => Ok(None),

@@ -280,20 +280,8 @@ impl Finish {
         };
         match lock::classify_finish(found.as_ref(), &sent) {
             Written::Done => Ok(Finished { head: after, item }),
-            Written::LeaseLost => {
-                let lost = Error::new(ErrorKind::LeaseLost).with_key(&head.key);
-                Err(match found {
-                    Some(found) => lost.with_task(found),
-                    None => lost,
-                })
-            }
-            Written::Unknown => {
-                let unknown = self.unknown(unanswered);
-                Err(match found {
-                    Some(found) => unknown.with_task(found),
-                    None => unknown,
-                })
-            }
+            Written::LeaseLost => Err(Error::new(ErrorKind::LeaseLost).with_key(&head.key).with_found(found)),
+            Written::Unknown => Err(self.unknown(unanswered).with_found(found)),
         }
     }
 

@@ -51,7 +51,7 @@ pub(crate) fn classify_start(image: Option<&TaskHead>, me: &str, now: Timestamp,
             if until < now && rules.takeover == Takeover::Expired {
                 return Start::TakeOver;
             }
-            Start::Refused(ErrorKind::Locked { owner: image.owner.clone(), until: until.utc() })
+            Start::Refused(locked(image, rules))
         }
         Some(role) if role.is_ready() && image.lock.is_none() => {
             if image.lock_time < now {
@@ -64,6 +64,12 @@ pub(crate) fn classify_start(image: Option<&TaskHead>, me: &str, now: Timestamp,
         }
         _ => Start::Refused(ErrorKind::NotReady { status: image.status_name.clone().into_owned() }),
     }
+}
+
+/// The refusal of a task that somebody holds: until it can be taken over.
+pub(crate) fn locked(image: &TaskHead, rules: &Rules) -> ErrorKind {
+    let until = image.takeover_time(rules.lock_expire, rules.max_clock_skew).utc();
+    ErrorKind::Locked { owner: image.owner.clone(), until }
 }
 
 /// The finish that was sent.

@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::types::ReturnValue;
 
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
+use crate::lock;
 use crate::op::{self, SENDS, Unwritten};
 use crate::status::{Role, TrackerStatus};
 use crate::task::TaskHead;
@@ -59,18 +60,12 @@ pub(crate) async fn redrive(engine: &Engine, key: &str) -> Result<TaskHead, Erro
     }
     // Others were faster each time: nothing was written.
     let status = last.as_ref().map_or_else(String::new, |seen| seen.status_name().to_owned());
-    let busy = Error::new(ErrorKind::NotReady { status }).with_key(key);
-    Err(match last {
-        Some(seen) => busy.with_task(seen),
-        None => busy,
-    })
+    Err(Error::new(ErrorKind::NotReady { status }).with_key(key).with_found(last))
 }
 
 fn refusal(engine: &Engine, seen: &TaskHead) -> Option<ErrorKind> {
     if seen.is_locked() || seen.is_in_progress() {
-        let rules = engine.rules();
-        let until = seen.takeover_time(rules.lock_expire, rules.max_clock_skew).utc();
-        return Some(ErrorKind::Locked { owner: seen.owner.clone(), until });
+        return Some(lock::locked(seen, &engine.rules()));
     }
     match seen.role {
         Some(Role::Ignored | Role::Failed) => None,

@@ -180,7 +180,7 @@ impl Attempt {
             }
             // What the start wrote is all that a release needs.
             Err(error) => {
-                let now = Reading { time: Timestamp::from(now).after(sent), ..applied };
+                let now = Timestamp::from(now).after(sent);
                 let write = update::release(&self.engine.format, &self.key, started_from, &self.me, now);
                 let engine = &self.engine;
                 let released = op::settle(&*engine.clock, SENDS, || {
@@ -199,10 +199,6 @@ impl Attempt {
     }
 
     fn refused(&self, kind: ErrorKind, found: Option<TaskHead>) -> Error {
-        let error = Error::new(kind).with_key(&self.key);
-        match found {
-            Some(found) => error.with_task(found),
-            None => error,
-        }
+        Error::new(kind).with_key(&self.key).with_found(found)
     }
 }

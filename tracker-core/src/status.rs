@@ -132,8 +132,16 @@ pub trait NoTable {
 impl<S> NoTable for TableOf<S> {}
 
 impl StatusTable {
-    pub(crate) fn row(&self, code: u32) -> Option<&'static StatusRow> {
-        self.rows.iter().find(|row| row.code == code)
+    /// Const, since declarations are compared at compile time, too.
+    pub(crate) const fn row(&self, code: u32) -> Option<&'static StatusRow> {
+        let mut nth = 0;
+        while nth < self.rows.len() {
+            if self.rows[nth].code == code {
+                return Some(&self.rows[nth]);
+            }
+            nth += 1;
+        }
+        None
     }
 
     /// The status of a role that every enum has exactly once; of `MorePending`, the first if any.

@@ -8,7 +8,6 @@ use crate::item::{
     ATTEMPT, ERRORS, ITEM_BYTES, LAST_LOCK, LOCK, LOCK_TIME, NOT_LOCKED, OWNER, RETRY, STARTED_FROM, STATUS,
     UPDATE_TIME, VALUE, number, string, time,
 };
-use crate::lease::Reading;
 use crate::retry;
 use crate::status::Role;
 use crate::task::TaskHead;
@@ -175,11 +174,11 @@ pub(crate) fn release(
     key: &str,
     started_from: Option<u32>,
     me: &str,
-    now: Reading,
+    now: Timestamp,
 ) -> Expression {
     let status = released_to(format, started_from);
-    set_status(free(Expression::new(), me, now.time), format, status, key)
-        .set(UPDATE_TIME, time(now.time))
+    set_status(free(Expression::new(), me, now), format, status, key)
+        .set(UPDATE_TIME, time(now))
         .and_is(LOCK, string(me))
 }
 

@@ -56,6 +56,11 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_found(mut self, found: Option<TaskHead>) -> Self {
+        self.0.task = found.or(self.0.task);
+        self
+    }
+
     pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.0.source = Some(source.into());
         self
