@@ -54,7 +54,9 @@ pub(crate) async fn create_or_found<T: StatusTracker>(
     match op::settle(&*engine.clock, SENDS, || op::put(engine, item.clone())).await {
         Ok(()) => Ok(Ok(Task::new(head, data))),
         // Ours, whose answer was lost; a worker may have started it since.
-        Err(Unwritten::Condition(Some(found))) if found.get(CREATE_TIME) == created.as_ref() => {
+        Err(Unwritten::Condition(Some(found)))
+            if lock::has_created(found.get(CREATE_TIME), created.as_ref()) =>
+        {
             Ok(Ok(Task::new(head, data)))
         }
         Err(Unwritten::Condition(found)) => Ok(Err(found.unwrap_or_default())),

@@ -265,18 +265,13 @@ impl Finish {
         let mut item = image;
         let found = item.as_mut().map(|item| engine.head(item));
         let found = found.transpose().map_err(|error| self.unknown(Some(error)))?;
-        if unanswered.is_some()
-            && found.as_ref().is_some_and(|found| found.lock.as_deref() == Some(&self.keeper.me))
-        {
-            // A copy that is still on its way may yet be applied.
-            return Err(self.unknown(unanswered));
-        }
         let sent = lock::Finish {
             me: &self.keeper.me,
             create_time: head.create_time,
             attempt: head.attempt,
             status: after.status_code,
             deadline_passed: self.keeper.has_passed(engine.now()),
+            unanswered: unanswered.is_some(),
         };
         match lock::classify_finish(found.as_ref(), &sent) {
             Written::Done => Ok(Finished { head: after, item }),

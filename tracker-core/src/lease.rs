@@ -5,10 +5,21 @@ use std::time::Duration;
 use crate::time::{Now, Timestamp};
 
 /// A time that is written, with the monotonic clock as read together with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Reading {
     pub(crate) time: Timestamp,
     pub(crate) monotonic: Duration,
+}
+
+impl Reading {
+    /// What to send after the times that were sent before: the clock's, and later than the last of them.
+    pub(crate) fn after_all(sent: &[Self], now: Now) -> Self {
+        let reading = Self::from(now);
+        match sent.last() {
+            Some(last) => Self { time: reading.time.after(last.time), ..reading },
+            None => reading,
+        }
+    }
 }
 
 impl From<Now> for Reading {
@@ -18,7 +29,7 @@ impl From<Now> for Reading {
 }
 
 /// A lease that is held.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Lease {
     expire: Duration,
     /// The last write that was acknowledged: the deadline counts from it.
@@ -28,9 +39,16 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// A lease that began with the write of `started`; `sent` is the last time that was sent for it.
-    pub(crate) fn new(started: Reading, sent: Timestamp, expire: Duration) -> Self {
-        Self { expire, acknowledged: started, sent: sent.max(started.time) }
+    /// A lease that began with one of the times that were `sent`: with the one that is `stored`, and with the first
+    /// where the item does not tell. `None` where nothing was sent.
+    pub(crate) fn granted(sent: &[Reading], stored: Option<Timestamp>, expire: Duration) -> Option<Self> {
+        let applied = sent.iter().find(|reading| Some(reading.time) == stored).or(sent.first())?;
+        Some(Self { expire, acknowledged: *applied, sent: sent.last()?.time })
+    }
+
+    /// The last time that was sent.
+    pub(crate) fn sent(&self) -> Timestamp {
+        self.sent
     }
 
     /// Counts a time of ours that is stored among those that were sent.
@@ -84,7 +102,7 @@ mod tests {
     }
 
     fn lease() -> Lease {
-        Lease::new(at(0, 0).into(), at(0, 0).into(), EXPIRE)
+        Lease::granted(&[at(0, 0).into()], None, EXPIRE).unwrap()
     }
 
     #[test]
@@ -116,6 +134,16 @@ mod tests {
         // Others see a lease until 400 of the wall clock, which was 100 s ago when the monotonic one shows 400.
         assert!(lease.has_passed(at(300, 400)));
         assert!(!lease.has_passed(at(299, 399)));
+    }
+
+    #[test]
+    fn a_lease_begins_with_the_send_that_was_applied() {
+        let sent = [at(0, 0).into(), at(100, 100).into()];
+        let granted = |stored| Lease::granted(&sent, stored, EXPIRE).unwrap().remaining(at(100, 100));
+        assert_eq!(granted(Some(sent[1].time)), EXPIRE);
+        assert_eq!(granted(Some(sent[0].time)), Duration::from_secs(200));
+        assert_eq!(granted(None), Duration::from_secs(200), "what is not known is not hoped for");
+        assert_eq!(Lease::granted(&[], None, EXPIRE), None);
     }
 
     #[test]

@@ -40,6 +40,8 @@ mod item;
 mod key;
 mod lease;
 mod lock;
+#[cfg(test)]
+mod model;
 mod op;
 mod query;
 mod redrive;

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
+
 use crate::error::ErrorKind;
 use crate::spec::Takeover;
 use crate::status::Role;
@@ -83,6 +85,8 @@ pub(crate) struct Finish<'f> {
     pub(crate) status: u32,
     /// Whether the holder's deadline has passed by now.
     pub(crate) deadline_passed: bool,
+    /// Whether no answer came, so that a copy of it may yet be applied.
+    pub(crate) unanswered: bool,
 }
 
 /// What became of a write of the holder's.
@@ -93,7 +97,7 @@ pub(crate) enum Written {
     Unknown,
 }
 
-/// Classifies the image that a failed finish came back with.
+/// Classifies the image that a failed finish came back with, or that was read after one without an answer.
 pub(crate) fn classify_finish(image: Option<&TaskHead>, finish: &Finish<'_>) -> Written {
     let Some(image) = image else {
         return Written::Unknown;
@@ -101,8 +105,13 @@ pub(crate) fn classify_finish(image: Option<&TaskHead>, finish: &Finish<'_>) -> 
     if image.create_time != finish.create_time {
         return Written::Unknown;
     }
+    if finish.unanswered && image.lock.as_deref() == Some(finish.me) {
+        return Written::Unknown;
+    }
     let wrote_last = image.last_lock.as_deref() == Some(finish.me);
-    if wrote_last && (image.status_code == finish.status || image.attempt > finish.attempt) {
+    // A redrive leaves `attempt` and `last_lock` as they are.
+    let redriven = image.role == Some(Role::Pending);
+    if wrote_last && (image.status_code == finish.status || image.attempt > finish.attempt || redriven) {
         return Written::Done;
     }
     // An attempt less than ours was dropped by a Python `save`, and tells nothing.
@@ -115,6 +124,16 @@ pub(crate) fn classify_finish(image: Option<&TaskHead>, finish: &Finish<'_>) -> 
     }
     // Within the deadline nobody but our own finish can have freed the lock.
     Written::Done
+}
+
+/// Whether a create that found an item had written it: a worker may have started it since, and its time stays.
+pub(crate) fn has_created(found: Option<&AttributeValue>, create_time: Option<&AttributeValue>) -> bool {
+    found.is_some() && found == create_time
+}
+
+/// Whether a redrive whose condition failed had been applied before, to what `after` is.
+pub(crate) fn has_redriven(image: &TaskHead, after: &TaskHead) -> bool {
+    image.status_code == after.status_code && image.update_time == after.update_time
 }
 
 /// What to do after a save whose condition failed.

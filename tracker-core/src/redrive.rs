@@ -48,7 +48,7 @@ pub(crate) async fn redrive(engine: &Engine, key: &str) -> Result<TaskHead, Erro
             Err(Unwritten::Condition(Some(mut item))) => {
                 let image = item.clone();
                 let now_there = engine.head(&mut item)?;
-                if now_there.status_code == after.status_code && now_there.update_time == after.update_time {
+                if lock::has_redriven(&now_there, &after) {
                     return Ok(after);
                 }
                 found = Some(image);

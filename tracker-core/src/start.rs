@@ -109,10 +109,7 @@ struct Attempt {
 impl Attempt {
     /// The time to send: later than what this start has sent before.
     fn next(&mut self) -> Timestamp {
-        let mut reading = Reading::from(self.engine.now());
-        if let Some(last) = self.sent.last() {
-            reading.time = reading.time.after(last.time);
-        }
+        let reading = Reading::after_all(&self.sent, self.engine.now());
         self.sent.push(reading);
         reading.time
     }
@@ -152,9 +149,7 @@ impl Attempt {
     async fn started(self, head: Result<TaskHead, Error>, item: Item) -> Result<(Held, Item), Error> {
         let now = self.engine.now();
         let stored = item.get(LOCK_TIME).and_then(|time| Timestamp::parse(time.as_s().ok()?));
-        // The time of the send that was applied; the first one's where the item does not tell.
-        let applied = self.sent.iter().find(|reading| Some(reading.time) == stored);
-        let Some(applied) = applied.or(self.sent.first()).copied() else {
+        let Some(lease) = Lease::granted(&self.sent, stored, self.engine.config.lock_expire) else {
             return Err(Error::new(ErrorKind::LeaseLost).with_key(&self.key));
         };
         let started_from = item.get(STARTED_FROM).and_then(|code| code.as_n().ok()?.parse().ok());
@@ -163,8 +158,6 @@ impl Attempt {
         {
             return Err(self.refused(ErrorKind::Ignored, Some(head.clone())));
         }
-        let sent = self.sent.last().map_or(applied.time, |last| last.time);
-        let lease = Lease::new(applied, sent, self.engine.config.lock_expire);
         match head {
             Ok(head) => {
                 let held = Held::new(self.engine, head, Keeper::new(self.me, lease));
@@ -180,7 +173,7 @@ impl Attempt {
             }
             // What the start wrote is all that a release needs.
             Err(error) => {
-                let now = Timestamp::from(now).after(sent);
+                let now = Timestamp::from(now).after(lease.sent());
                 let write = update::release(&self.engine.format, &self.key, started_from, &self.me, now);
                 let engine = &self.engine;
                 let released = op::settle(&*engine.clock, SENDS, || {

@@ -1,0 +1,280 @@
+//! The world of the model: a task, its workers, their clocks, and a network that forgets nothing.
+
+use std::time::Duration;
+
+use super::act::Act;
+use super::ghost::{Ghost, Violation};
+use super::mutant::Mutant;
+use super::row::{Row, Time};
+use super::table::{self, Request, SKEW_TICKS};
+use super::worker::{Event, Worker};
+use crate::time::Now;
+
+/// How much may happen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) workers: usize,
+    /// Until when the clock goes on.
+    pub(super) ticks: u16,
+    pub(super) starts: usize,
+    pub(super) heartbeats: u8,
+    pub(super) saves: u8,
+    pub(super) redrives: u8,
+    /// How many programs create the task; 0 where it is there from the beginning.
+    pub(super) creates: u8,
+    /// How often a clock may step, within the skew.
+    pub(super) clock_steps: u8,
+    /// How often a holder's clock may step beyond the skew, or its machine be suspended.
+    pub(super) wild_clocks: u8,
+    /// Whether there are workers of a second step.
+    pub(super) two_steps: bool,
+    /// Whether a start may be cancelled, and a lease be released.
+    pub(super) releases: bool,
+}
+
+impl Bounds {
+    pub(super) const NONE: Self = Self {
+        workers: 2,
+        ticks: FIRST_TICK + 5,
+        starts: 2,
+        heartbeats: 0,
+        saves: 0,
+        redrives: 0,
+        creates: 0,
+        clock_steps: 0,
+        wild_clocks: 0,
+        two_steps: false,
+        releases: false,
+    };
+}
+
+pub(super) const FIRST_TICK: u16 = 3;
+/// How far a clock may be ahead.
+pub(super) const AHEAD: i16 = SKEW_TICKS.cast_signed();
+
+/// What has happened of that which is bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Spent {
+    pub(super) heartbeats: u8,
+    pub(super) saves: u8,
+    pub(super) redrives: u8,
+    pub(super) creates: u8,
+    clock_steps: u8,
+    wild_clocks: u8,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct World {
+    pub(super) row: Option<Row>,
+    pub(super) tick: u16,
+    pub(super) workers: Vec<Worker>,
+    /// Every request that was sent and may still do something, in order.
+    net: Vec<Request>,
+    pub(super) spent: Spent,
+    pub(super) ghost: Ghost,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Time passes; or twice as much, and the machine of one worker is suspended meanwhile.
+    Tick {
+        suspended: Option<usize>,
+    },
+    /// A clock steps to that far from the true time.
+    Step {
+        worker: usize,
+        offset: i16,
+    },
+    /// A request arrives: for the first time, late, or again. Who waits for an answer of it gets this one, unless
+    /// an earlier one is kept.
+    Deliver {
+        nth: usize,
+        keeps_answer: bool,
+    },
+    Worker {
+        worker: usize,
+        event: Event,
+    },
+}
+
+impl World {
+    /// The worlds to begin with: with every combination of clocks within the skew.
+    pub(super) fn all(bounds: &Bounds) -> Vec<Self> {
+        let there = (bounds.creates == 0).then(|| Row::new(Time::at(1)));
+        (0..=bounds.workers)
+            .map(|ahead| {
+                let offset = |nth| if nth < ahead { AHEAD } else { 0 };
+                let mut world = Self {
+                    row: there,
+                    tick: FIRST_TICK,
+                    workers: (0..bounds.workers).map(|nth| Worker::new(offset(nth))).collect(),
+                    net: Vec::new(),
+                    spent: Spent::default(),
+                    ghost: Ghost::default(),
+                };
+                world.arrange();
+                world
+            })
+            .collect()
+    }
+
+    pub(super) fn now(&self, worker: usize) -> Now {
+        let Worker { offset, lag, .. } = self.workers[worker];
+        Now {
+            wall: Time::at(self.tick.saturating_add_signed(offset)).stamp().utc(),
+            monotonic: Duration::from_secs(1000 + u64::from(self.tick - lag)),
+        }
+    }
+
+    pub(super) fn send(&mut self, request: Request) {
+        if let Err(place) = self.net.binary_search(&request) {
+            self.net.insert(place, request);
+        }
+    }
+
+    pub(super) fn actions(&self, bounds: &Bounds, mutant: Mutant, actions: &mut Vec<Action>) {
+        if self.ghost.violation.is_some() {
+            return;
+        }
+        let wild = self.spent.wild_clocks < bounds.wild_clocks;
+        if self.tick < bounds.ticks {
+            actions.push(Action::Tick { suspended: None });
+            if wild && self.tick + 1 < bounds.ticks {
+                let holders = (0..bounds.workers).filter(|nth| self.workers[*nth].is_holding());
+                actions.extend(holders.map(|nth| Action::Tick { suspended: Some(nth) }));
+            }
+        }
+        for (nth, worker) in self.workers.iter().enumerate() {
+            if self.spent.clock_steps < bounds.clock_steps && worker.clock_is_right() {
+                actions.push(Action::Step { worker: nth, offset: AHEAD - worker.offset });
+            }
+            if wild && worker.is_holding() && worker.clock_is_right() {
+                actions.push(Action::Step { worker: nth, offset: -AHEAD });
+            }
+        }
+        for (nth, request) in self.net.iter().enumerate() {
+            actions.push(Action::Deliver { nth, keeps_answer: false });
+            if self.workers.iter().any(|worker| worker.has_answer(request)) {
+                actions.push(Action::Deliver { nth, keeps_answer: true });
+            }
+        }
+        for (nth, worker) in self.workers.iter().enumerate() {
+            let events = worker.events(self, nth, bounds, mutant);
+            actions.extend(events.into_iter().map(|event| Action::Worker { worker: nth, event }));
+        }
+    }
+
+    pub(super) fn after(&self, action: Action, bounds: &Bounds, mutant: Mutant) -> Self {
+        let mut world = self.clone();
+        match action {
+            Action::Tick { suspended } => {
+                world.tick += 1;
+                if let Some(nth) = suspended {
+                    world.tick += 1;
+                    world.workers[nth].lag += 2;
+                    world.spent.wild_clocks += 1;
+                }
+            }
+            Action::Step { worker, offset } => {
+                world.workers[worker].offset = offset;
+                if offset < 0 {
+                    world.spent.wild_clocks += 1;
+                } else {
+                    world.spent.clock_steps += 1;
+                }
+            }
+            Action::Deliver { nth, keeps_answer } => world.deliver(nth, keeps_answer, bounds, mutant),
+            Action::Worker { worker, event } => Act { world: &mut world, nth: worker, mutant }.on(event),
+        }
+        world.check_holders(mutant);
+        world.forget_what_is_dead(mutant);
+        world.arrange();
+        world
+    }
+
+    fn deliver(&mut self, nth: usize, keeps_answer: bool, bounds: &Bounds, mutant: Mutant) {
+        let request = self.net[nth];
+        let before = self.row;
+        let after = table::apply(before, request, mutant);
+        for worker in &mut self.workers {
+            if !(keeps_answer && worker.has_answer(&request)) {
+                worker.answer(&request, after.ok_or(before));
+            }
+        }
+        let Some(after) = after else {
+            return;
+        };
+        let clocks_agree = self.spent.wild_clocks == 0;
+        self.ghost.applied(before, after, &request, clocks_agree);
+        self.row = Some(after);
+        if self.ghost.violation.is_none() {
+            let violation = super::end::check(after, bounds, mutant);
+            self.ghost.violation = violation;
+        }
+    }
+
+    fn check_holders(&mut self, mutant: Mutant) {
+        let holding = |nth: &usize| {
+            let now = self.now(*nth);
+            self.workers[*nth].holds(now, mutant)
+        };
+        let holders: Vec<_> = (0..self.workers.len()).filter_map(|nth| holding(&nth)).collect();
+        let stored = self.row.map_or(0, |row| row.lock);
+        let as_stored = holders.iter().all(|me| *me == stored);
+        self.ghost.check(holders.len() < 2, Violation::TwoHolders);
+        self.ghost.check(as_stored, Violation::Dispossessed);
+    }
+
+    /// Drops the requests that no later state lets through: neither does `lock_time` go back, nor `attempt`, nor does
+    /// a lock come again. Each of these is checked, so that nothing is dropped that would matter.
+    fn forget_what_is_dead(&mut self, mutant: Mutant) {
+        let Some(row) = self.row else {
+            return;
+        };
+        let awaited: Vec<_> = self.workers.iter().flat_map(Worker::awaited).collect();
+        let is_dead = |request: &Request| match *request {
+            Request::Create { .. } => true,
+            Request::Start { now, .. } => row.lock_time >= now && mutant.starts_go_by_time(),
+            Request::Save { now, .. } => row.lock_time >= now && mutant != Mutant::SaveWithoutTime,
+            Request::TakeOver { seen, .. } => match mutant {
+                Mutant::TakeoverPinsLockAlone => row.lock != seen.lock,
+                _ => row.lock_time > seen.lock_time,
+            },
+            Request::Redrive { seen, .. } => row.attempt > seen.attempt && mutant != Mutant::RedriveUnpinned,
+            Request::Finish { .. } => false,
+        };
+        self.net.retain(|request| !is_dead(request) || awaited.contains(request));
+        let granting: Vec<_> = self
+            .net
+            .iter()
+            .filter(|request| matches!(request, Request::Start { .. } | Request::TakeOver { .. }))
+            .filter(|request| !is_dead(request))
+            .map(Request::me)
+            .collect();
+        self.net.retain(|request| {
+            let me = request.me();
+            let may_be_held = row.lock == me || granting.contains(&me);
+            !matches!(request, Request::Finish { .. } | Request::Save { .. })
+                || may_be_held
+                || !mutant.finishes_go_by_lock()
+                || awaited.contains(request)
+        });
+    }
+
+    /// An action in words: whose it is, and which request it delivers.
+    pub(super) fn tell(&self, action: Action) -> String {
+        match action {
+            Action::Deliver { nth, .. } => format!("    delivered: {:?}", self.net[nth]),
+            Action::Worker { worker, event } => {
+                let Worker { offset, phase, .. } = &self.workers[worker];
+                format!("    {event:?} by a worker whose clock is {offset} ahead: {phase:?}")
+            }
+            other => format!("    {other:?}"),
+        }
+    }
+
+    /// Workers are alike: only what they do tells them apart.
+    fn arrange(&mut self) {
+        self.workers.sort_by_cached_key(Worker::fingerprint);
+    }
+}
