@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
+use tracker_core::testing::FaultyNetwork;
 use tracker_core::{StatusTracker, Tracker, TrackerBuilder};
 
-use super::{Document, ManualClock, Network, Summary};
+use super::{Document, Probe, Summary, TestClock};
 
 /// An item as it is stored.
 pub type Item = HashMap<String, AttributeValue>;
@@ -15,8 +16,9 @@ pub type Item = HashMap<String, AttributeValue>;
 #[derive(Clone)]
 pub struct World {
     pub client: Client,
-    pub network: Network,
-    pub clock: ManualClock,
+    pub network: FaultyNetwork,
+    pub probe: Probe,
+    pub clock: TestClock,
     pub table: String,
 }
 
@@ -33,7 +35,7 @@ impl World {
 
     /// A tracker with heartbeats, on a clock that only the test sets forward.
     pub fn beating(&self) -> TrackerBuilder<Document> {
-        self.builder().heartbeat(true).clock(self.clock.as_waiting())
+        self.builder().heartbeat(true).clock(self.clock.waiting())
     }
 
     pub fn documents(&self) -> Tracker<Document> {
