@@ -16,6 +16,7 @@ mod hardening;
 mod heartbeat;
 mod hygiene;
 mod lifecycle;
+mod network;
 mod pipeline;
 mod queries;
 mod refusals;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         heartbeat::tests(),
         hygiene::tests(),
         lifecycle::tests(),
+        network::tests(),
         pipeline::tests(),
         queries::tests(),
         refusals::tests(),
