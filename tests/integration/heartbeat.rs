@@ -142,7 +142,7 @@ async fn a_cut_network_is_noticed_at_the_deadline(world: World) {
     world.document().await;
     let running = Running::start(&world, world.beating().build().unwrap()).await;
     let before = world.stored().await;
-    world.network.next("UpdateItem", [DropRequest; 1000]);
+    world.network.next("UpdateItem", std::iter::repeat_n(DropRequest, 1000));
     let sent = world.network.count("UpdateItem");
     for _ in 0..299 {
         world.clock.advance(Duration::from_secs(1));
@@ -212,7 +212,7 @@ async fn by_hand(world: World) {
     world.clock.advance(Duration::from_secs(1));
     let beating = world.beating().build().unwrap();
     let execution = beating.start("doc-1").await.unwrap();
-    world.network.next("UpdateItem", [DropRequest; 1000]);
+    world.network.next("UpdateItem", std::iter::repeat_n(DropRequest, 1000));
     let lost = execution.lost();
     asleep(&world, 101).await;
     world.clock.advance(Duration::from_secs(301));

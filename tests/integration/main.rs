@@ -22,6 +22,7 @@ mod queries;
 mod refusals;
 mod scale;
 mod send;
+mod storm;
 mod table;
 mod takeover;
 mod wire;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         queries::tests(),
         refusals::tests(),
         scale::tests(),
+        storm::tests(),
         table::tests(),
         takeover::tests(),
         wire::tests(),

@@ -35,7 +35,7 @@ const TRANSIENT: [Fault; 9] = [
     Fault::CutBody,
 ];
 
-/// A day, after which all that was late has come.
+/// A day, which is longer than all leases here.
 const LATE: Duration = Duration::from_hours(24);
 
 /// How an attempt ends.
@@ -48,32 +48,6 @@ enum End {
 
 fn history(item: &Item) -> &[AttributeValue] {
     item["errors"].as_m().unwrap()["history"].as_l().unwrap()
-}
-
-/// Sets the clock forward until all that is late has been delivered.
-async fn all_arrives(world: &World) {
-    world.clock.advance(LATE);
-    world.until("all that was late", || std::future::ready(world.network.late() == 0)).await;
-}
-
-/// Runs a future, and sets the clock forward to whatever it waits for.
-async fn driven<F: Future>(world: &World, future: F) -> F::Output {
-    let clock = world.clock.waiting();
-    let waits = async {
-        loop {
-            tokio::task::yield_now().await;
-            if world.network.in_flight() == 0
-                && let Some(wait) = clock.next_wake()
-            {
-                clock.advance(wait);
-            }
-        }
-    };
-    tokio::select! {
-        biased;
-        output = future => output,
-        () = waits => unreachable!(),
-    }
 }
 
 /// One life of a task, with a fault at its nth request of an operation.
@@ -93,7 +67,7 @@ async fn lives_with(world: &World, id: &str, operation: &str, nth: usize, fault:
             End::Release => execution.release().await,
         }
     };
-    let task = driven(world, life).await.unwrap_or_else(|error| panic!("{case}: {error:?}"));
+    let task = world.driven(Box::pin(life)).await.unwrap_or_else(|error| panic!("{case}: {error:?}"));
     assert_eq!(world.network.faults_left(), 0, "{case}");
     let (status, retry) = match end {
         End::Succeed => (ExtractStatus::Succeeded, 0),
@@ -108,7 +82,7 @@ async fn lives_with(world: &World, id: &str, operation: &str, nth: usize, fault:
     assert_eq!((&item["attempt"], &item["lock"]), (&number(1), &text("__not_locked__")), "{case}");
     assert_eq!(item["data"].as_m().unwrap()["pages"], number(7), "{case}");
     assert_eq!(history(&item).len(), usize::try_from(retry).unwrap(), "{case}");
-    all_arrives(world).await;
+    world.all_arrives().await;
     assert_eq!(world.stored_as(&key).await.unwrap(), item, "{case}: what came late changed it");
 }
 
@@ -164,7 +138,7 @@ async fn unchanged_by_late_copies(world: &World, copies: usize, id: &str) {
     assert_eq!(world.network.late(), copies);
     let key = format!("extract____{id}");
     let item = world.stored_as(&key).await;
-    all_arrives(world).await;
+    world.all_arrives().await;
     assert_eq!(world.stored_as(&key).await, item);
 }
 
@@ -238,7 +212,7 @@ async fn late_copies_of_a_finish(world: World) {
 async fn a_start_that_arrives_after_its_lease(world: World) {
     let documents = world.document().await;
     world.network.next("UpdateItem", [Fault::Delay(Duration::from_secs(400))]);
-    let error = driven(&world, documents.start("doc-1")).await.unwrap_err();
+    let error = world.driven(documents.start("doc-1")).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::LeaseLost);
     let item = world.stored().await;
     assert_eq!((&item["status"], &item["retry"]), (&number(10), &number(0)), "given back, uncounted");
@@ -280,7 +254,7 @@ async fn a_late_start_of_a_task_that_another_worker_has(world: World) {
     documents.create(Document::new("doc-2")).await.unwrap();
     let late = on_its_way(&world, start("doc-2")).await;
     world.rival().start("doc-2").await.unwrap().fail("no").await.unwrap();
-    world.clock.advance(Duration::from_secs(300));
+    world.clock.advance(Duration::from_mins(5));
     let execution = late.await.unwrap().unwrap();
     assert_eq!((execution.attempt(), execution.remaining()), (2, Duration::from_mins(5)));
     execution.release().await.unwrap();
@@ -329,7 +303,7 @@ async fn a_batch_in_halves(world: World) {
     let documents = world.documents();
     world.network.next("BatchWriteItem", [Fault::Unprocessed; 2]);
     let new = (0..25).map(|nth| Document::new(&format!("doc-{nth}")));
-    let written = driven(&world, documents.overwrite_many(new)).await.unwrap();
+    let written = world.driven(documents.overwrite_many(new)).await.unwrap();
     assert_eq!((written.written, world.network.faults_left()), (25, 0));
     assert_eq!(documents.count_tasks_by_use_case_id().await.unwrap(), 25);
     // What is no batch cannot be processed by half.

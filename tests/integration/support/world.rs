@@ -69,6 +69,36 @@ impl World {
         assert!(tokio::time::timeout(in_vain, waiting).await.is_ok(), "it never came to this: {what}");
     }
 
+    /// Runs a future. Whenever nothing is done any more, the clock is set forward to when the next sleeper wakes up.
+    pub async fn driven<F: Future>(&self, future: F) -> F::Output {
+        let clock = self.clock.waiting();
+        let driver = async {
+            let mut idle = 0;
+            loop {
+                tokio::task::yield_now().await;
+                // Others compute between two requests; where that takes long, the time passes all the same.
+                idle = if self.network.in_flight() == 0 { idle + 1 } else { 0 };
+                if idle > 200
+                    && let Some(wait) = clock.next_wake()
+                {
+                    clock.advance(wait);
+                    idle = 0;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            output = future => output,
+            () = driver => unreachable!("it drives for ever"),
+        }
+    }
+
+    /// Sets the clock forward until all requests that are late have been delivered.
+    pub async fn all_arrives(&self) {
+        self.clock.advance(Duration::from_hours(24));
+        self.until("all that was late", || std::future::ready(self.network.late() == 0)).await;
+    }
+
     /// Past the end of a lease, and the skew.
     pub fn expire_lease(&self) {
         self.clock.advance(Duration::from_secs(306));
