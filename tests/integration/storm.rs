@@ -42,6 +42,9 @@ struct Seen {
     inside: Option<(u64, Duration)>,
     /// The attempts that are known to be recorded as failed.
     failed: BTreeSet<u64>,
+    /// The attempts of which nothing is recorded, as their leases were lost.
+    lost: BTreeSet<u64>,
+    succeeded: Option<u64>,
 }
 
 type AllSeen = Arc<Mutex<BTreeMap<String, Seen>>>;
@@ -80,9 +83,23 @@ impl Worker {
             std::mem::forget(self.documents.start(&self.id).await);
         }
         for nth in 0..tries {
-            let wait = match self.documents.run(&self.id, async |task| self.body(task).await).await {
-                Ok(()) => return,
+            let mut entered = None;
+            let body = async |task: &mut Execution<Document>| {
+                entered = Some(task.attempt());
+                self.body(task).await
+            };
+            let wait = match self.documents.run(&self.id, body).await {
+                Ok(()) => {
+                    let before =
+                        self.seen().entry(self.id.clone()).or_default().succeeded.replace(entered.unwrap());
+                    assert_eq!(before, None, "{}: it has succeeded twice", self.id);
+                    return;
+                }
                 Err(error) => match error.kind() {
+                    ErrorKind::LeaseLost => {
+                        self.seen().entry(self.id.clone()).or_default().lost.extend(entered);
+                        Duration::from_secs(1)
+                    }
                     ErrorKind::AlreadySucceeded | ErrorKind::Ignored => return,
                     ErrorKind::BodyFailed { .. } => {
                         let attempt = error.task().unwrap().attempt();
@@ -151,7 +168,6 @@ fn is_transient(error: &Error) -> bool {
         ErrorKind::Unavailable
             | ErrorKind::Throttled { .. }
             | ErrorKind::OutcomeUnknown
-            | ErrorKind::LeaseLost
             | ErrorKind::ClockBehind { .. }
             | ErrorKind::NotReady { .. }
     )
@@ -232,14 +248,17 @@ async fn ended_well(world: &World, id: &str, seen: &Seen) -> bool {
     }
     assert!(failed.is_superset(&seen.failed) && failed.iter().all(|of| seen.runs.contains(of)), "{case}");
 
+    assert!(failed.is_disjoint(&seen.lost), "{case}");
+
     let retry = history.len() as u64;
     if item["status"] == number(16) {
         assert_eq!(item["retry"], number(0), "{case}");
         assert!(retry < u64::from(MAX_RETRY) && seen.runs.last() == Some(&attempt), "{case}");
+        assert!(!seen.lost.contains(&attempt) && seen.succeeded.is_none_or(|of| of == attempt), "{case}");
         assert_eq!(item["data"].as_m().unwrap()["pages"], number(attempt), "{case}");
         return true;
     }
     assert_eq!((&item["status"], &item["retry"]), (&number(18), &number(retry)), "{case}");
-    assert_eq!(retry, u64::from(MAX_RETRY), "{case}");
+    assert_eq!((retry, seen.succeeded), (u64::from(MAX_RETRY), None), "{case}");
     false
 }
