@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use tracker_core::{Created, Ensured, ErrorKind};
 
-use crate::support::Fault::LoseAnswer;
+use crate::support::Fault::DropResponse;
 use crate::support::{Document, ExtractStatus, World, number, text};
 
 crate::tests![
@@ -219,7 +219,7 @@ async fn redriving_what_changes(world: World) {
     let documents = world.document().await;
     documents.start("doc-1").await.unwrap().fail("no").await.unwrap();
     world.clock.advance(Duration::from_secs(1));
-    world.network.next("UpdateItem", [LoseAnswer]);
+    world.network.next("UpdateItem", [DropResponse]);
     documents.redrive("doc-1").await.expect("our own write, whose answer was lost");
     assert_eq!(world.stored().await["status"], number(10));
 
@@ -228,7 +228,7 @@ async fn redriving_what_changes(world: World) {
     world.clock.advance(Duration::from_secs(1));
     documents.start("doc-1").await.unwrap().fail("again").await.unwrap();
     let failed = world.stored().await;
-    assert_eq!(world.network.deliver_again("UpdateItem", redrive).await, 400);
+    assert_eq!(world.network.deliver_again("UpdateItem", redrive).await.unwrap(), 400);
     assert_eq!(world.stored().await, failed);
 
     // A Python `save` has dropped `attempt`.
@@ -262,9 +262,9 @@ async fn what_cannot_be_read_blocks_nothing(world: World) {
 async fn clocks_that_are_off_delete_nothing(world: World) {
     let documents = world.document().await;
     let execution = documents.start("doc-1").await.unwrap();
-    world.network.date(tracker_core::Clock::now(&world.clock).wall);
+    world.probe.date(tracker_core::Clock::now(&world.clock).wall);
     let fast = world.clock.ahead_by(Duration::from_hours(1));
-    let fast = world.builder::<Document>().clock(fast.as_real()).build().unwrap();
+    let fast = world.builder::<Document>().clock(fast.compared_with_service()).build().unwrap();
     let deleted = fast.delete_tasks_by_use_case_id().await.unwrap();
     assert_eq!((deleted.done, deleted.failed), (0, 1));
     let error = fast.delete("doc-1").await.unwrap_err();

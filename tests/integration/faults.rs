@@ -6,7 +6,7 @@ use tracker_core::ErrorKind;
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::config::retry::RetryConfig;
 
-use crate::support::Fault::{LoseAnswer, LoseRequest, None as NoFault};
+use crate::support::Fault::{DropRequest, DropResponse, None as NoFault};
 use crate::support::{Document, World, number, text};
 
 crate::tests![
@@ -35,7 +35,7 @@ crate::tests![
 
 async fn a_start_sent_twice_starts_once(world: World) {
     let documents = world.document().await;
-    world.network.next("UpdateItem", [LoseAnswer]);
+    world.network.next("UpdateItem", [DropResponse]);
     let execution = documents.start("doc-1").await.unwrap();
     assert_eq!(world.network.count("UpdateItem"), 2);
     assert_eq!(execution.attempt(), 1);
@@ -53,10 +53,10 @@ async fn the_sdk_sends_a_start_twice(world: World) {
     let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
     let config = world.client.config().to_builder().retry_config(retries).build();
     let retrying = World { client: Client::from_conf(config), ..world.clone() };
-    world.network.next("UpdateItem", [LoseAnswer]);
+    world.network.next("UpdateItem", [DropResponse]);
     let execution = retrying.documents().start("doc-1").await.unwrap();
     assert_eq!((world.network.count("UpdateItem"), execution.attempt()), (2, 1));
-    world.network.next("UpdateItem", [LoseAnswer]);
+    world.network.next("UpdateItem", [DropResponse]);
     execution.succeed().await.unwrap();
     assert_eq!(world.network.count("UpdateItem"), 4);
     let item = world.stored().await;
@@ -66,13 +66,13 @@ async fn the_sdk_sends_a_start_twice(world: World) {
 async fn a_start_that_never_arrives(world: World) {
     let documents = world.document().await;
     let before = world.stored().await;
-    world.network.next("UpdateItem", [LoseRequest; 3]);
+    world.network.next("UpdateItem", [DropRequest; 3]);
     let error = documents.start("doc-1").await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Unavailable);
     assert!(std::error::Error::source(&error).is_some());
     assert_eq!(error.key(), Some("extract____doc-1"));
     assert_eq!(world.stored().await, before);
-    world.network.next("UpdateItem", [LoseRequest, LoseRequest]);
+    world.network.next("UpdateItem", [DropRequest, DropRequest]);
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();
     assert_eq!(world.stored().await["attempt"], number(1));
 }
@@ -81,7 +81,7 @@ async fn a_finish_sent_twice_is_done(world: World) {
     let documents = world.document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
     execution.data_mut().pages = 7;
-    world.network.next("UpdateItem", [LoseAnswer]);
+    world.network.next("UpdateItem", [DropResponse]);
     let task = execution.succeed().await.unwrap();
     assert!(task.is_succeeded());
     assert_eq!(world.network.count("UpdateItem"), 3);
@@ -91,7 +91,7 @@ async fn a_finish_sent_twice_is_done(world: World) {
 
     documents.create(Document::new("doc-2")).await.unwrap();
     let execution = documents.start("doc-2").await.unwrap();
-    world.network.next("UpdateItem", [LoseAnswer]);
+    world.network.next("UpdateItem", [DropResponse]);
     let task = execution.fail("once").await.unwrap();
     assert_eq!((task.retry(), task.errors().len()), (1, 1));
     let item = world.stored_as("extract____doc-2").await.unwrap();
@@ -103,7 +103,7 @@ async fn a_finish_without_any_answer_is_settled_by_a_read(world: World) {
     let execution = documents.start("doc-1").await.unwrap();
     world
         .network
-        .next("UpdateItem", [LoseAnswer, LoseRequest, LoseRequest, LoseRequest, LoseRequest, LoseRequest]);
+        .next("UpdateItem", [DropResponse, DropRequest, DropRequest, DropRequest, DropRequest, DropRequest]);
     let reads = world.network.count("GetItem");
     execution.succeed().await.unwrap();
     assert_eq!(world.network.count("GetItem"), reads + 1);
@@ -113,28 +113,28 @@ async fn a_finish_without_any_answer_is_settled_by_a_read(world: World) {
 async fn a_finish_that_was_never_applied_is_unknown(world: World) {
     let documents = world.document().await;
     let execution = documents.start("doc-1").await.unwrap();
-    world.network.next("UpdateItem", [LoseRequest; 6]);
+    world.network.next("UpdateItem", [DropRequest; 6]);
     let error = execution.succeed().await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown);
     let item = world.stored().await;
     assert_eq!(item["status"], number(12), "not recorded as a failure of the work");
     assert_eq!(item["retry"], number(0));
     // And a copy that arrives after all is applied.
-    assert_eq!(world.network.deliver_again("UpdateItem", 1).await, 200);
+    assert_eq!(world.network.deliver_again("UpdateItem", 1).await.unwrap(), 200);
     assert_eq!(world.stored().await["status"], number(16));
 }
 
 async fn a_finish_overtaken_by_others_is_done(world: World) {
     let documents = world.document().await;
     let execution = documents.start("doc-1").await.unwrap();
-    world.network.next("UpdateItem", [LoseAnswer; 6]);
-    world.network.next("GetItem", [LoseRequest]);
+    world.network.next("UpdateItem", [DropResponse; 6]);
+    world.network.next("GetItem", [DropRequest]);
     let error = execution.fail("once").await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown, "nothing was heard");
 
     // The same, with an answer after another worker has started and finished the task.
     let execution = documents.start("doc-1").await.unwrap();
-    world.network.next("UpdateItem", [LoseAnswer]);
+    world.network.next("UpdateItem", [DropResponse]);
     let rival = world.rival();
     let clock = world.clock.clone();
     clock.when_sleeping(async move {
@@ -150,7 +150,7 @@ async fn a_finish_overtaken_by_others_is_done(world: World) {
     // And while another worker holds it: `attempt` tells that our finish came first.
     documents.create(Document::new("doc-2")).await.unwrap();
     let execution = documents.start("doc-2").await.unwrap();
-    world.network.next("UpdateItem", [LoseAnswer]);
+    world.network.next("UpdateItem", [DropResponse]);
     let rival = world.rival();
     clock.when_sleeping(async move {
         std::mem::forget(rival.start("doc-2").await.unwrap());
@@ -165,7 +165,7 @@ async fn a_finish_overtaken_by_others_is_done(world: World) {
 async fn a_finish_whose_traces_a_python_save_dropped(world: World) {
     let documents = world.document().await;
     let execution = documents.start("doc-1").await.unwrap();
-    world.network.next("UpdateItem", [LoseAnswer]);
+    world.network.next("UpdateItem", [DropResponse]);
     let (client, table, clock) = (world.client.clone(), world.table.clone(), world.clock.clone());
     let dropping = |late: Duration| {
         let (client, table, clock) = (client.clone(), table.clone(), clock.clone());
@@ -181,7 +181,7 @@ async fn a_finish_whose_traces_a_python_save_dropped(world: World) {
     assert_eq!(world.stored().await["retry"], number(1));
 
     let execution = documents.start("doc-1").await.unwrap();
-    world.network.next("UpdateItem", [LoseAnswer]);
+    world.network.next("UpdateItem", [DropResponse]);
     clock.when_sleeping(dropping(Duration::from_secs(400)));
     let error = execution.fail("twice").await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown);
@@ -192,13 +192,13 @@ async fn a_late_copy_of_a_start_does_not_fit(world: World) {
     let documents = world.document().await;
     documents.start("doc-1").await.unwrap().fail("once").await.unwrap();
     let failed = world.stored().await;
-    assert_eq!(world.network.deliver_again("UpdateItem", 0).await, 400);
+    assert_eq!(world.network.deliver_again("UpdateItem", 0).await.unwrap(), 400);
     assert_eq!(world.stored().await, failed);
 
     documents.start("doc-1").await.unwrap().release().await.unwrap();
     let released = world.stored().await;
-    assert_eq!(world.network.deliver_again("UpdateItem", 0).await, 400);
-    assert_eq!(world.network.deliver_again("UpdateItem", 2).await, 400);
+    assert_eq!(world.network.deliver_again("UpdateItem", 0).await.unwrap(), 400);
+    assert_eq!(world.network.deliver_again("UpdateItem", 2).await.unwrap(), 400);
     assert_eq!(world.stored().await, released);
 }
 
@@ -216,7 +216,7 @@ async fn a_late_copy_of_a_refused_start_does_not_fit(world: World) {
         }
         let free = world.stored().await;
         assert_eq!(free["lock"], text("__not_locked__"));
-        assert_eq!(world.network.deliver_again("UpdateItem", refused).await, 400);
+        assert_eq!(world.network.deliver_again("UpdateItem", refused).await.unwrap(), 400);
         assert_eq!(world.stored().await, free);
     }
 }
@@ -229,11 +229,11 @@ async fn a_late_copy_of_a_save_brings_nothing_back(world: World) {
     execution.data_mut().pages = 2;
     execution.save().await.unwrap();
     let saved = world.stored().await;
-    assert_eq!(world.network.deliver_again("UpdateItem", 1).await, 400);
+    assert_eq!(world.network.deliver_again("UpdateItem", 1).await.unwrap(), 400);
     assert_eq!(world.stored().await, saved);
     execution.fail("once").await.unwrap();
     let failed = world.stored().await;
-    assert_eq!(world.network.deliver_again("UpdateItem", 2).await, 400);
+    assert_eq!(world.network.deliver_again("UpdateItem", 2).await.unwrap(), 400);
     assert_eq!(world.stored().await, failed);
 }
 
@@ -242,11 +242,11 @@ async fn a_late_copy_of_a_finish_changes_nothing(world: World) {
     documents.start("doc-1").await.unwrap().fail("once").await.unwrap();
     let execution = world.rival().start("doc-1").await.unwrap();
     let held = world.stored().await;
-    assert_eq!(world.network.deliver_again("UpdateItem", 1).await, 400);
+    assert_eq!(world.network.deliver_again("UpdateItem", 1).await.unwrap(), 400);
     assert_eq!(world.stored().await, held);
     execution.succeed().await.unwrap();
     let done = world.stored().await;
-    assert_eq!(world.network.deliver_again("UpdateItem", 1).await, 400);
+    assert_eq!(world.network.deliver_again("UpdateItem", 1).await.unwrap(), 400);
     assert_eq!(world.stored().await, done);
 }
 
@@ -259,7 +259,7 @@ async fn a_late_copy_of_a_takeover_does_not_fit(world: World) {
     assert_eq!(world.network.count("UpdateItem"), 3);
     execution.release().await.unwrap();
     let released = world.stored().await;
-    assert_eq!(world.network.deliver_again("UpdateItem", 2).await, 400);
+    assert_eq!(world.network.deliver_again("UpdateItem", 2).await.unwrap(), 400);
     assert_eq!(world.stored().await, released);
 }
 
@@ -267,7 +267,7 @@ async fn a_takeover_sent_twice_counts_once(world: World) {
     let documents = world.document().await;
     std::mem::forget(documents.start("doc-1").await.unwrap());
     world.expire_lease();
-    world.network.next("UpdateItem", [NoFault, LoseAnswer]);
+    world.network.next("UpdateItem", [NoFault, DropResponse]);
     let execution = world.rival().start("doc-1").await.unwrap();
     assert_eq!(world.network.faults_left(), 0);
     let item = world.stored().await;
@@ -281,7 +281,7 @@ async fn a_task_given_up_twice_counts_once(world: World) {
     let documents = world.builder::<Document>().max_retry(1).build().unwrap();
     std::mem::forget(documents.start("doc-1").await.unwrap());
     world.expire_lease();
-    world.network.next("UpdateItem", [NoFault, LoseAnswer]);
+    world.network.next("UpdateItem", [NoFault, DropResponse]);
     let error = documents.start("doc-1").await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Ignored);
     assert_eq!(world.network.faults_left(), 0);
@@ -292,7 +292,7 @@ async fn a_task_given_up_twice_counts_once(world: World) {
 
 async fn a_create_sent_twice_creates_once(world: World) {
     let documents = world.documents();
-    world.network.next("PutItem", [LoseAnswer]);
+    world.network.next("PutItem", [DropResponse]);
     let task = documents.create(Document::new("doc-1")).await.unwrap();
     assert!(task.is_pending());
     assert_eq!(world.network.count("PutItem"), 2);
@@ -302,14 +302,14 @@ async fn a_create_sent_twice_creates_once(world: World) {
     assert_eq!(*error.kind(), ErrorKind::AlreadyExists);
     assert_eq!(world.stored().await, before);
 
-    world.network.next("PutItem", [LoseRequest; 3]);
+    world.network.next("PutItem", [DropRequest; 3]);
     let error = documents.create(Document::new("doc-2")).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown);
     assert_eq!(world.stored_as("extract____doc-2").await, None);
 }
 
 async fn a_create_that_was_started_before_its_answer(world: World) {
-    world.network.next("PutItem", [LoseAnswer]);
+    world.network.next("PutItem", [DropResponse]);
     let rival = world.rival();
     world.clock.when_sleeping(async move {
         rival.start("doc-1").await.unwrap().succeed().await.unwrap();
@@ -322,7 +322,7 @@ async fn a_save_sent_twice_saves_once(world: World) {
     let documents = world.document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
     execution.data_mut().pages = 7;
-    world.network.next("UpdateItem", [LoseAnswer]);
+    world.network.next("UpdateItem", [DropResponse]);
     execution.save().await.unwrap();
     let item = world.stored().await;
     assert_eq!(item["data"].as_m().unwrap()["pages"], number(7));
@@ -335,7 +335,7 @@ async fn a_save_without_an_answer_does_not_move_the_deadline(world: World) {
     let mut execution = documents.start("doc-1").await.unwrap();
     world.clock.advance(Duration::from_secs(200));
     execution.data_mut().pages = 7;
-    world.network.next("UpdateItem", [LoseAnswer, LoseRequest, LoseRequest]);
+    world.network.next("UpdateItem", [DropResponse, DropRequest, DropRequest]);
     let error = execution.save().await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown);
     assert!(execution.remaining() <= Duration::from_secs(100), "{:?}", execution.remaining());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
 use tracker_core::{Clock, ErrorKind, StatusTracker, TrackerStatus};
 
-use crate::support::Fault::{Deny, LoseAnswer, LoseRequest, Throttle};
+use crate::support::Fault::{Deny, DropRequest, DropResponse, Throttle};
 use crate::support::{Document, ExtractStatus, World, number, text};
 
 crate::tests![
@@ -35,9 +35,9 @@ async fn a_clock_that_is_off_takes_nothing_over(world: World) {
     let holder = documents.start("doc-1").await.unwrap();
     let before = world.stored().await;
     // An hour ahead, and not told yet: the lease looks expired.
-    world.network.date(world.clock.now().wall);
+    world.probe.date(world.clock.now().wall);
     let fast = world.clock.ahead_by(Duration::from_hours(1));
-    let fast = world.builder::<Document>().clock(fast.as_real()).build().unwrap();
+    let fast = world.builder::<Document>().clock(fast.compared_with_service()).build().unwrap();
     let error = fast.start("doc-1").await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::ClockOff { .. }), "{error}");
     assert_eq!(world.stored().await, before);
@@ -47,8 +47,8 @@ async fn a_clock_that_is_off_takes_nothing_over(world: World) {
 async fn a_clock_that_is_off_holds_nothing(world: World) {
     world.document().await;
     // An hour behind: others would see a lease that has long expired.
-    world.network.date(world.clock.now().wall + Duration::from_hours(1));
-    let slow = world.builder::<Document>().clock(world.clock.as_real()).build().unwrap();
+    world.probe.date(world.clock.now().wall + Duration::from_hours(1));
+    let slow = world.builder::<Document>().clock(world.clock.compared_with_service()).build().unwrap();
     let error = slow.start("doc-1").await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::ClockOff { .. }), "{error}");
     let item = world.stored().await;
@@ -59,7 +59,7 @@ async fn a_clock_that_is_off_holds_nothing(world: World) {
 async fn a_save_answered_after_the_deadline_is_lost(world: World) {
     let documents = world.document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
-    world.network.next("UpdateItem", [LoseAnswer]);
+    world.network.next("UpdateItem", [DropResponse]);
     let clock = world.clock.clone();
     world.clock.when_sleeping(async move { clock.advance(Duration::from_secs(301)) });
     assert_eq!(*execution.save().await.unwrap_err().kind(), ErrorKind::LeaseLost);
@@ -71,7 +71,7 @@ async fn a_save_without_an_answer_is_written_again(world: World) {
     let documents = world.document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
     execution.data_mut().pages = 7;
-    world.network.next("UpdateItem", [LoseAnswer, LoseRequest, LoseRequest]);
+    world.network.next("UpdateItem", [DropResponse, DropRequest, DropRequest]);
     assert_eq!(*execution.save().await.unwrap_err().kind(), ErrorKind::OutcomeUnknown);
     assert_eq!(world.stored().await["data"].as_m().unwrap()["pages"], number(7));
     execution.data_mut().pages = 0;
@@ -83,7 +83,7 @@ async fn a_save_that_was_dropped_is_written_again(world: World) {
     let documents = world.document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
     execution.data_mut().pages = 7;
-    world.network.next("UpdateItem", [LoseAnswer]);
+    world.network.next("UpdateItem", [DropResponse]);
     let (asleep, wait) = tokio::sync::oneshot::channel();
     world.clock.when_sleeping(async move {
         let _ = asleep.send(());
@@ -132,13 +132,13 @@ async fn data_that_dynamodb_refuses_is_a_failure(world: World) {
 async fn a_finish_refused_after_a_lost_answer_is_settled(world: World) {
     let documents = world.document().await;
     let execution = documents.start("doc-1").await.unwrap();
-    world.network.next("UpdateItem", [LoseAnswer, Deny]);
+    world.network.next("UpdateItem", [DropResponse, Deny]);
     execution.succeed().await.unwrap();
     assert_eq!(world.stored().await["status"], number(16));
 
     documents.create(Document::new("doc-2")).await.unwrap();
     let execution = documents.start("doc-2").await.unwrap();
-    world.network.next("UpdateItem", [LoseAnswer, Deny]);
+    world.network.next("UpdateItem", [DropResponse, Deny]);
     world.network.next("GetItem", [Deny]);
     let error = execution.succeed().await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown);

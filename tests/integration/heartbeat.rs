@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tracker_core::{Error, ErrorKind, Failure, Tracker};
 
-use crate::support::Fault::LoseRequest;
+use crate::support::Fault::DropRequest;
 use crate::support::{Document, World, number, text};
 
 crate::tests![
@@ -60,7 +60,11 @@ async fn others_run() {
 /// Waits until a heartbeat is due within some seconds: it counts from when it falls asleep.
 async fn asleep(world: &World, seconds: u64) {
     let within = Duration::from_secs(seconds);
-    world.until("a heartbeat asleep", || std::future::ready(world.clock.wakes_somebody(within))).await;
+    world
+        .until("a heartbeat asleep", || {
+            std::future::ready(world.clock.next_wake().is_some_and(|wake| wake <= within))
+        })
+        .await;
 }
 
 /// Sets the clock forward by some seconds, and waits for the heartbeat that is due then.
@@ -94,9 +98,9 @@ async fn it_costs_no_index_write(world: World) {
     world.document().await;
     let execution = world.documents().start("doc-1").await.unwrap();
     world.clock.advance(Duration::from_secs(1));
-    world.network.measure();
+    world.probe.measure();
     execution.heartbeat().await.unwrap();
-    let units = world.network.measured();
+    let units = world.probe.measured();
     assert_eq!((units.table, units.index), (1.0, 0.0));
     execution.release().await.unwrap();
 }
@@ -138,7 +142,7 @@ async fn a_cut_network_is_noticed_at_the_deadline(world: World) {
     world.document().await;
     let running = Running::start(&world, world.beating().build().unwrap()).await;
     let before = world.stored().await;
-    world.network.next("UpdateItem", [LoseRequest; 1000]);
+    world.network.next("UpdateItem", std::iter::repeat_n(DropRequest, 1000));
     let sent = world.network.count("UpdateItem");
     for _ in 0..299 {
         world.clock.advance(Duration::from_secs(1));
@@ -157,7 +161,7 @@ async fn a_cut_network_is_noticed_at_the_deadline(world: World) {
 async fn a_network_that_comes_back_in_time(world: World) {
     world.document().await;
     let running = Running::start(&world, world.beating().build().unwrap()).await;
-    world.network.next("UpdateItem", [LoseRequest, LoseRequest]);
+    world.network.next("UpdateItem", [DropRequest, DropRequest]);
     // Two that are lost, a third of the lease and then a little later, and one that comes through.
     for (seconds, left) in [(101, 1), (15, 0)] {
         asleep(&world, seconds).await;
@@ -193,7 +197,7 @@ async fn by_hand(world: World) {
     world.clock.advance(Duration::from_secs(200));
     execution.heartbeat().await.unwrap();
     assert_eq!(execution.remaining(), Duration::from_mins(5));
-    world.network.next("UpdateItem", [LoseRequest]);
+    world.network.next("UpdateItem", [DropRequest]);
     let error = execution.heartbeat().await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Unavailable);
     assert_eq!(execution.remaining(), Duration::from_mins(5), "only what is acknowledged counts");
@@ -208,7 +212,7 @@ async fn by_hand(world: World) {
     world.clock.advance(Duration::from_secs(1));
     let beating = world.beating().build().unwrap();
     let execution = beating.start("doc-1").await.unwrap();
-    world.network.next("UpdateItem", [LoseRequest; 1000]);
+    world.network.next("UpdateItem", std::iter::repeat_n(DropRequest, 1000));
     let lost = execution.lost();
     asleep(&world, 101).await;
     world.clock.advance(Duration::from_secs(301));
@@ -227,11 +231,11 @@ async fn a_late_heartbeat_does_not_lock_again(world: World) {
     execution.heartbeat().await.unwrap();
     execution.release().await.unwrap();
     let released = world.stored().await;
-    assert_eq!(world.network.deliver_again("UpdateItem", 1).await, 400);
+    assert_eq!(world.network.deliver_again("UpdateItem", 1).await.unwrap(), 400);
     assert_eq!(world.stored().await, released);
     let execution = world.rival().start("doc-1").await.unwrap();
     let held = world.stored().await;
-    assert_eq!(world.network.deliver_again("UpdateItem", 1).await, 400);
+    assert_eq!(world.network.deliver_again("UpdateItem", 1).await.unwrap(), 400);
     assert_eq!(world.stored().await, held);
     execution.release().await.unwrap();
 }

@@ -416,10 +416,10 @@ async fn finishing_by_hand_gives_the_task_as_stored(world: World) {
 }
 
 async fn what_it_costs(world: World) {
-    world.network.measure();
+    world.probe.measure();
     let documents = world.documents();
     let cost = |expected: (f64, f64), what: &str| {
-        let units = world.network.measured();
+        let units = world.probe.measured();
         assert_eq!((units.table, units.index), expected, "{what}: units of the table and of the index");
     };
     documents.create(Document::new("doc-1")).await.unwrap();

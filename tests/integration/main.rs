@@ -16,11 +16,13 @@ mod hardening;
 mod heartbeat;
 mod hygiene;
 mod lifecycle;
+mod network;
 mod pipeline;
 mod queries;
 mod refusals;
 mod scale;
 mod send;
+mod storm;
 mod table;
 mod takeover;
 mod wire;
@@ -52,10 +54,12 @@ fn main() -> ExitCode {
         heartbeat::tests(),
         hygiene::tests(),
         lifecycle::tests(),
+        network::tests(),
         pipeline::tests(),
         queries::tests(),
         refusals::tests(),
         scale::tests(),
+        storm::tests(),
         table::tests(),
         takeover::tests(),
         wire::tests(),

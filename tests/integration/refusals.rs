@@ -103,7 +103,7 @@ async fn a_foreign_lock_on_a_ready_task(world: World) {
 async fn a_clock_that_is_far_behind(world: World) {
     let documents = world.document().await;
     documents.start("doc-1").await.unwrap().fail("once").await.unwrap();
-    world.clock.set_back(Duration::from_secs(1));
+    world.clock.step_back(Duration::from_secs(1));
     let before = world.stored().await;
     let error = documents.start("doc-1").await.unwrap_err();
     // A second, the microsecond by which the finish was later than the start, and one to get past it.
@@ -117,7 +117,7 @@ async fn a_clock_that_is_far_behind(world: World) {
 async fn a_clock_that_is_a_little_behind_is_waited_for(world: World) {
     let documents = world.document().await;
     documents.start("doc-1").await.unwrap().fail("once").await.unwrap();
-    world.clock.set_back(Duration::from_millis(200));
+    world.clock.step_back(Duration::from_millis(200));
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();
     let item = world.stored().await;
     assert_eq!(item["status"], number(16));
@@ -126,14 +126,14 @@ async fn a_clock_that_is_a_little_behind_is_waited_for(world: World) {
 
 async fn a_clock_that_is_known_to_be_off(world: World) {
     world.document().await;
-    let documents = world.builder::<Document>().clock(world.clock.as_real()).build().unwrap();
+    let documents = world.builder::<Document>().clock(world.clock.compared_with_service()).build().unwrap();
     let service = || world.clock.now().wall;
     for off in [TimeDelta::seconds(-20), TimeDelta::seconds(20)] {
         let told = |error: tracker_core::Error| {
             let ErrorKind::ClockOff { offset } = error.kind() else { panic!("{error}") };
             assert!((*offset - off).abs() <= TimeDelta::seconds(2), "{offset} is not {off}");
         };
-        world.network.date(service() - off);
+        world.probe.date(service() - off);
         told(documents.start("doc-1").await.unwrap_err());
         let before = world.stored().await;
         assert_eq!((&before["lock"], &before["status"]), (&text("__not_locked__"), &number(10)));
@@ -142,7 +142,7 @@ async fn a_clock_that_is_known_to_be_off(world: World) {
         assert_eq!(world.network.count_all(), sent + 1, "a read, to see whether the clock was set");
         assert_eq!(world.stored().await, before);
         // Within the skew, all is well again.
-        world.network.date(service() - TimeDelta::seconds(3));
+        world.probe.date(service() - TimeDelta::seconds(3));
         documents.start("doc-1").await.unwrap().release().await.unwrap();
         assert_eq!(world.stored().await["status"], number(10));
     }

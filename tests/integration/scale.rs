@@ -44,9 +44,9 @@ async fn the_oldest_of_many_cost_little(world: World) {
         world.clock.advance(Duration::from_secs(1));
     }
     let before = world.network.count("Query");
-    world.network.measure();
+    world.probe.measure();
     let entries = jobs.query_by_status(Wide::Pending).limit(100).all().await.unwrap();
-    let units = world.network.measured();
+    let units = world.probe.measured();
     let requests = world.network.count("Query") - before;
     let mut first: Vec<_> = entries.iter().map(|entry| entry.parse_task_id().unwrap()).collect();
     first.sort_unstable();
@@ -54,7 +54,7 @@ async fn the_oldest_of_many_cost_little(world: World) {
     assert!(requests <= 20, "{requests} requests");
 
     let cheap = jobs.query_for_unfinished().limit(10).all().await.unwrap();
-    let unfinished = world.network.measured();
+    let unfinished = world.probe.measured();
     assert!(cheap.len() == 10 && unfinished.index <= 8.0, "{unfinished:?}");
 
     // Against a reader that knows in advance how many of the 100 are in each shard.
@@ -70,7 +70,7 @@ async fn the_oldest_of_many_cost_little(world: World) {
             assert_eq!(query.limit(limit).send().await.unwrap().items().len(), of_shard);
         }
     }
-    let ideal = world.network.measured();
+    let ideal = world.probe.measured();
     assert!(ideal.index >= 4.5, "{ideal:?}");
     assert!(units.index <= 1.5 * ideal.index, "{units:?}, and ideally {ideal:?}");
 }

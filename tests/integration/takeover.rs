@@ -161,7 +161,7 @@ async fn a_start_that_was_answered_after_its_deadline(world: World) {
     let documents = world.document().await;
     // The answer is lost, and by the time the start is sent again the lease is over.
     let network = world.network.clone();
-    network.next("UpdateItem", [crate::support::Fault::LoseAnswer]);
+    network.next("UpdateItem", [crate::support::Fault::DropResponse]);
     let slow = world.builder::<Document>().lock_expire(Duration::from_secs(3)).build().unwrap();
     world.clock.sleep_longer_by(Duration::from_secs(10));
     let error = slow.start("doc-1").await.unwrap_err();

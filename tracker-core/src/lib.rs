@@ -9,6 +9,7 @@
 //! | what a user calls | [`Tracker`] → [`Execution`] → [`Task`] |
 //! | what goes wrong | [`Error`], [`ErrorKind`]; [`Failure`] for the body of a task |
 //! | what can be replaced | [`TrackerBuilder`], [`TrackerConfig`], [`Clock`] |
+//! | what tests stand on | the features `embedded`, a DynamoDB in the process, and `testing`, faults and a clock set by hand |
 //!
 //! Inside, data flows one way: the derives emit constants (`spec`, `status`, compared in `checks`); `key`, `shard`, `format`, `item`,
 //! `document` and `history` encode and decode an item; `update` builds the writes of the protocol and `lock`,
@@ -64,6 +65,8 @@ mod update;
 pub mod __private;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

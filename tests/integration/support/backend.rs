@@ -7,8 +7,9 @@ use tracker_core::aws_sdk_dynamodb::config::{
     BehaviorVersion, Credentials, Region, SharedHttpClient, retry::RetryConfig,
 };
 use tracker_core::aws_sdk_dynamodb::{Client, Config};
+use tracker_core::testing::FaultyNetwork;
 
-use super::{ManualClock, Network, World};
+use super::{Probe, TestClock, World};
 
 /// A database to test on.
 #[derive(Debug, Clone)]
@@ -52,14 +53,19 @@ impl Backend {
             Self::Local(endpoint) => local(endpoint),
         };
         let http = config.http_client().expect("an HTTP client");
-        let network = Network::new(http);
+        let (probe, clock) = (Probe::new(http), TestClock::new());
+        let network = FaultyNetwork::over(probe.clone());
+        // What is late comes when the clock is past it, and does not set it forward.
+        network.set_clock(clock.waiting());
+        network.keep_copies(1000);
         // One try: what a lost answer leads to is then decided by the tracker, and not by the SDK.
         let config =
             config.to_builder().http_client(network.clone()).retry_config(RetryConfig::disabled()).build();
         World {
             client: Client::from_conf(config),
             network,
-            clock: ManualClock::new(),
+            probe,
+            clock,
             table: format!("test-{}-{nth}", std::process::id()),
         }
     }

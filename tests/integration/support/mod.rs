@@ -1,17 +1,18 @@
-//! What the tests stand on: the backends, a world of its own for each test, a clock that is set by hand, a
-//! network that loses what it is told to, and the tracked types of an imaginary pipeline.
+//! What the tests stand on: the backends, a world of its own for each test, with the clock and the network of
+//! `tracker_core::testing`, and the tracked types of an imaginary pipeline.
 
 mod backend;
 mod clock;
-mod network;
+mod probe;
 mod types;
 mod world;
 
 use std::pin::Pin;
 
 pub use backend::Backend;
-pub use clock::ManualClock;
-pub use network::{Fault, Network};
+pub use clock::TestClock;
+pub use probe::Probe;
+pub use tracker_core::testing::Fault;
 pub use types::{Document, ExtractStatus, Summary, SummaryStatus};
 pub use world::{Item, World, number, text};
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
+use tracker_core::testing::FaultyNetwork;
 use tracker_core::{StatusTracker, Tracker, TrackerBuilder};
 
-use super::{Document, ManualClock, Network, Summary};
+use super::{Document, Probe, Summary, TestClock};
 
 /// An item as it is stored.
 pub type Item = HashMap<String, AttributeValue>;
@@ -15,8 +16,9 @@ pub type Item = HashMap<String, AttributeValue>;
 #[derive(Clone)]
 pub struct World {
     pub client: Client,
-    pub network: Network,
-    pub clock: ManualClock,
+    pub network: FaultyNetwork,
+    pub probe: Probe,
+    pub clock: TestClock,
     pub table: String,
 }
 
@@ -33,7 +35,7 @@ impl World {
 
     /// A tracker with heartbeats, on a clock that only the test sets forward.
     pub fn beating(&self) -> TrackerBuilder<Document> {
-        self.builder().heartbeat(true).clock(self.clock.as_waiting())
+        self.builder().heartbeat(true).clock(self.clock.waiting())
     }
 
     pub fn documents(&self) -> Tracker<Document> {
@@ -65,6 +67,36 @@ impl World {
         };
         let in_vain = Duration::from_mins(1);
         assert!(tokio::time::timeout(in_vain, waiting).await.is_ok(), "it never came to this: {what}");
+    }
+
+    /// Runs a future. Whenever nothing is done any more, the clock is set forward to when the next sleeper wakes up.
+    pub async fn driven<F: Future>(&self, future: F) -> F::Output {
+        let clock = self.clock.waiting();
+        let driver = async {
+            let mut idle = 0;
+            loop {
+                tokio::task::yield_now().await;
+                // Others compute between two requests; where that takes long, the time passes all the same.
+                idle = if self.network.in_flight() == 0 { idle + 1 } else { 0 };
+                if idle > 200
+                    && let Some(wait) = clock.next_wake()
+                {
+                    clock.advance(wait);
+                    idle = 0;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            output = future => output,
+            () = driver => unreachable!("it drives for ever"),
+        }
+    }
+
+    /// Sets the clock forward until all requests that are late have been delivered.
+    pub async fn all_arrives(&self) {
+        self.clock.advance(Duration::from_hours(24));
+        self.until("all that was late", || std::future::ready(self.network.late() == 0)).await;
     }
 
     /// Past the end of a lease, and the skew.

@@ -98,7 +98,7 @@ pub enum ErrorKind {
         /// The reasons the service gave, such as `IndexWriteKeyRangeThroughputExceeded`.
         reasons: Vec<String>,
     },
-    /// DynamoDB did not answer.
+    /// DynamoDB did not answer, or its answer cannot be read.
     Unavailable,
     /// Anything else the service says.
     Service {

@@ -103,7 +103,9 @@ fn service_kind(table: &str, error: &impl ProvideErrorMetadata, raw: &HttpRespon
         | "RequestLimitExceeded"
         | "LimitExceededException" => ErrorKind::Throttled { reasons: throttling_reasons(raw) },
         _ if raw.status().is_server_error() => ErrorKind::Unavailable,
-        code => ErrorKind::Service { code: (!code.is_empty()).then(|| code.to_owned()) },
+        // An answer that cannot be read, such as one that was cut short: it may be that of a write that was applied.
+        "" => ErrorKind::Unavailable,
+        code => ErrorKind::Service { code: Some(code.to_owned()) },
     }
 }
 

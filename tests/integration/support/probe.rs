@@ -1,0 +1,128 @@
+//! What a test asks of the database's answers beside their content: what they cost, and the date that they bear.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+
+/// Between the network and the database.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    inner: SharedHttpClient,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    date: Option<DateTime<Utc>>,
+    /// The capacity units of every answer since [`Probe::measure`], of tables and of indexes.
+    measured: Option<Units>,
+}
+
+/// Capacity units, as the database reports them.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Units {
+    pub table: f64,
+    pub index: f64,
+}
+
+impl Probe {
+    pub fn new(inner: SharedHttpClient) -> Self {
+        Self { inner, state: Arc::default() }
+    }
+
+    /// The `Date` of every further answer.
+    pub fn date(&self, date: DateTime<Utc>) {
+        self.state().date = Some(date);
+    }
+
+    /// Asks for the capacity units of all further requests; see [`measured`](Self::measured).
+    pub fn measure(&self) {
+        self.state().measured = Some(Units::default());
+    }
+
+    /// The units since [`measure`](Self::measure), which begins anew.
+    pub fn measured(&self) -> Units {
+        self.state().measured.replace(Units::default()).unwrap_or_default()
+    }
+
+    async fn read_units(&self, answer: &mut HttpResponse) {
+        let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
+        let body = ByteStream::new(body).collect().await.expect("a body").into_bytes();
+        let content: Value = serde_json::from_slice(&body).expect("JSON");
+        *answer.body_mut() = SdkBody::from(body);
+        let consumed = match &content["ConsumedCapacity"] {
+            Value::Array(each) => each.clone(),
+            one => vec![one.clone()],
+        };
+        if let Some(units) = &mut self.state().measured {
+            for consumed in consumed {
+                units.table += consumed["Table"]["CapacityUnits"].as_f64().unwrap_or(0.0);
+                let indexes = consumed["GlobalSecondaryIndexes"].as_object();
+                let indexes = indexes.into_iter().flat_map(Map::values);
+                units.index += indexes.filter_map(|index| index["CapacityUnits"].as_f64()).sum::<f64>();
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HttpClient for Probe {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        let inner = self.inner.http_connector(settings, components);
+        SharedHttpConnector::new(Link { inner, probe: self.clone() })
+    }
+}
+
+#[derive(Debug)]
+struct Link {
+    inner: SharedHttpConnector,
+    probe: Probe,
+}
+
+impl HttpConnector for Link {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let probe = self.probe.clone();
+        let (date, measures) = {
+            let state = probe.state();
+            (state.date, state.measured.is_some())
+        };
+        let answer = self.inner.call(if measures { measured(request) } else { request });
+        HttpConnectorFuture::new(async move {
+            let mut answer = answer.await?;
+            if measures {
+                probe.read_units(&mut answer).await;
+            }
+            if let Some(date) = date {
+                answer.headers_mut().insert("date", date.to_rfc2822());
+            }
+            Ok(answer)
+        })
+    }
+}
+
+/// The request, asking for its capacity units.
+fn measured(mut request: HttpRequest) -> HttpRequest {
+    let body = request.body().bytes().expect("a body in memory");
+    let mut body: Value = serde_json::from_slice(body).expect("JSON");
+    body["ReturnConsumedCapacity"] = "INDEXES".into();
+    let body = body.to_string();
+    request.headers_mut().insert("content-length", body.len().to_string());
+    *request.body_mut() = SdkBody::from(body);
+    request
+}
