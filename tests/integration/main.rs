@@ -9,6 +9,7 @@
 mod support;
 
 mod bulk;
+mod chaos;
 mod create;
 mod data;
 mod faults;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
     let backends = Backend::available();
     let tests: Vec<Test> = [
         bulk::tests(),
+        chaos::tests(),
         create::tests(),
         data::tests(),
         faults::tests(),

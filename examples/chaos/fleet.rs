@@ -1,0 +1,343 @@
+//! The tasks, the workers, and all that befalls them.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tracker_core::aws_sdk_dynamodb::config::retry::RetryConfig;
+use tracker_core::aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use tracker_core::aws_sdk_dynamodb::{Client, Config};
+use tracker_core::testing::{Fault, FaultyNetwork, Rates};
+use tracker_core::{
+    Clock, Error, ErrorKind, Execution, Failure, Now, Sleep, StatusCounts, StatusTracker, SystemClock,
+    Tracker, TrackerStatus,
+};
+
+use super::journal::{Behaviour, Journal, Verdict};
+
+#[derive(TrackerStatus, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobStatus {
+    #[status(pending, shards = 3)]
+    Pending = 10,
+    #[status(in_progress, shards = 3)]
+    InProgress = 12,
+    #[status(failed, shards = 3)]
+    Failed = 14,
+    #[status(succeeded, shards = 3)]
+    Succeeded = 16,
+    #[status(ignored, shards = 3)]
+    Ignored = 18,
+}
+
+#[derive(StatusTracker, Debug, Clone)]
+#[tracker(use_case_id = "chaos", status = JobStatus, max_retry = 4, history_limit = 1000)]
+pub struct Job {
+    #[tracker(task_id)]
+    pub id: u32,
+    /// The attempt that has done it.
+    pub done_by: Option<u64>,
+    /// The last attempt that has saved something on its way.
+    pub saved_by: Option<u64>,
+}
+
+pub const LOCK_EXPIRE: Duration = Duration::from_secs(1);
+const MAX_CLOCK_SKEW: Duration = Duration::from_millis(500);
+
+/// How much of it there is.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    pub tasks: u32,
+    pub workers: u32,
+    pub seed: u64,
+}
+
+impl Plan {
+    /// A number below `limit` that depends on the seed and on what it is for.
+    fn draw(&self, what: impl Hash, limit: u64) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, what).hash(&mut hasher);
+        hasher.finish() % limit
+    }
+
+    /// Whether a task kills each worker that starts it.
+    pub fn is_poison(&self, task: u32) -> bool {
+        self.draw(("poison", task), 50) == 0
+    }
+
+    fn behaviour(&self, task: u32, attempt: u64) -> Behaviour {
+        if self.is_poison(task) {
+            return Behaviour::Vanish;
+        }
+        match self.draw(("behaviour", task, attempt), 100) {
+            0..8 => Behaviour::Fail,
+            8..14 => Behaviour::Panic,
+            14..18 => Behaviour::Hang,
+            18..22 => Behaviour::Vanish,
+            22..26 => Behaviour::Release,
+            26..30 => Behaviour::Cancel,
+            30..50 => Behaviour::Save,
+            _ => Behaviour::Work,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Chaos {
+    pub plan: Plan,
+    pub network: FaultyNetwork,
+    pub journal: Journal,
+    /// Without faults: for the table, and for what is checked.
+    pub calm: Tracker<Job>,
+    client: Client,
+    table: String,
+}
+
+/// A client for a DynamoDB that asks for no credentials.
+pub fn client_of(url: &str) -> Client {
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::from_static("us-east-1"))
+        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+        .endpoint_url(url)
+        .http_client(aws_smithy_http_client::Builder::new().build_http());
+    Client::from_conf(config.build())
+}
+
+/// How many tasks have ended.
+pub fn ended(counts: &StatusCounts<JobStatus>) -> u64 {
+    counts.get(JobStatus::Succeeded) + counts.get(JobStatus::Ignored)
+}
+
+impl Chaos {
+    pub fn new(
+        client: &Client,
+        table: &str,
+        plan: Plan,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let (faulty, network) = FaultyNetwork::around(client)?;
+        let rates = Rates::stormy()
+            .with(Fault::Delay(Duration::from_millis(700)), 0.03)
+            // Long after the lease of the first one is over.
+            .with(Fault::DuplicateLate(LOCK_EXPIRE * 3), 0.06);
+        network.seed(plan.seed, rates);
+        // The SDK's own retries, but not with the patience of a day.
+        let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(10));
+        let client_config = faulty.config().to_builder().retry_config(retries);
+        let calm = Job::tracker_builder(client).table(table).build()?;
+        let client = Client::from_conf(client_config.build());
+        Ok(Self { plan, network, journal: Journal::default(), calm, client, table: table.to_owned() })
+    }
+
+    /// Creates the tasks, and works on them until all have ended.
+    pub async fn run(self: Arc<Self>) -> Result<(), Error> {
+        let creator = &self.tracker("creator", Alive::new(Duration::ZERO), true)?;
+        stream::iter(0..self.plan.tasks)
+            .map(|id| async move {
+                loop {
+                    match creator.create(Job { id, done_by: None, saved_by: None }).await {
+                        Ok(_) => return Ok(()),
+                        Err(error) => match error.kind() {
+                            ErrorKind::AlreadyExists => return Ok(()),
+                            ErrorKind::OutcomeUnknown
+                            | ErrorKind::Unavailable
+                            | ErrorKind::Throttled { .. } => {}
+                            _ => return Err(error),
+                        },
+                    }
+                }
+            })
+            .buffer_unordered(16)
+            .try_collect::<()>()
+            .await?;
+        let mut workers = JoinSet::new();
+        for nth in 0..self.plan.workers {
+            workers.spawn(Arc::clone(&self).work(nth));
+        }
+        while let Some(ended) = workers.join_next().await {
+            match ended {
+                Ok(result) => result?,
+                Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+            }
+        }
+        // Whatever is late arrives before anything is checked.
+        while self.network.late() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    fn tracker(&self, owner: &str, clock: Alive, heartbeat: bool) -> Result<Tracker<Job>, Error> {
+        Job::tracker_builder(&self.client)
+            .table(&self.table)
+            .lock_expire(LOCK_EXPIRE)
+            .max_clock_skew(MAX_CLOCK_SKEW)
+            .heartbeat(heartbeat)
+            .clock(clock)
+            .owner(owner)
+            .build()
+    }
+
+    /// One worker after the other in the same place: the next one comes when one vanishes.
+    async fn work(self: Arc<Self>, nth: u32) -> Result<(), Error> {
+        for life in 0_u32.. {
+            let owner = format!("worker-{nth}.{life}");
+            // Clocks differ by less than `MAX_CLOCK_SKEW`, as they must.
+            let ahead = Duration::from_millis(self.plan.draw(("clock", nth, life), 300));
+            let alive = Alive::new(ahead);
+            let tracker = self.tracker(&owner, alive.clone(), (nth + life) % 2 == 0)?;
+            let worker = Worker { chaos: Arc::clone(&self), tracker, owner, alive };
+            if worker.live().await {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The clock of a worker, which stops with it: who sleeps when the worker vanishes never wakes.
+#[derive(Debug, Clone)]
+struct Alive {
+    ahead: Duration,
+    gone: Arc<AtomicBool>,
+    vanished: Arc<Notify>,
+}
+
+impl Alive {
+    fn new(ahead: Duration) -> Self {
+        Self { ahead, gone: Arc::default(), vanished: Arc::default() }
+    }
+
+    fn vanish(&self) {
+        self.gone.store(true, Ordering::SeqCst);
+        self.vanished.notify_one();
+    }
+}
+
+impl Clock for Alive {
+    fn now(&self) -> Now {
+        let now = SystemClock.now();
+        Now { wall: now.wall + self.ahead, ..now }
+    }
+
+    fn sleep(&self, duration: Duration) -> Sleep {
+        let gone = Arc::clone(&self.gone);
+        Box::pin(async move {
+            tokio::time::sleep(duration).await;
+            if gone.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+}
+
+#[derive(Clone)]
+struct Worker {
+    chaos: Arc<Chaos>,
+    tracker: Tracker<Job>,
+    owner: String,
+    alive: Alive,
+}
+
+impl Worker {
+    /// Works until all tasks have ended, and says so; or vanishes.
+    async fn live(&self) -> bool {
+        let plan = self.chaos.plan;
+        for round in 0_u32.. {
+            let found = match self.tracker.query_for_unfinished().limit(64).all().await {
+                Ok(found) => found,
+                // The next one may come through.
+                Err(_) => continue,
+            };
+            if found.is_empty() {
+                let counts = self.tracker.count_by_status().await;
+                if counts.is_ok_and(|counts| ended(&counts) == u64::from(plan.tasks)) {
+                    return true;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+            for pick in 0..4_u32 {
+                let nth = plan.draw((&self.owner, round, pick), found.len() as u64);
+                let Some(Ok(task)) = usize::try_from(nth).ok().map(|nth| found[nth].task_id().parse()) else {
+                    continue;
+                };
+                let attempt =
+                    tokio::spawn(self.clone().attempt(task, plan.draw((&self.owner, round, pick, "how"), 2)));
+                tokio::select! {
+                    biased;
+                    () = self.alive.vanished.notified() => return false,
+                    // A panic is told to the tracker, not to this worker.
+                    _ = attempt => {}
+                }
+            }
+        }
+        true
+    }
+
+    /// One attempt, by `run` or by hand.
+    async fn attempt(self, task: u32, how: u64) {
+        if how == 0 {
+            let ended = self.tracker.run(&task, async |execution| self.body(execution).await).await;
+            self.told(task, Verdict::of(&ended, Verdict::Succeeded));
+            return;
+        }
+        let Ok(mut execution) = self.tracker.start(&task).await else {
+            return;
+        };
+        let behaviour = self.chaos.plan.behaviour(task, execution.attempt());
+        let body = self.body(&mut execution).await;
+        let verdict = match (body, behaviour) {
+            (_, Behaviour::Release) => Verdict::of(&execution.release().await, Verdict::Released),
+            // Recorded as failed by its drop, best effort.
+            (_, Behaviour::Cancel) => return drop(execution),
+            (Ok(()), _) => Verdict::of(&execution.succeed().await, Verdict::Succeeded),
+            (Err(failure), _) => Verdict::of(&execution.fail(failure).await, Verdict::Failed),
+        };
+        self.told(task, verdict);
+    }
+
+    fn told(&self, task: u32, verdict: Verdict) {
+        self.chaos.journal.told(task, &self.owner, verdict);
+    }
+
+    async fn body(&self, task: &mut Execution<Job>) -> Result<(), Failure> {
+        let plan = self.chaos.plan;
+        let attempt = task.attempt();
+        let behaviour = plan.behaviour(*task.task_id(), attempt);
+        let inside = self.chaos.journal.begin(task, &self.owner, behaviour);
+        let slices = 1 + plan.draw(("slices", task.task_id(), attempt), 3);
+        for slice in 0..slices {
+            tokio::time::sleep(Duration::from_millis(
+                plan.draw(("slice", task.task_id(), attempt, slice), 8),
+            ))
+            .await;
+            inside.still_here(task);
+        }
+        match behaviour {
+            Behaviour::Work | Behaviour::Release | Behaviour::Cancel => {}
+            Behaviour::Save => {
+                task.data_mut().saved_by = Some(attempt);
+                task.save().await?;
+                inside.still_here(task);
+            }
+            Behaviour::Fail => return Err("it was to fail".into()),
+            // Without the hook, which would print each of them.
+            Behaviour::Panic => std::panic::resume_unwind(Box::new("it was to panic")),
+            Behaviour::Hang => {
+                tokio::time::sleep((LOCK_EXPIRE + MAX_CLOCK_SKEW) * 3 / 2).await;
+                inside.still_here(task);
+            }
+            Behaviour::Vanish => {
+                drop(inside);
+                self.alive.vanish();
+                std::future::pending::<()>().await;
+            }
+        }
+        task.data_mut().done_by = Some(attempt);
+        Ok(())
+    }
+}
