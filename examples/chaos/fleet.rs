@@ -188,7 +188,7 @@ impl Chaos {
             // Clocks differ by less than `MAX_CLOCK_SKEW`, as they must.
             let ahead = Duration::from_millis(self.plan.draw(("clock", nth, life), 300));
             let alive = Alive::new(ahead);
-            let tracker = self.tracker(&owner, alive.clone(), (nth + life) % 2 == 0)?;
+            let tracker = self.tracker(&owner, alive.clone(), (nth + life).is_multiple_of(2))?;
             let worker = Worker { chaos: Arc::clone(&self), tracker, owner, alive };
             if worker.live().await {
                 break;
@@ -247,10 +247,9 @@ impl Worker {
     async fn live(&self) -> bool {
         let plan = self.chaos.plan;
         for round in 0_u32.. {
-            let found = match self.tracker.query_for_unfinished().limit(64).all().await {
-                Ok(found) => found,
-                // The next one may come through.
-                Err(_) => continue,
+            // One that fails is asked again.
+            let Ok(found) = self.tracker.query_for_unfinished().limit(64).all().await else {
+                continue;
             };
             if found.is_empty() {
                 let counts = self.tracker.count_by_status().await;
