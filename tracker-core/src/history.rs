@@ -283,6 +283,18 @@ mod tests {
     }
 
     #[test]
+    fn a_number_of_omitted_entries_that_cannot_grow_stays() {
+        let stored = r#"{"history": [{"error": "first"}], "omitted": 18446744073709551615}"#;
+        for keep in [Keep::All, Keep::LastInBrief, Keep::Nothing] {
+            let mut history = History::parse(Some(AttributeValue::S(stored.to_owned())), Wire::Native);
+            history.push(entry(2), 2);
+            history.push(entry(3), 2);
+            assert!(history.encode(keep).is_some());
+            assert_eq!(history.omitted(), u64::MAX);
+        }
+    }
+
+    #[test]
     fn texts_are_cut_in_the_middle_between_characters() {
         assert_eq!(cut("short", 10), "short");
         let text = cut(&"é漢".repeat(1000), 100);
