@@ -135,8 +135,13 @@ impl History {
         if excess > 0 {
             let first = usize::from(limit > 1);
             self.entries.drain(first..first + excess);
-            self.omitted += excess as u64;
+            self.omit(excess);
         }
+    }
+
+    /// Counts entries that were left out. What is stored may be as large as a number gets.
+    fn omit(&mut self, entries: usize) {
+        self.omitted = self.omitted.saturating_add(entries as u64);
     }
 
     /// The attribute as it is to be stored: as much as there is room for, from `keep` downwards.
@@ -158,14 +163,17 @@ impl History {
             Keep::LastInBrief => {
                 let excess = self.entries.len().saturating_sub(1);
                 self.entries.drain(..excess);
-                self.omitted += excess as u64;
+                self.omit(excess);
                 for entry in &mut self.entries {
                     entry.error = cut(&entry.error, BRIEF_BYTES);
                     entry.traceback = String::new();
                     entry.extra.clear();
                 }
             }
-            Keep::Nothing => self.omitted += self.entries.drain(..).len() as u64,
+            Keep::Nothing => {
+                let all = self.entries.drain(..).len();
+                self.omit(all);
+            }
         }
         let form = self.document.form();
         let mut members = vec![("history", Member::encode(form, &self.entries).ok()?)];
