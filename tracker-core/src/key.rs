@@ -99,7 +99,9 @@ mod tests {
         assert_eq!(split_key("a____b____c", "____"), Some(("a", "b____c")));
         assert_eq!(split_key("a___b", "____"), None);
         assert_eq!(shard_of_value("a____010____005", "____"), Some(5));
-        assert_eq!(shard_of_value("a____010____x", "____"), None);
+        for odd in ["a____010____x", "a____010____", "a____010____+5", "a____010____ 5", "5"] {
+            assert_eq!(shard_of_value(odd, "____"), None, "{odd}");
+        }
     }
 
     #[test]
