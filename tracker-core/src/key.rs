@@ -64,7 +64,9 @@ pub(crate) fn encode_value(use_case_id: &str, sep: &str, code: (u32, u8), shard:
 
 /// The shard at the end of a `value`.
 pub(crate) fn shard_of_value(value: &str, sep: &str) -> Option<u32> {
-    value.rsplit_once(sep)?.1.parse().ok()
+    let digits = value.rsplit_once(sep)?.1;
+    // Rust's numbers may have a sign; what this crate and Python write has none.
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 /// Counts what is written to it.
