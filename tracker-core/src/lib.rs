@@ -62,6 +62,9 @@ mod update;
 pub mod __private;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
