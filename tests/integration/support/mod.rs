@@ -9,7 +9,7 @@ mod world;
 
 use std::pin::Pin;
 
-pub use backend::Backend;
+pub use backend::{Backend, local};
 pub use clock::ManualClock;
 pub use network::{Fault, Network};
 pub use types::{Document, ExtractStatus, Summary, SummaryStatus};

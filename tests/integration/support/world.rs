@@ -18,6 +18,8 @@ pub struct World {
     pub network: Network,
     pub clock: ManualClock,
     pub table: String,
+    /// Where other processes find the table, if they can.
+    pub endpoint: Option<String>,
 }
 
 impl World {
