@@ -159,8 +159,8 @@ async fn body(
     random: &mut Random,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let id = task.task_id().clone();
-    for _ in 0..random.between(2, 7) {
-        tokio::time::sleep(Duration::from_millis(random.between(10, 60))).await;
+    for _ in 0..random.between(4, 12) {
+        tokio::time::sleep(Duration::from_millis(random.between(10, 80))).await;
         task.data_mut().pages += 1;
         match task.save().await {
             // Whatever happens to it, its process must not survive it.
