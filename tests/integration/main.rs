@@ -1,7 +1,8 @@
 //! The integration suite: every test on the embedded database, and on DynamoDB Local too where
 //! `TRACKER_DYNAMODB_ENDPOINT` says where it is (`tests/dynamodb-local` starts one).
 //!
-//! One binary, since each links the SDK; one line of output for each test and backend.
+//! One binary, since each links the SDK; one line of output for each test and backend. It is the worker of `killed`, too,
+//! whose processes share DynamoDB Local, as they cannot share the embedded database.
 
 // Nothing of a test binary is exported, and `pub` is what its modules show each other.
 #![allow(unreachable_pub)]
@@ -16,6 +17,7 @@ mod faults;
 mod hardening;
 mod heartbeat;
 mod hygiene;
+mod killed;
 mod lifecycle;
 mod network;
 mod pipeline;
@@ -36,6 +38,9 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use support::{Backend, Test};
 
 fn main() -> ExitCode {
+    if let Some(code) = killed::main() {
+        return code;
+    }
     let _ = send::futures_are_send::<fn() -> support::Document>;
     let arguments = Arguments::from_args();
     let runtime = match tokio::runtime::Runtime::new() {
@@ -67,9 +72,12 @@ fn main() -> ExitCode {
         wire::tests(),
     ]
     .concat();
+    // They need a database that several processes can share.
+    let of_processes = killed::tests();
     let mut trials = Vec::new();
     for backend in &backends {
-        for test in &tests {
+        let of_processes = of_processes.iter().filter(|_| matches!(backend, Backend::Local(_)));
+        for test in tests.iter().chain(of_processes) {
             let (runtime, backend, run) = (Arc::clone(&runtime), backend.clone(), test.run);
             let name = format!("{}::{}", backend.name(), test.name);
             trials.push(Trial::test(name, move || {
@@ -82,6 +90,9 @@ fn main() -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials);
     for backend in &backends {
         println!("ran on {backend}");
+    }
+    for test in &of_processes {
+        println!("not run on {}, which processes cannot share: {}", Backend::Embedded, test.name);
     }
     if backends.len() == 1 {
         println!("not run on DynamoDB Local: start it with `tests/dynamodb-local cargo test`");

@@ -262,6 +262,18 @@ mod tests {
     }
 
     #[test]
+    fn floats_in_json_text_come_back_to_the_last_bit() {
+        let floats = (0..1000).map(|nth: u64| f64::from_bits(xxhash_rust::xxh3::xxh3_64(&nth.to_le_bytes())));
+        for float in floats.filter(|float| float.is_finite()).chain([1e-130, 5e-324, f64::MAX]) {
+            let member = Member::encode(Wire::Pynamodb, &float).unwrap();
+            let mut document = Document::Absent(Wire::Pynamodb);
+            let stored = document.merged([("x", member)]).unwrap().unwrap();
+            let read: f64 = Document::parse(Some(stored), Wire::Native).take("x").unwrap().unwrap();
+            assert_eq!(read.to_bits(), float.to_bits(), "{float:e} was read as {read:e}");
+        }
+    }
+
+    #[test]
     fn decoding_into_a_value_needs_no_known_type() {
         let mut document = text(r#"{"a": [1, 2.5, null, true, "é"]}"#);
         let value: serde_json::Value = document.take("a").unwrap().unwrap();

@@ -135,8 +135,13 @@ impl History {
         if excess > 0 {
             let first = usize::from(limit > 1);
             self.entries.drain(first..first + excess);
-            self.omitted += excess as u64;
+            self.omit(excess);
         }
+    }
+
+    /// Counts entries that were left out. What is stored may be as large as a number gets.
+    fn omit(&mut self, entries: usize) {
+        self.omitted = self.omitted.saturating_add(entries as u64);
     }
 
     /// The attribute as it is to be stored: as much as there is room for, from `keep` downwards.
@@ -158,14 +163,17 @@ impl History {
             Keep::LastInBrief => {
                 let excess = self.entries.len().saturating_sub(1);
                 self.entries.drain(..excess);
-                self.omitted += excess as u64;
+                self.omit(excess);
                 for entry in &mut self.entries {
                     entry.error = cut(&entry.error, BRIEF_BYTES);
                     entry.traceback = String::new();
                     entry.extra.clear();
                 }
             }
-            Keep::Nothing => self.omitted += self.entries.drain(..).len() as u64,
+            Keep::Nothing => {
+                let all = self.entries.drain(..).len();
+                self.omit(all);
+            }
         }
         let form = self.document.form();
         let mut members = vec![("history", Member::encode(form, &self.entries).ok()?)];
@@ -280,6 +288,18 @@ mod tests {
         assert_eq!(history.omitted(), 3);
         assert_eq!(Keep::Nothing.less().and_then(Keep::less), None);
         assert!(with(3, 10).encode(Keep::AsStored).is_none());
+    }
+
+    #[test]
+    fn a_number_of_omitted_entries_that_cannot_grow_stays() {
+        let stored = r#"{"history": [{"error": "first"}], "omitted": 18446744073709551615}"#;
+        for keep in [Keep::All, Keep::LastInBrief, Keep::Nothing] {
+            let mut history = History::parse(Some(AttributeValue::S(stored.to_owned())), Wire::Native);
+            history.push(entry(2), 2);
+            history.push(entry(3), 2);
+            assert!(history.encode(keep).is_some());
+            assert_eq!(history.omitted(), u64::MAX);
+        }
     }
 
     #[test]

@@ -64,7 +64,9 @@ pub(crate) fn encode_value(use_case_id: &str, sep: &str, code: (u32, u8), shard:
 
 /// The shard at the end of a `value`.
 pub(crate) fn shard_of_value(value: &str, sep: &str) -> Option<u32> {
-    value.rsplit_once(sep)?.1.parse().ok()
+    let digits = value.rsplit_once(sep)?.1;
+    // Rust's numbers may have a sign; what this crate and Python write has none.
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 /// Counts what is written to it.
@@ -99,7 +101,9 @@ mod tests {
         assert_eq!(split_key("a____b____c", "____"), Some(("a", "b____c")));
         assert_eq!(split_key("a___b", "____"), None);
         assert_eq!(shard_of_value("a____010____005", "____"), Some(5));
-        assert_eq!(shard_of_value("a____010____x", "____"), None);
+        for odd in ["a____010____x", "a____010____", "a____010____+5", "a____010____ 5", "5"] {
+            assert_eq!(shard_of_value(odd, "____"), None, "{odd}");
+        }
     }
 
     #[test]

@@ -65,6 +65,9 @@ mod update;
 pub mod __private;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "testing")]
 pub mod testing;
 

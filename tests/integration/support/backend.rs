@@ -67,11 +67,16 @@ impl Backend {
             probe,
             clock,
             table: format!("test-{}-{nth}", std::process::id()),
+            endpoint: match self {
+                Self::Embedded => None,
+                Self::Local(endpoint) => Some(endpoint.clone()),
+            },
         }
     }
 }
 
-fn local(endpoint: &str) -> Config {
+/// The configuration of a client of DynamoDB Local.
+pub fn local(endpoint: &str) -> Config {
     let http: SharedHttpClient = aws_smithy_http_client::Builder::new().build_http();
     Config::builder()
         // Pinned, as the embedded client's.

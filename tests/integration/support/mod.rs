@@ -9,7 +9,7 @@ mod world;
 
 use std::pin::Pin;
 
-pub use backend::Backend;
+pub use backend::{Backend, local};
 pub use clock::TestClock;
 pub use probe::Probe;
 pub use tracker_core::testing::Fault;

@@ -20,6 +20,8 @@ pub struct World {
     pub probe: Probe,
     pub clock: TestClock,
     pub table: String,
+    /// Where other processes find the table, if they can.
+    pub endpoint: Option<String>,
 }
 
 impl World {

@@ -36,10 +36,14 @@ impl Cursor {
     pub(crate) fn new(plan: &Plan, expired_only: bool, at: Position) -> Option<Self> {
         let content =
             Content { query: fingerprint(plan, expired_only), update_time: at.update_time, key: at.key };
-        let mut bytes = serde_json::to_vec(&content).ok()?;
-        bytes.extend(xxh3_64(&bytes).to_le_bytes());
-        let text = base64::encode(bytes).replace('+', "-").replace('/', "_");
-        Some(Self(text.trim_end_matches('=').to_owned()))
+        Some(Self::seal(serde_json::to_vec(&content).ok()?))
+    }
+
+    /// Any content, with the sum that tells a text that was cut or mistyped.
+    pub(crate) fn seal(mut content: Vec<u8>) -> Self {
+        content.extend(xxh3_64(&content).to_le_bytes());
+        let text = base64::encode(content).replace('+', "-").replace('/', "_");
+        Self(text.trim_end_matches('=').to_owned())
     }
 
     /// The position, if the cursor is one of this query.
@@ -72,7 +76,7 @@ impl Cursor {
 }
 
 /// Tells queries apart: by their partitions and their order, but not by how much of them is read.
-fn fingerprint(plan: &Plan, expired_only: bool) -> u64 {
+pub(crate) fn fingerprint(plan: &Plan, expired_only: bool) -> u64 {
     let mut text = String::from(if plan.newest_first { "newest" } else { "oldest" });
     text.push_str(if expired_only { " expired" } else { "" });
     for (_, range) in &plan.ranges {

@@ -1,0 +1,5 @@
+//! Garbage page tokens: a position of this query, or an error that says what to do.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tracker_core::fuzzing::cursor(bytes));

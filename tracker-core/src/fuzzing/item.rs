@@ -1,0 +1,296 @@
+//! Garbage items.
+
+use std::collections::{BTreeMap, HashMap};
+use std::error::Error as _;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::value::RawValue;
+
+use super::sample::{FIELDS, SPEC, Sample};
+use super::source::Source;
+use crate::config::TrackerConfig;
+use crate::document::{Document, Member};
+use crate::error::{Error, ErrorKind};
+use crate::fields::{self, Encoded};
+use crate::format::Format;
+use crate::history::{History, HistoryEntry, Keep};
+use crate::item::{CREATE_TIME, DATA, ERRORS, HEAD, Item, KEY, NOT_LOCKED, UPDATE_TIME, VALUE, read_head};
+use crate::lock::{self, Rules};
+use crate::query::merge::Row;
+use crate::query::row::IndexEntry;
+use crate::spec::{Takeover, Wire};
+use crate::task::TaskHead;
+use crate::time::Timestamp;
+use crate::update::{self, Outcome};
+
+pub(super) fn check(source: &mut Source<'_>) {
+    let wire = if source.flag() { Wire::Pynamodb } else { Wire::Native };
+    let item = source.item();
+    let format = Format::new(&SPEC, SPEC.use_case_id);
+    check_history(item.get(ERRORS), wire, source);
+    check_document(item.get(DATA), wire);
+    check_row(&item, &format);
+    match read_head(&mut item.clone(), &format, wire) {
+        Ok(head) => {
+            assert_eq!(Some(head.key()), key_of(&item));
+            check_fields(head.task_id(), &item, wire);
+            check_writes(&head, &format, source);
+        }
+        Err(error) => assert_names(&error, &item, &HEAD),
+    }
+}
+
+fn key_of(item: &Item) -> Option<&str> {
+    item.get(KEY)?.as_s().ok().map(String::as_str)
+}
+
+/// Whoever reads the error knows which item to correct, where, and what is wrong there.
+fn assert_names(error: &Error, item: &Item, attributes: &[&str]) {
+    let ErrorKind::Decode { attribute } = error.kind() else { panic!("{error:?}") };
+    assert!(attributes.contains(&attribute.as_str()), "{error:?}");
+    assert_eq!(error.key(), key_of(item));
+    let shown = error.to_string();
+    assert!(shown.contains(attribute) && shown.contains(error.key().unwrap_or_default()), "{shown}");
+    assert!(error.source().is_some_and(|why| !why.to_string().is_empty()), "{error:?}");
+}
+
+/// The members of an object, in a form that compares.
+fn members(stored: &AttributeValue) -> Option<HashMap<String, String>> {
+    match stored {
+        AttributeValue::M(all) => {
+            Some(all.iter().map(|(name, value)| (name.clone(), format!("{value:?}"))).collect())
+        }
+        AttributeValue::S(text) => {
+            let all: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
+            Some(all.into_iter().map(|(name, value)| (name, value.get().to_owned())).collect())
+        }
+        _ => None,
+    }
+}
+
+/// Writing a document back keeps every member that was not changed, and nothing is written over what is no object.
+fn check_document(stored: Option<&AttributeValue>, wire: Wire) {
+    let mut document = Document::parse(stored.cloned(), wire);
+    let no_members = std::iter::empty::<(String, Member)>();
+    let written = document.merged(no_members).transpose().expect("what was stored can be written");
+    let before = stored.and_then(members);
+    match (stored, &written) {
+        (None | Some(AttributeValue::Null(_)), Some(empty)) => {
+            assert_eq!(members(empty), Some(HashMap::new()));
+        }
+        (Some(_), Some(written)) => assert_eq!(before, members(written)),
+        (_, None) => assert_eq!(before, None, "an object could be written"),
+    }
+    let page = Member::encode(document.form(), &7_u32).expect("a number");
+    let Some(written) = document.merged([("pages", page)]) else { return };
+    let mut after = members(&written.expect("what was stored can be written")).expect("an object");
+    let mut before = before.unwrap_or_default();
+    assert!(after.remove("pages").is_some_and(|pages| pages.contains('7')));
+    before.remove("pages");
+    assert_eq!(after, before);
+}
+
+/// Whether DynamoDB could store every number in it.
+fn is_storable(value: &AttributeValue) -> bool {
+    let is_number = |number: &String| {
+        number.parse::<f64>().is_ok_and(|number| number == 0.0 || (1e-130..1e126).contains(&number.abs()))
+    };
+    match value {
+        AttributeValue::N(number) => is_number(number),
+        AttributeValue::Ns(numbers) => numbers.iter().all(is_number),
+        AttributeValue::L(values) => values.iter().all(is_storable),
+        AttributeValue::M(members) => members.values().all(is_storable),
+        _ => true,
+    }
+}
+
+/// A history reads, and what was read is written and reads back, with everything else that was stored there.
+fn check_history(stored: Option<&AttributeValue>, wire: Wire, source: &mut Source<'_>) {
+    let history = History::parse(stored.cloned(), wire);
+    for entry in history.entries() {
+        let _ = entry.time();
+    }
+    let own = |name: &String| name == "history" || name == "omitted";
+    let is_object = stored.is_some_and(|stored| members(stored).is_some());
+    match (stored, history.entries().first()) {
+        (None | Some(AttributeValue::Null(_)), first) => assert!(first.is_none()),
+        (Some(AttributeValue::S(text)), Some(kept)) if !is_object => assert_eq!(kept.traceback, *text),
+        (Some(_), first) => assert!(is_object || first.is_some(), "what cannot be read is shown"),
+    }
+    let Some(written) = history.clone().encode(Keep::All) else {
+        assert!(!stored.is_some_and(is_storable), "a history can be written");
+        return;
+    };
+    let mut again = History::parse(Some(written.clone()), wire);
+    assert_eq!(again.entries().len(), history.entries().len());
+    for (read, entry) in again.entries().iter().zip(history.entries()) {
+        let shown = |entry: &HistoryEntry| {
+            (entry.nth_retry, entry.update_time.clone(), entry.error.clone(), entry.traceback.clone())
+        };
+        assert_eq!(shown(read), shown(entry));
+    }
+    // DynamoDB has one kind of number: in what is unknown, 2.0 comes back as 2, and then stays.
+    let twice = again.encode(Keep::All).expect("what was stored can be written");
+    assert_eq!(History::parse(Some(twice), wire).entries(), again.entries());
+    assert_eq!(again.omitted(), history.omitted());
+    if let Some(before) = stored.and_then(members) {
+        let after = members(&written).expect("an object");
+        assert!(before.iter().all(|(name, value)| own(name) || after.get(name) == Some(value)));
+    }
+    let limit = [1, 2, 10][source.below(3)];
+    let mut history = history;
+    history.push(entry(), limit);
+    assert_eq!(history.entries().last(), Some(&entry()));
+    assert!(history.entries().len() <= limit);
+    assert!(history.omitted() >= again.omitted());
+    let _ = history.encode_within(keep(source), 300);
+}
+
+fn keep(source: &mut Source<'_>) -> Keep {
+    [Keep::All, Keep::LastInBrief, Keep::Nothing, Keep::AsStored][source.below(4)]
+}
+
+fn entry() -> HistoryEntry {
+    HistoryEntry::new(1, Timestamp::EPOCH, "E", "T")
+}
+
+/// A row of the index reads, or names what is wrong.
+fn check_row(item: &Item, format: &Format) {
+    let text = |name| item.get(name).and_then(|value: &AttributeValue| value.as_s().ok()).cloned();
+    let row = Row {
+        key: text(KEY).unwrap_or_default(),
+        update_time: text(UPDATE_TIME).unwrap_or_default(),
+        create_time: text(CREATE_TIME),
+        value: text(VALUE).unwrap_or_default(),
+        ..Row::default()
+    };
+    let key = AttributeValue::S(row.key.clone());
+    match IndexEntry::<Sample>::new(row, format, &[]) {
+        Ok(entry) => {
+            assert_eq!(Some(entry.key()), key_of(item));
+            let _ = (entry.parse_task_id(), entry.status(), entry.shard_id(), entry.create_time());
+        }
+        Err(error) => assert_names(&error, &[(KEY.to_owned(), key)].into(), &[KEY, UPDATE_TIME]),
+    }
+}
+
+/// Fields decode, or the first that does not is named; what was decoded is written and reads back.
+fn check_fields(task_id: &str, item: &Item, wire: Wire) {
+    let decode = |mut item: Item| {
+        let mut document = Document::parse(item.remove(DATA), wire);
+        let sample = fields::decode::<Sample>(task_id, &mut item, &mut document)?;
+        Ok::<_, Error>((sample, item, document))
+    };
+    let rewritten = |sample: &Sample, mut item: Item, mut document: Document| {
+        let Encoded { attributes, members, .. } = fields::encode(sample, document.form())?;
+        item.extend(attributes.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        let data = document.merged(members).expect("a document that was read").expect("members");
+        item.insert(DATA.to_owned(), data);
+        Ok::<_, Error>(item)
+    };
+    let (sample, rest, document) = match decode(item.clone()) {
+        Ok(decoded) => decoded,
+        Err(error) => return assert_names(&error, item, &FIELDS),
+    };
+    let written = match rewritten(&sample, rest, document) {
+        Ok(written) => written,
+        Err(error) => {
+            let ErrorKind::Encode { attribute } = error.kind() else { panic!("{error:?}") };
+            assert!(FIELDS.contains(&attribute.as_str()), "{error:?}");
+            assert!(!item.get(DATA).is_some_and(is_storable), "{error:?}");
+            return;
+        }
+    };
+    let (read, rest, document) = decode(written.clone()).expect("what was written can be read");
+    // Here, too, any JSON may come back with whole numbers first.
+    assert_eq!((read.pages, &read.tags, &read.note), (sample.pages, &sample.tags, &sample.note));
+    assert_eq!(read.score.to_bits(), sample.score.to_bits());
+    let again = rewritten(&read, rest, document).expect("as before");
+    assert_eq!(decode(again).expect("as before").0, read);
+    // What the struct does not know is as it was.
+    let unknown = |item: &Item| item.get(DATA).and_then(members).unwrap_or_default();
+    let (before, after) = (unknown(item), unknown(&written));
+    let is_known = |name: &str| FIELDS.iter().any(|field| field.strip_prefix("data.") == Some(name));
+    assert!(before.iter().all(|(name, value)| is_known(name) || after.get(name) == Some(value)));
+}
+
+/// A task that was read can be classified and written, whatever its numbers and times are.
+fn check_writes(head: &TaskHead, format: &Format, source: &mut Source<'_>) {
+    const ME: &str = "fedcba9876543210fedcba9876543210";
+    let config = TrackerConfig::declared(&SPEC);
+    let rules = Rules {
+        lock_expire: config.lock_expire,
+        max_clock_skew: config.max_clock_skew,
+        takeover: Takeover::Expired,
+    };
+    let latest = Timestamp::EPOCH.plus(Duration::MAX);
+    let now = [Timestamp::EPOCH, head.lock_time, head.update_time, latest][source.below(4)];
+    let _ = lock::classify_start(Some(head), ME, now, &rules);
+    let _ = lock::classify_save(Some(head), ME, now);
+    let finish = lock::Finish {
+        me: ME,
+        create_time: now,
+        attempt: head.attempt.saturating_sub(source.below(3) as u64),
+        status: 16,
+        deadline_passed: source.flag(),
+    };
+    let _ = lock::classify_finish(Some(head), &finish);
+    let keep = keep(source);
+    let failed = Outcome::Failed { error: "E".to_owned(), traceback: String::new(), fatal: false };
+    match source.below(5) {
+        0 => {
+            let (after, _) = update::redrive(format, head, now);
+            assert!(after.is_pending() && after.update_time() >= head.update_time());
+        }
+        1 => {
+            let write = update::take_over(format, &config, head, ME, "host/2", now, keep);
+            assert!(!write.condition.is_empty());
+        }
+        nth => {
+            let outcome = [Outcome::Succeeded, failed, Outcome::Released][nth - 2].clone();
+            let (after, write) = update::finish(format, &config, head, ME, &outcome, now, keep);
+            assert!(!after.is_locked() && write.values.values().any(|value| *value == free()));
+            if matches!(outcome, Outcome::Failed { .. }) && keep == Keep::All {
+                let last = after.errors().last().map(|entry| entry.error.as_str());
+                // Where there is no room for the history, nothing is left of it.
+                assert!(last == Some("E") || last.is_none() && head.bytes_without_errors > 300_000);
+            }
+        }
+    }
+}
+
+fn free() -> AttributeValue {
+    AttributeValue::S(NOT_LOCKED.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use xxhash_rust::xxh3::xxh3_64;
+
+    use super::*;
+
+    /// Garbage that is all alike would test little.
+    #[test]
+    fn the_garbage_is_mixed() {
+        let format = Format::new(&SPEC, SPEC.use_case_id);
+        let (mut unreadable, mut undecodable, mut decoded) = (0, 0, 0);
+        for nth in 0..1000_u64 {
+            let bytes: Vec<u8> =
+                (0..32).flat_map(|part| xxh3_64(&(nth * 32 + part).to_le_bytes()).to_le_bytes()).collect();
+            let mut item = Source::new(&bytes).item();
+            let Ok(head) = read_head(&mut item, &format, Wire::Native) else {
+                unreadable += 1;
+                continue;
+            };
+            let mut document = Document::parse(item.remove(DATA), Wire::Native);
+            match fields::decode::<Sample>(head.task_id(), &mut item, &mut document) {
+                Ok(_) => decoded += 1,
+                Err(_) => undecodable += 1,
+            }
+        }
+        for share in [unreadable, undecodable, decoded] {
+            assert!(share > 150, "{unreadable} unreadable, {undecodable} undecodable, {decoded} decoded");
+        }
+    }
+}

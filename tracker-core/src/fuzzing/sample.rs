@@ -1,0 +1,92 @@
+//! A struct with a field of each kind, written out as the derive would: this module builds without the derive.
+
+use serde_json::Value;
+
+use crate::fields::Fields;
+use crate::spec::{TrackerSpec, spec};
+use crate::status::{Role, StatusRow, StatusTable, TrackerStatus};
+use crate::tracker::StatusTracker;
+
+#[derive(Clone, Copy)]
+pub(super) enum SampleStatus {
+    Pending = 10,
+    InProgress = 12,
+    Failed = 14,
+    Succeeded = 16,
+    Ignored = 18,
+}
+
+const fn row(code: u32, name: &'static str, role: Role) -> StatusRow {
+    StatusRow { code, name, role, shards: 5 }
+}
+
+static STATUSES: StatusTable = StatusTable {
+    type_name: "SampleStatus",
+    rows: &[
+        row(10, "Pending", Role::Pending),
+        row(12, "InProgress", Role::InProgress),
+        row(14, "Failed", Role::Failed),
+        row(16, "Succeeded", Role::Succeeded),
+        row(18, "Ignored", Role::Ignored),
+    ],
+    code_pad: 3,
+    shard_pad: 3,
+};
+
+pub(super) static SPEC: TrackerSpec =
+    TrackerSpec { table: Some("documents"), ..spec("Sample", "extract", &STATUSES) };
+
+impl TrackerStatus for SampleStatus {
+    const ALL: &'static [Self] =
+        &[Self::Pending, Self::InProgress, Self::Failed, Self::Succeeded, Self::Ignored];
+    const __TABLE: &'static StatusTable = &STATUSES;
+
+    fn code(self) -> u32 {
+        self as u32
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Sample {
+    id: String,
+    customer: Option<String>,
+    pub(super) pages: u32,
+    pub(super) score: f64,
+    pub(super) tags: Vec<String>,
+    pub(super) note: Option<String>,
+    any: Value,
+}
+
+/// What an error may name.
+pub(super) const FIELDS: [&str; 7] =
+    ["key", "customer", "data.pages", "data.score", "data.tags", "data.note", "data.any"];
+
+impl StatusTracker for Sample {
+    type Status = SampleStatus;
+    type TaskId = String;
+
+    const __SPEC: TrackerSpec = SPEC;
+
+    fn task_id(&self) -> &String {
+        &self.id
+    }
+
+    fn __fields(from: Option<&Self>, fields: &mut Fields<'_>) -> Option<Self> {
+        let id = fields.task_id::<Self>(from.map(|sample| &sample.id));
+        let customer = fields.attribute("customer", from.map(|sample| &sample.customer));
+        let pages = fields.member("pages", from.map(|sample| &sample.pages));
+        let score = fields.member_or_default("score", from.map(|sample| &sample.score));
+        let tags = fields.member_or_default("tags", from.map(|sample| &sample.tags));
+        let note = fields.member("note", from.map(|sample| &sample.note));
+        let any = fields.member_or_default("any", from.map(|sample| &sample.any));
+        Some(Self {
+            id: id?,
+            customer: customer?,
+            pages: pages?,
+            score: score?,
+            tags: tags?,
+            note: note?,
+            any: any?,
+        })
+    }
+}
