@@ -234,6 +234,7 @@ fn check_writes(head: &TaskHead, format: &Format, source: &mut Source<'_>) {
         attempt: head.attempt.saturating_sub(source.below(3) as u64),
         status: 16,
         deadline_passed: source.flag(),
+        unanswered: source.flag(),
     };
     let _ = lock::classify_finish(Some(head), &finish);
     let keep = keep(source);
