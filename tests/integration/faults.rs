@@ -17,6 +17,7 @@ crate::tests![
     a_finish_without_any_answer_is_settled_by_a_read,
     a_finish_that_was_never_applied_is_unknown,
     a_finish_overtaken_by_others_is_done,
+    a_finish_overtaken_by_what_leaves_the_attempt_as_it_is,
     a_finish_whose_traces_a_python_save_dropped,
     a_late_copy_of_a_start_does_not_fit,
     a_late_copy_of_a_refused_start_does_not_fit,
@@ -160,6 +161,31 @@ async fn a_finish_overtaken_by_others_is_done(world: World) {
     let item = world.stored_as("extract____doc-2").await.unwrap();
     assert_eq!(item["owner"], text("worker-2"));
     assert_eq!(item["retry"], number(1));
+}
+
+async fn a_finish_overtaken_by_what_leaves_the_attempt_as_it_is(world: World) {
+    let documents = world.builder::<Document>().max_retry(1).build().unwrap();
+    documents.create(Document::new("doc-1")).await.unwrap();
+    let execution = documents.start("doc-1").await.unwrap();
+    world.network.next("UpdateItem", [DropResponse]);
+    let operator = documents.clone();
+    world.clock.when_sleeping(async move {
+        operator.redrive("doc-1").await.unwrap();
+    });
+    assert!(execution.fail("once").await.unwrap().is_ignored());
+    let item = world.stored().await;
+    assert_eq!((&item["status"], &item["attempt"], &item["retry"]), (&number(10), &number(1), &number(0)));
+
+    // Python's start knows nothing of `attempt`.
+    let execution = documents.start("doc-1").await.unwrap();
+    world.network.next("UpdateItem", [DropResponse]);
+    let python = world.clone();
+    world.clock.when_sleeping(async move {
+        python.set("status", number(22)).await;
+        python.set("lock", text("00000000000000000000000000000009")).await;
+    });
+    assert!(execution.succeed().await.unwrap().is_succeeded());
+    assert_eq!(world.stored().await["status"], number(22));
 }
 
 async fn a_finish_whose_traces_a_python_save_dropped(world: World) {

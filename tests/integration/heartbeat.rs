@@ -22,6 +22,7 @@ crate::tests![
     a_late_heartbeat_does_not_lock_again,
     a_body_that_hangs_is_timed_out,
     it_can_be_switched_off,
+    a_suspended_machine_notices_when_it_wakes_up,
 ];
 
 /// A run whose body waits, and fails the test if it goes on after its lease was lost.
@@ -268,4 +269,17 @@ async fn it_can_be_switched_off(world: World) {
     running.go_on.notify_one();
     running.run.await.unwrap().expect("late, but nobody has taken it over");
     assert_eq!(world.stored().await["status"], number(16));
+}
+
+async fn a_suspended_machine_notices_when_it_wakes_up(world: World) {
+    world.document().await;
+    let running = Running::start(&world, world.beating().build().unwrap()).await;
+    asleep(&world, 100).await;
+    // Its monotonic clock, by which it sleeps, has missed an hour.
+    world.clock.step_forward(Duration::from_hours(1));
+    let before = world.stored().await;
+    world.clock.advance(Duration::from_secs(1));
+    let error = running.run.await.unwrap().unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::LeaseLost);
+    assert_eq!(world.stored().await, before);
 }

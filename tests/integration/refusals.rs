@@ -18,6 +18,7 @@ crate::tests![
     a_clock_that_is_far_behind,
     a_clock_that_is_a_little_behind_is_waited_for,
     a_clock_that_is_known_to_be_off,
+    a_clock_that_is_off_is_found_out_before_anything_is_written,
     of_32_starts_one_wins,
 ];
 
@@ -146,6 +147,30 @@ async fn a_clock_that_is_known_to_be_off(world: World) {
         documents.start("doc-1").await.unwrap().release().await.unwrap();
         assert_eq!(world.stored().await["status"], number(10));
     }
+}
+
+async fn a_clock_that_is_off_is_found_out_before_anything_is_written(world: World) {
+    let running = world.document().await.start("doc-1").await.unwrap();
+    running.fail("once").await.unwrap();
+    let years = world.clock.ahead_by(Duration::from_hours(24 * 365 * 73)).compared_with_service();
+    let off = || world.builder::<Document>().clock(years.clone()).build().unwrap();
+    world.probe.date(world.clock.now().wall);
+    let before = world.stored().await;
+    let is_off =
+        |error: tracker_core::Error| assert!(matches!(error.kind(), ErrorKind::ClockOff { .. }), "{error}");
+    is_off(off().start("doc-1").await.unwrap_err());
+    assert_eq!(world.stored().await, before, "it could not be started for 73 years");
+
+    let _held = world.documents().start("doc-1").await.unwrap();
+    let held = world.stored().await;
+    is_off(off().delete("doc-1").await.unwrap_err());
+    assert_eq!(world.stored().await, held);
+    // A clock that is right costs a read, once.
+    let right = world.builder::<Document>().clock(world.clock.compared_with_service()).build().unwrap();
+    assert!(matches!(right.start("doc-1").await.unwrap_err().kind(), ErrorKind::Locked { .. }));
+    let reads = world.network.count("GetItem");
+    assert!(matches!(right.start("doc-1").await.unwrap_err().kind(), ErrorKind::Locked { .. }));
+    assert_eq!(world.network.count("GetItem"), reads);
 }
 
 async fn of_32_starts_one_wins(world: World) {

@@ -12,6 +12,7 @@ crate::tests![
     of_many_takeovers_one_wins,
     takeover_can_be_switched_off,
     release_after_a_takeover,
+    release_of_a_task_that_python_took_further,
     the_lost_holder_changes_nothing,
     a_start_that_was_answered_after_its_deadline,
 ];
@@ -129,6 +130,19 @@ async fn release_after_a_takeover(world: World) {
     assert_eq!(item["status"], number(10));
     assert_eq!(item["retry"], number(1), "the lost attempt stays counted");
     assert_eq!(item["attempt"], number(2));
+}
+
+async fn release_of_a_task_that_python_took_further(world: World) {
+    world.document().await.start("doc-1").await.unwrap().succeed().await.unwrap();
+    // Its start knows nothing of `started_from`, nor of `attempt`.
+    assert_eq!(world.stored().await["started_from"], number(10));
+    world.set("status", number(22)).await;
+    world.set("lock", text("00000000000000000000000000000009")).await;
+    world.expire_lease();
+    world.summaries().start("doc-1").await.unwrap().release().await.unwrap();
+    let item = world.stored().await;
+    assert_eq!(item["status"], number(24), "the second step's failed, and not the first one's pending");
+    assert_eq!(item["lock"], text("__not_locked__"));
 }
 
 async fn the_lost_holder_changes_nothing(world: World) {

@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::format::Format;
 use crate::item::{self, Item};
 use crate::lock::Rules;
+use crate::op;
 use crate::service_clock::ServiceClock;
 use crate::task::TaskHead;
 use crate::time::{Clock, Now, Timestamp};
@@ -81,6 +82,19 @@ impl Engine {
     /// Reads the tracker's own attributes of an item; see [`item::read_head`].
     pub(crate) fn head(&self, item: &mut Item) -> Result<TaskHead, Error> {
         item::read_head(item, &self.format, self.config.wire)
+    }
+
+    /// Goes on with a clock that was compared with the service's, and is right: what a wrong one writes may lock a task
+    /// for years. Any answer tells; a read asks for one where none has come yet, or the clock may have been set since.
+    pub(crate) async fn known_clock(&self, key: &str) -> Result<(), Error> {
+        if self.service_clock.is_unheard() || self.check_clock().is_err() {
+            let read = op::get(self, key, false, true).await;
+            // An error of the service's has a date, too.
+            if self.service_clock.is_unheard() {
+                read?;
+            }
+        }
+        self.check_clock()
     }
 
     /// Refuses to go on with a clock that is known to be wrong.

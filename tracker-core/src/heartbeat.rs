@@ -58,6 +58,13 @@ impl Keeper {
         self.lease().next(now)
     }
 
+    /// The time of the next heartbeat; `None` once they are stopped.
+    fn next_beat(&self, now: Now) -> Option<Reading> {
+        let mut lease = self.lease();
+        // Asked under the lock, under which a finish takes its time after it has stopped them.
+        (!self.stop.is_cancelled()).then(|| lease.next(now))
+    }
+
     /// A write of this time was acknowledged.
     pub(crate) fn acknowledge(&self, written: Reading) {
         self.lease().acknowledge(written);
@@ -102,7 +109,9 @@ impl Keeper {
 
     /// Sends one heartbeat.
     pub(crate) async fn beat(&self, engine: &Engine, key: &str) -> Beat {
-        let now = self.next(engine.now());
+        let Some(now) = self.next_beat(engine.now()) else {
+            return Beat::Kept;
+        };
         let sent = op::update(engine, key, update::save(&self.me, now.time), ReturnValue::None).await;
         let verdict = match sent {
             Ok(_) => Save::Saved,
@@ -135,21 +144,34 @@ impl Keeper {
         }
     }
 
+    /// Sleeps, but not beyond the deadline: the sleep of a machine that is suspended does not count what it missed, and
+    /// the wall clock does.
+    async fn sleep(&self, engine: &Engine, wait: Duration) {
+        let due = engine.clock.now().monotonic.saturating_add(wait);
+        loop {
+            let now = engine.now();
+            let left = due.saturating_sub(now.monotonic);
+            if left.is_zero() || self.has_passed(now) {
+                return;
+            }
+            engine.clock.sleep(left.min(LOOK)).await;
+        }
+    }
+
     async fn beats(&self, engine: &Engine, key: &str) {
         let third = engine.config.lock_expire / 3;
         let mut unheard = None;
         for nth in 0.. {
             let wait = if unheard.is_none() { third } else { third / 8 };
             let wait = jittered(wait, &self.me, nth).min(self.remaining(engine.now()));
-            engine.clock.sleep(wait).await;
+            self.sleep(engine, wait).await;
             let beat = async {
                 // After its deadline nothing is sent: somebody else may hold the task.
                 if self.has_passed(engine.now()) { None } else { Some(self.beat(engine, key).await) }
             };
-            let deadline = engine.clock.sleep(self.remaining(engine.now()));
             let beat = tokio::select! {
                 beat = beat => beat,
-                () = deadline => None,
+                () = self.sleep(engine, self.remaining(engine.now())) => None,
             };
             match beat {
                 Some(Beat::Kept) if !self.has_passed(engine.now()) => unheard = None,
@@ -163,6 +185,9 @@ impl Keeper {
         }
     }
 }
+
+/// How long a heartbeat sleeps at most before it looks at the clock again.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Between nine tenths of a time and the whole, so that the heartbeats of many workers do not come together. From the
 /// lock and the number of the heartbeat, so that it can be repeated.

@@ -129,9 +129,9 @@ impl Held {
     }
 
     fn begin(&mut self, outcome: Outcome, changes: Changes, returns: ReturnValue) -> Finish {
-        let now = self.keeper.next(self.engine.now()).time;
-        // No heartbeat may come after the finish.
+        // No heartbeat may come after the finish, nor take a later time.
         self.keeper.stop();
+        let now = self.keeper.next(self.engine.now()).time;
         self.when_dropped = WhenDropped::Nothing;
         Finish {
             engine: Arc::clone(&self.engine),

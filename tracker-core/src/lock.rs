@@ -108,11 +108,13 @@ pub(crate) fn classify_finish(image: Option<&TaskHead>, finish: &Finish<'_>) -> 
     if finish.unanswered && image.lock.as_deref() == Some(finish.me) {
         return Written::Unknown;
     }
-    let wrote_last = image.last_lock.as_deref() == Some(finish.me);
-    // A redrive leaves `attempt` and `last_lock` as they are.
-    let redriven = image.role == Some(Role::Pending);
-    if wrote_last && (image.status_code == finish.status || image.attempt > finish.attempt || redriven) {
-        return Written::Done;
+    if image.last_lock.as_deref() == Some(finish.me) {
+        // A redrive leaves `attempt` and `last_lock` as they are, and so does a start by Python.
+        let redriven = image.role == Some(Role::Pending);
+        let moved_on = image.attempt > finish.attempt || image.lock.is_some() || redriven;
+        if image.status_code == finish.status || moved_on {
+            return Written::Done;
+        }
     }
     // An attempt less than ours was dropped by a Python `save`, and tells nothing.
     let taken_over = finish.attempt.checked_add(1) == Some(image.attempt) && image.lock.is_some();

@@ -41,9 +41,15 @@ impl<T: StatusTracker> Tracker<T> {
         let mut execution = self.start(task_id).await?;
         let lost = execution.lost_token();
         let timeout = self.engine().config.timeout;
+        let clock = &self.engine().clock;
+        let begin = clock.now().monotonic;
         let timed_out = async {
             match timeout {
-                Some(timeout) => self.engine().clock.sleep(timeout).await,
+                // Polled after the body, which may have computed for a while.
+                Some(timeout) => {
+                    let worked = clock.now().monotonic.saturating_sub(begin);
+                    clock.sleep(timeout.saturating_sub(worked)).await;
+                }
                 None => std::future::pending().await,
             }
         };

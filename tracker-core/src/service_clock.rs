@@ -1,6 +1,7 @@
 //! What the SDK's requests tell beside their answers: how far this machine's clock is from the service's, and
 //! how often a request was sent.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub(crate) struct ServiceClock {
     max_clock_skew: TimeDelta,
     /// The offset, while it is beyond `max_clock_skew`.
     excess: Arc<Mutex<Option<TimeDelta>>>,
+    /// Whether any answer has come.
+    heard: Arc<AtomicBool>,
 }
 
 /// When a request was last sent, and how often so far.
@@ -40,12 +43,18 @@ impl ServiceClock {
             clock,
             max_clock_skew: TimeDelta::from_std(max_clock_skew).unwrap_or(TimeDelta::MAX),
             excess: Arc::default(),
+            heard: Arc::default(),
         }
     }
 
     /// How far the clock is off, if that is more than `max_clock_skew`.
     pub(crate) fn excess(&self) -> Option<TimeDelta> {
         *self.excess.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing is known of the clock yet.
+    pub(crate) fn is_unheard(&self) -> bool {
+        !self.clock.is_simulated() && !self.heard.load(Ordering::Relaxed)
     }
 
     fn compare(&self, sent: DateTime<Utc>, date: DateTime<Utc>, received: DateTime<Utc>) {
@@ -129,6 +138,7 @@ impl Intercept for ServiceClock {
         if let Some(date) = date {
             self.compare(sent.at, date.to_utc(), self.clock.now().wall);
         }
+        self.heard.store(true, Ordering::Relaxed);
         Ok(())
     }
 }

@@ -27,11 +27,7 @@ const WAIT: Duration = Duration::from_millis(250);
 
 /// Starts the task with this key, and gives what is held, with the whole item.
 pub(crate) async fn start(engine: Arc<Engine>, key: String) -> Result<(Held, Item), Error> {
-    if engine.check_clock().is_err() {
-        // The clock may have been set since: any answer of the service tells.
-        op::get(&engine, &key, false, true).await?;
-        engine.check_clock()?;
-    }
+    engine.known_clock(&key).await?;
     let mut attempt =
         Attempt { me: Uuid::new_v4().simple().to_string(), engine, key, sent: Vec::new(), repeated: false };
     let mut taken_over: Option<TaskHead> = None;

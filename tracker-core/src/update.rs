@@ -189,8 +189,10 @@ fn set_head_status(head: &mut TaskHead, format: &Format, status: Status) {
     head.shard_id = format.shard_of_value(&format.value(status, &head.key));
 }
 
-/// Where a release goes back to: `failed` where it is not known, so that the task is tried again.
+/// Where a release goes back to: `failed` where it is not known, so that the task is tried again. Python leaves
+/// `started_from` as an earlier step has set it, from where this step cannot have started.
 fn released_to(format: &Format, started_from: Option<u32>) -> Status {
+    let started_from = started_from.filter(|code| format.ready().any(|ready| ready == *code));
     started_from.and_then(|code| format.status(code)).unwrap_or_else(|| format.own(Role::Failed))
 }
 

@@ -154,7 +154,7 @@ impl Act<'_> {
         let verdict = lock::classify_start(found.as_deref(), &lock_text(me), now.into(), &rules);
         let may_send = starting.sent.len() < SENDS;
         match (verdict, image) {
-            (Start::Started, Some(row)) if self.mutant != Mutant::PynamodbMate => {
+            (Start::Started, Some(row)) if self.mutant.knows_its_own_start() => {
                 return self.started(&starting, row);
             }
             (Start::TakeOver, Some(seen)) if may_send => {
@@ -164,7 +164,13 @@ impl Act<'_> {
             }
             (Start::Again, _) if may_send => return self.start(starting),
             (Start::GaveUp, _) => {}
-            _ => self.world.ghost.told_refused(me),
+            (verdict, image) => {
+                // A task that goes round to it once more than it may is left as it is.
+                if !matches!(verdict, Start::TakeOver | Start::Again) {
+                    self.world.ghost.told_nothing(me, image);
+                }
+                self.world.ghost.told_refused(me);
+            }
         }
         Phase::Idle
     }
@@ -276,10 +282,15 @@ impl Act<'_> {
             deadline_passed: passed && self.mutant != Mutant::DoneAfterDeadline,
             unanswered: unanswered && self.mutant != Mutant::SettledByOwnLock,
         };
-        match lock::classify_finish(found.as_deref(), &sent) {
+        let verdict = match self.mutant {
+            Mutant::AlwaysUnknown => Written::Unknown,
+            _ => lock::classify_finish(found.as_deref(), &sent),
+        };
+        match verdict {
             Written::Done => self.world.ghost.told_done(held.me, status),
             Written::LeaseLost => self.world.ghost.told_lost(held.me),
-            Written::Unknown => {}
+            Written::Unknown if unanswered => {}
+            Written::Unknown => self.world.ghost.told_nothing(held.me, image),
         }
     }
 }

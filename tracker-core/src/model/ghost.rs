@@ -11,7 +11,7 @@ pub(super) enum Violation {
     TwoHolders,
     /// A worker holds the task by its own deadline, and the table says otherwise.
     Dispossessed,
-    /// One start was granted twice.
+    /// One request was granted twice.
     StartedTwice,
     /// A start that was refused was granted later, by a copy that is older than the clocks' skew.
     LateStart,
@@ -43,12 +43,15 @@ pub(super) enum Violation {
     Stuck,
     /// A task that kills its workers goes round for ever.
     Endless,
+    /// A worker was told that its outcome is unknown, or was refused, and what it found tells that it was its own.
+    Needless,
 }
 
 /// What became of the lock of one start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) struct Lock {
-    granted: u8,
+    /// The time of the last start or takeover that was granted.
+    granted_at: Time,
     attempt: u8,
     refused: bool,
     /// The status that its finish has set; 0 while there is none.
@@ -68,6 +71,8 @@ pub(super) struct Ghost {
     freed_at: Option<u16>,
     redriven: u8,
     created: Option<Time>,
+    pub(super) taken_over: u8,
+    pub(super) given_up: bool,
     pub(super) violation: Option<Violation>,
 }
 
@@ -98,27 +103,29 @@ impl Ghost {
             self.created = Some(after.create_time);
             return;
         };
-        self.check(before.lock_time <= after.lock_time, Violation::OldLease);
         let me = request.me();
         let is_granted =
             after.lock == me && matches!(request, Request::Start { .. } | Request::TakeOver { .. });
         self.check(after.attempt == before.attempt + u8::from(is_granted), Violation::AttemptMiscounted);
         if is_granted {
             let lock = self.lock(me);
-            lock.granted += 1;
             lock.attempt = after.attempt;
-            let once = lock.granted == 1;
+            // A start may be sent again, with a later time, once it was seen that the task is free.
+            let once = lock.granted_at < after.lock_time && before.lock != me;
+            lock.granted_at = after.lock_time;
             self.check(once, Violation::StartedTwice);
         }
         match *request {
             Request::Start { sent_at, .. } => {
-                let late = self.freed_at.is_some_and(|freed_at| freed_at >= sent_at + SKEW_TICKS);
+                let late = self.freed_at.is_some_and(|freed_at| freed_at > sent_at + SKEW_TICKS);
                 let refused = self.lock(me).refused;
                 self.check(!(refused && late), Violation::LateStart);
             }
             Request::TakeOver { sent_at, .. } => {
                 self.count_failure();
+                self.taken_over += 1;
                 if after.lock == 0 {
+                    self.given_up = true;
                     self.freed_at = clocks_agree.then_some(sent_at);
                 }
             }
@@ -149,6 +156,8 @@ impl Ghost {
             Request::Create { .. } => {}
         }
         self.check(after.retry == self.retry && after.history == self.failures, Violation::FailureMiscounted);
+        // After the harm that comes of it.
+        self.check(before.lock_time <= after.lock_time, Violation::OldLease);
     }
 
     fn count_failure(&mut self) {
@@ -171,7 +180,7 @@ impl Ghost {
 
     pub(super) fn told_started(&mut self, me: u8, attempt: u8) {
         let lock = *self.lock(me);
-        self.check(lock.granted == 1 && lock.attempt == attempt, Violation::FalseStarted);
+        self.check(lock.attempt == attempt, Violation::FalseStarted);
     }
 
     pub(super) fn told_saved(&mut self, data: Data) {
@@ -182,6 +191,12 @@ impl Ghost {
     pub(super) fn told_done(&mut self, me: u8, status: u8) {
         let finished = self.lock(me).finished;
         self.check(finished == status, Violation::FalseDone);
+    }
+
+    /// A refusal, or an outcome that cannot be known, in view of this task.
+    pub(super) fn told_nothing(&mut self, me: u8, found: Option<Row>) {
+        let ours = found.is_some_and(|found| found.lock == me || found.last_lock == me);
+        self.check(!ours, Violation::Needless);
     }
 
     pub(super) fn told_lost(&mut self, me: u8) {

@@ -47,6 +47,10 @@ pub(super) enum Mutant {
     RedriveSetsLockTimeBack,
     /// A create that finds an item believes that it is its own.
     CreateBelievesItem,
+    /// A finish that is refused says that its outcome is not known, whatever it found.
+    AlwaysUnknown,
+    /// A start that finds its own lock says that somebody holds the task.
+    RefusesOwnStart,
     /// As `pynamodb_mate` has it: nothing is taken over, a finish is not conditional, a start does not look at
     /// `lock_time`, and one that is refused not at what it found.
     PynamodbMate,
@@ -54,7 +58,7 @@ pub(super) enum Mutant {
 
 impl Mutant {
     /// All but the protocol itself.
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::DeadlineFromLastSend,
         Self::MonotonicOnly,
         Self::WallOnly,
@@ -74,11 +78,17 @@ impl Mutant {
         Self::RedriveUnpinned,
         Self::RedriveSetsLockTimeBack,
         Self::CreateBelievesItem,
+        Self::AlwaysUnknown,
+        Self::RefusesOwnStart,
         Self::PynamodbMate,
     ];
 
     pub(super) fn starts_go_by_time(self) -> bool {
         !matches!(self, Self::StartWithoutTime | Self::StartOrOwnLock | Self::PynamodbMate)
+    }
+
+    pub(super) fn knows_its_own_start(self) -> bool {
+        !matches!(self, Self::RefusesOwnStart | Self::PynamodbMate)
     }
 
     pub(super) fn finishes_go_by_lock(self) -> bool {

@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 pub(super) const KEY: &str = "model____task";
 
 /// A moment: ticks, and as many microseconds as writes at the same tick need. 0 is "never".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(super) struct Time(pub(super) u16);
 
 /// How many microseconds a tick has room for.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use stateright::{Checker, HasDiscoveries, Model, Path};
 
 use super::Protocol;
+use super::ghost::Violation;
 use super::mutant::Mutant;
 use super::world::{Action, Bounds, FIRST_TICK, World};
 
@@ -50,23 +51,19 @@ fn shown(path: Path<World, Action>) -> String {
     lines
 }
 
-/// Finds a counter-example; prints which promise it breaks, and how.
-fn fails(mutant: Mutant, bounds: Bounds) {
+/// Finds a counter-example, and that it breaks the promise which the guard is for; prints how far that is.
+fn fails(mutant: Mutant, bounds: Bounds, expected: Violation) {
     let protocol = Protocol { bounds, mutant };
     let checker = protocol.checker().threads(1).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
-    let found = checker.discoveries();
-    let promises = super::properties();
-    let mut promises =
-        promises.iter().filter(|property| property.expectation.discovery_is_failure()).map(|it| it.name);
-    let broken = promises.find_map(|name| found.get(name).map(|path| (name, path.clone().into_actions())));
-    let Some((promise, actions)) = broken else {
-        panic!("{mutant:?}: no counter-example in {} states", checker.unique_state_count());
+    let states = checker.unique_state_count();
+    let found = checker.discoveries().into_values();
+    let mut found = found.filter(|path| path.last_state().ghost.violation.is_some());
+    let Some(path) = found.next() else {
+        panic!("{mutant:?}: no counter-example in {states} states");
     };
-    println!(
-        "{mutant:?}: not so that {promise}: {} steps, {} states",
-        actions.len(),
-        checker.unique_state_count()
-    );
+    println!("{mutant:?}: {expected:?} in {} steps, {states} states", path.clone().into_actions().len());
+    let broken = path.last_state().ghost.violation;
+    assert_eq!(broken, Some(expected), "{mutant:?}\n{}", shown(path));
 }
 
 const BASE: Bounds = Bounds::NONE;
@@ -97,7 +94,16 @@ fn saves_and_heartbeats() {
 
 #[test]
 fn clocks_that_step() {
-    holds("clocks that step", Bounds { clock_steps: 1, starts: 1, ..TAKEOVER }, &["a task succeeds"]);
+    holds("clocks that step", Bounds { clock_steps: 1, ..TAKEOVER }, &["a task is taken over"]);
+}
+
+/// As long as it takes one clock to take two leases over.
+const TWO_TAKEOVERS: Bounds = Bounds { workers: 1, ticks: FIRST_TICK + 10, starts: 3, ..BASE };
+
+#[test]
+fn a_task_that_kills_its_workers() {
+    let bounds = Bounds { finishes: 0, ..TWO_TAKEOVERS };
+    holds("a task that kills its workers", bounds, &["a task is given up by a takeover"]);
 }
 
 #[test]
@@ -142,9 +148,9 @@ mod wide {
 
     #[test]
     #[ignore = "takes minutes"]
-    fn two_takeovers() {
-        let bounds = Bounds { ticks: FIRST_TICK + 6, starts: 3, ..BASE };
-        holds("two takeovers", bounds, &["a task is given up"]);
+    fn two_takeovers_and_a_finish() {
+        let bounds = Bounds { finishes: 1, ..TWO_TAKEOVERS };
+        holds("two takeovers and a finish", bounds, &["a task is given up by a takeover", "a task succeeds"]);
     }
 
     #[test]
@@ -163,12 +169,6 @@ mod wide {
 
     #[test]
     #[ignore = "takes minutes"]
-    fn clocks_that_step() {
-        holds("clocks that step, takeover", Bounds { clock_steps: 1, ..TAKEOVER }, &["a task is taken over"]);
-    }
-
-    #[test]
-    #[ignore = "takes minutes"]
     fn releases_and_takeover() {
         let bounds = Bounds { releases: true, ..TAKEOVER };
         holds("releases and takeover", bounds, &["a task is taken over"]);
@@ -177,21 +177,21 @@ mod wide {
     #[test]
     #[ignore = "takes minutes"]
     fn two_steps_and_takeover() {
-        let bounds = Bounds { two_steps: true, ..TAKEOVER };
-        holds("two steps and takeover", bounds, &["a task succeeds in both steps"]);
+        let bounds = Bounds { two_steps: true, starts: 3, finishes: 2, ..TAKEOVER };
+        holds("two steps and takeover", bounds, &["the second step is taken over"]);
     }
 
     #[test]
     #[ignore = "takes minutes"]
     fn redrive_and_takeover() {
-        let bounds = Bounds { redrives: 1, ..TAKEOVER };
-        holds("redrive and takeover", bounds, &["a task is redriven"]);
+        let bounds = Bounds { redrives: 1, starts: 3, finishes: 2, ..TAKEOVER };
+        holds("redrive and takeover", bounds, &["a redriven task is taken over"]);
     }
 
     #[test]
     #[ignore = "takes minutes"]
     fn three_workers() {
-        let bounds = Bounds { workers: 3, ..TAKEOVER };
+        let bounds = Bounds { workers: 3, starts: 3, finishes: 1, ..TAKEOVER };
         holds("three workers and takeover", bounds, &["a task is taken over"]);
     }
 
@@ -204,39 +204,44 @@ mod wide {
     }
 }
 
-/// Within bounds that are just wide enough for it.
-fn bounds_of(mutant: Mutant) -> Option<Bounds> {
-    let one_worker = Bounds { workers: 1, starts: 1, ticks: FIRST_TICK, ..BASE };
-    let two_workers = Bounds { ticks: FIRST_TICK + 3, ..BASE };
+/// Bounds that are just wide enough for it, and the promise that it breaks.
+fn counter_example(mutant: Mutant) -> Option<(Bounds, Violation)> {
+    let one_worker = Bounds { workers: 1, starts: 1, ..MOMENT };
     Some(match mutant {
         Mutant::None | Mutant::TakeoverPinsTimeAlone => return None,
-        Mutant::DeadlineFromLastSend => Bounds { heartbeats: 1, ..two_workers },
+        Mutant::DeadlineFromLastSend => (Bounds { heartbeats: 1, ..TAKEOVER }, Violation::FalseDone),
         // The second renews the lease for longer than it takes to see it expired.
-        Mutant::TakeoverPinsLockAlone => Bounds { heartbeats: 2, ..two_workers },
-        Mutant::MonotonicOnly | Mutant::WallOnly => Bounds { wild_clocks: 1, ..two_workers },
-        Mutant::DeadlineFromAnswer
-        | Mutant::FinishLeavesLockTime
-        | Mutant::FinishWithoutLock
-        | Mutant::DoneAfterDeadline
-        | Mutant::TakeoverWithoutSkew
-        | Mutant::TakeoverUncounted => two_workers,
-        Mutant::SettledByOwnLock
-        | Mutant::StartWithoutTime
-        | Mutant::StartOrOwnLock
-        | Mutant::PynamodbMate => one_worker,
-        Mutant::SaveSuperseded => Bounds { heartbeats: 1, saves: 1, ..one_worker },
-        Mutant::SaveWithoutTime => Bounds { saves: 2, ..one_worker },
-        Mutant::RedriveUnpinned => Bounds { starts: 2, redrives: 1, ..one_worker },
-        Mutant::RedriveSetsLockTimeBack => Bounds { redrives: 1, workers: 2, ..one_worker },
-        Mutant::CreateBelievesItem => Bounds { workers: 2, starts: 0, creates: 2, ..one_worker },
+        Mutant::TakeoverPinsLockAlone => (Bounds { heartbeats: 2, ..TAKEOVER }, Violation::Dispossessed),
+        Mutant::MonotonicOnly | Mutant::WallOnly => {
+            (Bounds { wild_clocks: 1, ..TAKEOVER }, Violation::Dispossessed)
+        }
+        Mutant::DeadlineFromAnswer | Mutant::TakeoverWithoutSkew => (TAKEOVER, Violation::Dispossessed),
+        Mutant::FinishLeavesLockTime => (TAKEOVER, Violation::LateStart),
+        Mutant::FinishWithoutLock => (TAKEOVER, Violation::TwoFinishes),
+        Mutant::DoneAfterDeadline => (TAKEOVER, Violation::FalseDone),
+        Mutant::TakeoverUncounted => (TAKEOVER, Violation::Endless),
+        Mutant::SettledByOwnLock => (one_worker, Violation::FalseLost),
+        Mutant::StartWithoutTime | Mutant::StartOrOwnLock => (one_worker, Violation::StartedTwice),
+        Mutant::RefusesOwnStart => (one_worker, Violation::Needless),
+        Mutant::AlwaysUnknown => (one_worker, Violation::Needless),
+        Mutant::PynamodbMate => (one_worker, Violation::Stuck),
+        Mutant::SaveSuperseded => (Bounds { heartbeats: 1, saves: 1, ..one_worker }, Violation::FalseSaved),
+        Mutant::SaveWithoutTime => (Bounds { saves: 2, ..one_worker }, Violation::OldData),
+        Mutant::RedriveUnpinned => (Bounds { starts: 2, redrives: 1, ..one_worker }, Violation::RedroveOther),
+        Mutant::RedriveSetsLockTimeBack => {
+            (Bounds { redrives: 1, workers: 2, ..one_worker }, Violation::OldLease)
+        }
+        Mutant::CreateBelievesItem => {
+            (Bounds { workers: 2, starts: 0, creates: 2, ..one_worker }, Violation::FalseCreated)
+        }
     })
 }
 
 #[test]
 fn no_guard_can_be_left_out() {
     for mutant in Mutant::ALL {
-        if let Some(bounds) = bounds_of(mutant) {
-            fails(mutant, bounds);
+        if let Some((bounds, violation)) = counter_example(mutant) {
+            fails(mutant, bounds, violation);
         }
     }
 }

@@ -246,8 +246,9 @@ impl Worker {
                     add(Event::ReceiveSave, received(wait));
                     add(Event::GiveUpSave, true);
                 }
+                let may_finish = save.is_none() && world.spent.finishes < bounds.finishes;
                 for how in [How::Succeeded, How::Failed, How::Released] {
-                    add(Event::Finish(how), save.is_none() && (bounds.releases || how != How::Released));
+                    add(Event::Finish(how), may_finish && (bounds.releases || how != How::Released));
                 }
             }
             Phase::Finishing { wait, .. } => {

@@ -20,6 +20,8 @@ pub(super) struct Bounds {
     pub(super) heartbeats: u8,
     pub(super) saves: u8,
     pub(super) redrives: u8,
+    /// How many attempts come to their finish; the others die.
+    pub(super) finishes: u8,
     /// How many programs create the task; 0 where it is there from the beginning.
     pub(super) creates: u8,
     /// How often a clock may step, within the skew.
@@ -40,6 +42,7 @@ impl Bounds {
         heartbeats: 0,
         saves: 0,
         redrives: 0,
+        finishes: u8::MAX,
         creates: 0,
         clock_steps: 0,
         wild_clocks: 0,
@@ -59,6 +62,8 @@ pub(super) struct Spent {
     pub(super) saves: u8,
     pub(super) redrives: u8,
     pub(super) creates: u8,
+    /// Where they are bounded.
+    pub(super) finishes: u8,
     clock_steps: u8,
     wild_clocks: u8,
 }
@@ -184,7 +189,12 @@ impl World {
                 }
             }
             Action::Deliver { nth, keeps_answer } => world.deliver(nth, keeps_answer, bounds, mutant),
-            Action::Worker { worker, event } => Act { world: &mut world, nth: worker, mutant }.on(event),
+            Action::Worker { worker, event } => {
+                if matches!(event, Event::Finish(_)) && bounds.finishes < u8::MAX {
+                    world.spent.finishes += 1;
+                }
+                Act { world: &mut world, nth: worker, mutant }.on(event);
+            }
         }
         world.check_holders(mutant);
         world.forget_what_is_dead(mutant);
