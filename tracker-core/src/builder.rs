@@ -111,6 +111,10 @@ impl<T: StatusTracker> TrackerBuilder<T> {
 
     /// How long the body of a [`run`](Tracker::run) may take before its future is dropped and the attempt recorded as
     /// failed; no limit by default. Heartbeats keep the lease of a body that hangs, so only this ends it.
+    ///
+    /// It counts by the tracker's [clock](Self::clock), from when the body begins, and ends a body where it awaits: one that
+    /// computes without awaiting is not ended. The error is [`BodyFailed`](crate::ErrorKind::BodyFailed), and says that the
+    /// body did not end within that time. An execution that was [started](Tracker::start) by hand has no timeout.
     #[must_use]
     pub fn timeout(mut self, duration: Duration) -> Self {
         self.config.timeout = Some(duration);

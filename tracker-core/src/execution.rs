@@ -119,9 +119,10 @@ impl<T: StatusTracker> Execution<T> {
     }
 
     /// Completes when the lease is lost: another worker has the task, or DynamoDB was not heard until the lease ran
-    /// out. Nothing is written after that, and every call says [`LeaseLost`](ErrorKind::LeaseLost).
+    /// out. Nothing is written after that, a finish neither, and every call says [`LeaseLost`](ErrorKind::LeaseLost).
     ///
-    /// It is the heartbeat that notices; with it switched off, this never completes.
+    /// It is the heartbeat that notices; with it switched off, this never completes. In [`run`](crate::Tracker::run) the
+    /// body's own future is dropped instead of told: hand this one to what the body has spawned, or clean up in `Drop`.
     ///
     /// # Examples
     ///
@@ -164,7 +165,8 @@ impl<T: StatusTracker> Execution<T> {
     /// # Errors
     ///
     /// [`LeaseLost`](ErrorKind::LeaseLost) where another worker has the task, or the lease has run out: nothing more
-    /// is written then but a finish, which is recorded if nobody has taken the task over.
+    /// is written then but a finish, which is recorded if nobody has taken the task over, and unless
+    /// [`lost`](Self::lost) has completed.
     /// [`InvalidTaskId`](ErrorKind::InvalidTaskId) where the task id was changed;
     /// [`ItemTooLarge`](ErrorKind::ItemTooLarge) and [`Encode`](ErrorKind::Encode) where the data cannot be
     /// stored; [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) where no answer came. The lease is held on after
@@ -238,7 +240,8 @@ impl<T: StatusTracker> Execution<T> {
     ///
     /// # Errors
     ///
-    /// [`LeaseLost`](ErrorKind::LeaseLost) where another worker took the task over; nothing was written.
+    /// [`LeaseLost`](ErrorKind::LeaseLost) where another worker took the task over, or [`lost`](Self::lost) has
+    /// completed; nothing was written. A lease that has merely run out is finished as long as nobody has taken the task.
     /// [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) where no answer came, and where others have had the task and
     /// finished it since the lease ran out: then the item does not tell whether this finish came first.
     /// [`ItemTooLarge`](ErrorKind::ItemTooLarge), [`Encode`](ErrorKind::Encode) and
@@ -269,7 +272,8 @@ impl<T: StatusTracker> Execution<T> {
     ///
     /// # Errors
     ///
-    /// [`LeaseLost`](ErrorKind::LeaseLost) where another worker took the task over; nothing was written.
+    /// [`LeaseLost`](ErrorKind::LeaseLost) where another worker took the task over, or [`lost`](Self::lost) has
+    /// completed; nothing was written. A lease that has merely run out is finished as long as nobody has taken the task.
     /// [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) where no answer came, and where others have had the task and
     /// finished it since the lease ran out: then the item does not tell whether this finish came first.
     pub async fn fail(self, error: impl Into<Failure>) -> Result<Task<T>, Error> {

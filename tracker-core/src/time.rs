@@ -26,7 +26,8 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Both clocks, read together.
     fn now(&self) -> Now;
 
-    /// Waits: for a clock that is a little ahead of ours, between two sends of a request, for a table.
+    /// Waits: for a clock that is a little ahead of ours, between two sends of a request, for a table, between two
+    /// heartbeats (at most a second at once), and for the timeout of a body.
     fn sleep(&self, duration: Duration) -> Sleep;
 
     /// Whether the time is made up, and must not be compared with the `Date` of the service's answers.
