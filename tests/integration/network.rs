@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
-use tracker_core::{ErrorKind, TrackerStatus};
+use tracker_core::testing::Rates;
+use tracker_core::{Clock, ErrorKind, Execution, TrackerStatus};
 
 use crate::support::{Document, ExtractStatus, Fault, Item, World, number, text};
 
@@ -20,6 +21,9 @@ crate::tests![
     what_the_database_says_in_pieces,
     a_batch_in_halves,
     nothing_is_kept_or_lost_by_counting,
+    scripted_requests_count_in_what_is_drawn,
+    rates_of_one_operation_without_a_seed,
+    a_timeout_by_a_clock_that_sleeping_sets_forward,
 ];
 
 /// Those after which the same request is simply sent again, or comes a little later.
@@ -326,8 +330,68 @@ async fn nothing_is_kept_or_lost_by_counting(world: World) {
     assert_eq!(network.deliver_again("GetItem", sent + 2).await.unwrap(), 200);
     assert_eq!(network.count("GetItem"), sent + 3, "a copy is not counted");
     network.next("GetItem", [Fault::Deny]);
-    network.seed(1, tracker_core::testing::Rates::none().with(Fault::DropRequest, 1.0));
+    network.seed(1, Rates::none().with(Fault::DropRequest, 1.0));
     network.calm();
     world.stored().await;
     assert!(network.injected().is_empty() && network.in_flight() == 0);
+}
+
+async fn scripted_requests_count_in_what_is_drawn(world: World) {
+    world.document().await;
+    let denied = async |script: &[Fault]| {
+        // The same requests again, and the same numbers.
+        world.network.seed(7, Rates::none().with(Fault::Deny, 0.5));
+        world.network.next("GetItem", script.iter().copied());
+        let mut denied = Vec::new();
+        for _ in 0..20 {
+            let get = world.client.get_item().table_name(&world.table).key("key", text("extract____doc-1"));
+            denied.push(get.send().await.is_err());
+        }
+        denied
+    };
+    let drawn = denied(&[]).await;
+    assert!(drawn.contains(&true) && drawn.contains(&false), "{drawn:?}");
+    assert_eq!(denied(&[]).await, drawn);
+    assert_eq!(denied(&[Fault::None; 5]).await[5..], drawn[5..]);
+    world.network.calm();
+}
+
+async fn rates_of_one_operation_without_a_seed(world: World) {
+    let documents = world.document().await;
+    world.network.rates_of("GetItem", Rates::none().with(Fault::Deny, 1.0));
+    documents.get("doc-1").await.unwrap_err();
+    documents.start("doc-1").await.unwrap().succeed().await.unwrap();
+    world.network.seed(1, Rates::none());
+    documents.get("doc-1").await.unwrap_err();
+    world.network.calm();
+    documents.get("doc-1").await.unwrap();
+    world.network.seed(1, Rates::none());
+    documents.get("doc-1").await.expect("the calm has ended these rates too");
+    assert_eq!(world.network.injected()["Deny"], 2);
+}
+
+async fn a_timeout_by_a_clock_that_sleeping_sets_forward(world: World) {
+    world.document().await;
+    let timeout = Duration::from_mins(1);
+    let documents = world.builder::<Document>().timeout(timeout).build().unwrap();
+    // A start after a finish of the same moment waits for a microsecond or two.
+    let began = world.clock.now().monotonic;
+    let passed = || world.clock.now().monotonic.saturating_sub(began).as_secs();
+    documents.run("doc-1", async |_| Err::<(), _>("no".into())).await.unwrap_err();
+    assert_eq!(passed(), 0, "a body that waits for nothing");
+
+    let waits = async |_: &mut Execution<Document>| {
+        tokio::task::yield_now().await;
+        Ok(())
+    };
+    documents.run("doc-1", waits).await.unwrap_err();
+    let item = world.stored().await;
+    let errors = history(&item).iter().map(|entry| entry.as_m().unwrap()["error"].as_s().unwrap());
+    assert!(errors.eq(["no", "the body did not end within 60s"]), "{item:?}");
+    assert_eq!(passed(), 60);
+
+    world.clock.advance(Duration::from_secs(1));
+    let documents = world.beating().timeout(timeout).build().unwrap();
+    documents.run("doc-1", waits).await.expect("this clock is not set forward by it");
+    assert_eq!(passed(), 61);
 }

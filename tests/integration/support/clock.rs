@@ -57,7 +57,13 @@ impl Clock for TestClock {
     fn sleep(&self, duration: Duration) -> Sleep {
         let longer = *self.longer.lock().unwrap_or_else(PoisonError::into_inner);
         let slept = self.clock.sleep(duration + longer);
-        self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or(slept)
+        let meanwhile = self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Box::pin(async move {
+            slept.await;
+            if let Some(meanwhile) = meanwhile {
+                meanwhile.await;
+            }
+        })
     }
 
     fn is_simulated(&self) -> bool {

@@ -11,8 +11,9 @@ use crate::time::{Clock, Now, Sleep};
 /// A clock that is set by hand. All its clones, and what [`auto_advancing`](Self::auto_advancing) and the like give,
 /// share one time.
 ///
-/// Whoever sleeps by it waits until somebody sets it forward. That suits heartbeats, and requests that come late. A
-/// test that has nobody to do so takes [`auto_advancing`](Self::auto_advancing).
+/// Whoever sleeps by it waits until somebody sets it forward. That suits heartbeats, timeouts, and requests that come
+/// late; [`next_wake`](Self::next_wake) has the loop that does so. A test that has nobody to do so takes
+/// [`auto_advancing`](Self::auto_advancing).
 ///
 /// # Examples
 ///
@@ -70,8 +71,7 @@ impl ManualClock {
     /// Sets it forward, and wakes those who have slept for long enough.
     pub fn advance(&self, by: Duration) {
         let mut state = self.shared.state();
-        state.now.wall = later(state.now.wall, by);
-        state.now.monotonic = state.now.monotonic.saturating_add(by);
+        state.advance(by);
         drop(state);
         self.shared.moved.notify_waiters();
     }
@@ -90,16 +90,89 @@ impl ManualClock {
     }
 
     /// After how long the first of those who sleep wakes up; `None` where nobody sleeps.
+    ///
+    /// Who has slept for long enough counts, with zero, until its task is polled. So a loop that sets the clock forward
+    /// has to let others run in between, as it would otherwise go on for ever on a runtime of one thread:
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use tracker_core::Clock;
+    /// use tracker_core::testing::ManualClock;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tokio::task::JoinError> {
+    /// let clock = ManualClock::new();
+    /// let (worker, before) = (clock.clone(), clock.now().monotonic);
+    /// let worker = tokio::spawn(async move {
+    ///     worker.sleep(Duration::from_secs(60)).await;
+    ///     worker.sleep(Duration::from_secs(300)).await;
+    /// });
+    /// tokio::task::yield_now().await; // it falls asleep
+    /// while let Some(by) = clock.next_wake() {
+    ///     clock.advance(by);
+    ///     tokio::task::yield_now().await; // it wakes up, and falls asleep again
+    /// }
+    /// worker.await?;
+    /// assert_eq!(clock.now().monotonic - before, Duration::from_secs(360));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// One `yield_now` lets each of the others go on as far as the next thing that it waits for. Where that may be
+    /// another than the clock, let them run several times before each step, or the time passes while they work.
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
         let state = self.shared.state();
         state.asleep.iter().min().map(|wakes| wakes.saturating_sub(state.now.monotonic))
     }
 
-    /// The same time, for those whose sleeping itself sets it forward: they never wait.
+    /// The same time, for those whose sleeping itself sets it forward: they never wait. The time passes when a sleep is
+    /// first polled, and not when it is made.
     ///
     /// For trackers whose [`heartbeat`](crate::TrackerBuilder::heartbeat) is switched off, as that one sleeps again and
-    /// again.
+    /// again, and which have no [`timeout`](crate::TrackerBuilder::timeout): its sleep is polled together with the body
+    /// of a [`run`](crate::Tracker::run), and so the clock jumps to the timeout, which ends the body, as soon as the body
+    /// waits for anything. The same goes for a network's [`Delay`](super::Fault::Delay) and
+    /// [`DuplicateLate`](super::Fault::DuplicateLate) by such a clock: nothing is late by it, and all others are by the
+    /// whole delay. Tests of these take the clock as it is, by which sleepers wait:
+    ///
+    /// ```
+    /// # #[cfg(not(all(feature = "embedded", feature = "derive")))] fn main() {}
+    /// # #[cfg(all(feature = "embedded", feature = "derive"))]
+    /// # mod example {
+    /// # use std::time::Duration;
+    /// # use tracker_core::testing::ManualClock;
+    /// # use tracker_core::{StatusTracker, TrackerStatus, embedded};
+    /// # #[derive(TrackerStatus, Clone, Copy)]
+    /// # enum CountStatus {
+    /// #     #[status(pending)]     Pending = 10,
+    /// #     #[status(in_progress)] InProgress = 12,
+    /// #     #[status(failed)]      Failed = 14,
+    /// #     #[status(succeeded)]   Succeeded = 16,
+    /// #     #[status(ignored)]     Ignored = 18,
+    /// # }
+    /// # #[derive(StatusTracker)]
+    /// # #[tracker(use_case_id = "count", status = CountStatus, table = "documents")]
+    /// # struct Document { #[tracker(task_id)] id: String }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # pub async fn test() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = embedded::in_memory()?;
+    /// let clock = ManualClock::new();
+    /// let documents = Document::tracker_builder(&client)
+    ///     .clock(clock.clone())
+    ///     .heartbeat(false)
+    ///     .timeout(Duration::from_secs(60))
+    ///     .build()?;
+    /// # documents.create_table().await?;
+    /// # documents.create(Document { id: "a".into() }).await?;
+    /// documents.run("a", async |_task| {
+    ///     tokio::task::yield_now().await; // by `clock.auto_advancing()` it would be timed out here
+    ///     Ok(())
+    /// }).await?;
+    /// # Ok(()) }
+    /// # }
+    /// # #[cfg(all(feature = "embedded", feature = "derive"))]
+    /// # fn main() { example::test().unwrap() }
+    /// ```
     #[must_use]
     pub fn auto_advancing(&self) -> Self {
         Self { auto_advancing: true, ..self.clone() }
@@ -133,8 +206,10 @@ impl Clock for ManualClock {
 
     fn sleep(&self, duration: Duration) -> Sleep {
         if self.auto_advancing {
-            self.advance(duration);
-            return Box::pin(std::future::ready(()));
+            let shared = Arc::clone(&self.shared);
+            let until = shared.state().now.monotonic.saturating_add(duration);
+            // Not before somebody waits for it: a sleep that is dropped unused has taken no time.
+            return Box::pin(async move { shared.advance_to(until) });
         }
         let asleep = Asleep::new(&self.shared, duration);
         Box::pin(async move { asleep.wait().await })
@@ -148,6 +223,22 @@ impl Clock for ManualClock {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets it forward to that time, unless it is past it.
+    fn advance_to(&self, until: Duration) {
+        let mut state = self.state();
+        let by = until.saturating_sub(state.now.monotonic);
+        state.advance(by);
+        drop(state);
+        self.moved.notify_waiters();
+    }
+}
+
+impl State {
+    fn advance(&mut self, by: Duration) {
+        self.now.wall = later(self.now.wall, by);
+        self.now.monotonic = self.now.monotonic.saturating_add(by);
     }
 }
 
@@ -236,8 +327,13 @@ mod tests {
     #[test]
     fn sleepers_that_never_wait() {
         let clock = ManualClock::new();
-        let other = clock.sleep(SECOND);
-        assert!(clock.auto_advancing().sleep(SECOND).now_or_never().is_some());
+        let (before, other) = (clock.now().monotonic, clock.sleep(SECOND));
+        let (sleep, same) = (clock.auto_advancing().sleep(SECOND), clock.auto_advancing().sleep(SECOND));
+        drop(clock.auto_advancing().sleep(60 * SECOND));
+        assert_eq!(clock.now().monotonic, before, "nobody has waited yet");
+        assert!(sleep.now_or_never().is_some());
         assert!(other.now_or_never().is_some());
+        assert!(same.now_or_never().is_some());
+        assert_eq!(clock.now().monotonic, before + SECOND, "they slept at once");
     }
 }

@@ -71,20 +71,34 @@ pub(super) fn with_body(mut request: HttpRequest, body: SdkBody) -> HttpRequest 
     request
 }
 
-/// The answer, with this member too.
-pub(super) async fn with_member(
+/// The answer, with what was kept back beside what the database itself has not processed.
+pub(super) async fn with_unprocessed(
     mut answer: HttpResponse,
-    (name, value): (&'static str, Value),
+    (name, kept_back): (&'static str, Value),
 ) -> Result<HttpResponse, ConnectorError> {
     let content = collect(&mut answer).await?;
     let changed = match serde_json::from_slice(&content) {
-        Ok(Value::Object(mut content)) if answer.status().is_success() => {
-            content.insert(name.to_owned(), value);
-            Value::Object(content).to_string().into_bytes()
+        Ok(mut content @ Value::Object(_)) if answer.status().is_success() => {
+            merge(&mut content[name], kept_back);
+            content.to_string().into_bytes()
         }
         _ => content,
     };
     Ok(with_content(answer, changed))
+}
+
+/// Joins the lists of each table, which are the batch itself or its `Keys`. Of what else there is, the first is kept.
+fn merge(all: &mut Value, more: Value) {
+    match (all, more) {
+        (all @ Value::Null, more) => *all = more,
+        (Value::Array(all), Value::Array(more)) => all.extend(more),
+        (Value::Object(all), Value::Object(more)) => {
+            for (name, more) in more {
+                merge(all.entry(name).or_insert(Value::Null), more);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// The answer, with half of its body. What was not empty stays so: an empty body would be read as an empty object.
@@ -137,4 +151,45 @@ fn with_content(mut answer: HttpResponse, content: Vec<u8>) -> HttpResponse {
     answer.headers_mut().remove("content-length");
     *answer.body_mut() = SdkBody::from(content);
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use serde_json::json;
+
+    use super::*;
+
+    /// The answer to a batch, with what a fault has kept back.
+    fn answer(status: u16, content: &Value, kept_back: (&'static str, Value)) -> Value {
+        let status = StatusCode::try_from(status).unwrap();
+        let answer = HttpResponse::new(status, SdkBody::from(content.to_string()));
+        let answer = with_unprocessed(answer, kept_back).now_or_never().unwrap().unwrap();
+        serde_json::from_slice(answer.body().bytes().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_the_database_has_not_processed_is_not_lost() {
+        let content = json!({ "UnprocessedItems": { "a": [1], "b": [2] }, "ConsumedCapacity": [] });
+        assert_eq!(
+            answer(200, &content, ("UnprocessedItems", json!({ "b": [3, 4], "c": [5] }))),
+            json!({ "UnprocessedItems": { "a": [1], "b": [2, 3, 4], "c": [5] }, "ConsumedCapacity": [] }),
+        );
+        let content =
+            json!({ "Responses": {}, "UnprocessedKeys": { "a": { "Keys": [1], "ConsistentRead": true } } });
+        let kept_back = json!({ "a": { "Keys": [2], "ConsistentRead": true }, "b": { "Keys": [3] } });
+        assert_eq!(
+            answer(200, &content, ("UnprocessedKeys", kept_back.clone())),
+            json!({
+                "Responses": {},
+                "UnprocessedKeys": { "a": { "Keys": [1, 2], "ConsistentRead": true }, "b": { "Keys": [3] } },
+            }),
+        );
+        for content in [json!({}), json!({ "UnprocessedKeys": null }), json!({ "UnprocessedKeys": {} })] {
+            let all = answer(200, &content, ("UnprocessedKeys", kept_back.clone()));
+            assert_eq!(all, json!({ "UnprocessedKeys": kept_back }));
+        }
+        let error = json!({ "__type": "ValidationException" });
+        assert_eq!(answer(400, &error, ("UnprocessedKeys", kept_back)), error);
+    }
 }

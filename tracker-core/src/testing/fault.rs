@@ -18,7 +18,8 @@ pub enum Fault {
     DropResponse,
     /// The request is delivered after that long, also when the caller has given up by then.
     Delay(Duration),
-    /// The request is delivered and answered, and delivered once more that long after the answer.
+    /// The request is delivered and answered, and delivered once more that long after the answer, also when the caller
+    /// has given up by then. It fits where there is a Tokio runtime.
     DuplicateLate(Duration),
     /// The request is throttled, and not applied: a partition of an index is too hot, as `ThrottlingReasons` says.
     Throttle,
@@ -30,7 +31,8 @@ pub enum Fault {
     CutBody,
     /// The request is refused for want of permission, and not applied.
     Deny,
-    /// The first half of a batch is processed, and the rest given back as unprocessed.
+    /// The first half of a batch is processed, and the rest given back as unprocessed, beside what the database itself
+    /// gives back.
     Unprocessed,
 }
 

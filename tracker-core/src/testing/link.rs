@@ -40,7 +40,7 @@ impl HttpConnector for Link {
                 Fault::Unprocessed => match content::halves(&request) {
                     Some(halves) => {
                         let answer = link.deliver(content::with_body(request, halves.first)).await?;
-                        content::with_member(answer, halves.rest).await
+                        content::with_unprocessed(answer, halves.rest).await
                     }
                     None => link.deliver(request).await,
                 },
@@ -72,22 +72,111 @@ impl Link {
         delivered.await.unwrap_or_else(|| Err(content::lost(Fault::Delay(delay))))
     }
 
+    /// In a task of its own, too: the copy is sent even where nobody waits for the first answer any more.
     async fn deliver_twice(
         self,
         delay: Duration,
         request: HttpRequest,
     ) -> Result<HttpResponse, ConnectorError> {
-        let copy = request.try_clone();
-        let answer = self.deliver(request).await;
-        if let (Some(copy), Ok(runtime)) = (copy, Handle::try_current()) {
-            let (sleep, late) = (self.network.sleep(delay), Counted::new(&self.network.late));
-            runtime.spawn(async move {
-                sleep.await;
-                // Whoever sent it has moved on, and hears nothing of this answer.
-                let _ = self.deliver(copy).await;
-                drop(late);
-            });
+        let (copy, late) = (request.try_clone(), Counted::new(&self.network.late));
+        let delivered = detached(async move {
+            let answer = self.deliver(request).await;
+            if let (Some(copy), Ok(runtime)) = (copy, Handle::try_current()) {
+                let sleep = self.network.sleep(delay);
+                runtime.spawn(async move {
+                    sleep.await;
+                    // Whoever sent it has moved on, and hears nothing of this answer.
+                    let _ = self.deliver(copy).await;
+                    drop(late);
+                });
+            }
+            answer
+        });
+        delivered.await.unwrap_or_else(|| Err(content::lost(Fault::DuplicateLate(delay))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use aws_smithy_runtime_api::client::http::http_client_fn;
+    use aws_smithy_runtime_api::http::StatusCode;
+    use aws_smithy_types::body::SdkBody;
+    use futures_util::FutureExt;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::testing::ManualClock;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A database that answers nobody before it is let.
+    #[derive(Debug, Clone)]
+    struct Slow {
+        asked: Arc<AtomicUsize>,
+        answers: Arc<Semaphore>,
+    }
+
+    impl HttpConnector for Slow {
+        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+            let slow = self.clone();
+            HttpConnectorFuture::new(async move {
+                slow.asked.fetch_add(1, Ordering::SeqCst);
+                let _answer = slow.answers.acquire().await;
+                Ok(HttpResponse::new(StatusCode::try_from(200).unwrap(), SdkBody::from("{}")))
+            })
         }
-        answer
+    }
+
+    fn slow() -> (Slow, Link) {
+        let slow = Slow { asked: Arc::default(), answers: Arc::new(Semaphore::new(0)) };
+        let inner = SharedHttpConnector::new(slow.clone());
+        let network = FaultyNetwork::over({
+            let inner = inner.clone();
+            http_client_fn(move |_, _| inner.clone())
+        });
+        (slow, Link { inner, network })
+    }
+
+    fn update() -> HttpRequest {
+        let mut request = HttpRequest::new(SdkBody::from("{}"));
+        request.headers_mut().insert("x-amz-target", "DynamoDB_20120810.UpdateItem");
+        request
+    }
+
+    async fn others_run() {
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_copy_is_sent_though_the_caller_has_given_up() {
+        let ((slow, link), clock) = (slow(), ManualClock::new());
+        link.network.set_clock(clock.clone());
+        link.network.next("UpdateItem", [Fault::DuplicateLate(SECOND)]);
+        let mut caller = link.call(update());
+        assert!((&mut caller).now_or_never().is_none());
+        others_run().await;
+        assert_eq!((slow.asked.load(Ordering::SeqCst), link.network.late()), (1, 1));
+        drop(caller);
+        slow.answers.add_permits(2);
+        others_run().await;
+        assert_eq!((clock.next_wake(), link.network.in_flight(), link.network.late()), (Some(SECOND), 0, 1));
+        clock.advance(SECOND);
+        others_run().await;
+        assert_eq!((slow.asked.load(Ordering::SeqCst), link.network.late()), (2, 0));
+        assert_eq!(link.network.injected()["DuplicateLate"], 1);
+    }
+
+    #[test]
+    fn without_a_runtime_no_copy_is_sent_or_counted() {
+        let (slow, link) = slow();
+        slow.answers.add_permits(1);
+        link.network.next("UpdateItem", [Fault::DuplicateLate(SECOND)]);
+        assert!(link.call(update()).now_or_never().unwrap().is_ok());
+        assert_eq!((link.network.late(), link.network.injected().len()), (0, 0));
     }
 }

@@ -58,7 +58,9 @@
 //! # fn main() { example::test().unwrap() }
 //! ```
 //!
-//! A storm, which the seed repeats:
+//! A storm. For each operation and key the nth request meets the same fault again, so that it is repeated where one worker
+//! at a time works on each key and the SDK sends nothing by itself (`RetryConfig::disabled()`); [`FaultyNetwork::seed`] says
+//! more:
 //!
 //! ```
 //! # use tracker_core::testing::{FaultyNetwork, Rates};

@@ -15,6 +15,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
+use tokio::runtime::Handle;
 
 use super::link::Link;
 use super::rates::Storm;
@@ -59,7 +60,8 @@ pub enum NetworkError {
 struct State {
     clock: Arc<dyn Clock>,
     script: VecDeque<(String, Fault)>,
-    storm: Storm,
+    /// `None` while it is calm.
+    storm: Option<Storm>,
     sent: BTreeMap<String, usize>,
     injected: BTreeMap<&'static str, usize>,
     copies: VecDeque<Copy>,
@@ -81,7 +83,7 @@ impl FaultyNetwork {
         let state = State {
             clock: Arc::new(SystemClock),
             script: VecDeque::new(),
-            storm: Storm::default(),
+            storm: None,
             sent: BTreeMap::new(),
             injected: BTreeMap::new(),
             copies: VecDeque::new(),
@@ -106,7 +108,9 @@ impl FaultyNetwork {
         Ok((Client::from_conf(config.build()), network))
     }
 
-    /// The clock by which requests are delayed and copies come late; [`SystemClock`] by default.
+    /// The clock by which requests are delayed and copies come late; [`SystemClock`] by default. A
+    /// [`ManualClock`](super::ManualClock) should be one by which sleepers wait: an
+    /// [auto-advancing](super::ManualClock::auto_advancing) one jumps by each delay, for all who share it.
     pub fn set_clock(&self, clock: impl Clock) {
         self.state().clock = Arc::new(clock);
     }
@@ -120,23 +124,51 @@ impl FaultyNetwork {
 
     /// Faults by chance, from now on.
     ///
-    /// What befalls a request depends on the seed, its operation, the key of its item (`Key`, or the attribute `key` of
-    /// a new item) and how many requests of this operation were sent for this key since; so a test that sends the same
-    /// requests for each item meets the same faults, whatever is sent for others meanwhile.
+    /// What is drawn for a request depends on the seed, the rates, its operation, the key of its item (`Key`, or the
+    /// attribute `key` of a new item, in whichever table) and how many requests of this operation were sent for this key
+    /// since; scripted ones count, and copies do not. So for each operation and key the nth request meets the same fault
+    /// again, whatever is sent for other keys meanwhile. A test in which one worker at a time works on each key, by a clock
+    /// of the test's, is repeated as a whole. What is not:
+    ///
+    /// - How often the SDK sends a request by itself. Whether it does is up to a budget that the whole process shares,
+    ///   and so to what other tests have met. Switch it off: a write of which no answer came is sent again by the tracker
+    ///   anyway, and any other error comes back to the test.
+    /// - Requests that have no key, such as `Query`, `Scan` and batches: those of one operation are counted together, and
+    ///   draw in the order in which they are sent.
+    /// - Two workers on one key: they too draw in the order in which their requests arrive.
+    ///
+    /// # Examples
+    ///
+    /// A client whose requests are sent as often as the tracker says:
+    ///
+    /// ```
+    /// use tracker_core::aws_sdk_dynamodb::Client;
+    /// use tracker_core::aws_sdk_dynamodb::config::retry::RetryConfig;
+    /// use tracker_core::testing::{FaultyNetwork, NetworkError, Rates};
+    ///
+    /// fn repeatable(client: &Client) -> Result<(Client, FaultyNetwork), NetworkError> {
+    ///     let (client, network) = FaultyNetwork::around(client)?;
+    ///     let config = client.config().to_builder().retry_config(RetryConfig::disabled());
+    ///     network.seed(42, Rates::stormy());
+    ///     Ok((Client::from_conf(config.build()), network))
+    /// }
+    /// ```
     pub fn seed(&self, seed: u64, rates: Rates) {
-        self.state().storm.seed(seed, rates);
+        self.state().storm.get_or_insert_default().seed(seed, rates);
     }
 
-    /// Other rates for the requests of one operation, whatever [`seed`](Self::seed) is given.
+    /// Other rates for the requests of one operation, until [`calm`](Self::calm): instead of those that were given with
+    /// the [`seed`](Self::seed), or are given with later ones. Without a seed it is 0, and other operations meet no faults.
     pub fn rates_of(&self, operation: impl Into<String>, rates: Rates) {
-        self.state().storm.rates_of(operation.into(), rates);
+        self.state().storm.get_or_insert_default().rates_of(operation.into(), rates);
     }
 
-    /// Ends all faults, scripted and by chance. What is [late](Self::late) already still arrives.
+    /// Ends all faults, scripted and by chance, and forgets the seed and all rates. What is [late](Self::late) already
+    /// still arrives.
     pub fn calm(&self) {
         let mut state = self.state();
         state.script.clear();
-        state.storm = Storm::default();
+        state.storm = None;
     }
 
     /// The faults of the script that did not happen yet.
@@ -222,17 +254,16 @@ impl FaultyNetwork {
                 to: to.clone(),
             });
         }
+        // Also where the script goes first: what is drawn for later requests does not depend on it.
+        let drawn = state.storm.as_mut().map(|storm| storm.draw(operation, &content::key(request)));
         let scripted = state.script.iter().position(|(of, _)| of == operation);
-        let fault = match scripted.and_then(|nth| state.script.remove(nth)) {
-            Some((_, fault)) => fault,
-            None if state.storm.is_calm() => Fault::None,
-            None => state.storm.draw(operation, &content::key(request)),
-        };
+        let scripted = scripted.and_then(|nth| state.script.remove(nth)).map(|(_, fault)| fault);
+        let fault = scripted.or(drawn).unwrap_or(Fault::None);
         let fits = match fault {
             Fault::None => false,
             Fault::Unprocessed => content::halves(request).is_some(),
-            // What comes from a stream cannot be sent twice.
-            Fault::DuplicateLate(_) => request.body().bytes().is_some(),
+            // What comes from a stream cannot be sent twice, and nobody sends a copy without a runtime.
+            Fault::DuplicateLate(_) => request.body().bytes().is_some() && Handle::try_current().is_ok(),
             _ => true,
         };
         if !fits {

@@ -9,6 +9,8 @@ use super::Fault;
 
 /// How probable each fault is.
 ///
+/// Which request meets which is up to the [`seed`](super::FaultyNetwork::seed), which says what of it is repeated.
+///
 /// # Examples
 ///
 /// ```
@@ -74,19 +76,22 @@ impl Rates {
 /// Draws the faults of requests.
 ///
 /// Each is a function of the seed, the operation, the item's key, and how many requests of this operation were sent
-/// for this key before: so it does not depend on how the requests of several tasks are interleaved.
+/// for this key before. So it does not depend on how the requests for several keys are interleaved, and it does on how
+/// those for one key are, or those that have none.
 #[derive(Debug, Default)]
 pub(super) struct Storm {
-    rates: Option<(u64, Rates)>,
+    seed: u64,
+    rates: Rates,
     of: HashMap<String, Rates>,
     /// By hash, as there may be many keys.
     sent: HashMap<u64, u64>,
 }
 
 impl Storm {
-    /// Begins anew.
+    /// Begins to count anew. The rates of single operations stay.
     pub(super) fn seed(&mut self, seed: u64, rates: Rates) {
-        self.rates = Some((seed, rates));
+        self.seed = seed;
+        self.rates = rates;
         self.sent.clear();
     }
 
@@ -94,20 +99,14 @@ impl Storm {
         self.of.insert(operation, rates);
     }
 
-    pub(super) fn is_calm(&self) -> bool {
-        self.rates.is_none()
-    }
-
+    /// The fault of the next request for a key.
     pub(super) fn draw(&mut self, operation: &str, key: &str) -> Fault {
-        let Some((seed, rates)) = &self.rates else {
-            return Fault::None;
-        };
-        let rates = self.of.get(operation).unwrap_or(rates);
+        let rates = self.of.get(operation).unwrap_or(&self.rates);
         let name = format!("{operation}\n{key}");
         let sent = self.sent.entry(xxh3_64_with_seed(name.as_bytes(), 0)).or_default();
         let nth = *sent;
         *sent += 1;
-        let bits = xxh3_64_with_seed(format!("{name}\n{nth}").as_bytes(), *seed);
+        let bits = xxh3_64_with_seed(format!("{name}\n{nth}").as_bytes(), self.seed);
         rates.at(part(bits >> 32)).shortened(part(bits))
     }
 }
@@ -184,5 +183,21 @@ mod tests {
             assert_eq!(storm.draw("Query", ""), Fault::CutBody);
         }
         assert_eq!(Storm::default().draw("PutItem", ""), Fault::None);
+    }
+
+    #[test]
+    fn rates_of_one_operation_need_no_seed() {
+        let mut storm = Storm::default();
+        storm.rates_of("GetItem".to_owned(), Rates::stormy());
+        let mut seeded = Storm::default();
+        seeded.rates_of("GetItem".to_owned(), Rates::stormy());
+        seeded.seed(0, Rates::none());
+        let mut drawn = Vec::new();
+        for _ in 0..100 {
+            assert_eq!(storm.draw("PutItem", "a"), Fault::None);
+            drawn.push(storm.draw("GetItem", "a"));
+            assert_eq!(seeded.draw("GetItem", "a"), *drawn.last().unwrap());
+        }
+        assert!(drawn.iter().any(|fault| *fault != Fault::None));
     }
 }
