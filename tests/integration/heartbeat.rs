@@ -23,6 +23,7 @@ crate::tests![
     a_body_that_hangs_is_timed_out,
     it_can_be_switched_off,
     a_suspended_machine_notices_when_it_wakes_up,
+    a_timeout_counts_from_when_the_body_begins,
 ];
 
 /// A run whose body waits, and fails the test if it goes on after its lease was lost.
@@ -282,4 +283,18 @@ async fn a_suspended_machine_notices_when_it_wakes_up(world: World) {
     let error = running.run.await.unwrap().unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::LeaseLost);
     assert_eq!(world.stored().await, before);
+}
+
+async fn a_timeout_counts_from_when_the_body_begins(world: World) {
+    world.document().await;
+    let documents = world.beating().timeout(Duration::from_secs(60)).build().unwrap();
+    let clock = world.clock.clone();
+    let computing = documents.run("doc-1", async |_| -> Result<(), Failure> {
+        clock.advance(Duration::from_secs(61));
+        std::future::pending().await
+    });
+    let error = computing.await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::BodyFailed { .. }), "{error}");
+    let item = world.stored().await;
+    assert_eq!((&item["status"], &item["retry"]), (&number(14), &number(1)));
 }
