@@ -180,7 +180,7 @@ async fn text_that_is_no_json_is_not_destroyed(world: World) {
     let head = tracker.head(&id).consistent().await.unwrap().unwrap();
     assert_eq!(head.status_in::<ExtractStatus>(), Some(ExtractStatus::Pending));
     let error = tracker.get(&id).consistent().await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: "data.v".to_owned() });
+    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: "data.x".to_owned() });
     assert_eq!(error.key(), Some(key.as_str()));
     assert!(error.task().unwrap().is_pending());
 

@@ -38,6 +38,7 @@ mod heartbeat;
 mod held;
 mod history;
 mod item;
+mod json;
 mod key;
 mod lease;
 mod lock;
