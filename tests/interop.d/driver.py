@@ -49,14 +49,21 @@ class Rust:
         self.tell(does, id, kind, data, **more)
         return self.hear()
 
-    def refuses(self, kind, does, id="", **more):
+    def refuses(self, refusal, does, id="", **more):
         """The refusal, which must be of this kind."""
         try:
             answer = self(does, id, **more)
         except Refused as refused:
-            assert refused.kind == kind, f"refused as {refused.kind} instead of {kind}: {refused}"
+            assert refused.kind == refusal, f"refused as {refused.kind} instead of {refusal}: {refused}"
             return refused
-        raise AssertionError(f"{does} {id} was not refused as {kind}: {answer}")
+        raise AssertionError(f"{does} {id} was not refused as {refusal}: {answer}")
+
+    def refuses_any(self, does, id="", **more):
+        try:
+            answer = self(does, id, **more)
+        except Refused as refused:
+            return refused
+        raise AssertionError(f"{does} {id} was not refused: {answer}")
 
     def end(self):
         self.process.stdin.close()

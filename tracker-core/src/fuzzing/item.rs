@@ -1,11 +1,10 @@
 //! Garbage items.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::error::Error as _;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde_json::value::RawValue;
 
 use super::sample::{FIELDS, SPEC, Sample};
 use super::source::Source;
@@ -16,6 +15,7 @@ use crate::fields::{self, Encoded};
 use crate::format::Format;
 use crate::history::{History, HistoryEntry, Keep};
 use crate::item::{CREATE_TIME, DATA, ERRORS, HEAD, Item, KEY, NOT_LOCKED, UPDATE_TIME, VALUE, read_head};
+use crate::json;
 use crate::lock::{self, Rules};
 use crate::query::merge::Row;
 use crate::query::row::IndexEntry;
@@ -55,16 +55,16 @@ fn assert_names(error: &Error, item: &Item, attributes: &[&str]) {
     assert!(error.source().is_some_and(|why| !why.to_string().is_empty()), "{error:?}");
 }
 
-/// The members of an object, in a form that compares.
-fn members(stored: &AttributeValue) -> Option<HashMap<String, String>> {
+/// The members of an object, in a form that compares: a map that is written as text is text from the start.
+fn members(stored: &AttributeValue, wire: Wire) -> Option<HashMap<String, String>> {
     match stored {
         AttributeValue::M(all) => {
+            if let (Wire::Pynamodb, Some(all)) = (wire, json::from_map(all)) {
+                return Some(all.into_iter().collect());
+            }
             Some(all.iter().map(|(name, value)| (name.clone(), format!("{value:?}"))).collect())
         }
-        AttributeValue::S(text) => {
-            let all: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
-            Some(all.into_iter().map(|(name, value)| (name, value.get().to_owned())).collect())
-        }
+        AttributeValue::S(text) => Some(json::members(text).ok()?.into_iter().collect()),
         _ => None,
     }
 }
@@ -74,17 +74,17 @@ fn check_document(stored: Option<&AttributeValue>, wire: Wire) {
     let mut document = Document::parse(stored.cloned(), wire);
     let no_members = std::iter::empty::<(String, Member)>();
     let written = document.merged(no_members).transpose().expect("what was stored can be written");
-    let before = stored.and_then(members);
+    let before = stored.and_then(|stored| members(stored, wire));
     match (stored, &written) {
         (None | Some(AttributeValue::Null(_)), Some(empty)) => {
-            assert_eq!(members(empty), Some(HashMap::new()));
+            assert_eq!(members(empty, wire), Some(HashMap::new()));
         }
-        (Some(_), Some(written)) => assert_eq!(before, members(written)),
+        (Some(_), Some(written)) => assert_eq!(before, members(written, wire)),
         (_, None) => assert_eq!(before, None, "an object could be written"),
     }
     let page = Member::encode(document.form(), &7_u32).expect("a number");
     let Some(written) = document.merged([("pages", page)]) else { return };
-    let mut after = members(&written.expect("what was stored can be written")).expect("an object");
+    let mut after = members(&written.expect("what was stored can be written"), wire).expect("an object");
     let mut before = before.unwrap_or_default();
     assert!(after.remove("pages").is_some_and(|pages| pages.contains('7')));
     before.remove("pages");
@@ -112,7 +112,7 @@ fn check_history(stored: Option<&AttributeValue>, wire: Wire, source: &mut Sourc
         let _ = entry.time();
     }
     let own = |name: &String| name == "history" || name == "omitted";
-    let is_object = stored.is_some_and(|stored| members(stored).is_some());
+    let is_object = stored.is_some_and(|stored| members(stored, wire).is_some());
     match (stored, history.entries().first()) {
         (None | Some(AttributeValue::Null(_)), first) => assert!(first.is_none()),
         (Some(AttributeValue::S(text)), Some(kept)) if !is_object => assert_eq!(kept.traceback, *text),
@@ -134,8 +134,8 @@ fn check_history(stored: Option<&AttributeValue>, wire: Wire, source: &mut Sourc
     let twice = again.encode(Keep::All).expect("what was stored can be written");
     assert_eq!(History::parse(Some(twice), wire).entries(), again.entries());
     assert_eq!(again.omitted(), history.omitted());
-    if let Some(before) = stored.and_then(members) {
-        let after = members(&written).expect("an object");
+    if let Some(before) = stored.and_then(|stored| members(stored, wire)) {
+        let after = members(&written, wire).expect("an object");
         assert!(before.iter().all(|(name, value)| own(name) || after.get(name) == Some(value)));
     }
     let limit = [1, 2, 10][source.below(3)];
@@ -209,7 +209,7 @@ fn check_fields(task_id: &str, item: &Item, wire: Wire) {
     let again = rewritten(&read, rest, document).expect("as before");
     assert_eq!(decode(again).expect("as before").0, read);
     // What the struct does not know is as it was.
-    let unknown = |item: &Item| item.get(DATA).and_then(members).unwrap_or_default();
+    let unknown = |item: &Item| item.get(DATA).and_then(|stored| members(stored, wire)).unwrap_or_default();
     let (before, after) = (unknown(item), unknown(&written));
     let is_known = |name: &str| FIELDS.iter().any(|field| field.strip_prefix("data.") == Some(name));
     assert!(before.iter().all(|(name, value)| is_known(name) || after.get(name) == Some(value)));
@@ -231,6 +231,7 @@ fn check_writes(head: &TaskHead, format: &Format, source: &mut Source<'_>) {
     let finish = lock::Finish {
         me: ME,
         create_time: now,
+        update_time: now,
         attempt: head.attempt.saturating_sub(source.below(3) as u64),
         status: 16,
         deadline_passed: source.flag(),
