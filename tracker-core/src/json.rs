@@ -9,8 +9,10 @@ use serde_json::value::RawValue;
 
 use crate::error::BoxError;
 
-/// What Python's `json.dumps` writes, and JSON does not have; each with a number of the same length.
-const BARE: [(&str, &str); 2] = [("NaN", "1e0"), ("Infinity", "1e000000")];
+/// What Python's `json.dumps` writes, and JSON does not have; each with a string of the same length, as what follows could
+/// be part of a number.
+const BARE: [(&str, &str); 3] =
+    [("NaN", r#""N""#), ("-Infinity", r#""Infinit""#), ("Infinity", r#""Infini""#)];
 
 /// The members of an object, each as it stands in the text.
 pub(crate) fn members(text: &str) -> Result<BTreeMap<String, String>, serde_json::Error> {
@@ -96,9 +98,9 @@ fn surrogate(text: &str) -> Option<u16> {
     u16::from_str_radix(digits, 16).ok().filter(|code| (0xd800..0xe000).contains(code))
 }
 
-/// The text with numbers where it has what JSON does not have: all else is where it was.
+/// The text with strings where it has what JSON does not have: all else is where it was.
 fn strict(text: &str) -> String {
-    bare_replaced(text, |number| number)
+    bare_replaced(text, |same_length| same_length)
 }
 
 fn bare_replaced(text: &str, with: impl Fn(&'static str) -> &'static str) -> String {
@@ -106,14 +108,13 @@ fn bare_replaced(text: &str, with: impl Fn(&'static str) -> &'static str) -> Str
     let mut rest = text;
     let mut in_string = false;
     while let Some(next) = rest.chars().next() {
-        let bare = BARE.iter().find(|(bare, _)| !in_string && rest.starts_with(bare));
+        // Not as a name, which it cannot be in Python either.
+        let is_value =
+            |bare: &str| rest.strip_prefix(bare).is_some_and(|after| !after.trim_start().starts_with(':'));
+        let bare = BARE.iter().find(|(bare, _)| !in_string && is_value(bare));
         let length = match (bare, next) {
-            (Some((bare, number)), _) => {
-                // The sign before `Infinity` stays before a number, and null has none.
-                if with(number) == "null" && replaced.ends_with('-') {
-                    replaced.pop();
-                }
-                replaced.push_str(with(number));
+            (Some((bare, same_length)), _) => {
+                replaced.push_str(with(same_length));
                 rest = &rest[bare.len()..];
                 continue;
             }
@@ -153,9 +154,18 @@ mod tests {
 
     #[test]
     fn what_is_not_an_object_is_an_error() {
-        for text in
-            ["", "NaN", "[1]", "{\"a\": nan}", "{\"a\": NaN1}", "{\"a\": --Infinity}", "{} x", "\"", "\\"]
-        {
+        for text in [
+            "",
+            "NaN",
+            "[1]",
+            "{\"a\": nan}",
+            "{\"a\": NaN1}",
+            "{\"a\": --Infinity}",
+            "{NaN : 1}",
+            "{} x",
+            "\"",
+            "\\",
+        ] {
             assert!(members(text).is_err(), "{text}");
         }
     }

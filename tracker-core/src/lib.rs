@@ -76,6 +76,9 @@ pub mod testing;
 #[doc = include_str!("../../README.md")]
 struct Readme;
 #[cfg(doctest)]
+#[doc = include_str!("../../docs/from-pynamodb-mate.md")]
+struct FromPynamodbMate;
+#[cfg(doctest)]
 #[doc = include_str!("../../tracker-derive/docs/status.md")]
 struct StatusPage;
 #[cfg(doctest)]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
-use tracker_core::{Error, Execution, Failure, Task, TaskHead, Tracker, TrackerStatus};
+use tracker_core::{Error, Execution, Failure, IndexEntry, Task, TaskHead, Tracker, TrackerStatus};
 
 use super::Command;
 use super::types::Fields;
@@ -24,7 +24,7 @@ impl<T: Fields> Side<T> {
         let fields = command.data.as_deref().map(|data| serde_json::from_str::<T>(data.get()));
         let fields = fields.map(|fields| fields.expect("fields of this type"));
         Ok(match command.does.as_str() {
-            "create_table" => self.tracker.create_table().await.map(|_| Value::Null)?,
+            "create_table" => self.tracker.create_table().await.map(|()| Value::Null)?,
             "verify_table" => self.tracker.verify_table().await.map(|()| Value::Null)?,
             "create" => {
                 let data = fields.unwrap_or_else(|| serde_json::from_str("{}").expect("defaults"));
@@ -40,12 +40,16 @@ impl<T: Fields> Side<T> {
             }
             "save" => {
                 let execution = self.held.get_mut(id).expect("a started task");
-                fields.into_iter().for_each(|fields| execution.data_mut().set(fields));
+                if let Some(fields) = fields {
+                    execution.data_mut().set(fields);
+                }
                 execution.save().await.map(|()| Value::Null)?
             }
             "succeed" => {
                 let mut execution = self.held.remove(id).expect("a started task");
-                fields.into_iter().for_each(|fields| execution.data_mut().set(fields));
+                if let Some(fields) = fields {
+                    execution.data_mut().set(fields);
+                }
                 task(&execution.succeed().await?)
             }
             "fail" => {
@@ -64,11 +68,11 @@ impl<T: Fields> Side<T> {
                 let statuses: Vec<_> =
                     command.codes.iter().map(|&code| T::Status::from_code(code).expect("a code")).collect();
                 let rows = self.tracker.query_by_status(statuses).all().await?;
-                rows.iter().map(|row| row.task_id()).collect()
+                rows.iter().map(IndexEntry::task_id).collect()
             }
             "unfinished" => {
                 let rows = self.tracker.query_for_unfinished().all().await?;
-                rows.iter().map(|row| row.task_id()).collect()
+                rows.iter().map(IndexEntry::task_id).collect()
             }
             "count" => {
                 let counts = self.tracker.count_by_status().await?;
