@@ -2,7 +2,7 @@
 //! `TRACKER_DYNAMODB_ENDPOINT` says where it is (`tests/dynamodb-local` starts one).
 //!
 //! One binary, since each links the SDK; one line of output for each test and backend. It is the worker of `killed`, too,
-//! whose processes share DynamoDB Local, as they cannot share the embedded database.
+//! whose processes share DynamoDB Local, as they cannot share the embedded database, and the Rust side of `tests/interop`.
 
 // Nothing of a test binary is exported, and `pub` is what its modules show each other.
 #![allow(unreachable_pub)]
@@ -17,6 +17,7 @@ mod faults;
 mod hardening;
 mod heartbeat;
 mod hygiene;
+mod interop;
 mod killed;
 mod lifecycle;
 mod network;
@@ -38,7 +39,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use support::{Backend, Test};
 
 fn main() -> ExitCode {
-    if let Some(code) = killed::main() {
+    if let Some(code) = killed::main().or_else(interop::main) {
         return code;
     }
     let _ = send::futures_are_send::<fn() -> support::Document>;

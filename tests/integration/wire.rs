@@ -12,6 +12,9 @@ crate::tests![
     every_golden_item_reads_as_its_note_says,
     golden_items_are_worked_on,
     text_that_is_no_json_is_not_destroyed,
+    a_bare_nan_costs_the_member_that_it_is_in,
+    an_old_item_put_back_takes_the_finish_with_it,
+    what_a_native_worker_wrote_becomes_text,
     new_items_are_written_as_python_writes_them,
 ];
 
@@ -180,7 +183,7 @@ async fn text_that_is_no_json_is_not_destroyed(world: World) {
     let head = tracker.head(&id).consistent().await.unwrap().unwrap();
     assert_eq!(head.status_in::<ExtractStatus>(), Some(ExtractStatus::Pending));
     let error = tracker.get(&id).consistent().await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: "data.v".to_owned() });
+    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: "data.x".to_owned() });
     assert_eq!(error.key(), Some(key.as_str()));
     assert!(error.task().unwrap().is_pending());
 
@@ -205,6 +208,61 @@ async fn text_that_is_no_json_is_not_destroyed(world: World) {
     let after = world.stored_as(&key).await.unwrap();
     assert_eq!((&after["status"], &after["note"]), (&number(16), &text("seen")));
     assert_eq!(after["data"], before["data"]);
+}
+
+async fn a_bare_nan_costs_the_member_that_it_is_in(world: World) {
+    let (_, id) = with_item(&world, "data with NaN").await;
+    let summary = world.builder::<GoldenSummary>().build().unwrap();
+    let mut item = world.stored_as(&format!("golden____{id}")).await.unwrap();
+    item.insert("status".to_owned(), number(16));
+    world.put(item).await;
+    let mut task = summary.start(&id).await.unwrap();
+    task.data_mut().v = Some(2);
+    task.succeed().await.unwrap();
+    let item = world.stored_as(&format!("golden____{id}")).await.unwrap();
+    assert_eq!(item["data"], text(r#"{"big":1180591620717411303424,"v":2,"x":NaN}"#));
+}
+
+async fn an_old_item_put_back_takes_the_finish_with_it(world: World) {
+    let (tracker, id) = with_item(&world, "pending, no data").await;
+    let key = format!("golden____{id}");
+    let old = world.stored_as(&key).await.unwrap();
+    world.clock.advance(std::time::Duration::from_hours(1));
+    let task = tracker.start(&id).await.unwrap();
+    // As Python's `save` does with what it has read before.
+    world.put(old.clone()).await;
+    let error = task.succeed().await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown, "{error}");
+    assert_eq!(world.stored_as(&key).await.unwrap(), old);
+}
+
+/// As [`Golden`], by a worker that was never told of Python.
+#[derive(StatusTracker, Default)]
+#[tracker(use_case_id = "golden", status = ExtractStatus)]
+struct Native {
+    #[tracker(task_id)]
+    id: String,
+    v: Option<u32>,
+    uri: Option<String>,
+}
+
+async fn what_a_native_worker_wrote_becomes_text(world: World) {
+    let native = world.builder::<Native>().build().unwrap();
+    let uri = Some("é".to_owned());
+    native.create(Native { id: "a".to_owned(), v: Some(1), uri }).await.unwrap();
+    let tracker: Tracker<Golden> = world.builder().build().unwrap();
+    let mut task = tracker.start("a").await.unwrap();
+    task.data_mut().v = Some(2);
+    task.save().await.unwrap();
+    task.fail("no").await.unwrap();
+    let item = world.stored_as("golden____a").await.unwrap();
+    assert_eq!(item["data"], text(r#"{"uri":"é","v":2}"#));
+    assert!(item["errors"].as_s().unwrap().contains(r#""error":"no""#));
+    // A worker that was not told of Python keeps it so.
+    let mut task = native.start("a").await.unwrap();
+    task.data_mut().v = Some(3);
+    task.succeed().await.unwrap();
+    assert_eq!(world.stored_as("golden____a").await.unwrap()["data"], text(r#"{"uri":"é","v":3}"#));
 }
 
 async fn new_items_are_written_as_python_writes_them(world: World) {

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
-use serde_json::value::RawValue;
 
 use crate::error::BoxError;
 use crate::item::size_of;
+use crate::json;
 use crate::spec::Wire;
 
 /// A stored object. Members that nobody asks for are kept as they are.
@@ -17,8 +17,8 @@ pub enum Document {
     /// Not there, or NULL: empty, and written in this form.
     Absent(Wire),
     Map(HashMap<String, AttributeValue>),
-    /// Unparsed members, so that numbers of any size survive.
-    Text(BTreeMap<String, Box<RawValue>>),
+    /// Unparsed members, so that numbers of any size survive, and what only Python takes for JSON.
+    Text(BTreeMap<String, String>),
     /// Neither: whatever is stored stays as it is.
     Unreadable {
         stored: AttributeValue,
@@ -27,28 +27,23 @@ pub enum Document {
 }
 
 /// A member, encoded in one of the two forms.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Member {
     Map(AttributeValue),
-    Text(Box<RawValue>),
-}
-
-impl PartialEq for Member {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Map(left), Self::Map(right)) => left == right,
-            (Self::Text(left), Self::Text(right)) => left.get() == right.get(),
-            _ => false,
-        }
-    }
+    Text(String),
 }
 
 impl Document {
+    /// Reads either form. It is written in the form in which it was stored, but for a map where text is asked for: that
+    /// becomes text, which Python can read, unless it holds what JSON does not have.
     pub(crate) fn parse(stored: Option<AttributeValue>, form: Wire) -> Self {
         match stored {
             None | Some(AttributeValue::Null(_)) => Self::Absent(form),
-            Some(AttributeValue::M(members)) => Self::Map(members),
-            Some(AttributeValue::S(text)) => match serde_json::from_str(&text) {
+            Some(AttributeValue::M(members)) => match form {
+                Wire::Native => Self::Map(members),
+                Wire::Pynamodb => json::from_map(&members).map_or(Self::Map(members), Self::Text),
+            },
+            Some(AttributeValue::S(text)) => match json::members(&text) {
                 Ok(members) => Self::Text(members),
                 Err(error) => Self::Unreadable {
                     why: format!("it is not a JSON object: {error}"),
@@ -59,7 +54,7 @@ impl Document {
         }
     }
 
-    /// The form in which members are encoded, which is the one that is stored.
+    /// The form in which members are encoded, and the whole is written.
     pub(crate) fn form(&self) -> Wire {
         match self {
             Self::Absent(form) => *form,
@@ -76,10 +71,7 @@ impl Document {
                 let value = members.remove(name)?;
                 Some(serde_dynamo::from_attribute_value(value).map_err(Into::into))
             }
-            Self::Text(members) => {
-                let value = members.get(name)?;
-                Some(serde_json::from_str(value.get()).map_err(Into::into))
-            }
+            Self::Text(members) => Some(json::decode(members.get(name)?)),
             Self::Unreadable { why, .. } => Some(Err(why.clone().into())),
         }
     }
@@ -111,7 +103,7 @@ impl Document {
         }
         match self {
             Self::Map(all) => Some(Ok(AttributeValue::M(all.clone()))),
-            Self::Text(all) => Some(serde_json::to_string(all).map(AttributeValue::S).map_err(Into::into)),
+            Self::Text(all) => Some(Ok(AttributeValue::S(json::object(&*all)))),
             Self::Absent(_) | Self::Unreadable { .. } => None,
         }
     }
@@ -122,7 +114,7 @@ impl Member {
     pub(crate) fn size(&self) -> usize {
         match self {
             Self::Map(value) => size_of(value),
-            Self::Text(value) => value.get().len(),
+            Self::Text(value) => value.len(),
         }
     }
 
@@ -136,7 +128,7 @@ impl Member {
                 {
                     return Err(format!("JSON has no number {number}").into());
                 }
-                Self::Text(serde_json::value::to_raw_value(value)?)
+                Self::Text(serde_json::to_string(value)?)
             }
         })
     }
@@ -221,7 +213,7 @@ mod tests {
     #[test]
     fn text_that_is_not_json_is_never_overwritten() {
         for stored in [
-            AttributeValue::S(r#"{"x": NaN}"#.to_owned()),
+            AttributeValue::S(r#"{"x": nan}"#.to_owned()),
             AttributeValue::S("[1]".to_owned()),
             AttributeValue::N("1".to_owned()),
         ] {
@@ -230,6 +222,32 @@ mod tests {
             let member = Member::encode(document.form(), &2).unwrap();
             assert!(document.merged([("x", member)]).is_none());
         }
+    }
+
+    #[test]
+    fn what_only_python_takes_for_json_is_kept_and_an_error_where_it_is_asked_for() {
+        let mut document = text(r#"{"x": NaN, "y": [-Infinity], "mine": 1}"#);
+        assert!(document.take::<f64>("x").unwrap().unwrap_err().to_string().contains("NaN"));
+        assert_eq!(document.take::<u8>("mine").unwrap().unwrap(), 1);
+        let member = Member::encode(document.form(), &2).unwrap();
+        let stored = document.merged([("mine", member)]).unwrap().unwrap();
+        assert_eq!(stored.as_s().unwrap(), r#"{"mine":2,"x":NaN,"y":[-Infinity]}"#);
+    }
+
+    #[test]
+    fn a_map_becomes_text_where_text_is_asked_for() {
+        let stored = encode(&BTreeMap::from([("a", "é")])).unwrap();
+        let mut document = Document::parse(Some(stored), Wire::Pynamodb);
+        assert_eq!(document.take::<String>("a").unwrap().unwrap(), "é");
+        let member = Member::encode(document.form(), &2).unwrap();
+        let stored = document.merged([("b", member)]).unwrap().unwrap();
+        assert_eq!(stored.as_s().unwrap(), r#"{"a":"é","b":2}"#);
+
+        let bytes = AttributeValue::M(HashMap::from([("a".to_owned(), AttributeValue::Bs(Vec::new()))]));
+        let mut document = Document::parse(Some(bytes), Wire::Pynamodb);
+        let member = Member::encode(document.form(), &2).unwrap();
+        let stored = document.merged([("b", member)]).unwrap().unwrap();
+        assert_eq!(stored.as_m().unwrap().len(), 2, "nothing is lost");
     }
 
     #[test]

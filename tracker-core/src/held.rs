@@ -268,6 +268,7 @@ impl Finish {
         let sent = lock::Finish {
             me: &self.keeper.me,
             create_time: head.create_time,
+            update_time: head.update_time,
             attempt: head.attempt,
             status: after.status_code,
             deadline_passed: self.keeper.has_passed(engine.now()),

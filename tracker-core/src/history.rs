@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::document::{Document, Member};
 use crate::error::BoxError;
 use crate::item::size_of;
+use crate::json;
 use crate::spec::Wire;
 use crate::time::Timestamp;
 
@@ -56,6 +57,13 @@ impl HistoryEntry {
         }
     }
 
+    fn read_text(text: &str) -> Self {
+        match json::readable(text) {
+            Ok(entry) => Self::read(&entry),
+            Err(error) => Self::unreadable(&error.into(), text.to_owned()),
+        }
+    }
+
     /// What cannot be read is kept as an entry, so that people see it and the next write does not destroy it.
     fn unreadable(error: &BoxError, kept: String) -> Self {
         Self {
@@ -79,6 +87,8 @@ impl HistoryEntry {
 pub(crate) struct History {
     document: Document,
     entries: Vec<HistoryEntry>,
+    /// Of each entry what is stored of it as JSON text, in which there may be more than can be read.
+    kept: Vec<Option<String>>,
     omitted: u64,
 }
 
@@ -108,16 +118,29 @@ impl History {
         let mut document = Document::parse(stored, form);
         let original = document.clone();
         let omitted = document.take("omitted").and_then(Result::ok).unwrap_or(0);
-        let entries = match document.take::<Vec<serde_json::Value>>("history") {
-            Some(Ok(entries)) => entries.iter().map(HistoryEntry::read).collect(),
-            None => Vec::new(),
-            Some(Err(error)) => vec![HistoryEntry::unreadable(&error, as_text(&original))],
+        let texts = match &document {
+            Document::Text(members) => {
+                members.get("history").and_then(|history| json::elements(history).ok())
+            }
+            _ => None,
+        };
+        let (entries, kept) = if let Some(texts) = texts {
+            let entries = texts.iter().map(|text| HistoryEntry::read_text(text)).collect();
+            (entries, texts.into_iter().map(Some).collect())
+        } else {
+            let entries = match document.take::<Vec<serde_json::Value>>("history") {
+                Some(Ok(entries)) => entries.iter().map(HistoryEntry::read).collect(),
+                None => Vec::new(),
+                Some(Err(error)) => vec![HistoryEntry::unreadable(&error, as_text(&original))],
+            };
+            let kept = vec![None; entries.len()];
+            (entries, kept)
         };
         if let Document::Unreadable { stored, .. } = &document {
             let form = if stored.is_s() { Wire::Pynamodb } else { form };
             document = Document::Absent(form);
         }
-        Self { document, entries, omitted }
+        Self { document, entries, kept, omitted }
     }
 
     pub(crate) fn entries(&self) -> &[HistoryEntry] {
@@ -131,10 +154,12 @@ impl History {
     /// Adds an entry; beyond `limit`, the first and the most recent ones stay.
     pub(crate) fn push(&mut self, entry: HistoryEntry, limit: usize) {
         self.entries.push(entry);
+        self.kept.push(None);
         let excess = self.entries.len().saturating_sub(limit.max(1));
         if excess > 0 {
             let first = usize::from(limit > 1);
             self.entries.drain(first..first + excess);
+            self.kept.drain(first..first + excess);
             self.omit(excess);
         }
     }
@@ -163,6 +188,7 @@ impl History {
             Keep::LastInBrief => {
                 let excess = self.entries.len().saturating_sub(1);
                 self.entries.drain(..excess);
+                self.kept = vec![None; self.entries.len()];
                 self.omit(excess);
                 for entry in &mut self.entries {
                     entry.error = cut(&entry.error, BRIEF_BYTES);
@@ -172,15 +198,31 @@ impl History {
             }
             Keep::Nothing => {
                 let all = self.entries.drain(..).len();
+                self.kept.clear();
                 self.omit(all);
             }
         }
         let form = self.document.form();
-        let mut members = vec![("history", Member::encode(form, &self.entries).ok()?)];
+        let history = match form {
+            Wire::Native => Member::encode(form, &self.entries).ok()?,
+            Wire::Pynamodb => Member::Text(self.as_list()?),
+        };
+        let mut members = vec![("history", history)];
         if self.omitted > 0 {
             members.push(("omitted", Member::encode(form, &self.omitted).ok()?));
         }
         self.document.merged(members)?.ok()
+    }
+}
+
+impl History {
+    /// The entries as JSON: those that were stored as they stood there.
+    fn as_list(&self) -> Option<String> {
+        let entries = self.entries.iter().zip(&self.kept).map(|(entry, kept)| match kept {
+            Some(kept) => Some(kept.clone()),
+            None => serde_json::to_string(entry).ok(),
+        });
+        Some(format!("[{}]", entries.collect::<Option<Vec<_>>>()?.join(",")))
     }
 }
 
@@ -201,6 +243,7 @@ fn as_text(document: &Document) -> String {
     match document {
         Document::Unreadable { stored: AttributeValue::S(text), .. } => text.clone(),
         Document::Unreadable { stored, .. } => format!("{stored:?}"),
+        Document::Text(members) => json::object(members),
         other => format!("{other:?}"),
     }
 }
@@ -260,6 +303,19 @@ mod tests {
         let map = with(2, 10).encode(Keep::All).unwrap();
         let read = History::parse(Some(map), Wire::Pynamodb);
         assert_eq!(read.entries(), [entry(1), entry(2)]);
+    }
+
+    #[test]
+    fn what_is_stored_of_an_entry_is_kept_as_it_stands() {
+        let json = r#"{"history": [{"nth_retry": 1, "error": "no b\udc80", "n": 1180591620717411303424, "x": NaN}, 7], "y": NaN}"#;
+        let mut history = History::parse(Some(AttributeValue::S(json.to_owned())), Wire::Native);
+        assert_eq!(history.entries()[0].error, "no b\u{fffd}");
+        assert_eq!((history.entries().len(), history.entries()[1].traceback.as_str()), (2, "7"));
+        history.push(entry(2), 10);
+        let text = history.encode(Keep::All).unwrap();
+        let kept = r#"{"history":[{"nth_retry": 1, "error": "no b\udc80", "n": 1180591620717411303424, "x": NaN},7,{"nth_retry":2,"#;
+        assert!(text.as_s().unwrap().starts_with(kept), "{text:?}");
+        assert!(text.as_s().unwrap().ends_with(r#"],"y":NaN}"#), "{text:?}");
     }
 
     #[test]

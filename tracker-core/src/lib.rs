@@ -38,6 +38,7 @@ mod heartbeat;
 mod held;
 mod history;
 mod item;
+mod json;
 mod key;
 mod lease;
 mod lock;
@@ -74,6 +75,9 @@ pub mod testing;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/from-pynamodb-mate.md")]
+struct FromPynamodbMate;
 #[cfg(doctest)]
 #[doc = include_str!("../../tracker-derive/docs/status.md")]
 struct StatusPage;

@@ -80,6 +80,8 @@ pub(crate) struct Finish<'f> {
     pub(crate) me: &'f str,
     /// When the task was created: another one may have taken its key since.
     pub(crate) create_time: Timestamp,
+    /// The `update_time` of the task as it was started: what is older was put back by a Python `save`.
+    pub(crate) update_time: Timestamp,
     pub(crate) attempt: u64,
     /// The status that it was to set.
     pub(crate) status: u32,
@@ -121,7 +123,9 @@ pub(crate) fn classify_finish(image: Option<&TaskHead>, finish: &Finish<'_>) -> 
     if image.attempt == finish.attempt || taken_over {
         return Written::LeaseLost;
     }
-    if finish.deadline_passed {
+    // A Python `save` has put back what it had read before we started the task: our finish, if it was ever
+    // applied, is not there any more.
+    if finish.deadline_passed || image.update_time < finish.update_time {
         return Written::Unknown;
     }
     // Within the deadline nobody but our own finish can have freed the lock.

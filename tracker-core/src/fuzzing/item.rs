@@ -1,11 +1,10 @@
 //! Garbage items.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::error::Error as _;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde_json::value::RawValue;
 
 use super::sample::{FIELDS, SPEC, Sample};
 use super::source::Source;
@@ -16,6 +15,7 @@ use crate::fields::{self, Encoded};
 use crate::format::Format;
 use crate::history::{History, HistoryEntry, Keep};
 use crate::item::{CREATE_TIME, DATA, ERRORS, HEAD, Item, KEY, NOT_LOCKED, UPDATE_TIME, VALUE, read_head};
+use crate::json;
 use crate::lock::{self, Rules};
 use crate::query::merge::Row;
 use crate::query::row::IndexEntry;
@@ -55,23 +55,29 @@ fn assert_names(error: &Error, item: &Item, attributes: &[&str]) {
     assert!(error.source().is_some_and(|why| !why.to_string().is_empty()), "{error:?}");
 }
 
-/// The members of an object, in a form that compares.
-fn members(stored: &AttributeValue) -> Option<HashMap<String, String>> {
+/// The members of an object, in a form that compares: a map that is written as text is text from the start.
+fn members(stored: &AttributeValue, form: Wire) -> Option<HashMap<String, String>> {
     match stored {
         AttributeValue::M(all) => {
+            if let (Wire::Pynamodb, Some(all)) = (form, json::from_map(all)) {
+                return Some(all.into_iter().collect());
+            }
             Some(all.iter().map(|(name, value)| (name.clone(), format!("{value:?}"))).collect())
         }
-        AttributeValue::S(text) => {
-            let all: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
-            Some(all.into_iter().map(|(name, value)| (name, value.get().to_owned())).collect())
-        }
+        AttributeValue::S(text) => Some(json::members(text).ok()?.into_iter().collect()),
         _ => None,
     }
+}
+
+fn form_of(written: &AttributeValue) -> Wire {
+    if written.is_s() { Wire::Pynamodb } else { Wire::Native }
 }
 
 /// Writing a document back keeps every member that was not changed, and nothing is written over what is no object.
 fn check_document(stored: Option<&AttributeValue>, wire: Wire) {
     let mut document = Document::parse(stored.cloned(), wire);
+    let form = document.form();
+    let members = |stored: &AttributeValue| members(stored, form);
     let no_members = std::iter::empty::<(String, Member)>();
     let written = document.merged(no_members).transpose().expect("what was stored can be written");
     let before = stored.and_then(members);
@@ -112,7 +118,7 @@ fn check_history(stored: Option<&AttributeValue>, wire: Wire, source: &mut Sourc
         let _ = entry.time();
     }
     let own = |name: &String| name == "history" || name == "omitted";
-    let is_object = stored.is_some_and(|stored| members(stored).is_some());
+    let is_object = stored.is_some_and(|stored| members(stored, wire).is_some());
     match (stored, history.entries().first()) {
         (None | Some(AttributeValue::Null(_)), first) => assert!(first.is_none()),
         (Some(AttributeValue::S(text)), Some(kept)) if !is_object => assert_eq!(kept.traceback, *text),
@@ -134,8 +140,9 @@ fn check_history(stored: Option<&AttributeValue>, wire: Wire, source: &mut Sourc
     let twice = again.encode(Keep::All).expect("what was stored can be written");
     assert_eq!(History::parse(Some(twice), wire).entries(), again.entries());
     assert_eq!(again.omitted(), history.omitted());
-    if let Some(before) = stored.and_then(members) {
-        let after = members(&written).expect("an object");
+    let form = form_of(&written);
+    if let Some(before) = stored.and_then(|stored| members(stored, form)) {
+        let after = members(&written, form).expect("an object");
         assert!(before.iter().all(|(name, value)| own(name) || after.get(name) == Some(value)));
     }
     let limit = [1, 2, 10][source.below(3)];
@@ -209,7 +216,7 @@ fn check_fields(task_id: &str, item: &Item, wire: Wire) {
     let again = rewritten(&read, rest, document).expect("as before");
     assert_eq!(decode(again).expect("as before").0, read);
     // What the struct does not know is as it was.
-    let unknown = |item: &Item| item.get(DATA).and_then(members).unwrap_or_default();
+    let unknown = |item: &Item| item.get(DATA).and_then(|stored| members(stored, wire)).unwrap_or_default();
     let (before, after) = (unknown(item), unknown(&written));
     let is_known = |name: &str| FIELDS.iter().any(|field| field.strip_prefix("data.") == Some(name));
     assert!(before.iter().all(|(name, value)| is_known(name) || after.get(name) == Some(value)));
@@ -231,6 +238,7 @@ fn check_writes(head: &TaskHead, format: &Format, source: &mut Source<'_>) {
     let finish = lock::Finish {
         me: ME,
         create_time: now,
+        update_time: now,
         attempt: head.attempt.saturating_sub(source.below(3) as u64),
         status: 16,
         deadline_passed: source.flag(),

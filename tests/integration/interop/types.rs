@@ -1,0 +1,83 @@
+//! The tasks that both languages work on. The codes and shards of `tests/interop.d/python_side.py` must be these.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use tracker_core::StatusTracker;
+
+use crate::support::{ExtractStatus, SummaryStatus};
+
+/// A type of which the driver sets the fields that a command names.
+pub trait Fields: StatusTracker<TaskId = String> + Serialize + for<'de> Deserialize<'de> {
+    fn with_id(self, id: &str) -> Self;
+    fn set(&mut self, fields: Self);
+}
+
+macro_rules! fields {
+    ($type:ident: $($field:ident),*) => {
+        impl Fields for $type {
+            fn with_id(mut self, id: &str) -> Self {
+                id.clone_into(&mut self.id);
+                self
+            }
+
+            fn set(&mut self, fields: Self) {
+                $(if fields.$field.is_some() { self.$field = fields.$field; })*
+            }
+        }
+    };
+}
+
+/// The first step.
+#[derive(StatusTracker, Debug, Clone, Default, Serialize, Deserialize)]
+#[tracker(use_case_id = "interop", status = ExtractStatus, wire = "pynamodb")]
+#[serde(default)]
+pub struct Job {
+    #[tracker(task_id)]
+    pub id: String,
+    #[tracker(attribute)]
+    pub customer: Option<String>,
+    pub text: Option<String>,
+    pub number: Option<f64>,
+    pub big: Option<u128>,
+    pub pages: Option<i64>,
+    pub nested: Option<HashMap<String, Vec<Option<String>>>>,
+}
+fields!(Job: customer, text, number, big, pages, nested);
+
+/// Takes nothing from `data`.
+#[derive(StatusTracker, Debug, Clone, Default, Serialize, Deserialize)]
+#[tracker(use_case_id = "interop", status = ExtractStatus, wire = "pynamodb")]
+#[serde(default)]
+pub struct Blind {
+    #[tracker(task_id)]
+    pub id: String,
+    #[tracker(attribute)]
+    pub note: Option<String>,
+}
+fields!(Blind: note);
+
+/// The second step.
+#[derive(StatusTracker, Debug, Clone, Default, Serialize, Deserialize)]
+#[tracker(use_case_id = "interop", status = SummaryStatus, wire = "pynamodb", after = Job)]
+#[serde(default)]
+pub struct Mail {
+    #[tracker(task_id)]
+    pub id: String,
+    pub sent_to: Option<String>,
+}
+fields!(Mail: sent_to);
+
+/// The first step, by a worker that was never told of Python.
+#[derive(StatusTracker, Debug, Clone, Default, Serialize, Deserialize)]
+#[tracker(use_case_id = "interop", status = ExtractStatus)]
+#[serde(default)]
+pub struct Native {
+    #[tracker(task_id)]
+    pub id: String,
+    pub text: Option<String>,
+    pub number: Option<f64>,
+    pub pages: Option<i64>,
+    pub tags: Option<Vec<String>>,
+}
+fields!(Native: text, number, pages, tags);

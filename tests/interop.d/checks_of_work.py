@@ -1,0 +1,317 @@
+"""Both work on the same tasks: locks, steps, queries, and a `save` in the middle of things."""
+
+from datetime import timedelta
+
+from python_side import (
+    EXPIRE, FAILED, IGNORED, IN_PROGRESS, MAIL_FAILED, MAIL_SUCCEEDED, PENDING, SUCCEEDED, TABLE, Job, Mail, get, raw,
+    set_raw,
+)
+from pynamodb.exceptions import UpdateError
+from pynamodb_mate.patterns.status_tracker.api import (
+    TaskAlreadySucceedError, TaskIgnoredError, TaskIsNotInitializedError, TaskIsNotReadyToStartError, TaskLockedError,
+)
+from pynamodb_mate.patterns.status_tracker.impl import get_utc_now
+
+LONG_AGO = {"S": "2026-01-01T00:00:00.000000+0000"}
+
+
+def refused_in_python(id, kind, of=Job):
+    try:
+        with of.start(id, detailed_error=True):
+            raise RuntimeError("it was started")
+    except kind:
+        return
+    raise AssertionError("it was not refused")
+
+
+def fail_in_python(id, of=Job):
+    try:
+        with of.start(id):
+            raise ValueError("in python")
+    except ValueError:
+        pass
+
+
+def check_python_honours_the_lock_of_rust(rust):
+    rust("create", "lock-rust")
+    rust("start", "lock-rust")
+    before = raw("lock-rust")
+    refused_in_python("lock-rust", TaskLockedError)
+    assert raw("lock-rust") == before
+    rust("succeed", "lock-rust")
+    refused_in_python("lock-rust", TaskAlreadySucceedError)
+
+
+def check_rust_honours_the_lock_of_python(rust):
+    Job.make_and_save("lock-python")
+    with Job.start("lock-python"):
+        before = raw("lock-python")
+        refused = rust.refuses("Locked", "start", "lock-python")
+        assert refused.head["locked"] and raw("lock-python") == before
+    rust.refuses("AlreadySucceeded", "start", "lock-python")
+
+
+def check_both_refuse_alike_what_is_not_there_or_ignored(rust):
+    refused_in_python("nobody", TaskIsNotInitializedError)
+    rust.refuses("NotInitialized", "start", "nobody")
+    rust("create", "both-ignored")
+    rust("start", "both-ignored")
+    rust("fail", "both-ignored", error="no", fatal=True)
+    refused_in_python("both-ignored", TaskIgnoredError)
+    rust.refuses("Ignored", "start", "both-ignored")
+    Job.make_and_save("not-ready")
+    refused_in_python("not-ready", TaskIsNotReadyToStartError, of=Mail)
+    rust.refuses("NotReady", "start", "not-ready", kind="mail")
+
+
+def check_retries_are_counted_together(rust):
+    Job.make_and_save("retries")
+    fail_in_python("retries")
+    rust("start", "retries")
+    rust("fail", "retries", error="in rust")
+    fail_in_python("retries")
+    task = get("retries")
+    assert task.is_ignored() and task.retry == 3
+    assert [entry["nth_retry"] for entry in task.errors["history"]] == [1, 2, 3]
+    assert rust("head", "retries")["status"] == IGNORED
+
+
+def expire_in_the_middle(rust, id, then):
+    """A Python worker whose lease expires while it works; `then` is what Rust does meanwhile."""
+    Job.make_and_save(id)
+    try:
+        with Job.start(id):
+            # Up to the skew that is allowed for, it is not expired.
+            almost = get_utc_now() - timedelta(seconds=EXPIRE + 2)
+            set_raw(id, lock_time={"S": almost.strftime("%Y-%m-%dT%H:%M:%S.%f+0000")})
+            rust.refuses("Locked", "start", id)
+            set_raw(id, lock_time=LONG_AGO, update_time=LONG_AGO)
+            then()
+            before = raw(id)
+    except UpdateError:
+        assert raw(id) == before, "what came too late was written"
+        return
+    raise AssertionError("the finish of a worker that was too late was recorded")
+
+
+def check_an_expired_lease_of_python_is_taken_over(rust):
+    def then():
+        assert "expired" in rust("unfinished")
+        head = rust("start", "expired")["head"]
+        assert head["retry"] == 1 and "unknown worker" in head["errors"][0]["error"], head
+
+    expire_in_the_middle(rust, "expired", then)
+    rust("succeed", "expired", data={"pages": 1})
+    assert get("expired").is_succeeded() and len(get("expired").errors["history"]) == 1
+
+
+def check_python_comes_too_late_for_a_task_that_rust_has_finished(rust):
+    def then():
+        rust("start", "late")
+        rust("succeed", "late", data={"pages": 1})
+
+    expire_in_the_middle(rust, "late", then)
+    assert get("late").is_succeeded() and get("late").data["pages"] == 1
+
+
+def check_takeover_never_leaves_python_alone(rust):
+    rust("open", open={"table": TABLE, "no_takeover": True})
+    try:
+        Job.make_and_save("never")
+        with Job.start("never"):
+            set_raw("never", lock_time=LONG_AGO)
+            rust.refuses("Locked", "start", "never")
+            assert get("never").is_in_progress()
+        assert get("never").is_succeeded()
+    finally:
+        rust("open", open={"table": TABLE})
+
+
+def check_python_never_takes_over_and_rust_mends_it(rust):
+    rust("create", "mended")
+    rust("start", "mended")
+    rust("forget", "mended")
+    set_raw("mended", lock_time=LONG_AGO)
+    refused_in_python("mended", Exception)
+    assert get("mended").is_in_progress()
+    rust("start", "mended")
+    rust("fail", "mended", error="no")
+    with Job.start("mended"):
+        pass
+    assert get("mended").is_succeeded()
+
+
+def check_a_lock_left_on_a_ready_task_expires_for_both(rust):
+    for id in ["left-python", "left-rust"]:
+        Job.make_and_save(id, lock="0" * 32)
+        set_raw(id, lock_time=LONG_AGO)
+    with Job.start("left-python"):
+        pass
+    rust("start", "left-rust")
+    rust("succeed", "left-rust")
+    assert get("left-python").is_succeeded() and get("left-rust").is_succeeded()
+
+
+def check_step_one_in_python_and_step_two_in_rust(rust):
+    Job.make_and_save("py-rs", data={"pages": 1, "own": [2**70]})
+    fail_in_python("py-rs")
+    with Job.start("py-rs") as execution:
+        execution.set_data({"pages": 2, "own": [2**70]})
+    rust("start", "py-rs", kind="mail")
+    rust("fail", "py-rs", kind="mail", error="in rust")
+    assert get("py-rs", Mail).status == MAIL_FAILED and get("py-rs", Mail).is_failed()
+    assert "py-rs" in rust("unfinished", kind="mail")
+    rust("start", "py-rs", kind="mail")
+    rust("succeed", "py-rs", kind="mail", data={"sent_to": "b"})
+    task = get("py-rs", Mail)
+    assert task.status == MAIL_SUCCEEDED and task.is_succeeded()
+    assert task.data == {"pages": 2, "own": [2**70], "sent_to": "b"}, task.data
+    assert len(task.errors["history"]) == 2
+
+
+def check_step_one_in_rust_and_step_two_in_python(rust):
+    rust("create", "rs-py", data={"pages": 1, "customer": "acme"})
+    rust("start", "rs-py")
+    rust("fail", "rs-py", error="in rust")
+    rust("start", "rs-py")
+    rust("succeed", "rs-py", data={"pages": 2})
+    fail_in_python("rs-py", Mail)
+    with Mail.start("rs-py") as execution:
+        execution.set_data({**execution.task.data, "sent_to": "p"})
+    task = rust("get", "rs-py", kind="mail")
+    assert task["head"]["status"] == MAIL_SUCCEEDED and task["data"]["sent_to"] == "p"
+    assert len(task["head"]["errors"]) == 2
+    assert raw("rs-py")["customer"] == {"S": "acme"}
+
+
+def check_one_fails_step_two_and_the_other_finishes_it(rust):
+    rust("create", "mixed-steps")
+    with Job.start("mixed-steps"):
+        pass
+    rust("start", "mixed-steps", kind="mail")
+    refused_in_python("mixed-steps", TaskLockedError, of=Mail)
+    rust("fail", "mixed-steps", kind="mail", error="in rust")
+    with Mail.start("mixed-steps"):
+        rust.refuses("Locked", "start", "mixed-steps", kind="mail")
+    assert get("mixed-steps", Mail).is_succeeded()
+
+
+def check_queries_give_the_same_tasks(rust):
+    for nth in range(12):
+        id = f"queried-{nth}"
+        if nth % 2:
+            Job.make_and_save(id)
+        else:
+            rust("create", id)
+    for status in [PENDING, IN_PROGRESS, FAILED, SUCCEEDED, IGNORED]:
+        theirs = sorted(task.task_id for task in Job.query_by_status(status, limit=10_000))
+        ours = sorted(rust("query", codes=[status]))
+        assert theirs == ours and (theirs or status == IN_PROGRESS), status
+    theirs = sorted(task.task_id for task in Job.query_by_status([PENDING, FAILED], limit=10_000, auto_refresh=True))
+    assert theirs == sorted(rust("query", codes=[PENDING, FAILED]))
+    unfinished = {task.task_id for task in Job.query_for_unfinished(limit=10_000)}
+    assert unfinished <= set(rust("unfinished"))
+    theirs = sorted(task.task_id for task in Mail.query_by_status(MAIL_SUCCEEDED, limit=10_000))
+    assert theirs == sorted(rust("query", kind="mail", codes=[MAIL_SUCCEEDED]))
+
+
+def check_counts_agree(rust):
+    assert Job.count_tasks_by_use_case_id() == rust("count_use_case")
+    for code, count in rust("count").items():
+        assert len(list(Job.query_by_status(int(code), limit=10_000))) == count, code
+
+
+def save_in_python(id):
+    """Reads the whole and puts it back, which drops what the class does not declare."""
+    get(id).save()
+    assert not {"attempt", "last_lock", "started_from", "owner"} & set(raw(id)), "a save that drops nothing"
+
+
+def check_a_save_while_rust_works_breaks_nothing(rust):
+    for end, status in [("succeed", SUCCEEDED), ("fail", FAILED), ("release", FAILED)]:
+        id = f"saved-over-{end}"
+        rust("create", id, data={"pages": 1, "customer": "acme"})
+        rust("start", id)
+        save_in_python(id)
+        refused_in_python(id, TaskLockedError)
+        rust("save", id, data={"pages": 2})
+        save_in_python(id)
+        rust(end, id)
+        task = get(id)
+        # Where it was started from is what `save` has dropped; our own memory of it is what counts.
+        assert task.status in ([PENDING] if end == "release" else [status]), task.status
+        assert not task.is_locked() and task.data["pages"] == 2 and task.customer == "acme"
+        assert rust("head", id)["attempt"] <= 1
+
+
+def check_a_save_between_attempts_breaks_nothing(rust):
+    rust("create", "saved-between")
+    for nth in range(2):
+        rust("start", "saved-between")
+        rust("fail", "saved-between", error=f"nth {nth}")
+        save_in_python("saved-between")
+        assert rust("head", "saved-between")["retry"] == nth + 1
+    rust("start", "saved-between")
+    rust("fail", "saved-between", error="last")
+    save_in_python("saved-between")
+    rust("redrive", "saved-between")
+    save_in_python("saved-between")
+    rust("start", "saved-between")
+    rust("succeed", "saved-between")
+    assert get("saved-between").is_succeeded() and len(get("saved-between").errors["history"]) == 3
+
+
+def check_a_save_of_a_lost_worker_s_task_breaks_nothing(rust):
+    rust("create", "saved-lost")
+    rust("start", "saved-lost")
+    rust("forget", "saved-lost")
+    save_in_python("saved-lost")
+    set_raw("saved-lost", lock_time=LONG_AGO)
+    head = rust("start", "saved-lost")["head"]
+    assert head["retry"] == 1 and "unknown worker" in head["errors"][0]["error"]
+    rust("release", "saved-lost")
+    # Nobody knows any more where it had been started from.
+    assert get("saved-lost").is_failed()
+
+
+def check_a_save_with_old_data_while_rust_works_frees_nothing(rust):
+    rust("create", "stale", data={"pages": 1})
+    stale = get("stale")
+    rust("start", "stale")
+    stale.save()
+    # The lock is gone with it, and so the lease: the finish must say so and leave the task to others.
+    refused = rust.refuses_any("succeed", "stale", data={"pages": 2})
+    assert refused.kind in ("LeaseLost", "OutcomeUnknown"), refused.kind
+    assert get("stale").is_pending() and get("stale").data["pages"] == 1
+    with Job.start("stale"):
+        pass
+    assert get("stale").is_succeeded()
+
+
+def check_overwritten_by_make_and_save_starts_anew(rust):
+    rust("create", "overwritten", data={"pages": 1})
+    rust("start", "overwritten")
+    rust("succeed", "overwritten")
+    Job.make_and_save("overwritten", data={"pages": 9})
+    assert rust("get", "overwritten")["data"]["pages"] == 9
+    rust("start", "overwritten")
+    rust("succeed", "overwritten")
+    rust.refuses("AlreadyExists", "create", "overwritten")
+
+
+def check_create_in_rust_refuses_what_python_has_made(rust):
+    Job.make_and_save("exists", data={"pages": 1})
+    before = raw("exists")
+    rust.refuses("AlreadyExists", "create", "exists", data={"pages": 2})
+    assert raw("exists") == before
+
+
+def check_a_second_worker_in_python_after_a_release(rust):
+    rust("create", "after-release", data={"pages": 1})
+    rust("start", "after-release")
+    rust("save", "after-release", data={"pages": 2})
+    rust("release", "after-release")
+    with Job.start("after-release") as execution:
+        assert execution.task.data["pages"] == 2
+    task = rust("get", "after-release")
+    assert task["head"]["status"] == SUCCEEDED and task["head"]["attempt"] == 1

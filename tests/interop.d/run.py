@@ -1,0 +1,45 @@
+"""Runs the checks: `run.py DRIVER [PART-OF-A-NAME]`. tests/interop starts it, with DynamoDB Local there."""
+
+import contextlib
+import io
+import os
+import sys
+import time
+import traceback
+
+import checks_of_python
+import checks_of_rust
+import checks_of_work
+import race
+from driver import Rust
+
+
+def main(program, part=""):
+    rust = Rust(program, os.environ["TRACKER_DYNAMODB_ENDPOINT"])
+    begin = time.monotonic()
+    passed, failed = 0, 0
+    for module in [checks_of_rust, checks_of_python, checks_of_work, race]:
+        for name, check in list(vars(module).items()):
+            # What sets the table up always runs.
+            if not name.startswith("check_") or (part not in name and name != "check_the_table_is_made_by_rust"):
+                continue
+            printed = io.StringIO()
+            name = name[len("check_") :].replace("_", " ")
+            try:
+                with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+                    check(rust)
+                passed += 1
+                print(f"ok {name}", flush=True)
+            except Exception as error:
+                failed += 1
+                why = str(error) or type(error).__name__
+                print(f"FAILED {name}: {why}", flush=True)
+                print(printed.getvalue() + traceback.format_exc(limit=-2, chain=False), file=sys.stderr, flush=True)
+    rust.end()
+    print(f"interop: {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
+    print(f"{passed} passed, {failed} failed")
+    return 0 if passed and not failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
