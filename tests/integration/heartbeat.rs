@@ -287,7 +287,7 @@ async fn a_suspended_machine_notices_when_it_wakes_up(world: World) {
 
 async fn a_timeout_counts_from_when_the_body_begins(world: World) {
     world.document().await;
-    let documents = world.beating().timeout(Duration::from_secs(60)).build().unwrap();
+    let documents = world.beating().timeout(Duration::from_mins(1)).build().unwrap();
     let clock = world.clock.clone();
     let computing = documents.run("doc-1", async |_| -> Result<(), Failure> {
         clock.advance(Duration::from_secs(61));
