@@ -22,6 +22,8 @@ def kind_of(nth):
 def work(name, nth):
     """A worker, in a process of its own, as each has its own salt for the hash that picks the shards."""
     Job.Meta.table_name = RACE_TABLE
+    print("ready", flush=True)
+    sys.stdin.readline()
     journal = []
     deadline = time.monotonic() + IN_VAIN
     while time.monotonic() < deadline:
@@ -78,19 +80,34 @@ def race(rust):
             Job.make_and_save(id, data={"pages": 0, "own": nth})
         else:
             rust("create", id, data={"pages": 0})
-    rust.tell("race", workers=WORKERS, tasks=TASKS)
+    command = [sys.executable, __file__]
     workers = [
         subprocess.Popen(
-            [sys.executable, __file__, f"python-{nth}", str(nth)], stdout=subprocess.PIPE, encoding="utf-8"
+            command + [f"python-{nth}", str(nth)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
         )
         for nth in range(WORKERS)
     ]
-    journal = []
-    for worker in workers:
-        printed, _ = worker.communicate()
-        assert worker.returncode == 0, f"a Python worker has ended with {worker.returncode}"
-        journal += json.loads(printed)
-    journal += rust.hear()
+    try:
+        # All begin together: else one side could be done before the other has loaded its modules.
+        for worker in workers:
+            assert worker.stdout.readline() == "ready\n", "a Python worker does not begin"
+        for worker in workers:
+            worker.stdin.write("go\n")
+            worker.stdin.flush()
+        rust.tell("race", workers=WORKERS, tasks=TASKS)
+        journal = rust.hear()
+        for worker in workers:
+            printed, _ = worker.communicate(timeout=IN_VAIN)
+            assert worker.returncode == 0, f"a Python worker has ended with {worker.returncode}"
+            journal += json.loads(printed)
+    finally:
+        for worker in workers:
+            if worker.poll() is None:
+                worker.kill()
+                worker.wait()
     print(Counter((line["worker"].split("-")[0], line["outcome"]) for line in journal))
 
     assert not [line for line in journal if line["outcome"] == "unsure"], "an attempt without a known end"

@@ -2,12 +2,13 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::document::{Document, Member};
 use crate::error::BoxError;
 use crate::item::size_of;
 use crate::json;
+use crate::lenient::cut;
 use crate::spec::Wire;
 use crate::time::Timestamp;
 
@@ -22,16 +23,16 @@ const BRIEF_BYTES: usize = 256;
 #[non_exhaustive]
 pub struct HistoryEntry {
     /// The value that `retry` took with it: 1 for the first failed attempt since the last success.
-    #[serde(default, deserialize_with = "lenient_number")]
+    #[serde(default, deserialize_with = "crate::lenient::number")]
     pub nth_retry: u32,
     /// When it was recorded, as text such as `2026-11-24T02:17:26.665693+00:00`.
-    #[serde(default, deserialize_with = "lenient_text")]
+    #[serde(default, deserialize_with = "crate::lenient::text")]
     pub update_time: String,
     /// What went wrong, in a line.
-    #[serde(default, deserialize_with = "lenient_text")]
+    #[serde(default, deserialize_with = "crate::lenient::text")]
     pub error: String,
     /// Where it went wrong: the chain of causes, or a Python traceback.
-    #[serde(default, deserialize_with = "lenient_text")]
+    #[serde(default, deserialize_with = "crate::lenient::text")]
     pub traceback: String,
     /// Members that this version does not know.
     #[serde(flatten)]
@@ -213,9 +214,7 @@ impl History {
         }
         self.document.merged(members)?.ok()
     }
-}
 
-impl History {
     /// The entries as JSON: those that were stored as they stood there.
     fn as_list(&self) -> Option<String> {
         let entries = self.entries.iter().zip(&self.kept).map(|(entry, kept)| match kept {
@@ -226,19 +225,6 @@ impl History {
     }
 }
 
-fn lenient_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Ok(match serde_json::Value::deserialize(deserializer)? {
-        serde_json::Value::String(text) => text,
-        serde_json::Value::Null => String::new(),
-        other => other.to_string(),
-    })
-}
-
-fn lenient_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    let number = serde_json::Value::deserialize(deserializer)?.as_u64();
-    Ok(number.and_then(|number| number.try_into().ok()).unwrap_or(0))
-}
-
 fn as_text(document: &Document) -> String {
     match document {
         Document::Unreadable { stored: AttributeValue::S(text), .. } => text.clone(),
@@ -246,18 +232,6 @@ fn as_text(document: &Document) -> String {
         Document::Text(members) => json::object(members),
         other => format!("{other:?}"),
     }
-}
-
-/// At most `limit` bytes of a text, cut in the middle: its beginning says what, its end says why.
-fn cut(text: &str, limit: usize) -> String {
-    const MARK: &str = " [..] ";
-    if text.len() <= limit {
-        return text.to_owned();
-    }
-    let half = limit.saturating_sub(MARK.len()) / 2;
-    let head = text.floor_char_boundary(half);
-    let tail = text.ceil_char_boundary(text.len() - half);
-    [&text[..head], MARK, &text[tail..]].concat()
 }
 
 #[cfg(test)]
@@ -356,13 +330,5 @@ mod tests {
             assert!(history.encode(keep).is_some());
             assert_eq!(history.omitted(), u64::MAX);
         }
-    }
-
-    #[test]
-    fn texts_are_cut_in_the_middle_between_characters() {
-        assert_eq!(cut("short", 10), "short");
-        let text = cut(&"é漢".repeat(1000), 100);
-        assert!(text.len() <= 100 && text.starts_with('é') && text.ends_with('漢'), "{text}");
-        assert!(text.contains(" [..] "));
     }
 }

@@ -41,6 +41,7 @@ mod item;
 mod json;
 mod key;
 mod lease;
+mod lenient;
 mod lock;
 #[cfg(test)]
 mod model;
