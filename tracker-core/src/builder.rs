@@ -9,7 +9,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 
 use crate::client::Tracker;
-use crate::config::TrackerConfig;
+use crate::config::{Backoff, TrackerConfig};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::format::Format;
@@ -118,6 +118,38 @@ impl<T: StatusTracker> TrackerBuilder<T> {
     #[must_use]
     pub fn timeout(mut self, duration: Duration) -> Self {
         self.config.timeout = Some(duration);
+        self
+    }
+
+    /// How long a failed task waits before it may be started again; not at all by default. A body may ask for another wait
+    /// with [`Failure::retry_after`](crate::Failure::retry_after).
+    #[must_use]
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.config.backoff = backoff;
+        self
+    }
+
+    /// How many [snoozes](crate::Failure::snooze) in a row are not counted: at least 1, and 100 by default. Each further
+    /// one is a failed attempt, so that a task cannot be put off for ever.
+    #[must_use]
+    pub fn max_snoozes(mut self, snoozes: u32) -> Self {
+        self.config.max_snoozes = snoozes;
+        self
+    }
+
+    /// How long a succeeded task is kept: from then on DynamoDB deletes it, within a few days, by the time to live that
+    /// [`create_table`](Tracker::create_table) switches on. For ever by default. Whether a task of an earlier step waits for
+    /// the next one is not asked, so give it to the last step alone.
+    #[must_use]
+    pub fn retain(mut self, duration: Duration) -> Self {
+        self.config.retain = Some(duration);
+        self
+    }
+
+    /// How long an ignored task is kept, in the same way. A redrive keeps it for good.
+    #[must_use]
+    pub fn retain_ignored(mut self, duration: Duration) -> Self {
+        self.config.retain_ignored = Some(duration);
         self
     }
 

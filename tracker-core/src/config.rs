@@ -4,13 +4,30 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
-use crate::spec::{Takeover, TrackerSpec, Wire};
+use crate::spec::{BackoffShape, Takeover, TrackerSpec, Wire};
 
 /// DynamoDB's limit for the value of a key, less the numbers in a `value` of the index.
 const KEY_BYTES: usize = 2048 - 2 * 9;
 
 /// More shards than any status needs: 1000 of them take half a million tasks a second.
 const MOST_SHARDS: u32 = 1000;
+
+/// How long a failed task waits before it may be started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Backoff {
+    /// Not at all.
+    #[default]
+    None,
+    /// Twice as long after each failed attempt. The wait is drawn between half of that and the whole, so that tasks that
+    /// failed together are not started together.
+    Exponential {
+        /// The wait after the first failed attempt.
+        base: Duration,
+        /// The longest wait.
+        max: Duration,
+    },
+}
 
 /// What a tracker works with: the declaration, with what was replaced at run time.
 #[derive(Debug, Clone)]
@@ -33,6 +50,14 @@ pub struct TrackerConfig {
     pub heartbeat: bool,
     /// How long a body may run before it is ended and recorded as failed.
     pub timeout: Option<Duration>,
+    /// How long a failed task waits before it may be started again.
+    pub backoff: Backoff,
+    /// How many snoozes in a row are not counted as failed attempts: at least 1.
+    pub max_snoozes: u32,
+    /// How long a succeeded task is kept before DynamoDB deletes it; for ever where there is none.
+    pub retain: Option<Duration>,
+    /// How long an ignored task is kept; for ever where there is none.
+    pub retain_ignored: Option<Duration>,
     /// How many failed attempts an item's history holds: at least 1.
     pub history_limit: u32,
     /// How many causes of an error are recorded: at least 1.
@@ -47,15 +72,26 @@ pub struct TrackerConfig {
 
 impl TrackerConfig {
     pub(crate) fn declared(spec: &TrackerSpec) -> Self {
+        let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
         Self {
             table: Cow::Borrowed(spec.table.unwrap_or_default()),
             index: Cow::Borrowed(spec.index),
             use_case_id: Cow::Borrowed(spec.use_case_id),
             max_retry: spec.max_retry,
-            lock_expire: Duration::from_secs(u64::from(spec.lock_expire_seconds)),
+            lock_expire: seconds(spec.lock_expire_seconds),
             max_clock_skew: Duration::from_secs(5),
             heartbeat: true,
-            timeout: spec.timeout_seconds.map(|seconds| Duration::from_secs(u64::from(seconds))),
+            timeout: spec.timeout_seconds.map(seconds),
+            backoff: match spec.backoff {
+                BackoffShape::None => Backoff::None,
+                BackoffShape::Exponential => Backoff::Exponential {
+                    base: seconds(spec.backoff_base_seconds),
+                    max: seconds(spec.backoff_max_seconds),
+                },
+            },
+            max_snoozes: spec.max_snoozes,
+            retain: spec.retain_seconds.map(seconds),
+            retain_ignored: spec.retain_ignored_seconds.map(seconds),
             history_limit: spec.history_limit,
             traceback_stack_limit: spec.traceback_stack_limit,
             read_shards: 1,
@@ -106,6 +142,14 @@ impl TrackerConfig {
             format!("`lock_expire` is {:?}; use {least:?} to 365 days", self.lock_expire)
         } else if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
             "`timeout` is 0; use a time that a body can take, or none".to_owned()
+        } else if self.max_snoozes == 0 {
+            "`max_snoozes` is 0; use 1 or more".to_owned()
+        } else if let Backoff::Exponential { base, max } = self.backoff
+            && (base.is_zero() || max < base)
+        {
+            format!("`backoff` goes from {base:?} to {max:?}; begin above 0, and end no lower")
+        } else if [self.retain, self.retain_ignored].contains(&Some(Duration::ZERO)) {
+            "`retain` is 0; use a time for which ended tasks are kept, or none".to_owned()
         } else if self.max_clock_skew > most {
             "`max_clock_skew` is more than 365 days".to_owned()
         } else {

@@ -92,7 +92,7 @@ pub use tracker_derive::{StatusTracker, TrackerStatus};
 
 pub use self::builder::TrackerBuilder;
 pub use self::client::{Read, Tracker};
-pub use self::config::TrackerConfig;
+pub use self::config::{Backoff, TrackerConfig};
 pub use self::create_many::{Created, Ensured, Overwritten};
 pub use self::error::{Error, ErrorKind};
 pub use self::execution::Execution;

@@ -23,6 +23,16 @@ pub enum Takeover {
     Never,
 }
 
+/// How the wait after a failed attempt grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BackoffShape {
+    /// There is none: a failed task can be started again at once.
+    None,
+    /// It doubles with each failed attempt.
+    Exponential,
+}
+
 /// The declaration of a tracker, as the derive emits it.
 #[derive(Debug, Clone, Copy)]
 pub struct TrackerSpec {
@@ -44,6 +54,18 @@ pub struct TrackerSpec {
     pub lock_expire_seconds: u32,
     /// How long the body of an attempt may take.
     pub timeout_seconds: Option<u32>,
+    /// How the wait after a failed attempt grows.
+    pub backoff: BackoffShape,
+    /// The wait after the first failed attempt.
+    pub backoff_base_seconds: u32,
+    /// The longest wait.
+    pub backoff_max_seconds: u32,
+    /// How many snoozes in a row are not counted as failed attempts.
+    pub max_snoozes: u32,
+    /// How long a succeeded task is kept; for ever where there is none.
+    pub retain_seconds: Option<u32>,
+    /// How long an ignored task is kept.
+    pub retain_ignored_seconds: Option<u32>,
     /// How many causes of an error are recorded.
     pub traceback_stack_limit: u32,
     /// How many failed attempts an item's history holds.
@@ -84,6 +106,12 @@ pub const fn spec(
         max_retry: 3,
         lock_expire_seconds: 300,
         timeout_seconds: None,
+        backoff: BackoffShape::None,
+        backoff_base_seconds: 1,
+        backoff_max_seconds: 3600,
+        max_snoozes: 100,
+        retain_seconds: None,
+        retain_ignored_seconds: None,
         traceback_stack_limit: 10,
         history_limit: 10,
         takeover: Takeover::Expired,
