@@ -19,6 +19,7 @@ crate::tests![
     a_finish_overtaken_by_others_is_done,
     a_finish_overtaken_by_what_leaves_the_attempt_as_it_is,
     a_finish_whose_traces_a_python_save_dropped,
+    a_finish_that_others_have_built_upon_is_done,
     a_late_copy_of_a_start_does_not_fit,
     a_late_copy_of_a_refused_start_does_not_fit,
     a_late_copy_of_a_save_brings_nothing_back,
@@ -212,6 +213,24 @@ async fn a_finish_whose_traces_a_python_save_dropped(world: World) {
     let error = execution.fail("twice").await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown);
     assert_eq!(world.stored().await["retry"], number(2));
+}
+
+async fn a_finish_that_others_have_built_upon_is_done(world: World) {
+    let documents = world.document().await;
+    let execution = documents.start("doc-1").await.unwrap();
+    world.network.next("UpdateItem", [DropResponse]);
+    let (client, table) = (world.client.clone(), world.table.clone());
+    // Before it is sent again, Python starts the next step and finishes it, which counts no attempts.
+    world.clock.when_sleeping(async move {
+        let update = client.update_item().table_name(table).key("key", text("extract____doc-1"));
+        let update =
+            update.update_expression("SET #status = :status").condition_expression("#status = :ours");
+        let update = update.expression_attribute_names("#status", "status");
+        let values = update.expression_attribute_values(":status", number(26));
+        values.expression_attribute_values(":ours", number(16)).send().await.unwrap();
+    });
+    execution.succeed().await.expect("it was applied");
+    assert_eq!(world.stored().await["status"], number(26));
 }
 
 async fn a_late_copy_of_a_start_does_not_fit(world: World) {

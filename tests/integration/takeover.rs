@@ -115,6 +115,9 @@ async fn takeover_can_be_switched_off(world: World) {
     let error = careful.start("doc-1").await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Locked { .. }), "{error}");
     assert_eq!(world.stored().await, before);
+    let error = careful.delete("doc-1").await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Locked { .. }), "{error}");
+    assert_eq!(world.stored().await, before, "its holder may be one that renews no lease");
     // Late, but nobody has taken the task: what was done is recorded.
     execution.succeed().await.unwrap();
     assert_eq!(world.stored().await["status"], number(16));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
-use tracker_core::{ErrorKind, StatusTracker, Tracker};
+use tracker_core::{Clock, ErrorKind, StatusTracker, Tracker};
 
 use crate::support::{ExtractStatus, Item, SummaryStatus, World, number, text};
 
@@ -14,6 +14,7 @@ crate::tests![
     text_that_is_no_json_is_not_destroyed,
     a_bare_nan_costs_the_member_that_it_is_in,
     an_old_item_put_back_takes_the_finish_with_it,
+    a_finish_is_not_done_by_what_others_did_to_an_old_item_put_back,
     what_a_native_worker_wrote_becomes_text,
     new_items_are_written_as_python_writes_them,
 ];
@@ -234,6 +235,40 @@ async fn an_old_item_put_back_takes_the_finish_with_it(world: World) {
     let error = task.succeed().await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown, "{error}");
     assert_eq!(world.stored_as(&key).await.unwrap(), old);
+}
+
+async fn a_finish_is_not_done_by_what_others_did_to_an_old_item_put_back(world: World) {
+    let (tracker, id) = with_item(&world, "pending, no data").await;
+    let key = format!("golden____{id}");
+    tracker.start(&id).await.unwrap().release().await.unwrap();
+    let mut old = world.stored_as(&key).await.unwrap();
+    for name in ["attempt", "last_lock", "started_from", "owner"] {
+        old.remove(name);
+    }
+    // Another worker of ours holds it, as its first attempt.
+    let task = tracker.start(&id).await.unwrap();
+    world.put(old.clone()).await;
+    let other = tracker.start(&id).await.unwrap();
+    let held = world.stored_as(&key).await.unwrap();
+    let error = task.succeed().await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown, "{error}");
+    assert_eq!(world.stored_as(&key).await.unwrap(), held);
+    other.release().await.unwrap();
+    // Python has started and finished it, which counts no attempts.
+    let task = tracker.start(&id).await.unwrap();
+    world.clock.advance(std::time::Duration::from_secs(1));
+    let mut finished = old.clone();
+    finished.insert("status".to_owned(), number(14));
+    finished.insert("update_time".to_owned(), text(&stored_time(&world)));
+    world.put(finished.clone()).await;
+    let error = task.succeed().await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown, "{error}");
+    assert_eq!(world.stored_as(&key).await.unwrap(), finished);
+}
+
+/// The time of the world's clock, as it is stored.
+fn stored_time(world: &World) -> String {
+    world.clock.now().wall.format("%Y-%m-%dT%H:%M:%S%.6f+0000").to_string()
 }
 
 /// As [`Golden`], by a worker that was never told of Python.

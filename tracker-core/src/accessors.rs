@@ -35,6 +35,7 @@ macro_rules! head_accessors {
             retry -> u32,
             attempt -> u64,
             owner -> Option<&str>,
+            run_at -> Option<chrono::DateTime<chrono::Utc>>,
             errors -> &[$crate::HistoryEntry],
         }
     };

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::cancel::{self, Cancel};
 use crate::config::TrackerConfig;
 use crate::create;
 use crate::document::Document;
@@ -120,7 +121,9 @@ impl<T: StatusTracker> Tracker<T> {
         }
     }
 
-    /// Deletes a task that nobody works on. Gives back what was deleted: `None` where there was none.
+    /// Deletes a task that nobody works on. Gives back what was deleted: `None` where there was none. With
+    /// [`takeover`](crate::TrackerBuilder::takeover) off, a task that was started and not finished counts as worked on,
+    /// however old its lease is.
     ///
     /// # Errors
     ///
@@ -131,6 +134,41 @@ impl<T: StatusTracker> Tracker<T> {
         T::TaskId: Borrow<Q>,
     {
         create::delete(&self.engine, &self.engine.format.key(task_id)?, false).await
+    }
+
+    /// Gives a task up from outside: it ends ignored, with an entry in its history. A [`redrive`](Self::redrive) sets it back
+    /// to pending.
+    ///
+    /// A task that nobody works on is given up at once, and so is one whose holder let its lease expire. An attempt that is
+    /// under way is asked to end: its next heartbeat sees that, within a third of the lease; [`run`](Self::run) then drops
+    /// the body's future and gives the task up, and [`cancelled`](Execution::cancelled) tells whoever has
+    /// [started](Self::start) it by hand. An attempt that has ended before is not disturbed, and no later one ever is: the
+    /// request names the lock that it is for. Python workers, and those whose heartbeat is off, do not see it.
+    ///
+    /// # Errors
+    ///
+    /// [`NotInitialized`](ErrorKind::NotInitialized), [`AlreadySucceeded`](ErrorKind::AlreadySucceeded),
+    /// [`Ignored`](ErrorKind::Ignored), and [`NotReady`](ErrorKind::NotReady) where the task is another step's, each with
+    /// the task as it was found; [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) where no answer came: then cancel again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tracker_core::{Cancel, Error, StatusTracker, Tracker};
+    /// # async fn stop<T: StatusTracker<TaskId = String>>(documents: &Tracker<T>) -> Result<(), Error> {
+    /// match documents.cancel("doc-1").await? {
+    ///     Cancel::GivenUp(task) => println!("{} is {}", task.task_id(), task.status_name()),
+    ///     Cancel::Requested(task) => println!("{:?} was asked to end it", task.owner()),
+    ///     _ => {}
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn cancel<Q>(&self, task_id: &Q) -> Result<Cancel, Error>
+    where
+        Q: Display + ?Sized,
+        T::TaskId: Borrow<Q>,
+    {
+        cancel::cancel(&self.engine, &self.engine.format.key(task_id)?).await
     }
 
     /// Starts a task: takes its lock, so that no other worker can until the lease expires.

@@ -14,6 +14,7 @@ use crate::item::{
 };
 use crate::lock;
 use crate::op::{self, SENDS, Unwritten};
+use crate::spec::Takeover;
 use crate::status::Role;
 use crate::task::Task;
 use crate::task::TaskHead;
@@ -143,10 +144,15 @@ pub(crate) async fn delete(
     } else {
         let (lock, lock_time) = (condition.name(LOCK), condition.name(LOCK_TIME));
         let free = condition.value(string(NOT_LOCKED));
-        let stale = condition.value(time(stale));
-        condition.and(&format!(
-            "{there_is_none} OR attribute_not_exists({lock}) OR {lock} = {free} OR {lock_time} < {stale}"
-        ))
+        let free = format!("{there_is_none} OR attribute_not_exists({lock}) OR {lock} = {free}");
+        // Where nothing is taken over, a lease that has run out may be that of a holder who renews none.
+        match rules.takeover {
+            Takeover::Never => condition.and(&free),
+            Takeover::Expired => {
+                let stale = condition.value(time(stale));
+                condition.and(&format!("{free} OR {lock_time} < {stale}"))
+            }
+        }
     };
     match op::settle(&*engine.clock, SENDS, || op::delete(engine, key, condition.clone())).await {
         // What cannot be read is deleted all the same.

@@ -17,7 +17,7 @@ use crate::lock::{self, Save};
 use crate::op::{self, SENDS, Unwritten};
 use crate::task::Task;
 use crate::tracker::StatusTracker;
-use crate::update::{self, Outcome};
+use crate::update::{self, Outcome, Then};
 
 /// A task that this worker has started: its data, and the lease on it.
 ///
@@ -141,6 +141,15 @@ impl<T: StatusTracker> Execution<T> {
         Box::pin(self.held.keeper.lost().cancelled_owned())
     }
 
+    /// Completes when a heartbeat has seen that this attempt is to be [cancelled](crate::Tracker::cancel). The lease is kept
+    /// on until the execution ends, which [`fail`](Self::fail) with a [fatal](Failure::fatal) error does as was asked. In
+    /// [`run`](crate::Tracker::run) the body's future is dropped instead of told, and the task given up.
+    ///
+    /// With the heartbeat switched off, this never completes.
+    pub fn cancelled(&self) -> impl Future<Output = ()> + Send + Unpin + 'static + use<T> {
+        Box::pin(self.held.keeper.cancel().cancelled_owned())
+    }
+
     /// Renews the lease now. The heartbeat does so by itself, unless it is switched off.
     ///
     /// # Errors
@@ -252,7 +261,7 @@ impl<T: StatusTracker> Execution<T> {
             Ok((_, changed)) => changed,
             Err(error) => {
                 let limit = self.held.engine.config.traceback_stack_limit as usize;
-                let outcome = failure::outcome(&error, limit, false);
+                let outcome = failure::outcome(&error, limit, Then::Retry);
                 return Err(match self.end(outcome, ReturnValue::None).await {
                     Ok((finished, _)) => error.with_task(finished.head),
                     Err(unrecorded) => error.with_source(unrecorded),

@@ -91,6 +91,19 @@ impl Expression {
         self.and(&condition)
     }
 
+    pub(crate) fn and_absent_or_is_not(mut self, name: &'static str, value: AttributeValue) -> Self {
+        let alias = self.name(name);
+        let condition = format!("(attribute_not_exists({alias}) OR {alias} <> {})", self.value(value));
+        self.and(&condition)
+    }
+
+    /// That a time is not there, or has come by then.
+    pub(crate) fn and_absent_or_by(mut self, name: &'static str, value: AttributeValue) -> Self {
+        let alias = self.name(name);
+        let condition = format!("(attribute_not_exists({alias}) OR {alias} <= {})", self.value(value));
+        self.and(&condition)
+    }
+
     pub(crate) fn and_before(mut self, name: &'static str, value: AttributeValue) -> Self {
         let condition = format!("{} < {}", self.name(name), self.value(value));
         self.and(&condition)

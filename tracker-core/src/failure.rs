@@ -2,9 +2,10 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use crate::error::BoxError;
-use crate::update::Outcome;
+use crate::update::{Outcome, Then};
 
 /// No chain of causes is followed further: one may lead back to itself.
 const CHAIN: usize = 1000;
@@ -12,11 +13,14 @@ const CHAIN: usize = 1000;
 /// The error of a task's body, of any type, with a verdict on the task.
 ///
 /// Every error converts into it with `?`, to be tried again; [`or_fatal`](FailureExt::or_fatal) gives the
-/// task up at once. It is not itself an [`Error`](StdError), so that this conversion can hold for all that are.
+/// task up at once, [`or_retry_after`](FailureExt::or_retry_after) lets it wait, and [`snooze`](Self::snooze) puts it off
+/// without counting an attempt. It is not itself an [`Error`](StdError), so that this conversion can hold for all that are.
 ///
 /// # Examples
 ///
 /// ```
+/// use std::time::Duration;
+///
 /// use tracker_core::{Failure, FailureExt};
 ///
 /// fn pages(text: &str) -> Result<u32, Failure> {
@@ -24,30 +28,78 @@ const CHAIN: usize = 1000;
 ///     Ok(text.parse().or_fatal()?)
 /// }
 /// assert!(pages("twelve").is_err_and(|failure| failure.is_fatal()));
+///
+/// #[derive(Debug)]
+/// enum Upload { Busy, NotThereYet, Denied }
+/// # impl std::fmt::Display for Upload { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { write!(f, "{self:?}") } }
+/// # impl std::error::Error for Upload {}
+///
+/// /// What each error of a domain means to its task.
+/// fn verdict(error: Upload) -> Failure {
+///     match error {
+///         Upload::Busy => Failure::retry_after(error, Duration::from_secs(60)),
+///         Upload::NotThereYet => Failure::snooze(Duration::from_secs(600)),
+///         Upload::Denied => Failure::fatal(error),
+///     }
+/// }
+/// # let upload = || Err::<(), _>(Upload::Busy);
+/// let uploaded: Result<(), Failure> = upload().map_err(verdict);
 /// ```
 pub struct Failure {
     error: BoxError,
-    fatal: bool,
+    verdict: Verdict,
+}
+
+/// What is to become of the task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Retry,
+    RetryAfter(Duration),
+    Fatal,
+    Snooze(Duration),
 }
 
 impl Failure {
-    /// To be tried again, until `max_retry` attempts have failed.
+    /// To be tried again, until `max_retry` attempts have failed; when, the tracker's
+    /// [`backoff`](crate::TrackerBuilder::backoff) says.
     pub fn retry(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { error: error.into(), fatal: false }
+        Self { error: error.into(), verdict: Verdict::Retry }
+    }
+
+    /// To be tried again, but not before `wait` has passed, as when a service has said when to come back. It is a failed
+    /// attempt like any other; `wait` stands in place of the tracker's backoff.
+    pub fn retry_after(error: impl Into<Box<dyn StdError + Send + Sync>>, wait: Duration) -> Self {
+        Self { error: error.into(), verdict: Verdict::RetryAfter(wait) }
     }
 
     /// Not to be tried again: the task is given up at once.
     pub fn fatal(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { error: error.into(), fatal: true }
+        Self { error: error.into(), verdict: Verdict::Fatal }
+    }
+
+    /// Not yet: what the task needs is not there. It goes back to where it was started from, and is not started before `wait`
+    /// has passed. That is no failed attempt and leaves no entry in the history; data that was not saved is dropped.
+    ///
+    /// More than [`max_snoozes`](crate::TrackerBuilder::max_snoozes) of them in a row are failed attempts, so that a task
+    /// for which the time never comes ends, too.
+    #[must_use]
+    pub fn snooze(wait: Duration) -> Self {
+        Self { error: format!("put off for {wait:?}").into(), verdict: Verdict::Snooze(wait) }
     }
 
     /// Whether the task is given up with it.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
-        self.fatal
+        self.verdict == Verdict::Fatal
     }
 
-    /// The body's error.
+    /// Whether it puts the task off, without counting an attempt.
+    #[must_use]
+    pub fn is_snooze(&self) -> bool {
+        matches!(self.verdict, Verdict::Snooze(_))
+    }
+
+    /// The body's error; of a snooze, a text that says so.
     #[must_use]
     pub fn into_error(self) -> Box<dyn StdError + Send + Sync> {
         self.error
@@ -55,13 +107,19 @@ impl Failure {
 
     /// What is recorded; see [`outcome`].
     pub(crate) fn outcome(&self, limit: usize) -> Outcome {
-        outcome(self.error.as_ref(), limit, self.fatal)
+        let then = match self.verdict {
+            Verdict::Snooze(wait) => return Outcome::Snoozed { wait },
+            Verdict::Retry => Then::Retry,
+            Verdict::RetryAfter(wait) => Then::RetryAfter(wait),
+            Verdict::Fatal => Then::GiveUp,
+        };
+        outcome(self.error.as_ref(), limit, then)
     }
 }
 
 /// What is recorded of an error: itself in a line, and the chain of its causes. Of a chain longer than `limit`, the
 /// first is kept and the last ones, where the root cause is.
-pub(crate) fn outcome(error: &(dyn StdError + 'static), limit: usize, fatal: bool) -> Outcome {
+pub(crate) fn outcome(error: &(dyn StdError + 'static), limit: usize, then: Then) -> Outcome {
     let chain: Vec<_> = std::iter::successors(Some(error), |&error| error.source()).take(CHAIN).collect();
     let left_out = chain.len().saturating_sub(limit.max(1));
     let lines = chain.iter().enumerate().filter_map(|(nth, error)| match nth {
@@ -70,7 +128,7 @@ pub(crate) fn outcome(error: &(dyn StdError + 'static), limit: usize, fatal: boo
         nth if nth <= left_out => None,
         _ => Some(format!("caused by: {error}")),
     });
-    Outcome::Failed { error: error.to_string(), traceback: lines.collect::<Vec<_>>().join("\n"), fatal }
+    Outcome::Failed { error: error.to_string(), traceback: lines.collect::<Vec<_>>().join("\n"), then }
 }
 
 impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for Failure {
@@ -81,7 +139,7 @@ impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for Failure {
 
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Failure").field("error", &self.error).field("fatal", &self.fatal).finish()
+        f.debug_struct("Failure").field("error", &self.error).field("verdict", &self.verdict).finish()
     }
 }
 
@@ -99,11 +157,33 @@ pub trait FailureExt<R>: Sized {
     ///
     /// The error of `self`, as a fatal [`Failure`].
     fn or_fatal(self) -> Result<R, Failure>;
+
+    /// An error is a failed attempt, after which the task waits for this long.
+    ///
+    /// # Errors
+    ///
+    /// The error of `self`, as a [`Failure`] with that wait.
+    fn or_retry_after(self, wait: Duration) -> Result<R, Failure>;
+
+    /// An error puts the task off for this long, see [`Failure::snooze`]. What it says is dropped.
+    ///
+    /// # Errors
+    ///
+    /// A snooze.
+    fn or_snooze(self, wait: Duration) -> Result<R, Failure>;
 }
 
 impl<R, E: Into<Box<dyn StdError + Send + Sync>>> FailureExt<R> for Result<R, E> {
     fn or_fatal(self) -> Result<R, Failure> {
         self.map_err(Failure::fatal)
+    }
+
+    fn or_retry_after(self, wait: Duration) -> Result<R, Failure> {
+        self.map_err(|error| Failure::retry_after(error, wait))
+    }
+
+    fn or_snooze(self, wait: Duration) -> Result<R, Failure> {
+        self.map_err(|_| Failure::snooze(wait))
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Keeper {
     lease: Mutex<Lease>,
     /// Cancelled when the lease is lost; with a heartbeat alone.
     lost: CancellationToken,
+    /// Cancelled when a heartbeat has seen that the attempt was asked to end.
+    cancel: CancellationToken,
     /// Why nothing was heard from the service when the lease ran out, if that is why it was lost.
     unheard: Mutex<Option<Arc<Error>>>,
     /// Ends the heartbeat.
@@ -44,6 +46,7 @@ impl Keeper {
             me,
             lease: Mutex::new(lease),
             lost: CancellationToken::new(),
+            cancel: CancellationToken::new(),
             unheard: Mutex::new(None),
             stop: CancellationToken::new(),
         }
@@ -92,6 +95,11 @@ impl Keeper {
         self.lost.clone()
     }
 
+    /// Whether the attempt was asked to end.
+    pub(crate) fn cancel(&self) -> CancellationToken {
+        self.cancel.clone()
+    }
+
     /// Why the lease was lost, where that is that the service was not heard.
     pub(crate) fn unheard(&self) -> Option<Arc<Error>> {
         self.unheard.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -107,22 +115,35 @@ impl Keeper {
         self.lost.cancel();
     }
 
-    /// Sends one heartbeat.
+    /// Sends one heartbeat. Once the attempt was asked to end they go on without that question, until it has.
     pub(crate) async fn beat(&self, engine: &Engine, key: &str) -> Beat {
-        let Some(now) = self.next_beat(engine.now()) else {
-            return Beat::Kept;
-        };
-        let sent = op::update(engine, key, update::save(&self.me, now.time), ReturnValue::None).await;
-        let verdict = match sent {
-            Ok(_) => Save::Saved,
-            Err(Unwritten::Condition(mut image)) => {
-                match image.as_mut().map(|item| engine.head(item)).transpose() {
-                    Ok(found) => lock::classify_save(found.as_ref(), &self.me, now.time),
-                    Err(error) => return Beat::Unheard(error),
+        loop {
+            let Some(now) = self.next_beat(engine.now()) else {
+                return Beat::Kept;
+            };
+            let asks = !self.cancel.is_cancelled();
+            let beat = if asks { update::heartbeat } else { update::save };
+            let sent = op::update(engine, key, beat(&self.me, now.time), ReturnValue::None).await;
+            let found = match sent {
+                Ok(_) => return self.kept(now, Save::Saved),
+                Err(Unwritten::Condition(mut image)) => {
+                    image.as_mut().map(|item| engine.head(item)).transpose()
                 }
+                Err(Unwritten::Unknown(error) | Unwritten::Refused(error)) => Err(error),
+            };
+            let found = match found {
+                Ok(found) => found,
+                Err(error) => return Beat::Unheard(error),
+            };
+            if asks && found.as_ref().is_some_and(|found| lock::is_cancelled(found, &self.me)) {
+                self.cancel.cancel();
+                continue;
             }
-            Err(Unwritten::Unknown(error) | Unwritten::Refused(error)) => return Beat::Unheard(error),
-        };
+            return self.kept(now, lock::classify_save(found.as_ref(), &self.me, now.time));
+        }
+    }
+
+    fn kept(&self, now: Reading, verdict: Save) -> Beat {
         match verdict {
             Save::Saved => {
                 self.acknowledge(now);

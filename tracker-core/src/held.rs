@@ -20,7 +20,7 @@ use crate::lock::{self, Written};
 use crate::op::{self, SENDS_OF_A_FINISH, Unwritten};
 use crate::task::TaskHead;
 use crate::time::{Now, Timestamp};
-use crate::update::{self, Outcome};
+use crate::update::{self, Outcome, Then};
 
 /// A task that was started and is not finished yet.
 ///
@@ -102,6 +102,17 @@ impl Held {
         self.head.bytes_without_errors += bytes;
     }
 
+    /// Gives the task up, as it was asked to be.
+    pub(crate) async fn cancel(self) -> Error {
+        let recorded = self.finish(Outcome::Cancelled, Changes::default(), ReturnValue::None).await;
+        match recorded {
+            Ok(Finished { head, .. }) => {
+                Error::new(ErrorKind::Cancelled).with_key(&head.key).with_task(head.clone())
+            }
+            Err(unrecorded) => unrecorded,
+        }
+    }
+
     /// An error about this task as it was started.
     pub(crate) fn error(&self, kind: ErrorKind) -> Error {
         Error::new(kind).with_key(&self.head.key).with_task(self.head.clone())
@@ -161,7 +172,7 @@ impl Drop for Held {
                     "the attempt was dropped before it was finished: cancelled, or timed out".to_owned()
                 },
                 traceback: String::new(),
-                fatal: false,
+                then: Then::Retry,
             },
         };
         let finish = self.begin(outcome, Changes::default(), ReturnValue::None);
@@ -221,9 +232,11 @@ impl Finish {
                 result => return result,
             };
             let less = match self.outcome {
-                Outcome::Failed { .. } => keep.less(),
+                Outcome::Failed { .. } | Outcome::Cancelled => keep.less(),
                 // They write no history that could be less.
-                Outcome::Succeeded | Outcome::Released => (keep == Keep::All).then_some(Keep::AsStored),
+                Outcome::Succeeded | Outcome::Released | Outcome::Snoozed { .. } => {
+                    (keep == Keep::All).then_some(Keep::AsStored)
+                }
             };
             match less {
                 Some(less) if *error.kind() == ErrorKind::ItemTooLarge => keep = less,
@@ -268,7 +281,7 @@ impl Finish {
         let sent = lock::Finish {
             me: &self.keeper.me,
             create_time: head.create_time,
-            update_time: head.update_time,
+            update_time: after.update_time,
             attempt: head.attempt,
             status: after.status_code,
             deadline_passed: self.keeper.has_passed(engine.now()),
@@ -284,7 +297,7 @@ impl Finish {
     /// Records that a success could not be written, and gives back why.
     async fn fail_instead(self, error: Error) -> Error {
         let fail = Self {
-            outcome: failure::outcome(&error, self.engine.config.traceback_stack_limit as usize, false),
+            outcome: failure::outcome(&error, self.engine.config.traceback_stack_limit as usize, Then::Retry),
             changes: Changes::default(),
             now: self.now.after(self.now),
             ..self

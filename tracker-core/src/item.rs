@@ -28,9 +28,17 @@ pub(crate) const ATTEMPT: &str = "attempt";
 pub(crate) const LAST_LOCK: &str = "last_lock";
 pub(crate) const STARTED_FROM: &str = "started_from";
 pub(crate) const OWNER: &str = "owner";
+/// Before when the task is not started.
+pub(crate) const RUN_AT: &str = "run_at";
+/// How often it was snoozed since an attempt last ended otherwise.
+pub(crate) const SNOOZES: &str = "snoozes";
+/// The lock whose attempt is asked to end.
+pub(crate) const CANCEL: &str = "cancel";
+/// From when on DynamoDB deletes the item, in epoch seconds.
+pub(crate) const EXPIRES_AT: &str = "expires_at";
 
 /// All of the tracker's own attributes but `data`: what a [`TaskHead`] is read from.
-pub(crate) const HEAD: [&str; 13] = [
+pub(crate) const HEAD: [&str; 17] = [
     KEY,
     VALUE,
     STATUS,
@@ -44,6 +52,10 @@ pub(crate) const HEAD: [&str; 13] = [
     LAST_LOCK,
     STARTED_FROM,
     OWNER,
+    RUN_AT,
+    SNOOZES,
+    CANCEL,
+    EXPIRES_AT,
 ];
 
 /// What `lock` holds when nobody does.
@@ -92,7 +104,7 @@ pub(crate) fn size_of(value: &AttributeValue) -> usize {
 
 /// Reads the tracker's own attributes, and takes `errors` out of the item.
 ///
-/// `attempt`, `last_lock`, `started_from` and `owner` may be missing, since a Python `save` drops them.
+/// What this crate adds to the format may be missing, since a Python `save` drops it.
 pub(crate) fn read_head(item: &mut Item, format: &Format, wire: Wire) -> Result<TaskHead, Error> {
     let errors = History::parse(item.remove(ERRORS), wire);
     let bytes_without_errors = size_of_item(item);
@@ -123,6 +135,10 @@ pub(crate) fn read_head(item: &mut Item, format: &Format, wire: Wire) -> Result<
         last_lock: read.string(LAST_LOCK)?.map(str::to_owned),
         started_from: read.number(STARTED_FROM)?,
         owner: read.string(OWNER)?.map(str::to_owned),
+        run_at: read.string(RUN_AT)?.map(|_| read.time(RUN_AT)).transpose()?,
+        snoozes: read.number(SNOOZES)?.unwrap_or(0),
+        cancel: read.string(CANCEL)?.map(str::to_owned),
+        expires_at: read.number(EXPIRES_AT)?,
         errors,
         bytes_without_errors,
     })

@@ -14,12 +14,13 @@
 //! Inside, data flows one way: the derives emit constants (`spec`, `status`, compared in `checks`); `key`, `shard`, `format`, `item`,
 //! `document` and `history` encode and decode an item; `update` builds the writes of the protocol and `lock`,
 //! `lease` and `retry` decide, all of them pure; `start`, `heartbeat`, `held`, `execution` and `run` act on one task;
-//! `query` and `find` look for tasks, `create_many` and `sweep` work on many; through one function of `op` per
+//! `cancel` and `redrive` set a task to another status by hand, `query` and `find` look for tasks, `create_many` and `sweep` work on many; through one function of `op` per
 //! DynamoDB operation.
 
 #[macro_use]
 mod accessors;
 mod builder;
+mod cancel;
 mod checks;
 mod client;
 mod config;
@@ -91,6 +92,7 @@ pub use aws_sdk_dynamodb;
 pub use tracker_derive::{StatusTracker, TrackerStatus};
 
 pub use self::builder::TrackerBuilder;
+pub use self::cancel::Cancel;
 pub use self::client::{Read, Tracker};
 pub use self::config::{Backoff, TrackerConfig};
 pub use self::create_many::{Created, Ensured, Overwritten};

@@ -56,7 +56,9 @@ pub(crate) fn classify_start(image: Option<&TaskHead>, me: &str, now: Timestamp,
             Start::Refused(locked(image, rules))
         }
         Some(role) if role.is_ready() && image.lock.is_none() => {
-            if image.lock_time < now {
+            if let Some(run_at) = image.run_at.filter(|run_at| *run_at > now) {
+                Start::Refused(ErrorKind::NotDue { run_at: run_at.utc() })
+            } else if image.lock_time < now {
                 Start::Again
             } else {
                 // By that much later, the clock is past the time and not at it.
@@ -80,7 +82,7 @@ pub(crate) struct Finish<'f> {
     pub(crate) me: &'f str,
     /// When the task was created: another one may have taken its key since.
     pub(crate) create_time: Timestamp,
-    /// The `update_time` of the task as it was started: what is older was put back by a Python `save`.
+    /// The `update_time` that it was to set.
     pub(crate) update_time: Timestamp,
     pub(crate) attempt: u64,
     /// The status that it was to set.
@@ -110,22 +112,20 @@ pub(crate) fn classify_finish(image: Option<&TaskHead>, finish: &Finish<'_>) -> 
     if finish.unanswered && image.lock.as_deref() == Some(finish.me) {
         return Written::Unknown;
     }
+    // Whatever became of the task since: nothing else of ours writes it once the task was started. A redrive, and what
+    // Python starts and finishes, leave it as it is.
     if image.last_lock.as_deref() == Some(finish.me) {
-        // A redrive leaves `attempt` and `last_lock` as they are, and so does a start by Python.
-        let redriven = image.role == Some(Role::Pending);
-        let moved_on = image.attempt > finish.attempt || image.lock.is_some() || redriven;
-        if image.status_code == finish.status || moved_on {
-            return Written::Done;
-        }
+        return Written::Done;
     }
-    // An attempt less than ours was dropped by a Python `save`, and tells nothing.
     let taken_over = finish.attempt.checked_add(1) == Some(image.attempt) && image.lock.is_some();
     if image.attempt == finish.attempt || taken_over {
         return Written::LeaseLost;
     }
-    // A Python `save` has put back what it had read before we started the task: our finish, if it was ever
-    // applied, is not there any more.
-    if finish.deadline_passed || image.update_time < finish.update_time {
+    // A Python `save` has dropped what tells, and may have put back what it had read before we started the task: only the
+    // very moment that we wrote shows that our finish is still there.
+    let dropped = image.attempt < finish.attempt;
+    let is_there = image.update_time == finish.update_time && image.status_code == finish.status;
+    if finish.deadline_passed || (dropped && !is_there) {
         return Written::Unknown;
     }
     // Within the deadline nobody but our own finish can have freed the lock.
@@ -140,6 +140,11 @@ pub(crate) fn has_created(found: Option<&AttributeValue>, create_time: Option<&A
 /// Whether a redrive whose condition failed had been applied before, to what `after` is.
 pub(crate) fn has_redriven(image: &TaskHead, after: &TaskHead) -> bool {
     image.status_code == after.status_code && image.update_time == after.update_time
+}
+
+/// Whether the attempt of a lock was asked to end.
+pub(crate) fn is_cancelled(image: &TaskHead, me: &str) -> bool {
+    image.lock.as_deref() == Some(me) && image.is_cancel_requested()
 }
 
 /// What to do after a save whose condition failed.

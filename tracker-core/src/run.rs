@@ -4,6 +4,7 @@ use std::any::Any;
 use std::borrow::Borrow;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ReturnValue;
@@ -14,9 +15,10 @@ use crate::client::Tracker;
 use crate::error::{Error, ErrorKind};
 use crate::execution::Execution;
 use crate::failure::Failure;
-use crate::held::Finished;
+use crate::held::{Finished, Held};
+use crate::time::Clock;
 use crate::tracker::StatusTracker;
-use crate::update::Outcome;
+use crate::update::{Outcome, Then};
 
 impl<T: StatusTracker> Tracker<T> {
     /// Starts a task, runs a body on it, and records how that ended: with the data as the body left it when it
@@ -25,12 +27,14 @@ impl<T: StatusTracker> Tracker<T> {
     /// A heartbeat renews the lease for as long as the body runs, from a task of its own: on a current-thread runtime, a
     /// body that computes without awaiting starves it. Once the lease is lost the body's future is dropped, and
     /// [`LeaseLost`](ErrorKind::LeaseLost) comes back. A body that *hangs* is kept alive by the heartbeat for ever: a
-    /// [`timeout`](crate::TrackerBuilder::timeout) ends it, and records it as failed.
+    /// [`timeout`](crate::TrackerBuilder::timeout) ends it, and records it as failed. [`cancel`](Self::cancel) ends it from
+    /// outside.
     ///
     /// # Errors
     ///
     /// Those of [`start`](Self::start); [`BodyFailed`](ErrorKind::BodyFailed) with the body's error, see
-    /// [`Error::body_error`]; and those of [`succeed`](Execution::succeed) and [`fail`](Execution::fail),
+    /// [`Error::body_error`]; [`Snoozed`](ErrorKind::Snoozed) where the body put the task off;
+    /// [`Cancelled`](ErrorKind::Cancelled); and those of [`succeed`](Execution::succeed) and [`fail`](Execution::fail),
     /// which keep the body's error too.
     pub async fn run<Q, R, F>(&self, task_id: &Q, body: F) -> Result<R, Error>
     where
@@ -39,9 +43,65 @@ impl<T: StatusTracker> Tracker<T> {
         F: AsyncFnOnce(&mut Execution<T>) -> Result<R, Failure>,
     {
         let mut execution = self.start(task_id).await?;
-        let lost = execution.lost_token();
-        let timeout = self.engine().config.timeout;
-        let clock = &self.engine().clock;
+        let watch = Watch::over(&execution);
+        let ended = watch.until_it_ends(body(&mut execution), std::future::pending()).await;
+        match execution.record(ended).await {
+            Worked::Done(result) => Ok(result),
+            Worked::Not(error) => Err(error),
+            Worked::Stopped(execution) => Err(execution.abandon()),
+            Worked::Panicked(panic) => resume_unwind(panic),
+        }
+    }
+}
+
+/// What came of a body.
+pub(crate) enum Worked<T: StatusTracker, R> {
+    /// It succeeded, which was recorded.
+    Done(R),
+    /// It did not, or what it did could not be recorded.
+    Not(Error),
+    /// It was dropped as it was to stop; nothing is recorded yet.
+    Stopped(Execution<T>),
+    /// It panicked, which was recorded.
+    Panicked(Box<dyn Any + Send>),
+}
+
+/// How a body ended.
+pub(crate) enum Ended<R> {
+    Body(std::thread::Result<Result<R, Failure>>),
+    Lost,
+    Cancelled,
+    TimedOut(Duration),
+    Stopped,
+}
+
+/// What may end a body before it ends by itself. It does not borrow the execution, as the body does.
+pub(crate) struct Watch {
+    lost: CancellationToken,
+    cancel: CancellationToken,
+    timeout: Option<Duration>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Watch {
+    pub(crate) fn over<T: StatusTracker>(execution: &Execution<T>) -> Self {
+        let Held { keeper, engine, .. } = &execution.held;
+        Self {
+            lost: keeper.lost(),
+            cancel: keeper.cancel(),
+            timeout: engine.config.timeout,
+            clock: Arc::clone(&engine.clock),
+        }
+    }
+
+    /// Runs a body until it ends, its lease is lost, it is cancelled, takes too long, or is to stop; whichever is first, the
+    /// body's future is dropped by then.
+    pub(crate) async fn until_it_ends<R>(
+        self,
+        body: impl Future<Output = Result<R, Failure>>,
+        stop: impl Future<Output = ()>,
+    ) -> Ended<R> {
+        let Self { lost, cancel, timeout, clock } = self;
         let begin = clock.now().monotonic;
         let timed_out = async {
             match timeout {
@@ -49,52 +109,53 @@ impl<T: StatusTracker> Tracker<T> {
                 Some(timeout) => {
                     let worked = clock.now().monotonic.saturating_sub(begin);
                     clock.sleep(timeout.saturating_sub(worked)).await;
+                    timeout
                 }
                 None => std::future::pending().await,
             }
         };
-        let running = AssertUnwindSafe(async { body(&mut execution).await }).catch_unwind();
-        // Whichever is first, the body's future is dropped by then.
-        let ended = tokio::select! {
+        tokio::select! {
             biased;
             () = lost.cancelled() => Ended::Lost,
-            outcome = running => Ended::Body(outcome),
-            () = timed_out => Ended::TimedOut,
-        };
-        match ended {
-            Ended::Body(Ok(Ok(result))) => {
-                execution.succeed().await?;
-                Ok(result)
-            }
-            Ended::Body(Ok(Err(failure))) => Err(execution.fail_body(failure).await),
-            Ended::Body(Err(panic)) => {
-                let message = panic_message(&*panic);
-                execution.fail_panicked(&message).await;
-                resume_unwind(panic)
-            }
-            Ended::Lost => Err(execution.abandon()),
-            Ended::TimedOut => Err(execution.fail_timed_out(timeout.unwrap_or_default()).await),
+            outcome = AssertUnwindSafe(body).catch_unwind() => Ended::Body(outcome),
+            () = cancel.cancelled() => Ended::Cancelled,
+            after = timed_out => Ended::TimedOut(after),
+            () = stop => Ended::Stopped,
         }
     }
 }
 
-/// How the body of a `run` ended.
-enum Ended<R> {
-    Body(std::thread::Result<Result<R, Failure>>),
-    Lost,
-    TimedOut,
-}
-
 impl<T: StatusTracker> Execution<T> {
+    /// Records how a body ended.
+    pub(crate) async fn record<R>(self, ended: Ended<R>) -> Worked<T, R> {
+        match ended {
+            Ended::Body(Ok(Ok(result))) => match self.succeed().await {
+                Ok(_) => Worked::Done(result),
+                Err(error) => Worked::Not(error),
+            },
+            Ended::Body(Ok(Err(failure))) => Worked::Not(self.fail_body(failure).await),
+            Ended::Body(Err(panic)) => {
+                self.fail_panicked(&panic_message(&*panic)).await;
+                Worked::Panicked(panic)
+            }
+            Ended::Lost => Worked::Not(self.abandon()),
+            Ended::Cancelled => Worked::Not(self.held.cancel().await),
+            Ended::TimedOut(after) => Worked::Not(self.fail_timed_out(after).await),
+            Ended::Stopped => Worked::Stopped(self),
+        }
+    }
+
     /// The error that ends a `run` whose body failed.
     async fn fail_body(self, failure: Failure) -> Error {
         let limit = self.held.engine.config.traceback_stack_limit as usize;
         let outcome = failure.outcome(limit);
         match self.end(outcome, ReturnValue::None).await {
             Ok((Finished { head, .. }, _)) => {
-                Error::new(ErrorKind::BodyFailed { ignored: head.is_ignored() })
-                    .with_key(&head.key)
-                    .with_task(head.clone())
+                let kind = match head.run_at() {
+                    Some(until) if failure.is_snooze() && !head.is_failed() => ErrorKind::Snoozed { until },
+                    _ => ErrorKind::BodyFailed { ignored: head.is_ignored() },
+                };
+                Error::new(kind).with_key(&head.key).with_task(head.clone())
             }
             Err(unrecorded) => unrecorded,
         }
@@ -112,17 +173,12 @@ impl<T: StatusTracker> Execution<T> {
         self.fail_body(failure).await
     }
 
-    /// The token of [`lost`](Self::lost), which does not borrow.
-    fn lost_token(&self) -> CancellationToken {
-        self.held.keeper.lost()
-    }
-
     /// Records a panic of the body.
     async fn fail_panicked(self, message: &str) {
         let outcome = Outcome::Failed {
             error: format!("the body panicked: {message}"),
             traceback: String::new(),
-            fatal: false,
+            then: Then::Retry,
         };
         let key = self.held.head().key.clone();
         if let Err(error) = self.end(outcome, ReturnValue::None).await {

@@ -30,6 +30,10 @@ pub struct TaskHead {
     pub(crate) last_lock: Option<String>,
     pub(crate) started_from: Option<u32>,
     pub(crate) owner: Option<String>,
+    pub(crate) run_at: Option<Timestamp>,
+    pub(crate) snoozes: u32,
+    pub(crate) cancel: Option<String>,
+    pub(crate) expires_at: Option<u64>,
     pub(crate) errors: History,
     /// The size of the item but for `errors`, to tell how much history there is room for.
     pub(crate) bytes_without_errors: usize,
@@ -162,6 +166,30 @@ impl TaskHead {
     #[must_use]
     pub fn owner(&self) -> Option<&str> {
         self.owner.as_deref()
+    }
+
+    /// Before when the task is not started: as it was created to be, or since it waits after a failed attempt.
+    #[must_use]
+    pub fn run_at(&self) -> Option<DateTime<Utc>> {
+        self.run_at.map(Timestamp::utc)
+    }
+
+    /// How often the task was [snoozed](crate::Failure::snooze) since an attempt last ended otherwise.
+    #[must_use]
+    pub fn snoozes(&self) -> u32 {
+        self.snoozes
+    }
+
+    /// Whether the attempt that holds the lease was [asked to end](crate::Tracker::cancel).
+    #[must_use]
+    pub fn is_cancel_requested(&self) -> bool {
+        self.lock.is_some() && self.cancel == self.lock
+    }
+
+    /// From when on DynamoDB deletes the task, where it has ended and is not kept for ever.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp(self.expires_at?.try_into().ok()?, 0)
     }
 
     /// The failed attempts, oldest first; see [`errors_omitted`](Self::errors_omitted).

@@ -32,6 +32,11 @@ pub enum ErrorKind {
         /// The name of that status, or its code where no step known here has it.
         status: String,
     },
+    /// Refusal: the task waits until a time of its own.
+    NotDue {
+        /// From when on it can be started.
+        run_at: DateTime<Utc>,
+    },
     /// This machine's clock differs from the service's by more than `max_clock_skew`: nothing is started.
     ClockOff {
         /// This machine's time less the service's.
@@ -49,6 +54,13 @@ pub enum ErrorKind {
         /// Whether the task was given up with it.
         ignored: bool,
     },
+    /// The body put the task off, which was recorded, and is not counted as a failed attempt.
+    Snoozed {
+        /// From when on it can be started again.
+        until: DateTime<Utc>,
+    },
+    /// The attempt was [cancelled](crate::Tracker::cancel), and the task given up.
+    Cancelled,
     /// The task id cannot be used.
     InvalidTaskId {
         /// What is wrong with it.
@@ -132,6 +144,9 @@ impl fmt::Display for ErrorKind {
                 "is in status `{status}`, from which this step does not start; a step before this one has yet to \
                  finish it, or a later one has it already"
             ),
+            Self::NotDue { run_at } => {
+                write!(f, "is not to be started before {}; start it then", run_at.to_rfc3339())
+            }
             Self::ClockOff { offset } => write!(
                 f,
                 "this machine's clock differs from DynamoDB's by {:.3} s, which is more than \
@@ -156,6 +171,15 @@ impl fmt::Display for ErrorKind {
             Self::BodyFailed { ignored: true } => {
                 f.write_str("the body failed, which was recorded, and the task was given up")
             }
+            Self::Snoozed { until } => write!(
+                f,
+                "the body put the task off until {}; start it again then",
+                until.to_rfc3339()
+            ),
+            Self::Cancelled => f.write_str(
+                "the attempt was cancelled from outside, and the task was given up; a redrive sets it back to \
+                 pending",
+            ),
             Self::InvalidTaskId { reason } => write!(f, "the task id cannot be used: {reason}"),
             Self::InvalidConfig { reason } => write!(f, "the configuration cannot be used: {reason}"),
             Self::InvalidQuery { reason } => write!(f, "the query cannot be run: {reason}"),

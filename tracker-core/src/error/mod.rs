@@ -110,6 +110,7 @@ impl Error {
                 | ErrorKind::AlreadySucceeded
                 | ErrorKind::Ignored
                 | ErrorKind::NotReady { .. }
+                | ErrorKind::NotDue { .. }
         )
     }
 

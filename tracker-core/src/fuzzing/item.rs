@@ -22,6 +22,7 @@ use crate::query::row::IndexEntry;
 use crate::spec::{Takeover, Wire};
 use crate::task::TaskHead;
 use crate::time::Timestamp;
+use crate::update::Then;
 use crate::update::{self, Outcome};
 
 pub(super) fn check(source: &mut Source<'_>) {
@@ -246,7 +247,7 @@ fn check_writes(head: &TaskHead, format: &Format, source: &mut Source<'_>) {
     };
     let _ = lock::classify_finish(Some(head), &finish);
     let keep = keep(source);
-    let failed = Outcome::Failed { error: "E".to_owned(), traceback: String::new(), fatal: false };
+    let failed = Outcome::Failed { error: "E".to_owned(), traceback: String::new(), then: Then::Retry };
     match source.below(5) {
         0 => {
             let (after, _) = update::redrive(format, head, now);

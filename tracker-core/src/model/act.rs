@@ -277,7 +277,7 @@ impl Act<'_> {
         let sent = lock::Finish {
             me: &lock_text(held.me),
             create_time: held.head.create_time.stamp(),
-            update_time: held.head.update_time.stamp(),
+            update_time: held.lease.sent(),
             attempt: held.head.attempt.into(),
             status: status.into(),
             deadline_passed: passed && self.mutant != Mutant::DoneAfterDeadline,

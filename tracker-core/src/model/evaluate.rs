@@ -113,6 +113,11 @@ impl Parser<'_> {
         let stored = self.item.get(&self.sent.names[&first]);
         match self.next().as_str() {
             "=" => stored == Some(&self.value()),
+            "<>" => stored != Some(&self.value()),
+            "<=" => match (stored, self.value()) {
+                (Some(AttributeValue::S(stored)), AttributeValue::S(value)) => *stored <= value,
+                _ => false,
+            },
             "<" => match (stored, self.value()) {
                 (Some(AttributeValue::S(stored)), AttributeValue::S(value)) => *stored < value,
                 _ => false,

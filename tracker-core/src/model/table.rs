@@ -18,7 +18,7 @@ use crate::spec::{Takeover, TrackerSpec, Wire, spec};
 use crate::status::{Role, StatusRow, StatusTable};
 use crate::task::TaskHead;
 use crate::time::Timestamp;
-use crate::update::{self, Outcome};
+use crate::update::{self, Outcome, Then};
 
 /// A lease lasts two ticks of the clock, which are seconds; clocks differ by at most two.
 pub(super) const EXPIRE: Duration = Duration::from_secs(2);
@@ -130,7 +130,9 @@ impl How {
     fn outcome(self) -> Outcome {
         match self {
             Self::Succeeded => Outcome::Succeeded,
-            Self::Failed => Outcome::Failed { error: String::new(), traceback: String::new(), fatal: false },
+            Self::Failed => {
+                Outcome::Failed { error: String::new(), traceback: String::new(), then: Then::Retry }
+            }
             Self::Released => Outcome::Released,
         }
     }
@@ -162,7 +164,11 @@ impl Request {
                 mutant.take_over(update::take_over(format, config, &seen, &me, "", now, Keep::All).into())
             }
             Self::Save { me, now, data } => {
-                let save = update::save(&lock_text(me), now.stamp());
+                let me = lock_text(me);
+                let save = match data {
+                    Some(_) => update::save(&me, now.stamp()),
+                    None => update::heartbeat(&me, now.stamp()),
+                };
                 mutant.save(with_data(save, data).into())
             }
             Self::Finish { step, me, head: started, how, now, data, .. } => {
