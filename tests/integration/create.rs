@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracker_core::{ErrorKind, StatusTracker};
+use tracker_core::{Backoff, ErrorKind, StatusTracker};
 
 use crate::support::{Document, ExtractStatus, World, number, text};
 
@@ -15,6 +15,7 @@ crate::tests![
     reading_what_is_not_there,
     deleting,
     the_pure_encoders,
+    a_declaration_and_its_defaults_are_what_a_tracker_works_with,
     wrong_configurations_are_refused,
 ];
 
@@ -133,6 +134,38 @@ async fn the_pure_encoders(world: World) {
     let shard = elsewhere.shard_id(ExtractStatus::Pending, "doc-1").unwrap();
     assert_eq!(task.shard_id(), Some(shard));
     assert_eq!(item["value"], text(&elsewhere.index_partitions(ExtractStatus::Pending)[shard as usize - 1]));
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "waits", status = ExtractStatus)]
+#[tracker(backoff = "exponential", backoff_base_seconds = 10, backoff_max_seconds = 600, max_snoozes = 7)]
+#[tracker(retain_seconds = 86_400, retain_ignored_seconds = 604_800)]
+struct Declared {
+    #[tracker(task_id)]
+    id: String,
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "waits", status = ExtractStatus, backoff = "exponential")]
+struct BackoffAlone {
+    #[tracker(task_id)]
+    id: String,
+}
+
+async fn a_declaration_and_its_defaults_are_what_a_tracker_works_with(world: World) {
+    let backoff =
+        |base, max| Backoff::Exponential { base: Duration::from_secs(base), max: Duration::from_secs(max) };
+    let declared = world.builder::<Declared>().build().unwrap();
+    let config = declared.config();
+    assert_eq!((config.backoff, config.max_snoozes), (backoff(10, 600), 7));
+    let days = |days: u64| Some(Duration::from_hours(24 * days));
+    assert_eq!((config.retain, config.retain_ignored), (days(1), days(7)));
+    // The derive knows these two defaults: no base is above the longest wait.
+    assert_eq!(world.builder::<BackoffAlone>().build().unwrap().config().backoff, backoff(1, 3600));
+    let plain = world.builder::<Document>().build().unwrap();
+    let config = plain.config();
+    assert_eq!((config.backoff, config.max_snoozes), (Backoff::None, 100));
+    assert_eq!((config.retain, config.retain_ignored), (None, None));
 }
 
 async fn wrong_configurations_are_refused(world: World) {

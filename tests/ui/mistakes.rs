@@ -45,6 +45,36 @@ struct Document {
     pages: u32,
 }
 
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "waits", status = GoodStatus, backoff_max_seconds = 60, max_snoozes = 0)]
+#[tracker(retain_seconds = "30 days", retain_ignored_seconds = 0)]
+struct WithoutBackoff {
+    #[tracker(task_id)]
+    id: String,
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "waits", status = GoodStatus, backoff = "none", backoff_base_seconds = 10)]
+struct NoBackoff {
+    #[tracker(task_id)]
+    id: String,
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "waits", status = GoodStatus, backoff = "exponential")]
+#[tracker(backoff_base_seconds = 60, backoff_max_seconds = 10)]
+struct Backwards {
+    #[tracker(task_id)]
+    id: String,
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "waits", status = GoodStatus, backoff = "exponential", backoff_base_seconds = 7200)]
+struct BeyondTheDefault {
+    #[tracker(task_id)]
+    id: String,
+}
+
 // None of this is reported: the declarations above stand for themselves.
 async fn uses(client: &tracker_core::aws_sdk_dynamodb::Client) -> Result<(), tracker_core::Error> {
     let documents = Document::tracker_builder(client).build()?;

@@ -24,6 +24,7 @@ macro_rules! statuses {
 statuses!(ExtractStatus: 10 12 14 16 18);
 statuses!(ReviewStatus: 20 22 24 26 28);
 statuses!(OtherStatus: 30 32 34 16 38);
+statuses!(LastStatus: 50 52 54 56 58);
 statuses!(WideStatus(4): 40 42 44 46 48);
 
 #[derive(StatusTracker)]
@@ -78,6 +79,49 @@ struct OtherIndex {
 #[derive(StatusTracker)]
 #[tracker(use_case_id = "documents", status = WideStatus, table = "documents", after = Extract)]
 struct OtherPad {
+    #[tracker(task_id)]
+    id: String,
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "documents", status = ExtractStatus, table = "documents", retain_seconds = 86400)]
+struct Retained {
+    #[tracker(task_id)]
+    id: String,
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "documents", status = ReviewStatus, table = "documents", after = Retained)]
+struct AfterRetained {
+    #[tracker(task_id)]
+    id: String,
+}
+
+// Told once, of the step that comes right after it: this one adds no report.
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "documents", status = LastStatus, table = "documents", after = AfterRetained)]
+struct AfterBoth {
+    #[tracker(task_id)]
+    id: String,
+}
+
+// The last step retains as it likes, and what an earlier one has ignored waits for nobody.
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "documents", status = ExtractStatus, table = "documents", retain_ignored_seconds = 86400)]
+struct RetainedIgnored {
+    #[tracker(task_id)]
+    id: String,
+}
+
+#[derive(StatusTracker)]
+#[tracker(
+    use_case_id = "documents",
+    status = ReviewStatus,
+    table = "documents",
+    after = RetainedIgnored,
+    retain_seconds = 86400
+)]
+struct Last {
     #[tracker(task_id)]
     id: String,
 }

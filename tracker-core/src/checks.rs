@@ -34,8 +34,8 @@ pub const fn check_more_pending(spec: &TrackerSpec, nth: usize) {
     }
 }
 
-/// Refuses a previous step that does not share its item with this one, or whose codes, or those of a step
-/// before it, meet this step's.
+/// Refuses a previous step that does not share its item with this one, that lets the item go before this one has worked
+/// on it, or whose codes, or those of a step before it, meet this step's.
 ///
 /// # Panics
 ///
@@ -64,6 +64,16 @@ pub const fn check_after(spec: &TrackerSpec) {
     same(spec, previous, "index", spec.index, previous.index);
     same_pad(spec, previous, "status_zero_pad", spec.status.code_pad, previous.status.code_pad);
     same_pad(spec, previous, "status_shard_zero_pad", spec.status.shard_pad, previous.status.shard_pad);
+    // Of the steps before the previous one, it has the same check itself.
+    if previous.retain_seconds.is_some() {
+        Text::new()
+            .str("`")
+            .str(previous.type_name)
+            .str("` declares `retain_seconds`, so its succeeded tasks would be deleted while they wait for `")
+            .str(spec.type_name)
+            .str("`: write it on the last step alone")
+            .panic();
+    }
     let mut step = Some(previous);
     while let Some(earlier) = step {
         let mut nth = 0;

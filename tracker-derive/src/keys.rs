@@ -1,5 +1,7 @@
 //! Every key of the attributes, once. The parser, its messages, and the test of the reference pages read these tables.
 
+use std::cmp::Reverse;
+
 /// What may be written after a key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -105,7 +107,8 @@ pub(crate) fn or<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-/// The word that was probably meant: one that is part of `name` or the reverse, or one few edits away.
+/// The word that was probably meant: one that is part of `name` or the reverse, or one few edits away. Of several, it
+/// is the one that begins most like `name`.
 pub(crate) fn nearest(name: &str, words: impl IntoIterator<Item = &'static str>) -> Option<&'static str> {
     let name = name.to_lowercase();
     let part = |whole: &str, part: &str| match part.len() {
@@ -113,11 +116,12 @@ pub(crate) fn nearest(name: &str, words: impl IntoIterator<Item = &'static str>)
         3 => whole.starts_with(part),
         _ => whole.contains(part),
     };
+    let same = |word: &str| name.bytes().zip(word.bytes()).take_while(|(a, b)| a == b).count();
     words
         .into_iter()
         .map(|word| (if part(&name, word) || part(word, &name) { 1 } else { edits(&name, word) }, word))
         .filter(|(edits, word)| *edits <= word.len().div_ceil(3).min(3))
-        .min_by_key(|(edits, _)| *edits)
+        .min_by_key(|(edits, word)| (*edits, Reverse(same(word))))
         .map(|(_, word)| word)
 }
 
@@ -161,6 +165,12 @@ pub(crate) static SEP: Key = Key::new("sep", Kind::Text, "\"____\"");
 pub(crate) static MAX_RETRY: Key = Key::new("max_retry", Kind::Number, "3");
 pub(crate) static LOCK_EXPIRE_SECONDS: Key = Key::new("lock_expire_seconds", Kind::Number, "300");
 pub(crate) static TIMEOUT_SECONDS: Key = Key::new("timeout_seconds", Kind::Number, "60");
+pub(crate) static BACKOFF: Key = Key::new("backoff", Kind::Text, "\"exponential\"");
+pub(crate) static BACKOFF_BASE_SECONDS: Key = Key::new("backoff_base_seconds", Kind::Number, "1");
+pub(crate) static BACKOFF_MAX_SECONDS: Key = Key::new("backoff_max_seconds", Kind::Number, "3600");
+pub(crate) static MAX_SNOOZES: Key = Key::new("max_snoozes", Kind::Number, "100");
+pub(crate) static RETAIN_SECONDS: Key = Key::new("retain_seconds", Kind::Number, "2592000");
+pub(crate) static RETAIN_IGNORED_SECONDS: Key = Key::new("retain_ignored_seconds", Kind::Number, "2592000");
 pub(crate) static TRACEBACK_STACK_LIMIT: Key = Key::new("traceback_stack_limit", Kind::Number, "10");
 pub(crate) static HISTORY_LIMIT: Key = Key::new("history_limit", Kind::Number, "10");
 pub(crate) static INDEX: Key = Key::new("index", Kind::Text, "\"status_and_update_time-index\"");
@@ -188,6 +198,12 @@ const STRUCT_KEYS: &[&Key] = &[
     &MAX_RETRY,
     &LOCK_EXPIRE_SECONDS,
     &TIMEOUT_SECONDS,
+    &BACKOFF,
+    &BACKOFF_BASE_SECONDS,
+    &BACKOFF_MAX_SECONDS,
+    &MAX_SNOOZES,
+    &RETAIN_SECONDS,
+    &RETAIN_IGNORED_SECONDS,
     &TRACEBACK_STACK_LIMIT,
     &HISTORY_LIMIT,
     &INDEX,

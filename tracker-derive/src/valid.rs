@@ -1,5 +1,6 @@
 //! From what was written to what can be generated: all rules, each with the span of what breaks it.
 
+mod backoff;
 mod status;
 mod tracker;
 mod values;

@@ -64,6 +64,8 @@ fn every_key_of_a_tracker() {
     let source = r#"
     #[tracker(use_case_id = "summarise", status = crate::status::SummaryStatus, table = "doc.uments_2-x")]
     #[tracker(sep = "::", max_retry = 5, lock_expire_seconds = 60, traceback_stack_limit = 20)]
+    #[tracker(backoff = "exponential", backoff_base_seconds = 10, backoff_max_seconds = 600, max_snoozes = 7)]
+    #[tracker(retain_seconds = 604800, retain_ignored_seconds = 2592000)]
     #[tracker(history_limit = 4, index = "by-status", takeover = "never", wire = "pynamodb")]
     #[tracker(more_pending_status = [A::One, b::B::Two], after = steps::Extract<String>)]
     #[tracker(crate = crate::tracking)]

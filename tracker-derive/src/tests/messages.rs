@@ -199,6 +199,9 @@ fn tracker_texts() {
         ("a wire misspelt", table, "wire = \"pynamo\""),
         ("a takeover unknown", table, "takeover = \"sometimes\""),
         ("a takeover misspelt", table, "takeover = \"expires\""),
+        ("a backoff unknown", table, "backoff = \"linear\""),
+        ("a backoff misspelt", table, "backoff = \"exponentially\""),
+        ("a backoff that is a number", table, "backoff = 10"),
     ];
     tracker(&cases, &expect_file!["expect/tracker_texts.txt"]);
 }
@@ -211,6 +214,9 @@ fn tracker_numbers() {
         ("an expiry of 0", retry, "lock_expire_seconds = 0"),
         ("a stack limit of 0", retry, "traceback_stack_limit = 0"),
         ("a history of 0", retry, "history_limit = 0"),
+        ("no snoozes", retry, "max_snoozes = 0"),
+        ("a retention of 0", retry, "retain_seconds = 0"),
+        ("a retention of ignored tasks of 0", retry, "retain_ignored_seconds = 0"),
         ("a number in quotes", retry, "max_retry = \"3\""),
         ("a negative number", retry, "max_retry = -3"),
         ("a number with a point", retry, "max_retry = 3.5"),
@@ -225,6 +231,36 @@ fn tracker_numbers() {
         ("no comma", "table = \"documents\", ", "table = \"documents\" "),
     ];
     tracker(&cases, &expect_file!["expect/tracker_numbers.txt"]);
+}
+
+#[test]
+fn tracker_backoff() {
+    let retry = "max_retry = 3";
+    let both = "backoff_max_seconds = 60, backoff_base_seconds = 10";
+    let exponential = |keys: &str| format!("backoff = \"exponential\", {keys}");
+    let (text, zero) = (exponential("backoff_base_seconds = \"10\""), exponential("backoff_max_seconds = 0"));
+    let reversed = exponential("backoff_max_seconds = 59, backoff_base_seconds = 60");
+    let beyond_default = exponential("backoff_base_seconds = 3601");
+    let max_misspelt = exponential("backoff_base_seconds = 3601, backoff_max = 7200");
+    let unknown = format!("{both}, colour = 1");
+    let none = format!("backoff = \"none\", {both}");
+    let misspelt = format!("back_off = \"exponential\", {both}");
+    let wrong = format!("backoff = \"linear\", {both}");
+    let cases = [
+        ("a base without a shape", retry, "backoff_base_seconds = 10"),
+        ("a maximum without a shape", retry, "backoff_max_seconds = 60"),
+        ("both without a shape", retry, both),
+        ("both without a backoff", retry, &none),
+        ("a wrong shape is told alone", retry, &wrong),
+        ("so is a misspelt key", retry, &misspelt),
+        ("so is an unknown key", retry, &unknown),
+        ("a base in quotes", retry, &text),
+        ("a maximum of 0", retry, &zero),
+        ("a maximum below the base", retry, &reversed),
+        ("a base above the default maximum", retry, &beyond_default),
+        ("a maximum that is misspelt", retry, &max_misspelt),
+    ];
+    tracker(&cases, &expect_file!["expect/tracker_backoff.txt"]);
 }
 
 #[test]
@@ -324,6 +360,18 @@ fn bounds_of_what_is_accepted() {
         ("max_retry = 3", "max_retry = 0x_3u8".to_owned()),
         ("max_retry = 3", "max_retry = 1,".to_owned()),
         ("max_retry = 3", "more_pending_status = []".to_owned()),
+        ("max_retry = 3", "backoff = \"none\"".to_owned()),
+        ("max_retry = 3", "backoff = \"exponential\"".to_owned()),
+        ("max_retry = 3", "backoff_base_seconds = 3600, backoff = \"exponential\"".to_owned()),
+        ("max_retry = 3", "backoff = \"exponential\", backoff_max_seconds = 1".to_owned()),
+        (
+            "max_retry = 3",
+            "backoff = \"exponential\", backoff_base_seconds = 7200, backoff_max_seconds = 7200".to_owned(),
+        ),
+        (
+            "max_retry = 3",
+            "max_snoozes = 1, retain_seconds = 1, retain_ignored_seconds = 4294967295".to_owned(),
+        ),
         ("use_case_id = \"extract\"", "use_case_id = \"a_\", sep = \"--\"".to_owned()),
         ("use_case_id = \"extract\"", "use_case_id = \"é 1\"".to_owned()),
         ("#[tracker(attribute)]", "#[tracker(attribute, rename = \"key2\")]".to_owned()),

@@ -21,6 +21,13 @@ fn near_misses_find_the_key() {
         ("history_limits", "history_limit"),
         ("stack_limit", "traceback_stack_limit"),
         ("more_pending", "more_pending_status"),
+        ("back_off", "backoff"),
+        ("backof", "backoff"),
+        ("backoff_base", "backoff_base_seconds"),
+        ("backoff_max", "backoff_max_seconds"),
+        ("max_snooze", "max_snoozes"),
+        ("retain", "retain_seconds"),
+        ("retain_ignored", "retain_ignored_seconds"),
     ] {
         assert_eq!(nearest(&STRUCT, wrong), Some(right), "{wrong}");
     }

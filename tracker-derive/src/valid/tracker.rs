@@ -6,6 +6,7 @@ use proc_macro2::{Ident, TokenTree};
 use quote::ToTokens;
 use syn::{GenericParam, Generics};
 
+use super::backoff::Backoff;
 use super::values;
 use crate::ast;
 use crate::attr::Args;
@@ -117,16 +118,23 @@ fn settings(args: &Args, diagnostics: &Diagnostics) -> Vec<Setting> {
     };
     let value = |key| values::number(args, key, &(1..=u32::MAX), "", diagnostics);
     let number = |key| Some((key, SettingValue::Number(value(key)?)));
-    let timeout = value(&keys::TIMEOUT_SECONDS).map(SettingValue::OptionalNumber);
+    let optional = |key| Some((key, SettingValue::OptionalNumber(value(key)?)));
     let table = values::resource(args, &keys::TABLE, diagnostics);
     let index = values::resource(args, &keys::INDEX, diagnostics);
+    let Backoff { shape: backoff, base, max } = Backoff::read(args, diagnostics);
     let settings = [
         table.map(|table| (&keys::TABLE, SettingValue::OptionalText(table))),
         args.text(&keys::SEP).map(|sep| (&keys::SEP, SettingValue::Text(sep.value()))),
         index.map(|index| (&keys::INDEX, SettingValue::Text(index))),
         number(&keys::MAX_RETRY),
         number(&keys::LOCK_EXPIRE_SECONDS),
-        timeout.map(|timeout| (&keys::TIMEOUT_SECONDS, timeout)),
+        optional(&keys::TIMEOUT_SECONDS),
+        backoff.map(|shape| (&keys::BACKOFF, SettingValue::Variant("BackoffShape", shape))),
+        base.map(|base| (&keys::BACKOFF_BASE_SECONDS, SettingValue::Number(base))),
+        max.map(|max| (&keys::BACKOFF_MAX_SECONDS, SettingValue::Number(max))),
+        number(&keys::MAX_SNOOZES),
+        optional(&keys::RETAIN_SECONDS),
+        optional(&keys::RETAIN_IGNORED_SECONDS),
         number(&keys::TRACEBACK_STACK_LIMIT),
         number(&keys::HISTORY_LIMIT),
         word(&keys::TAKEOVER, "Takeover", &[("expired", "Expired"), ("never", "Never")]),

@@ -1,0 +1,74 @@
+//! The rules of the waits after failed attempts: three keys that belong together.
+
+use super::values;
+use crate::attr::Args;
+use crate::diagnostics::Diagnostics;
+use crate::keys;
+
+/// The longest wait by default, in the tracker's own crate. The first one is 1, and no number is less.
+const DEFAULT_MAX: u32 = 3600;
+
+/// What was written of the waits.
+pub(super) struct Backoff {
+    pub(super) shape: Option<&'static str>,
+    pub(super) base: Option<u32>,
+    pub(super) max: Option<u32>,
+}
+
+impl Backoff {
+    pub(super) fn read(args: &Args, diagnostics: &Diagnostics) -> Self {
+        let shapes = [("none", "None"), ("exponential", "Exponential")];
+        let number = |key| values::number(args, key, &(1..=u32::MAX), "", diagnostics);
+        let backoff = Self {
+            shape: values::word(args, &keys::BACKOFF, &shapes, diagnostics),
+            base: number(&keys::BACKOFF_BASE_SECONDS),
+            max: number(&keys::BACKOFF_MAX_SECONDS),
+        };
+        // What is not there may be what a wrong or an unknown key was to say, which was reported already.
+        let absent = |key| !args.mentions(key) && !args.unknown;
+        match backoff.shape {
+            Some("None") => without_effect(args, "with `backoff = \"none\"`", "", diagnostics),
+            Some(_) => {
+                let absent_max = absent(&keys::BACKOFF_MAX_SECONDS).then_some(DEFAULT_MAX);
+                backoff.check_order(args, absent_max, diagnostics);
+            }
+            None if absent(&keys::BACKOFF) => {
+                without_effect(args, "without a backoff", " as well", diagnostics);
+            }
+            None => {}
+        }
+        backoff
+    }
+
+    /// Reports waits that end before they begin.
+    fn check_order(&self, args: &Args, absent_max: Option<u32>, diagnostics: &Diagnostics) {
+        let [base_key, max_key] = [&keys::BACKOFF_BASE_SECONDS, &keys::BACKOFF_MAX_SECONDS];
+        let (base_name, max_name) = (base_key.name, max_key.name);
+        let Some(base) = self.base else { return };
+        if self.max.is_some_and(|max| max < base) {
+            let message = format!(
+                "`{max_name}` cannot be less than `{base_name}`: write {base} or more, or a smaller `{base_name}`"
+            );
+            diagnostics.on(args.number(max_key), message);
+        }
+        if let Some(max) = absent_max.filter(|max| *max < base) {
+            let message = format!(
+                "`{base_name}` cannot be more than `{max_name}`, which is {max} by default: write 1 to {max}, or a \
+                 larger `{max_name}` as well"
+            );
+            diagnostics.on(args.number(base_key), message);
+        }
+    }
+}
+
+/// Reports lengths of waits where there are none.
+fn without_effect(args: &Args, reason: &str, as_well: &str, diagnostics: &Diagnostics) {
+    let usage = keys::BACKOFF.usage();
+    for key in [&keys::BACKOFF_BASE_SECONDS, &keys::BACKOFF_MAX_SECONDS] {
+        if let Some(name) = args.name(key) {
+            let message =
+                format!("`{name}` has no effect {reason}: write `{usage}`{as_well}, or remove `{name}`");
+            diagnostics.on(name, message);
+        }
+    }
+}
