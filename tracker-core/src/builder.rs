@@ -12,6 +12,7 @@ use crate::client::Tracker;
 use crate::config::{Backoff, TrackerConfig};
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::event::Observer;
 use crate::format::Format;
 use crate::spec::Takeover;
 use crate::time::{Clock, SystemClock};
@@ -44,6 +45,7 @@ pub struct TrackerBuilder<T> {
     config: TrackerConfig,
     clock: Arc<dyn Clock>,
     owner: Option<String>,
+    observer: Option<Arc<dyn Observer>>,
     of: PhantomData<fn() -> T>,
 }
 
@@ -54,6 +56,7 @@ impl<T: StatusTracker> TrackerBuilder<T> {
             config: TrackerConfig::declared(&T::__SPEC),
             clock: Arc::new(SystemClock),
             owner: None,
+            observer: None,
             of: PhantomData,
         }
     }
@@ -200,7 +203,15 @@ impl<T: StatusTracker> TrackerBuilder<T> {
         self
     }
 
-    /// Takes over what the tracker of another step was given: table, index, use case, lease, clock and owner.
+    /// Who is told of what happens to the tasks; nobody by default. The same is told to `tracing`, with the target
+    /// `tracker_core::task`, and with the feature `metrics` to the `metrics` facade.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// Takes over what the tracker of another step was given: table, index, use case, lease, clock, owner and observer.
     ///
     /// The numbers of retries and of the history stay this step's own.
     #[must_use]
@@ -220,6 +231,7 @@ impl<T: StatusTracker> TrackerBuilder<T> {
         };
         self.clock = Arc::clone(&engine.clock);
         self.owner = Some(engine.owner.clone());
+        self.observer.clone_from(&engine.observer);
         self
     }
 
@@ -241,7 +253,7 @@ impl<T: StatusTracker> TrackerBuilder<T> {
 
     fn into_tracker(self) -> Tracker<T> {
         let format = Format::new(&T::__SPEC, self.config.use_case_id.clone());
-        Tracker::new(Engine::new(&self.client, self.config, format, self.clock, self.owner))
+        Tracker::new(Engine::new(&self.client, self.config, format, self.clock, self.owner, self.observer))
     }
 }
 

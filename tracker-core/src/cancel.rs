@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
+use crate::event::{EventKind, Told};
 use crate::expression::Expression;
 use crate::history::Keep;
 use crate::item::Item;
@@ -44,7 +45,14 @@ pub(crate) async fn cancel(engine: &Engine, key: &str) -> Result<Cancel, Error> 
         last = Some(seen.clone());
         let now = Timestamp::from(engine.now());
         match round(engine, &seen, &me, now).await? {
-            Round::Is(cancelled) => return Ok(cancelled),
+            Round::Is(cancelled) => {
+                let (kind, head) = match &cancelled {
+                    Cancel::GivenUp(head) => (EventKind::Ignored, head),
+                    Cancel::Requested(head) => (EventKind::CancelRequested, head),
+                };
+                engine.tell(Told::of(kind, head).from(Some(seen.status_name())));
+                return Ok(cancelled);
+            }
             Round::Refused(kind) => return Err(Error::new(kind).with_key(key).with_task(seen)),
             Round::Changed(image) => found = image,
         }

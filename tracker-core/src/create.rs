@@ -5,6 +5,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::document::Document;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
+use crate::event::{EventKind, Told};
 use crate::expression::Expression;
 use crate::fields;
 use crate::history::{History, Keep};
@@ -53,11 +54,15 @@ pub(crate) async fn create_or_found<T: StatusTracker>(
     let created = item.get(CREATE_TIME).cloned();
     let key = head.key.clone();
     match op::settle(&*engine.clock, SENDS, || op::put(engine, item.clone())).await {
-        Ok(()) => Ok(Ok(Task::new(head, data))),
+        Ok(()) => {
+            engine.tell(Told::of(EventKind::Created, &head));
+            Ok(Ok(Task::new(head, data)))
+        }
         // Ours, whose answer was lost; a worker may have started it since.
         Err(Unwritten::Condition(Some(found)))
             if lock::has_created(found.get(CREATE_TIME), created.as_ref()) =>
         {
+            engine.tell(Told::of(EventKind::Created, &head));
             Ok(Ok(Task::new(head, data)))
         }
         Err(Unwritten::Condition(found)) => Ok(Err(found.unwrap_or_default())),
@@ -142,14 +147,14 @@ pub(crate) async fn delete(
     let condition = if with_live_lease {
         condition.and(&format!("{there_is_none} OR attribute_exists({key_name})"))
     } else {
-        let (lock, lock_time) = (condition.name(LOCK), condition.name(LOCK_TIME));
+        let lock = condition.name(LOCK);
         let free = condition.value(string(NOT_LOCKED));
         let free = format!("{there_is_none} OR attribute_not_exists({lock}) OR {lock} = {free}");
         // Where nothing is taken over, a lease that has run out may be that of a holder who renews none.
         match rules.takeover {
             Takeover::Never => condition.and(&free),
             Takeover::Expired => {
-                let stale = condition.value(time(stale));
+                let (lock_time, stale) = (condition.name(LOCK_TIME), condition.value(time(stale)));
                 condition.and(&format!("{free} OR {lock_time} < {stale}"))
             }
         }

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 
 use crate::config::TrackerConfig;
 use crate::error::{Error, ErrorKind};
+use crate::event::Observer;
 use crate::format::Format;
 use crate::item::{self, Item};
 use crate::lock::Rules;
@@ -21,13 +22,13 @@ use crate::time::{Clock, Now, Timestamp};
 const OPERATION: Duration = Duration::from_secs(30);
 const ATTEMPT: Duration = Duration::from_secs(10);
 
-#[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) client: Client,
     pub(crate) config: TrackerConfig,
     pub(crate) format: Format,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) owner: String,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
     service_clock: ServiceClock,
     last_create: Mutex<Timestamp>,
 }
@@ -39,6 +40,7 @@ impl Engine {
         format: Format,
         clock: Arc<dyn Clock>,
         owner: Option<String>,
+        observer: Option<Arc<dyn Observer>>,
     ) -> Self {
         let service_clock = ServiceClock::new(Arc::clone(&clock), config.max_clock_skew);
         let ours = client
@@ -52,6 +54,7 @@ impl Engine {
             format,
             clock,
             owner: owner.unwrap_or_else(host_and_process),
+            observer,
             service_clock,
             last_create: Mutex::new(Timestamp::EPOCH),
         }

@@ -10,9 +10,11 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::event::{EventKind, Told};
 use crate::lease::{Lease, Reading};
 use crate::lock::{self, Save};
 use crate::op::{self, Unwritten};
+use crate::task::TaskHead;
 use crate::time::{Now, Timestamp};
 use crate::update;
 
@@ -110,7 +112,9 @@ impl Keeper {
         self.stop.cancel();
     }
 
-    fn lose(&self, unheard: Option<Error>) {
+    fn lose(&self, engine: &Engine, head: &TaskHead, unheard: Option<Error>) {
+        let told = Told::of(EventKind::LeaseLost, head).from(Some(head.status_name()));
+        engine.tell(unheard.as_ref().map_or(told, |unheard| told.because(unheard)));
         *self.unheard.lock().unwrap_or_else(PoisonError::into_inner) = unheard.map(Arc::new);
         self.lost.cancel();
     }
@@ -125,7 +129,11 @@ impl Keeper {
             let beat = if asks { update::heartbeat } else { update::save };
             let sent = op::update(engine, key, beat(&self.me, now.time), ReturnValue::None).await;
             let found = match sent {
-                Ok(_) => return self.kept(now, Save::Saved),
+                Ok(_) => {
+                    let took = engine.now().monotonic.saturating_sub(now.monotonic);
+                    engine.tell(Told::of_key(EventKind::Heartbeat, key).took(took));
+                    return self.kept(now, Save::Saved);
+                }
                 Err(Unwritten::Condition(mut image)) => {
                     image.as_mut().map(|item| engine.head(item)).transpose()
                 }
@@ -157,11 +165,11 @@ impl Keeper {
 
     /// Keeps the lease until it is stopped or lost: a heartbeat every third of the expiry, and more often while none
     /// is answered. The loss is told at the deadline, whatever is still under way.
-    pub(crate) async fn keep(self: Arc<Self>, engine: Arc<Engine>, key: String) {
+    pub(crate) async fn keep(self: Arc<Self>, engine: Arc<Engine>, head: TaskHead) {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => {}
-            () = self.beats(&engine, &key) => {}
+            unheard = self.beats(&engine, &head.key) => self.lose(&engine, &head, unheard),
         }
     }
 
@@ -179,7 +187,8 @@ impl Keeper {
         }
     }
 
-    async fn beats(&self, engine: &Engine, key: &str) {
+    /// Sends heartbeats until the lease is lost; gives why DynamoDB was not heard, where that is why.
+    async fn beats(&self, engine: &Engine, key: &str) -> Option<Error> {
         let third = engine.config.lock_expire / 3;
         let mut unheard = None;
         for nth in 0.. {
@@ -196,14 +205,15 @@ impl Keeper {
             };
             match beat {
                 Some(Beat::Kept) if !self.has_passed(engine.now()) => unheard = None,
-                Some(Beat::Lost) => return self.lose(None),
+                Some(Beat::Lost) => return None,
                 Some(Beat::Unheard(error)) if !self.has_passed(engine.now()) => unheard = Some(error),
-                Some(Beat::Unheard(error)) => return self.lose(Some(error)),
+                Some(Beat::Unheard(error)) => return Some(error),
                 // A save has moved the deadline meanwhile.
                 None if !self.has_passed(engine.now()) => {}
-                _ => return self.lose(unheard),
+                _ => return unheard,
             }
         }
+        unheard
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ReturnValue;
 use tokio::runtime::Handle;
@@ -9,6 +10,7 @@ use tokio::runtime::Handle;
 use crate::document::Document;
 use crate::engine::{Engine, detached};
 use crate::error::{Error, ErrorKind};
+use crate::event::{self, EventKind, Told};
 use crate::expression::Expression;
 use crate::failure;
 use crate::fields::Encoded;
@@ -33,6 +35,8 @@ pub(crate) struct Held {
     when_dropped: WhenDropped,
     /// Where it was started, as it may be dropped on a thread that is not the runtime's.
     runtime: Option<Handle>,
+    /// When it began, by the monotonic clock.
+    begun: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +64,8 @@ pub(crate) struct Finished {
 impl Held {
     pub(crate) fn new(engine: Arc<Engine>, head: TaskHead, keeper: Keeper) -> Self {
         let runtime = Handle::try_current().ok();
-        Self { engine, head, keeper: Arc::new(keeper), when_dropped: WhenDropped::Release, runtime }
+        let begun = engine.now().monotonic;
+        Self { engine, head, keeper: Arc::new(keeper), when_dropped: WhenDropped::Release, runtime, begun }
     }
 
     pub(crate) fn head(&self) -> &TaskHead {
@@ -76,7 +81,7 @@ impl Held {
         self.when_dropped = WhenDropped::Fail;
         if let (true, Some(runtime)) = (self.engine.config.heartbeat, &self.runtime) {
             let keeper = Arc::clone(&self.keeper);
-            runtime.spawn(keeper.keep(Arc::clone(&self.engine), self.head.key.clone()));
+            runtime.spawn(keeper.keep(Arc::clone(&self.engine), self.head.clone()));
         }
     }
 
@@ -152,6 +157,7 @@ impl Held {
             changes,
             returns,
             now,
+            begun: self.begun,
         }
     }
 }
@@ -203,6 +209,7 @@ struct Finish {
     changes: Changes,
     returns: ReturnValue,
     now: Timestamp,
+    begun: Duration,
 }
 
 impl Finish {
@@ -267,7 +274,7 @@ impl Finish {
             op::update(engine, &head.key, write.clone(), self.returns.clone())
         });
         let (image, unanswered) = match sent.await {
-            Ok(item) => return Ok(Finished { head: after, item }),
+            Ok(item) => return Ok(self.done(after, item)),
             Err(Unwritten::Refused(error)) => return Err(error.with_task(head.clone())),
             Err(Unwritten::Condition(image)) => (image, None),
             Err(Unwritten::Unknown(error)) => match op::get(engine, &head.key, true, false).await {
@@ -288,10 +295,27 @@ impl Finish {
             unanswered: unanswered.is_some(),
         };
         match lock::classify_finish(found.as_ref(), &sent) {
-            Written::Done => Ok(Finished { head: after, item }),
-            Written::LeaseLost => Err(Error::new(ErrorKind::LeaseLost).with_key(&head.key).with_found(found)),
+            Written::Done => Ok(self.done(after, item)),
+            Written::LeaseLost => {
+                let lost = Error::new(ErrorKind::LeaseLost).with_key(&head.key).with_found(found);
+                self.tell(EventKind::LeaseLost, head, Some(&lost));
+                Err(lost)
+            }
             Written::Unknown => Err(self.unknown(unanswered).with_found(found)),
         }
+    }
+
+    fn done(&self, after: TaskHead, item: Option<Item>) -> Finished {
+        let snoozed = matches!(self.outcome, Outcome::Snoozed { .. });
+        self.tell(event::ended(snoozed, &after, after.retry > self.head.retry), &after, None);
+        Finished { head: after, item }
+    }
+
+    /// Tells how it ended, once.
+    fn tell(&self, kind: EventKind, after: &TaskHead, error: Option<&Error>) {
+        let took = self.engine.now().monotonic.saturating_sub(self.begun);
+        let told = Told::of(kind, after).from(Some(self.head.status_name())).took(took);
+        self.engine.tell(error.map_or(told, |error| told.because(error)));
     }
 
     /// Records that a success could not be written, and gives back why.
@@ -311,9 +335,11 @@ impl Finish {
     fn unknown(&self, error: Option<Error>) -> Error {
         let unknown =
             Error::new(ErrorKind::OutcomeUnknown).with_key(&self.head.key).with_task(self.head.clone());
-        match error {
+        let unknown = match error {
             Some(error) => unknown.with_source(error),
             None => unknown,
-        }
+        };
+        self.tell(EventKind::OutcomeUnknown, &self.head, Some(&unknown));
+        unknown
     }
 }

@@ -9,12 +9,13 @@
 //! | what a user calls | [`Tracker`] → [`Execution`] → [`Task`] |
 //! | what goes wrong | [`Error`], [`ErrorKind`]; [`Failure`] for the body of a task |
 //! | what can be replaced | [`TrackerBuilder`], [`TrackerConfig`], [`Clock`] |
+//! | what is told | [`Observer`], [`Event`]; `tracing`, with the target `tracker_core::task`; the feature `metrics` |
 //! | what tests stand on | the features `embedded`, a DynamoDB in the process, and `testing`, faults and a clock set by hand |
 //!
 //! Inside, data flows one way: the derives emit constants (`spec`, `status`, compared in `checks`); `key`, `shard`, `format`, `item`,
 //! `document` and `history` encode and decode an item; `update` builds the writes of the protocol and `lock`,
 //! `lease` and `retry` decide, all of them pure; `start`, `heartbeat`, `held`, `execution` and `run` act on one task;
-//! `cancel` and `redrive` set a task to another status by hand, `query` and `find` look for tasks, `create_many` and `sweep` work on many; through one function of `op` per
+//! `cancel` and `redrive` set a task to another status by hand, `query` and `find` look for tasks, `create_many` and `sweep` work on many; `event` tells what happened; through one function of `op` per
 //! DynamoDB operation.
 
 #[macro_use]
@@ -29,6 +30,7 @@ mod create_many;
 mod document;
 mod engine;
 mod error;
+mod event;
 mod execution;
 mod expression;
 mod failure;
@@ -97,6 +99,7 @@ pub use self::client::{Read, Tracker};
 pub use self::config::{Backoff, TrackerConfig};
 pub use self::create_many::{Created, Ensured, Overwritten};
 pub use self::error::{Error, ErrorKind};
+pub use self::event::{Event, EventKind, Observer};
 pub use self::execution::Execution;
 pub use self::failure::{Failure, FailureExt};
 pub use self::find::StatusCounts;

@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::types::ReturnValue;
 
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
+use crate::event::{EventKind, Told};
 use crate::lock;
 use crate::op::{self, SENDS, Unwritten};
 use crate::status::{Role, TrackerStatus};
@@ -43,13 +44,13 @@ pub(crate) async fn redrive(engine: &Engine, key: &str) -> Result<TaskHead, Erro
         let sent =
             op::settle(&*engine.clock, SENDS, || op::update(engine, key, write.clone(), ReturnValue::None));
         match sent.await {
-            Ok(_) => return Ok(after),
+            Ok(_) => return Ok(told(engine, &seen, after)),
             // Ours, whose answer was lost.
             Err(Unwritten::Condition(Some(mut item))) => {
                 let image = item.clone();
                 let now_there = engine.head(&mut item)?;
                 if lock::has_redriven(&now_there, &after) {
-                    return Ok(after);
+                    return Ok(told(engine, &seen, after));
                 }
                 found = Some(image);
             }
@@ -61,6 +62,11 @@ pub(crate) async fn redrive(engine: &Engine, key: &str) -> Result<TaskHead, Erro
     // Others were faster each time: nothing was written.
     let status = last.as_ref().map_or_else(String::new, |seen| seen.status_name().to_owned());
     Err(Error::new(ErrorKind::NotReady { status }).with_key(key).with_found(last))
+}
+
+fn told(engine: &Engine, seen: &TaskHead, after: TaskHead) -> TaskHead {
+    engine.tell(Told::of(EventKind::Redriven, &after).from(Some(seen.status_name())));
+    after
 }
 
 fn refusal(engine: &Engine, seen: &TaskHead) -> Option<ErrorKind> {

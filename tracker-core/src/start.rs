@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
+use crate::event::{EventKind, Told};
 use crate::expression::Expression;
 use crate::heartbeat::Keeper;
 use crate::held::Held;
@@ -16,6 +17,7 @@ use crate::item::{Item, LOCK, LOCK_TIME, STARTED_FROM, string};
 use crate::lease::{Lease, Reading};
 use crate::lock::{self, Start};
 use crate::op::{self, SENDS, Unwritten};
+use crate::status::Role;
 use crate::task::TaskHead;
 use crate::time::Timestamp;
 use crate::update;
@@ -28,14 +30,30 @@ const WAIT: Duration = Duration::from_millis(250);
 /// Starts the task with this key, and gives what is held, with the whole item.
 pub(crate) async fn start(engine: Arc<Engine>, key: String) -> Result<(Held, Item), Error> {
     engine.known_clock(&key).await?;
-    let mut attempt =
-        Attempt { me: Uuid::new_v4().simple().to_string(), engine, key, sent: Vec::new(), repeated: false };
+    let started = attempt(Arc::clone(&engine), key.clone()).await;
+    match &started {
+        Err(refusal) if refusal.is_refusal() => {
+            let told = match refusal.task() {
+                Some(found) => Told::of(EventKind::Refused, found),
+                None => Told::of_key(EventKind::Refused, &key),
+            };
+            engine.tell(told.because(refusal));
+        }
+        _ => {}
+    }
+    started
+}
+
+async fn attempt(engine: Arc<Engine>, key: String) -> Result<(Held, Item), Error> {
+    let me = Uuid::new_v4().simple().to_string();
+    let mut attempt = Attempt { me, engine, key, sent: Vec::new(), repeated: false, takes_over: false };
     let mut taken_over: Option<TaskHead> = None;
     let mut found = None;
     for _ in 0..ROUNDS {
         // Each answer tells more of the clock, which decides what is expired.
         attempt.engine.check_clock().map_err(|error| error.with_key(&attempt.key))?;
         let raced = taken_over.is_some();
+        attempt.takes_over = raced;
         let result = match taken_over.take() {
             None => attempt.send_start().await,
             Some(seen) => attempt.send_takeover(&seen).await,
@@ -70,7 +88,7 @@ pub(crate) async fn start(engine: Arc<Engine>, key: String) -> Result<(Held, Ite
                     return attempt.started(Ok(head), item).await;
                 }
             }
-            Start::GaveUp => return Err(attempt.refused(ErrorKind::Ignored, head)),
+            Start::GaveUp => return Err(attempt.gave_up(head)),
             Start::TakeOver => taken_over = head,
             // The task was freed while we were taking it over.
             Start::Again if raced => {}
@@ -100,6 +118,8 @@ struct Attempt {
     sent: Vec<Reading>,
     /// Whether a start that the clock alone had refused was sent again.
     repeated: bool,
+    /// Whether what was sent last is a takeover.
+    takes_over: bool,
 }
 
 impl Attempt {
@@ -152,7 +172,7 @@ impl Attempt {
         if let Ok(head) = &head
             && head.lock.as_deref() != Some(&self.me)
         {
-            return Err(self.refused(ErrorKind::Ignored, Some(head.clone())));
+            return Err(self.gave_up(Some(head.clone())));
         }
         match head {
             Ok(head) => {
@@ -161,7 +181,15 @@ impl Attempt {
                     // Others would see another lease than we do.
                     Err(off) => off,
                     Ok(()) if held.has_passed(now) => Error::new(ErrorKind::LeaseLost),
-                    Ok(()) => return Ok((held, item)),
+                    Ok(()) => {
+                        let kind = if self.takes_over { EventKind::TakenOver } else { EventKind::Started };
+                        let from =
+                            held.head().started_from.and_then(|code| held.engine.format.status_name(code));
+                        let from =
+                            if self.takes_over { Some(held.head().status_name()) } else { from.as_deref() };
+                        held.engine.tell(Told::of(kind, held.head()).from(from));
+                        return Ok((held, item));
+                    }
                 };
                 let in_vain = in_vain.with_key(&self.key).with_task(held.head().clone());
                 held.release_in_vain().await;
@@ -185,6 +213,15 @@ impl Attempt {
                 Err(error)
             }
         }
+    }
+
+    /// A takeover of ours has given the task up.
+    fn gave_up(&self, after: Option<TaskHead>) -> Error {
+        if let Some(after) = &after {
+            let from = self.engine.format.own(Role::InProgress).row.name;
+            self.engine.tell(Told::of(EventKind::Ignored, after).from(Some(from)));
+        }
+        self.refused(ErrorKind::Ignored, after)
     }
 
     fn refused(&self, kind: ErrorKind, found: Option<TaskHead>) -> Error {

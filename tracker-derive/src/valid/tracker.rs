@@ -15,7 +15,7 @@ use crate::keys::{self, Key};
 use crate::model::{Field, Setting, SettingValue, Store, Stored, TaskId, Tracker};
 
 /// The attributes of an item that the tracker writes itself, now or in a later version.
-pub(crate) const RESERVED: [&str; 17] = [
+pub(crate) const RESERVED: [&str; 18] = [
     "key",
     "value",
     "status",
@@ -33,6 +33,7 @@ pub(crate) const RESERVED: [&str; 17] = [
     "run_at",
     "expires_at",
     "cancel",
+    "snoozes",
 ];
 
 /// The struct as a model, or nothing where a mistake was reported.
