@@ -46,12 +46,12 @@ pub(crate) async fn cancel(engine: &Engine, key: &str) -> Result<Cancel, Error> 
         let now = Timestamp::from(engine.now());
         match round(engine, &seen, &me, now).await? {
             Round::Is(cancelled) => {
-                let (kind, head) = match &cancelled {
+                let (kind, head) = match &*cancelled {
                     Cancel::GivenUp(head) => (EventKind::Ignored, head),
                     Cancel::Requested(head) => (EventKind::CancelRequested, head),
                 };
                 engine.tell(Told::of(kind, head).from(Some(seen.status_name())));
-                return Ok(cancelled);
+                return Ok(*cancelled);
             }
             Round::Refused(kind) => return Err(Error::new(kind).with_key(key).with_task(seen)),
             Round::Changed(image) => found = image,
@@ -62,7 +62,7 @@ pub(crate) async fn cancel(engine: &Engine, key: &str) -> Result<Cancel, Error> 
 }
 
 enum Round {
-    Is(Cancel),
+    Is(Box<Cancel>),
     Refused(ErrorKind),
     /// Others were faster: what they made of it.
     Changed(Option<Item>),
@@ -116,12 +116,12 @@ async fn give_up(engine: &Engine, seen: &TaskHead, now: Timestamp) -> Result<Rou
     let write = |keep| update::cancel(format, config, seen, owner, now, keep);
     let (after, _) = write(Keep::All);
     match send(engine, &seen.key, |keep| write(keep).1).await? {
-        Ok(item) => Ok(Round::Is(Cancel::GivenUp(stored(engine, item, after)?))),
+        Ok(item) => Ok(Round::Is(Box::new(Cancel::GivenUp(stored(engine, item, after)?)))),
         Err(Some(image)) => {
             let is_there = engine.head(&mut image.clone())?;
             // Ours, whose answer was lost.
             if lock::has_redriven(&is_there, &after) {
-                return Ok(Round::Is(Cancel::GivenUp(is_there)));
+                return Ok(Round::Is(Box::new(Cancel::GivenUp(is_there))));
             }
             Ok(Round::Changed(Some(image)))
         }
@@ -135,11 +135,11 @@ async fn take_over(engine: &Engine, seen: &TaskHead, me: &str, now: Timestamp) -
     let asked = TaskHead { cancel: seen.lock.clone(), ..seen.clone() };
     let write = |keep| update::take_over(format, config, &asked, me, owner, now, keep);
     match send(engine, &seen.key, write).await? {
-        Ok(item) => Ok(Round::Is(Cancel::GivenUp(stored(engine, item, asked)?))),
+        Ok(item) => Ok(Round::Is(Box::new(Cancel::GivenUp(stored(engine, item, asked)?)))),
         Err(Some(image)) => {
             let is_there = engine.head(&mut image.clone())?;
             if is_there.last_lock.as_deref() == Some(me) {
-                return Ok(Round::Is(Cancel::GivenUp(is_there)));
+                return Ok(Round::Is(Box::new(Cancel::GivenUp(is_there))));
             }
             Ok(Round::Changed(Some(image)))
         }
@@ -150,10 +150,10 @@ async fn take_over(engine: &Engine, seen: &TaskHead, me: &str, now: Timestamp) -
 /// Asks the attempt of a lock to end, and no other: a copy that comes later fits no other lock.
 async fn request(engine: &Engine, seen: &TaskHead, lock: &str) -> Result<Round, Error> {
     if seen.is_cancel_requested() {
-        return Ok(Round::Is(Cancel::Requested(seen.clone())));
+        return Ok(Round::Is(Box::new(Cancel::Requested(seen.clone()))));
     }
     match send(engine, &seen.key, |_| update::request_cancel(lock)).await? {
-        Ok(item) => Ok(Round::Is(Cancel::Requested(stored(engine, item, seen.clone())?))),
+        Ok(item) => Ok(Round::Is(Box::new(Cancel::Requested(stored(engine, item, seen.clone())?)))),
         Err(image) => Ok(Round::Changed(image)),
     }
 }

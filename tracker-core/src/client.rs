@@ -7,6 +7,8 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use crate::cancel::{self, Cancel};
 use crate::config::TrackerConfig;
 use crate::create;
@@ -22,6 +24,7 @@ use crate::shard::shard_of;
 use crate::start;
 use crate::status::TrackerStatus;
 use crate::task::{Task, TaskHead};
+use crate::time::Timestamp;
 use crate::tracker::{self, StatusTracker};
 
 /// The tasks of one step, in one table and use case.
@@ -69,7 +72,28 @@ impl<T: StatusTracker> Tracker<T> {
     /// [`ItemTooLarge`](ErrorKind::ItemTooLarge); [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) where no
     /// answer came: then it may be created again, and `AlreadyExists` says that it was.
     pub async fn create(&self, data: T) -> Result<Task<T>, Error> {
-        create::create(&self.engine, data).await
+        create::create(&self.engine, data, None).await
+    }
+
+    /// Creates a task that is not to be started before a time: until then a start is refused as
+    /// [`NotDue`](ErrorKind::NotDue), and [`query_for_unfinished`](Self::query_for_unfinished) leaves it out. Python workers
+    /// do not know of it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`create`](Self::create).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tracker_core::{Error, StatusTracker, Tracker};
+    /// # async fn remind<T: StatusTracker>(reminders: &Tracker<T>, reminder: T) -> Result<(), Error> {
+    /// let tomorrow = chrono::Utc::now() + chrono::TimeDelta::days(1);
+    /// reminders.create_at(reminder, tomorrow).await?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn create_at(&self, data: T, run_at: DateTime<Utc>) -> Result<Task<T>, Error> {
+        create::create(&self.engine, data, Some(Timestamp::new(run_at))).await
     }
 
     /// Reads a task: `None` where there is none. Eventually consistent, unless asked otherwise.
@@ -208,7 +232,8 @@ impl<T: StatusTracker> Tracker<T> {
 
     /// Creates the table and its index, and waits until both can be used. On-demand, unless asked otherwise.
     ///
-    /// A table that is there already is verified instead.
+    /// A table that is there already is verified instead. Where [`retain`](crate::TrackerBuilder::retain) is set, the table's
+    /// time to live is switched on, also of one that was there.
     ///
     /// # Errors
     ///

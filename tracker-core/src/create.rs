@@ -10,8 +10,8 @@ use crate::expression::Expression;
 use crate::fields;
 use crate::history::{History, Keep};
 use crate::item::{
-    self, CREATE_TIME, DATA, ERRORS, ITEM_BYTES, Item, KEY, LOCK, LOCK_TIME, NOT_LOCKED, RETRY, STATUS,
-    UPDATE_TIME, VALUE, number, string, time,
+    self, CREATE_TIME, DATA, ERRORS, ITEM_BYTES, Item, KEY, LOCK, LOCK_TIME, NOT_LOCKED, RETRY, RUN_AT,
+    STATUS, UPDATE_TIME, VALUE, number, string, time,
 };
 use crate::lock;
 use crate::op::{self, SENDS, Unwritten};
@@ -26,8 +26,12 @@ use crate::tracker::{StatusTracker, TaskId};
 const RESERVED_BYTES: usize = 1024;
 
 /// Creates a task, unless there is one with its key.
-pub(crate) async fn create<T: StatusTracker>(engine: &Engine, data: T) -> Result<Task<T>, Error> {
-    let found = match create_or_found(engine, data).await? {
+pub(crate) async fn create<T: StatusTracker>(
+    engine: &Engine,
+    data: T,
+    run_at: Option<Timestamp>,
+) -> Result<Task<T>, Error> {
+    let found = match create_or_found(engine, data, run_at).await? {
         Ok(task) => return Ok(task),
         Err(found) => found,
     };
@@ -48,8 +52,12 @@ pub(crate) async fn create<T: StatusTracker>(engine: &Engine, data: T) -> Result
 pub(crate) async fn create_or_found<T: StatusTracker>(
     engine: &Engine,
     data: T,
+    run_at: Option<Timestamp>,
 ) -> Result<Result<Task<T>, Item>, Error> {
-    let item = new_item(engine, &data)?;
+    let mut item = new_item(engine, &data)?;
+    if let Some(run_at) = run_at {
+        item.insert(RUN_AT.to_owned(), time(run_at));
+    }
     let head = engine.head(&mut item.clone())?;
     let created = item.get(CREATE_TIME).cloned();
     let key = head.key.clone();

@@ -124,7 +124,7 @@ where
             let engine = Arc::clone(&engine);
             async move {
                 let task_id = data.task_id().clone();
-                match create::create(&engine, data).await {
+                match create::create(&engine, data, None).await {
                     Ok(task) => Created::New(task),
                     Err(error) if *error.kind() == ErrorKind::AlreadyExists => {
                         Created::Existing { task_id, found: error.task().cloned() }
@@ -145,7 +145,7 @@ impl<T: StatusTracker> Tracker<T> {
     /// Those of [`create`](Self::create) but `AlreadyExists`; [`Decode`](ErrorKind::Decode) where the task that is
     /// there cannot be read.
     pub async fn ensure(&self, data: T) -> Result<Ensured<T>, Error> {
-        match create::create_or_found(self.engine(), data).await? {
+        match create::create_or_found(self.engine(), data, None).await? {
             Ok(task) => Ok(Ensured::Created(task)),
             Err(item) => read_task(self.engine(), item).map(Ensured::Existing),
         }

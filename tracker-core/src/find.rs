@@ -47,7 +47,9 @@ impl<T: StatusTracker> Tracker<T> {
 
     /// All tasks that can be started now: pending, more pending and failed ones, and those in progress whose lease
     /// has expired (unless [`takeover`](crate::TrackerBuilder::takeover) is off); merged by time, so that none of them
-    /// starves.
+    /// starves. Those that wait for a time of their own are left out until it comes, where the index projects `run_at`, as
+    /// that of [`create_table`](Self::create_table) does; elsewhere their start is refused as
+    /// [`NotDue`](crate::ErrorKind::NotDue). They are read all the same, so that many of them cost as much as many others.
     pub fn query_for_unfinished(&self) -> Query<T> {
         let engine = self.shared_engine();
         let ready = engine.format.ready().filter_map(|code| engine.format.status(code));
@@ -88,7 +90,7 @@ impl<T: StatusTracker> Tracker<T> {
             partitions.extend(values.into_iter().map(|value| (nth, value)));
         }
         let counts = stream::iter(partitions).map(|(nth, value)| async move {
-            let range = Range { value, from: None, until: None };
+            let range = Range { value, ..Range::default() };
             Ok::<_, Error>((nth, count(engine, &range).await?))
         });
         let mut counts = counts.buffer_unordered(READERS as usize);

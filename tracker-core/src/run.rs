@@ -61,7 +61,7 @@ pub(crate) enum Worked<T: StatusTracker, R> {
     /// It did not, or what it did could not be recorded.
     Not(Error),
     /// It was dropped as it was to stop; nothing is recorded yet.
-    Stopped(Execution<T>),
+    Stopped(Box<Execution<T>>),
     /// It panicked, which was recorded.
     Panicked(Box<dyn Any + Send>),
 }
@@ -141,7 +141,7 @@ impl<T: StatusTracker> Execution<T> {
             Ended::Lost => Worked::Not(self.abandon()),
             Ended::Cancelled => Worked::Not(self.held.cancel().await),
             Ended::TimedOut(after) => Worked::Not(self.fail_timed_out(after).await),
-            Ended::Stopped => Worked::Stopped(self),
+            Ended::Stopped => Worked::Stopped(Box::new(self)),
         }
     }
 

@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::types::{
 
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
-use crate::item::{CREATE_TIME, KEY, UPDATE_TIME, VALUE};
+use crate::item::{CREATE_TIME, EXPIRES_AT, KEY, RUN_AT, UPDATE_TIME, VALUE};
 use crate::op::table::{self, NewTable};
 
 /// How often, and how long apart, a new table is looked at until it can be used: about five minutes.
@@ -69,19 +69,45 @@ async fn create(engine: &Engine, provisioned: Option<(i64, i64)>) -> Result<(), 
         if is_coming(&description, &engine.config.index) {
             engine.clock.sleep(BETWEEN_LOOKS).await;
         } else {
-            return matches(engine, &description);
+            matches(engine, &description)?;
+            return switch_time_to_live_on(engine).await;
         }
     }
     verify(engine).await
 }
 
+/// Where ended tasks are not kept for ever, DynamoDB is to delete them.
+async fn switch_time_to_live_on(engine: &Engine) -> Result<(), Error> {
+    if keeps_all(engine) || table::time_to_live(engine).await?.as_deref() == Some(EXPIRES_AT) {
+        return Ok(());
+    }
+    table::switch_time_to_live_on(engine, EXPIRES_AT).await
+}
+
+fn keeps_all(engine: &Engine) -> bool {
+    engine.config.retain.is_none() && engine.config.retain_ignored.is_none()
+}
+
 /// Compares the table with what is needed.
 pub(crate) async fn verify(engine: &Engine) -> Result<(), Error> {
-    matches(engine, &table::describe(engine).await?)
+    let mut differences = differences(&table::describe(engine).await?, &engine.config.index);
+    if !keeps_all(engine) {
+        let by = table::time_to_live(engine).await?;
+        if by.as_deref() != Some(EXPIRES_AT) {
+            let is = by.map_or_else(|| "off".to_owned(), |other| format!("by {other}"));
+            differences.push(format!(
+                "its time to live is {is}, and by {EXPIRES_AT} is needed for `retain`; `create_table` switches it on"
+            ));
+        }
+    }
+    mismatch(engine, differences)
 }
 
 fn matches(engine: &Engine, description: &TableDescription) -> Result<(), Error> {
-    let differences = differences(description, &engine.config.index);
+    mismatch(engine, differences(description, &engine.config.index))
+}
+
+fn mismatch(engine: &Engine, differences: Vec<String>) -> Result<(), Error> {
     if differences.is_empty() {
         return Ok(());
     }
@@ -103,6 +129,7 @@ fn new_table(index: &str, provisioned: Option<(i64, i64)>) -> Result<NewTable, B
     let projection = Projection::builder()
         .projection_type(ProjectionType::Include)
         .non_key_attributes(CREATE_TIME)
+        .non_key_attributes(RUN_AT)
         .build();
     Ok(NewTable {
         attributes: vec![attribute(KEY)?, attribute(VALUE)?, attribute(UPDATE_TIME)?],

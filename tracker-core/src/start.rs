@@ -30,7 +30,7 @@ const WAIT: Duration = Duration::from_millis(250);
 /// Starts the task with this key, and gives what is held, with the whole item.
 pub(crate) async fn start(engine: Arc<Engine>, key: String) -> Result<(Held, Item), Error> {
     engine.known_clock(&key).await?;
-    let started = attempt(Arc::clone(&engine), key.clone()).await;
+    let started = Box::pin(attempt(Arc::clone(&engine), key.clone())).await;
     match &started {
         Err(refusal) if refusal.is_refusal() => {
             let told = match refusal.task() {

@@ -153,6 +153,15 @@ impl fmt::Display for ErrorKind {
                  `max_clock_skew`, so leases cannot be told to have expired; set the clock",
                 offset.as_seconds_f64()
             ),
+            other => other.fmt_trouble(f),
+        }
+    }
+}
+
+impl ErrorKind {
+    /// All but the refusals.
+    fn fmt_trouble(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::AlreadyExists => f.write_str(
                 "exists already, and was left as it is; start it, or create a task with another id",
             ),
@@ -229,6 +238,8 @@ impl fmt::Display for ErrorKind {
                 "DynamoDB refused the request with {}; its message is this error's source",
                 code.as_deref().unwrap_or("an error without a code")
             ),
+            // A refusal, whose text is above.
+            _ => Ok(()),
         }
     }
 }

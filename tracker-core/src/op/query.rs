@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::Select;
 use super::classify;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::item::{CREATE_TIME, Item, KEY, UPDATE_TIME, VALUE, string};
+use crate::item::{CREATE_TIME, Item, KEY, RUN_AT, UPDATE_TIME, VALUE, string};
 
 /// A range of one partition of the index.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +15,8 @@ pub(crate) struct Range {
     pub(crate) from: Option<String>,
     /// The last one, inclusive.
     pub(crate) until: Option<String>,
+    /// Only what is to be started by then; where the index does not project that, all of them.
+    pub(crate) due_by: Option<String>,
 }
 
 /// A page of rows.
@@ -41,6 +43,13 @@ pub(crate) async fn query(
         .expression_attribute_names("#update_time", UPDATE_TIME)
         .expression_attribute_names("#create_time", CREATE_TIME)
         .set_exclusive_start_key(start);
+    let request = match &range.due_by {
+        None => request,
+        Some(due_by) => request
+            .filter_expression("attribute_not_exists(#run_at) OR #run_at <= :due_by")
+            .expression_attribute_names("#run_at", RUN_AT)
+            .expression_attribute_values(":due_by", string(&**due_by)),
+    };
     match request.send().await {
         Ok(output) => Ok(Page { items: output.items.unwrap_or_default(), next: output.last_evaluated_key }),
         Err(error) => Err(classify(&engine.config.table, error)),

@@ -1,7 +1,7 @@
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, ProvisionedThroughput,
-    TableDescription,
+    TableDescription, TimeToLiveSpecification, TimeToLiveStatus,
 };
 
 use super::classify;
@@ -47,6 +47,30 @@ pub(crate) async fn describe(engine: &Engine) -> Result<TableDescription, Error>
         Ok(output) => {
             output.table.ok_or_else(|| Error::new(ErrorKind::TableNotFound { table: table.to_owned() }))
         }
+        Err(error) => Err(classify(table, error)),
+    }
+}
+
+/// The attribute by which DynamoDB deletes items, where that is switched on.
+pub(crate) async fn time_to_live(engine: &Engine) -> Result<Option<String>, Error> {
+    let table = &*engine.config.table;
+    match engine.client.describe_time_to_live().table_name(table).send().await {
+        Ok(output) => Ok(output.time_to_live_description.and_then(|described| {
+            let is_on = [TimeToLiveStatus::Enabled, TimeToLiveStatus::Enabling];
+            described.time_to_live_status.is_some_and(|status| is_on.contains(&status)).then_some(())?;
+            described.attribute_name
+        })),
+        Err(error) => Err(classify(table, error)),
+    }
+}
+
+/// Switches on that DynamoDB deletes items by an attribute.
+pub(crate) async fn switch_time_to_live_on(engine: &Engine, attribute: &str) -> Result<(), Error> {
+    let table = &*engine.config.table;
+    let by = TimeToLiveSpecification::builder().attribute_name(attribute).enabled(true).build();
+    let by = by.map_err(|error| Error::new(ErrorKind::Service { code: None }).with_source(error))?;
+    match engine.client.update_time_to_live().table_name(table).time_to_live_specification(by).send().await {
+        Ok(_) => Ok(()),
         Err(error) => Err(classify(table, error)),
     }
 }

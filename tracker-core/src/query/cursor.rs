@@ -106,7 +106,7 @@ mod tests {
     use crate::op::query::Range;
 
     fn plan(value: &str, newest_first: bool) -> Plan {
-        let range = Range { value: value.to_owned(), from: None, until: None };
+        let range = Range { value: value.to_owned(), ..Range::default() };
         Plan { ranges: vec![(10, range)], newest_first, ..Plan::default() }
     }
 

@@ -347,7 +347,7 @@ mod tests {
                     })
                     .collect();
                 let range = |(nth, (code, _)): (usize, &(u32, Vec<Row>))| {
-                    (*code, Range { value: format!("shard {nth}"), from: None, until: None })
+                    (*code, Range { value: format!("shard {nth}"), ..Range::default() })
                 };
                 let plan = Plan {
                     ranges: shards.iter().enumerate().map(range).collect(),
@@ -417,7 +417,7 @@ mod tests {
         let shards: Vec<_> =
             (0..10).map(|shard| (1, (0..1000).map(|nth| row(shard, nth)).collect())).collect();
         let mut database = Database { shards, page_rows: Vec::new() };
-        let range = |nth| (1, Range { value: format!("shard {nth}"), from: None, until: None });
+        let range = |nth| (1, Range { value: format!("shard {nth}"), ..Range::default() });
         let mut merge =
             Merge::new(Plan { ranges: (0..10).map(range).collect(), limit: Some(100), ..Plan::default() });
         let (mut requests, mut rows_read, mut rows) = (0, 0, 0);

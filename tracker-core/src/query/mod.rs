@@ -64,7 +64,7 @@ impl<T: StatusTracker> Query<T> {
         let partition = |status: &Status| {
             let code = status.code();
             let values = engine.format.partitions(*status, engine.config.read_shards);
-            values.into_iter().map(move |value| (code, Range { value, from: None, until: None }))
+            values.into_iter().map(move |value| (code, Range { value, ..Range::default() }))
         };
         let ranges = statuses.iter().flat_map(partition).collect();
         let foreign = statuses.iter().find(|status| engine.format.means_another(**status));
@@ -93,6 +93,8 @@ impl<T: StatusTracker> Query<T> {
         for (code, range) in &mut self.plan.ranges {
             if *code == in_progress {
                 range.until = Some(until.to_string());
+            } else {
+                range.due_by = Some(now.to_string());
             }
         }
         self.expired_only = true;
