@@ -93,6 +93,29 @@ def check_members_that_rust_does_not_know_come_back_equal(rust):
     assert found["pages"] == 3 and found["text"] == "x"
     for name, value in unknown.items():
         assert repr(found[name]) == repr(value), f"{name}: {found[name]!r}"
+    assert list(found) == sorted(found), f"not sorted by name: {list(found)}"
+
+
+def check_what_a_field_does_not_know_inside_it_is_lost_with_a_change_of_it(rust):
+    beside = {"own": {"b": [2**300, "\ud800"]}}
+    Job.make_and_save("py-inside", data={"pages": 1, "meta": {"a": 1, "b": 2**300, "c": "\ud800"}, **beside})
+    before = get("py-inside").data["meta"]
+    found = rust("start", "py-inside")["data"]
+    assert found["meta"] == {"a": 1}, found
+    # Set to what it is: no change.
+    rust("save", "py-inside", data={"pages": 2, "meta": {"a": 1}})
+    data = get("py-inside").data
+    assert data["pages"] == 2 and data["meta"] == before == {"a": 1, "b": 2**300, "c": "\ud800"}, data
+    rust("succeed", "py-inside", data={"meta": {"a": 7}})
+    data = get("py-inside").data
+    assert data["meta"] == {"a": 7} and data["pages"] == 2 and data["own"] == beside["own"], data
+
+
+def check_a_bare_nan_inside_a_field_is_refused_even_in_what_it_does_not_know(rust):
+    Job.make_and_save("py-nan-inside", data={"pages": 1, "meta": {"a": 1, "b": float("nan")}})
+    before = raw("py-nan-inside")["data"]
+    refused = rust.refuses("Decode", "start", "py-nan-inside")
+    assert refused.attribute == "data.meta" and raw("py-nan-inside")["data"] == before, refused
 
 
 def check_a_bare_nan_beside_what_rust_knows_comes_back(rust):

@@ -58,13 +58,6 @@ class Rust:
             return refused
         raise AssertionError(f"{does} {id} was not refused as {refusal}: {answer}")
 
-    def refuses_any(self, does, id="", **more):
-        try:
-            answer = self(does, id, **more)
-        except Refused as refused:
-            return refused
-        raise AssertionError(f"{does} {id} was not refused: {answer}")
-
     def end(self):
         self.process.stdin.close()
         self.process.wait(30)

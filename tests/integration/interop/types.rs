@@ -28,6 +28,13 @@ macro_rules! fields {
     };
 }
 
+/// Less than what Python has stored under that name.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Meta {
+    pub a: Option<i64>,
+}
+
 /// The first step.
 #[derive(StatusTracker, Debug, Clone, Default, Serialize, Deserialize)]
 #[tracker(use_case_id = "interop", status = ExtractStatus, wire = "pynamodb")]
@@ -42,8 +49,9 @@ pub struct Job {
     pub big: Option<u128>,
     pub pages: Option<i64>,
     pub nested: Option<HashMap<String, Vec<Option<String>>>>,
+    pub meta: Option<Meta>,
 }
-fields!(Job: customer, text, number, big, pages, nested);
+fields!(Job: customer, text, number, big, pages, nested, meta);
 
 /// Takes nothing from `data`.
 #[derive(StatusTracker, Debug, Clone, Default, Serialize, Deserialize)]
