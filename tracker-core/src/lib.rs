@@ -6,7 +6,7 @@
 //! | | |
 //! |---|---|
 //! | what a user annotates | [`TrackerStatus`], [`StatusTracker`], with their derives |
-//! | what a user calls | [`Tracker`] → [`Execution`] → [`Task`] |
+//! | what a user calls | [`Tracker`] → [`Execution`] → [`Task`]; [`Worker`] for all of them |
 //! | what goes wrong | [`Error`], [`ErrorKind`]; [`Failure`] for the body of a task |
 //! | what can be replaced | [`TrackerBuilder`], [`TrackerConfig`], [`Clock`] |
 //! | what is told | [`Observer`], [`Event`]; `tracing`, with the target `tracker_core::task`; the feature `metrics` |
@@ -14,7 +14,7 @@
 //!
 //! Inside, data flows one way: the derives emit constants (`spec`, `status`, compared in `checks`); `key`, `shard`, `format`, `item`,
 //! `document` and `history` encode and decode an item; `update` builds the writes of the protocol and `lock`,
-//! `lease` and `retry` decide, all of them pure; `start`, `heartbeat`, `held`, `execution` and `run` act on one task;
+//! `lease` and `retry` decide, all of them pure; `start`, `heartbeat`, `held`, `execution` and `run` act on one task, and `worker` on all of them, over and over;
 //! `cancel` and `redrive` set a task to another status by hand, `query` and `find` look for tasks, `create_many` and `sweep` work on many; `event` tells what happened; through one function of `op` per
 //! DynamoDB operation.
 
@@ -64,6 +64,7 @@ mod task;
 mod time;
 mod tracker;
 mod update;
+mod worker;
 
 #[doc(hidden)]
 #[path = "private.rs"]
@@ -90,6 +91,7 @@ struct StatusPage;
 struct TrackerPage;
 
 pub use aws_sdk_dynamodb;
+pub use tokio_util::sync::CancellationToken;
 #[cfg(feature = "derive")]
 pub use tracker_derive::{StatusTracker, TrackerStatus};
 
@@ -116,3 +118,4 @@ pub use self::sweep::{DeleteTasks, Progress, RedriveAll};
 pub use self::task::{Task, TaskHead};
 pub use self::time::{Clock, Now, Sleep, SystemClock};
 pub use self::tracker::{StatusTracker, TaskId, WithTable};
+pub use self::worker::{Handler, Summary, Worker};

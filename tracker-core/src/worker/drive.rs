@@ -1,0 +1,358 @@
+//! The loop of a worker: one place that decides what is next, whoever runs the bodies.
+
+use std::future::pending;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::claims::{Catch, Claims};
+use super::look::{Looked, Place, look, places};
+use super::slot::Slot;
+use super::{Options, Summary, Worker};
+use crate::client::Tracker;
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind};
+use crate::event::{EventKind, Told};
+use crate::schema;
+use crate::time::{Sleep, Timestamp};
+use crate::tracker::StatusTracker;
+
+/// How long a task that cannot be read is left alone.
+const UNREADABLE: Duration = Duration::from_mins(10);
+/// How long a worker waits that has left a few tasks to its rivals, or whose clock is behind: about as long as a start.
+const MOMENT: Duration = Duration::from_millis(20);
+
+/// Drives a worker to its end. `begin` starts a slot for a key.
+pub(super) async fn drive<T, F>(
+    worker: Worker<T>,
+    begin: impl FnMut(String, CancellationToken) -> F,
+) -> Result<Summary, Error>
+where
+    T: StatusTracker,
+    F: Future<Output = (String, Slot)>,
+{
+    worker.options.validate()?;
+    verify(worker.tracker.engine()).await?;
+    let mut drive = Drive::new(worker);
+    drive.until_it_ends(begin).await;
+    match drive.fatal {
+        Some(error) => Err(error),
+        None => Ok(drive.summary),
+    }
+}
+
+/// A table that is not there, or not as it has to be, is one error now and not many later. Who may not describe it finds
+/// out by the first query.
+async fn verify(engine: &Engine) -> Result<(), Error> {
+    match schema::verify(engine).await {
+        Err(error) if matches!(error.kind(), ErrorKind::Service { code: Some(code) } if code == "AccessDeniedException") => {
+            Ok(())
+        }
+        verified => verified,
+    }
+}
+
+/// What a worker does about the tasks that it might claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Claiming,
+    /// Nothing more is claimed; what runs may finish.
+    Closing,
+    /// What still runs is cancelled.
+    Stopping,
+}
+
+struct Drive<T: StatusTracker> {
+    tracker: Tracker<T>,
+    options: Options,
+    claims: Claims,
+    places: Arc<[Place]>,
+    phase: Phase,
+    /// A tour that is under way.
+    looking: Option<BoxFuture<'static, Looked>>,
+    /// Until when it does not look.
+    waiting: Option<Sleep>,
+    /// How long it waits next when there is nothing.
+    idle: Duration,
+    /// How long it waits next when DynamoDB is in the way; none while it is not.
+    slow: Option<Duration>,
+    /// Ends the bodies.
+    stop: CancellationToken,
+    summary: Summary,
+    progress: watch::Sender<Summary>,
+    began: Duration,
+    /// Whether the tour under way began when nothing was running: then what it does not find is not there.
+    alone: bool,
+    drained: bool,
+    /// What no retry will mend.
+    fatal: Option<Error>,
+}
+
+impl<T: StatusTracker> Drive<T> {
+    fn new(worker: Worker<T>) -> Self {
+        let Worker { tracker, options, progress } = worker;
+        let engine = tracker.engine();
+        let places: Arc<[Place]> = places(engine).into();
+        let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
+        let began = engine.now().monotonic;
+        Self {
+            claims: Claims::new(places.len(), options.concurrency, seed),
+            places,
+            phase: Phase::Claiming,
+            looking: None,
+            waiting: None,
+            idle: options.poll.0,
+            slow: None,
+            stop: CancellationToken::new(),
+            summary: Summary::default(),
+            progress,
+            began,
+            alone: false,
+            drained: false,
+            fatal: None,
+            tracker,
+            options,
+        }
+    }
+
+    async fn until_it_ends<F>(&mut self, mut begin: impl FnMut(String, CancellationToken) -> F)
+    where
+        F: Future<Output = (String, Slot)>,
+    {
+        let mut slots = FuturesUnordered::new();
+        let shutdown = self.options.shutdown.clone();
+        let mut closing = self.claims_end();
+        let mut stopping: Sleep = Box::pin(pending());
+        loop {
+            if self.phase == Phase::Claiming {
+                while slots.len() < self.options.concurrency
+                    && self.slow_is_over()
+                    && let Some(key) = self.claims.next()
+                {
+                    slots.push(begin(key, self.stop.clone()));
+                }
+                self.look_if_needed(slots.len());
+            }
+            self.tell(slots.len());
+            if slots.is_empty() && (self.phase != Phase::Claiming || self.drained) {
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled(), if self.phase == Phase::Claiming => {
+                    stopping = self.close(self.options.grace);
+                }
+                () = &mut closing, if self.phase == Phase::Claiming => {
+                    stopping = self.close(self.options.margin / 5 * 4);
+                }
+                () = &mut stopping, if self.phase == Phase::Closing => {
+                    self.phase = Phase::Stopping;
+                    self.stop.cancel();
+                }
+                Some((key, slot)) = slots.next(), if !slots.is_empty() => {
+                    self.ended(&key, slot);
+                    if slots.is_empty() && self.options.drain && self.slow.is_none() {
+                        self.waiting = None;
+                    }
+                    if self.fatal.is_some() && self.phase == Phase::Claiming {
+                        stopping = self.close(self.options.grace);
+                    }
+                }
+                looked = under_way(&mut self.looking) => {
+                    self.looking = None;
+                    self.looked(looked);
+                    if self.fatal.is_some() {
+                        stopping = self.close(self.options.grace);
+                    }
+                }
+                () = under_way(&mut self.waiting) => self.waiting = None,
+            }
+        }
+    }
+
+    /// When nothing more is claimed, for the deadline.
+    fn claims_end(&self) -> Sleep {
+        match self.options.deadline {
+            Some(remaining) => self.sleep(remaining.saturating_sub(self.options.margin)),
+            None => Box::pin(pending()),
+        }
+    }
+
+    fn sleep(&self, wait: Duration) -> Sleep {
+        self.tracker.engine().clock.sleep(wait)
+    }
+
+    fn now(&self) -> Duration {
+        self.tracker.engine().now().monotonic
+    }
+
+    fn slow_is_over(&self) -> bool {
+        self.slow.is_none() || self.waiting.is_none()
+    }
+
+    /// Claims nothing more. The bodies have so long, and no longer than the deadline leaves.
+    fn close(&mut self, grace: Duration) -> Sleep {
+        self.phase = Phase::Closing;
+        self.looking = None;
+        self.waiting = None;
+        self.claims.drop_found();
+        let left = self.options.deadline.map(|deadline| {
+            let passed = self.now().saturating_sub(self.began);
+            deadline.saturating_sub(self.options.margin / 5).saturating_sub(passed)
+        });
+        self.sleep(left.map_or(grace, |left| left.min(grace)))
+    }
+
+    /// Looks for tasks where there is a free slot for them.
+    fn look_if_needed(&mut self, running: usize) {
+        let has_room = running < self.options.concurrency;
+        if has_room && self.looking.is_none() && self.waiting.is_none() && !self.drained {
+            self.alone = running == 0;
+            let engine = Arc::clone(self.tracker.shared_engine());
+            let tour = self.claims.tour();
+            self.looking = Some(Box::pin(look::<T>(engine, Arc::clone(&self.places), tour)));
+        }
+    }
+
+    fn looked(&mut self, looked: Looked) {
+        let (found, unreadable) = match looked {
+            Ok(looked) => looked,
+            Err(error) => return self.hindered(error),
+        };
+        self.slow = None;
+        let now = self.now();
+        for error in unreadable {
+            self.unreadable(&error, now);
+        }
+        match self.claims.take_in(found, now) {
+            Catch::Some => self.idle = self.options.poll.0,
+            Catch::Left => self.wait(MOMENT),
+            Catch::Avoided => self.wait(self.options.poll.0),
+            Catch::Nothing if self.options.drain && self.alone => self.drained = true,
+            Catch::Nothing => {
+                self.wait(self.idle);
+                self.idle = (self.idle * 2).min(self.options.poll.1);
+            }
+        }
+    }
+
+    fn wait(&mut self, wait: Duration) {
+        let wait = self.claims.jitter(wait);
+        self.waiting = Some(self.sleep(wait));
+    }
+
+    /// Counts what came of a task.
+    fn ended(&mut self, key: &str, slot: Slot) {
+        if let Slot::NotStarted(error) = slot {
+            return self.not_started(key, error);
+        }
+        self.slow = None;
+        self.claims.granted(key);
+        match slot {
+            Slot::Succeeded => self.summary.succeeded += 1,
+            Slot::Failed => self.summary.failed += 1,
+            Slot::Ignored => self.summary.ignored += 1,
+            Slot::Snoozed => self.summary.snoozed += 1,
+            Slot::Lost => self.summary.lost += 1,
+            Slot::Released => self.summary.released += 1,
+            Slot::Unknown | Slot::NotStarted(_) => self.summary.unknown += 1,
+        }
+    }
+
+    fn not_started(&mut self, key: &str, error: Error) {
+        let engine = self.tracker.engine();
+        let (wall, now) = (Timestamp::from(engine.now()), engine.now().monotonic);
+        match error.kind() {
+            ErrorKind::NotDue { run_at } => {
+                self.summary.refused += 1;
+                let until = now.saturating_add(Timestamp::new(*run_at).since(wall));
+                self.claims.avoid(key, until, now);
+            }
+            ErrorKind::ClockBehind { by } => {
+                self.summary.refused += 1;
+                self.claims.dropped(key);
+                self.wait((*by).clamp(MOMENT, self.options.poll.1));
+            }
+            _ if error.is_refusal() => {
+                self.summary.refused += 1;
+                self.claims.refused(key, now);
+            }
+            ErrorKind::Decode { .. } => {
+                self.claims.dropped(key);
+                self.unreadable(&error.with_key(key), now);
+            }
+            ErrorKind::LeaseLost | ErrorKind::OutcomeUnknown => {
+                self.claims.dropped(key);
+                self.summary.lost += 1;
+            }
+            _ => {
+                self.claims.dropped(key);
+                self.hindered(error);
+            }
+        }
+    }
+
+    /// Reports a task that cannot be read, once in a while.
+    fn unreadable(&mut self, error: &Error, now: Duration) {
+        let key = error.key().unwrap_or_default();
+        if self.claims.is_avoided(key, now) {
+            return;
+        }
+        self.claims.avoid(key, now.saturating_add(UNREADABLE), now);
+        self.summary.unreadable += 1;
+        let told = match error.task() {
+            Some(head) => Told::of(EventKind::Unreadable, head),
+            None => Told::of_key(EventKind::Unreadable, key),
+        };
+        self.tracker.engine().tell(told.because(error));
+    }
+
+    /// DynamoDB is in the way: for a while, where a retry may help, or for good.
+    fn hindered(&mut self, error: Error) {
+        let passes = matches!(
+            error.kind(),
+            ErrorKind::Throttled { .. } | ErrorKind::Unavailable | ErrorKind::ClockOff { .. }
+        );
+        self.claims.drop_found();
+        if !passes {
+            self.fatal.get_or_insert(error);
+            return;
+        }
+        if self.slow.is_none() {
+            self.tracker.engine().tell(Told::of_key(EventKind::SlowedDown, "").because(&error));
+        } else if self.waiting.is_some() {
+            // One of those that were under way together.
+            return;
+        }
+        let wait = self.slow.unwrap_or(self.options.poll.0);
+        self.slow = Some((wait * 2).min(self.options.poll.1));
+        self.looking = None;
+        self.wait(wait);
+    }
+
+    /// Tells how far it is, where that has changed.
+    fn tell(&mut self, running: usize) {
+        self.summary.running = running;
+        self.summary.elapsed = self.now().saturating_sub(self.began);
+        let summary = self.summary;
+        self.progress.send_if_modified(|told| {
+            let is_new = Summary { elapsed: told.elapsed, ..summary } != *told;
+            *told = summary;
+            is_new
+        });
+    }
+}
+
+/// What is under way, if anything is.
+async fn under_way<F: Future + ?Sized>(future: &mut Option<Pin<Box<F>>>) -> F::Output {
+    match future {
+        Some(future) => future.as_mut().await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,103 @@
+//! One task in the hands of a worker, from its start to its end.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::task::JoinHandle;
+
+use crate::error::{Error, ErrorKind};
+use crate::run::Worked;
+use crate::task::TaskHead;
+use crate::tracker::StatusTracker;
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) enum Slot {
+    /// It was not started.
+    NotStarted(Error),
+    Succeeded,
+    /// Failed, and may be tried again.
+    Failed,
+    /// Given up.
+    Ignored,
+    Snoozed,
+    Lost,
+    Released,
+    /// It cannot be told.
+    Unknown,
+}
+
+/// Starts the task of a key, and runs a body on it. A macro, as the type of what calls the body cannot be written: its
+/// future borrows the execution.
+macro_rules! slot {
+    ($tracker:expr, $key:expr, $stop:expr, |$task:ident| $call:expr) => {{
+        let (tracker, key, stop) = ($tracker, $key, $stop);
+        async move {
+            let end = match tracker.start_key(key.clone()).await {
+                Err(error) => $crate::worker::slot::Slot::NotStarted(error),
+                Ok(mut execution) => {
+                    let watch = $crate::run::Watch::over(&execution);
+                    let ended = {
+                        let $task = &mut execution;
+                        watch.until_it_ends($call, stop.cancelled()).await
+                    };
+                    $crate::worker::slot::end(execution.record(ended).await).await
+                }
+            };
+            (key, end)
+        }
+    }};
+}
+pub(crate) use slot;
+
+/// What a body came to, once it is recorded.
+pub(crate) async fn end<T: StatusTracker>(worked: Worked<T, ()>) -> Slot {
+    let error = match worked {
+        Worked::Done(()) => return Slot::Succeeded,
+        Worked::Panicked(_) => return Slot::Failed,
+        Worked::Stopped(execution) => match execution.release().await {
+            Ok(_) => return Slot::Released,
+            Err(error) => error,
+        },
+        Worked::Not(error) => error,
+    };
+    match error.kind() {
+        ErrorKind::Cancelled => Slot::Ignored,
+        ErrorKind::Snoozed { .. } => Slot::Snoozed,
+        ErrorKind::LeaseLost => Slot::Lost,
+        ErrorKind::OutcomeUnknown => Slot::Unknown,
+        // The body failed, or its success could not be stored: the task tells what that was recorded as.
+        _ if error.task().is_some_and(TaskHead::is_ignored) => Slot::Ignored,
+        _ if error.task().is_some_and(TaskHead::is_failed) => Slot::Failed,
+        _ => Slot::Unknown,
+    }
+}
+
+/// A slot in a task of the runtime, which ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Spawned {
+    key: String,
+    handle: JoinHandle<(String, Slot)>,
+}
+
+impl Spawned {
+    pub(crate) fn new(key: String, handle: JoinHandle<(String, Slot)>) -> Self {
+        Self { key, handle }
+    }
+}
+
+impl Future for Spawned {
+    type Output = (String, Slot);
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let ended = std::task::ready!(Pin::new(&mut self.handle).poll(context));
+        // Without an end where the runtime shuts down.
+        Poll::Ready(ended.unwrap_or_else(|_| (self.key.clone(), Slot::Unknown)))
+    }
+}
+
+impl Drop for Spawned {
+    fn drop(&mut self) {
+        self.handle.abort();
+    }
+}
