@@ -30,6 +30,7 @@ mod storm;
 mod table;
 mod takeover;
 mod wire;
+mod worker;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         table::tests(),
         takeover::tests(),
         wire::tests(),
+        worker::tests(),
     ]
     .concat();
     // They need a database that several processes can share.

@@ -167,6 +167,11 @@ impl<'e> Told<'e> {
         Self { head: Some(head), to: Some(head.status_name()), ..Self::of_key(kind, &head.key) }
     }
 
+    /// Of a task that was left as it is.
+    pub(crate) fn found(kind: EventKind, head: &'e TaskHead) -> Self {
+        Self { head: Some(head), from: Some(head.status_name()), ..Self::of_key(kind, &head.key) }
+    }
+
     pub(crate) fn from(self, from: Option<&'e str>) -> Self {
         Self { from, ..self }
     }

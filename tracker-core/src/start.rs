@@ -34,7 +34,7 @@ pub(crate) async fn start(engine: Arc<Engine>, key: String) -> Result<(Held, Ite
     match &started {
         Err(refusal) if refusal.is_refusal() => {
             let told = match refusal.task() {
-                Some(found) => Told::of(EventKind::Refused, found),
+                Some(found) => Told::found(EventKind::Refused, found),
                 None => Told::of_key(EventKind::Refused, &key),
             };
             engine.tell(told.because(refusal));

@@ -14,11 +14,13 @@ pub(crate) const ENOUGH: usize = 16;
 /// How large a part of what was found is to be taken by others, at most, before it is claimed.
 const STALE: f64 = 0.04;
 /// With how many rivals a worker reckons that has claimed nothing yet.
-const RIVALS: f64 = 8.0;
+const RIVALS: f64 = 4.0;
 /// How fast it learns.
 const LEARNING: f64 = 1.0 / 64.0;
 /// How many claims wait for a free slot, for each slot.
 const AHEAD: usize = 4;
+/// After so many refusals in a row a task is not waited for: what the index says of it is not so.
+const SOON: u32 = 2;
 /// How many tasks are avoided at most.
 const AVOIDED: usize = 10_000;
 
@@ -49,6 +51,8 @@ pub(crate) enum Catch {
     Left,
     /// All that there is was refused a moment ago.
     Avoided,
+    /// What there is may be other by now: look again.
+    Stale,
     /// There is nothing anywhere.
     Nothing,
 }
@@ -71,9 +75,13 @@ pub(crate) struct Claims {
     places: usize,
     /// The number of others that claim among the same tasks, as their effect shows it.
     rivals: f64,
+    /// Whether the last claim was refused.
+    beaten: bool,
     /// The keys to claim, and among how many each was chosen.
     queue: VecDeque<(String, usize)>,
     claimed: HashMap<String, usize>,
+    /// What has ended here since the tour began: it may find that as it was before.
+    ended: HashSet<String>,
     avoided: HashMap<String, Avoided>,
 }
 
@@ -85,8 +93,10 @@ impl Claims {
             promising: (0..places).collect(),
             places,
             rivals: RIVALS,
+            beaten: false,
             queue: VecDeque::new(),
             claimed: HashMap::new(),
+            ended: HashSet::new(),
             avoided: HashMap::new(),
         }
     }
@@ -94,6 +104,7 @@ impl Claims {
     /// Where to look: the places that had something, each by itself and in random order, the first together with one that
     /// had nothing; then all the others.
     pub(crate) fn tour(&mut self) -> Tour {
+        self.ended.clear();
         let mut order: Vec<usize> = (0..self.places).collect();
         self.rng.shuffle(&mut order);
         let (promising, mut others): (Vec<_>, Vec<_>) =
@@ -120,9 +131,15 @@ impl Claims {
         let mut keys = found.keys;
         let avoided = |key: &String| self.avoided.get(key).filter(|avoided| avoided.until > now);
         let soon = keys.iter().any(|key| avoided(key).is_some_and(|avoided| avoided.times <= SOON));
-        keys.retain(|key| avoided(key).is_none() && !self.claimed.contains_key(key));
+        let own = |key: &String| self.claimed.contains_key(key) || self.ended.contains(key);
+        let stale = keys.iter().any(|key| self.ended.contains(key));
+        keys.retain(|key| avoided(key).is_none() && !own(key));
         if keys.is_empty() {
-            return if soon || !found.whole { Catch::Avoided } else { Catch::Nothing };
+            return match (stale, soon || !found.whole) {
+                (true, _) => Catch::Stale,
+                (false, true) => Catch::Avoided,
+                (false, false) => Catch::Nothing,
+            };
         }
         self.rng.shuffle(&mut keys);
         let among = keys.len();
@@ -145,8 +162,8 @@ impl Claims {
             )]
             return (share.min(1e6) as usize).clamp(1, most);
         }
-        // Where there is less than one for each, most of them let it be.
-        let chance = found / (1.0 + 2.0 * self.rivals);
+        // Where there is less than one for each, whoever was beaten to the last lets it be now and then.
+        let chance = if self.beaten { found / (1.0 + 2.0 * self.rivals) } else { 1.0 };
         usize::from(self.rng.f64() < chance)
     }
 
@@ -166,6 +183,7 @@ impl Claims {
     pub(crate) fn granted(&mut self, key: &str) {
         self.learn(key, false);
         self.avoided.remove(key);
+        self.ended.insert(key.to_owned());
     }
 
     /// A claim was refused, as others were faster: the index may show the task for a moment yet.
@@ -205,6 +223,7 @@ impl Claims {
             // Of so many, so large a part is gone as there are rivals for each.
             let seen = if refused { f64::from(u32::try_from(among).unwrap_or(u32::MAX)) } else { 0.0 };
             self.rivals += (seen - self.rivals) * LEARNING;
+            self.beaten = refused;
         }
     }
 
@@ -214,5 +233,96 @@ impl Claims {
     }
 }
 
-/// After so many refusals in a row a task is not waited for: what the index says of it is not so.
-const SOON: u32 = 2;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(100);
+
+    fn found(keys: &[&str]) -> Found {
+        Found { keys: keys.iter().map(|key| (*key).to_owned()).collect(), places: Vec::new(), whole: true }
+    }
+
+    fn claims() -> Claims {
+        Claims::new(4, 2, 1)
+    }
+
+    #[test]
+    fn a_tour_goes_everywhere_once() {
+        let mut claims = claims();
+        let mut all: Vec<_> = claims.tour().groups.concat();
+        all.sort_unstable();
+        assert_eq!(all, [0, 1, 2, 3]);
+        claims.take_in(
+            Found { places: vec![(0, false), (1, true), (2, false), (3, false)], ..found(&[]) },
+            NOW,
+        );
+        let groups = claims.tour().groups;
+        assert!(
+            groups[0].len() == 2 && groups[0][0] == 1,
+            "what had something, and one of the others: {groups:?}"
+        );
+        assert_eq!(groups[1].len(), 2, "{groups:?}");
+        let tours: HashSet<_> = (0..20).map(|_| claims.tour().groups[0][1]).collect();
+        assert_eq!(tours.len(), 3, "each of the others comes to its turn");
+    }
+
+    #[test]
+    fn what_was_refused_is_left_for_a_while() {
+        let mut claims = claims();
+        assert_eq!(claims.take_in(found(&[]), NOW), Catch::Nothing);
+        assert_eq!(claims.take_in(found(&["a"]), NOW), Catch::Some);
+        let key = claims.next().unwrap();
+        assert_eq!(claims.take_in(found(&["a"]), NOW), Catch::Nothing, "it is at work here");
+        claims.refused(&key, NOW);
+        assert_eq!(claims.take_in(found(&["a"]), NOW), Catch::Avoided);
+        let later = NOW + Duration::from_secs(2);
+        // Beaten once, it may let it be.
+        while claims.take_in(found(&["a"]), later) != Catch::Some {}
+        let key = claims.next().unwrap();
+        claims.avoid(&key, later + Duration::from_secs(60), later);
+        assert_eq!(
+            claims.take_in(found(&["a"]), later + Duration::from_secs(59)),
+            Catch::Nothing,
+            "not waited for"
+        );
+        claims.granted(&key);
+        assert!(!claims.is_avoided(&key, later));
+    }
+
+    #[test]
+    fn a_tour_that_began_before_a_task_ended_does_not_bring_it_back() {
+        let mut claims = claims();
+        claims.tour();
+        assert_eq!(claims.take_in(found(&["a"]), NOW), Catch::Some);
+        let key = claims.next().unwrap();
+        claims.tour();
+        claims.granted(&key);
+        assert_eq!(claims.take_in(found(&["a"]), NOW), Catch::Stale);
+        claims.tour();
+        assert_eq!(claims.take_in(found(&["a"]), NOW), Catch::Some, "it has failed, say");
+    }
+
+    #[test]
+    fn what_is_always_refused_is_not_waited_for_at_last() {
+        let mut claims = claims();
+        let mut now = NOW;
+        for nth in 1..=3 {
+            while claims.take_in(found(&["a"]), now) != Catch::Some {}
+            let key = claims.next().unwrap();
+            claims.refused(&key, now);
+            let catch = claims.take_in(found(&["a"]), now);
+            assert_eq!(catch, if nth <= 2 { Catch::Avoided } else { Catch::Nothing });
+            now += Duration::from_secs(1 << nth);
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut claims = claims();
+        for nth in 0..3 * AVOIDED {
+            claims.avoid(&nth.to_string(), NOW + Duration::from_secs(1), NOW);
+        }
+        assert!(claims.avoided.len() <= AVOIDED);
+    }
+}

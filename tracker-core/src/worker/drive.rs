@@ -232,6 +232,7 @@ impl<T: StatusTracker> Drive<T> {
         }
         match self.claims.take_in(found, now) {
             Catch::Some => self.idle = self.options.poll.0,
+            Catch::Stale => {}
             Catch::Left => self.wait(MOMENT),
             Catch::Avoided => self.wait(self.options.poll.0),
             Catch::Nothing if self.options.drain && self.alone => self.drained = true,
@@ -307,7 +308,7 @@ impl<T: StatusTracker> Drive<T> {
         self.claims.avoid(key, now.saturating_add(UNREADABLE), now);
         self.summary.unreadable += 1;
         let told = match error.task() {
-            Some(head) => Told::of(EventKind::Unreadable, head),
+            Some(head) => Told::found(EventKind::Unreadable, head),
             None => Told::of_key(EventKind::Unreadable, key),
         };
         self.tracker.engine().tell(told.because(error));

@@ -4,6 +4,8 @@ mod claims;
 mod drive;
 mod handler;
 mod look;
+#[cfg(test)]
+mod simulation;
 mod slot;
 mod summary;
 
@@ -11,6 +13,7 @@ use std::fmt;
 use std::time::Duration;
 
 use futures_util::Stream;
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -193,19 +196,23 @@ impl<T: StatusTracker> Worker<T> {
     /// claimed; [`InvalidConfig`](ErrorKind::InvalidConfig) where an option makes no sense, and outside of a Tokio runtime;
     /// [`Service`](ErrorKind::Service) for what DynamoDB refuses for good, such as a missing permission, once the tasks that
     /// are running have ended.
-    pub async fn run<B>(self, body: B) -> Result<Summary, Error>
+    // Boxed: where its type is that of the body, rustc 1.95 fails now and then when it compiles a changed file again.
+    pub fn run<B>(self, body: B) -> BoxFuture<'static, Result<Summary, Error>>
     where
         B: AsyncFnOnce(&mut Execution<T>) -> Result<(), Failure>,
         B: for<'a> Handler<'a, T> + Clone + Send + 'static,
     {
-        let runtime = runtime()?;
+        let runtime = match runtime() {
+            Ok(runtime) => runtime,
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
+        };
         let tracker = self.tracker.clone();
         let begin = move |key: String, stop: CancellationToken| {
             let (tracker, body) = (tracker.clone(), body.clone());
             let work = slot!(tracker, key.clone(), stop, |task| Handler::__call(body, task));
             Spawned::new(key, runtime.spawn(work))
         };
-        drive::drive(self, begin).await
+        Box::pin(drive::drive(self, begin))
     }
 
     /// Runs a body on each task, all of them in the task that awaits this: the body may borrow, and need not be `Send`.

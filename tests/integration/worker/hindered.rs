@@ -1,0 +1,123 @@
+//! What gets into a worker's way.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
+use tracker_core::{Clock, ErrorKind, Event, EventKind};
+
+use super::{documents, so_many, stored};
+use crate::support::ExtractStatus::{Pending, Succeeded};
+use crate::support::Fault::{Deny, Throttle};
+use crate::support::World;
+
+crate::tests![
+    throttling_slows_down_and_is_told_once,
+    a_missing_permission_ends_it,
+    what_cannot_be_read_is_told_once_and_left,
+    a_task_that_is_not_due_is_left,
+    a_lease_that_is_lost_while_a_body_computes,
+];
+
+/// Collects what is told.
+fn told() -> (Arc<Mutex<Vec<EventKind>>>, impl Fn(&Event<'_>) + Send + Sync + 'static) {
+    let kinds: Arc<Mutex<Vec<EventKind>>> = Arc::default();
+    let told = Arc::clone(&kinds);
+    (kinds, move |event: &Event<'_>| told.lock().unwrap().push(event.kind))
+}
+
+fn how_often(kinds: &Mutex<Vec<EventKind>>, kind: EventKind) -> usize {
+    kinds.lock().unwrap().iter().filter(|told| **told == kind).count()
+}
+
+async fn throttling_slows_down_and_is_told_once(world: World) {
+    let (kinds, observer) = told();
+    let documents = documents(world.builder().observer(observer), 5).await;
+    let before = world.clock.now().wall;
+    world.network.next("Query", [Throttle; 3]);
+    let summary = documents.worker().drain().run(async |_| Ok(())).await.unwrap();
+    assert_eq!(summary.succeeded, 5, "{summary}");
+    assert_eq!(how_often(&kinds, EventKind::SlowedDown), 1, "{kinds:?}");
+    assert!(world.clock.now().wall - before >= chrono::TimeDelta::milliseconds(500), "it has waited");
+    assert_eq!(stored(&world, 5).await, so_many([(Succeeded, 5)]));
+}
+
+async fn a_missing_permission_ends_it(world: World) {
+    let documents = documents(world.builder(), 5).await;
+    world.network.next("DescribeTable", [Deny]);
+    world.network.next("Query", [Deny]);
+    let error = documents.worker().run(async |_| Ok(())).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Service { code: Some(_) }), "{error}");
+    assert_eq!(stored(&world, 5).await, so_many([(Pending, 5)]));
+    // Who may not describe the table works on it all the same.
+    world.network.next("DescribeTable", [Deny]);
+    let summary = documents.worker().drain().run(async |_| Ok(())).await.unwrap();
+    assert_eq!(summary.succeeded, 5, "{summary}");
+}
+
+async fn what_cannot_be_read_is_told_once_and_left(world: World) {
+    let (kinds, observer) = told();
+    let documents = documents(world.builder().observer(observer), 4).await;
+    let mut odd = world.stored_as("extract____doc-0").await.unwrap();
+    let data = [("pages".to_owned(), AttributeValue::S("many".to_owned()))];
+    odd.insert("data".to_owned(), AttributeValue::M(data.into()));
+    world.put(odd.clone()).await;
+    let mut unreadable = world.stored_as("extract____doc-1").await.unwrap();
+    unreadable.insert("retry".to_owned(), AttributeValue::S("often".to_owned()));
+    world.put(unreadable.clone()).await;
+    for _ in 0..2 {
+        documents.worker().drain().run(async |_| Ok(())).await.unwrap();
+    }
+    assert_eq!(how_often(&kinds, EventKind::Unreadable), 4, "once by each worker: {kinds:?}");
+    assert_eq!(stored(&world, 4).await, so_many([(Pending, 2), (Succeeded, 2)]));
+    for (key, before) in [("extract____doc-0", odd), ("extract____doc-1", unreadable)] {
+        let after = world.stored_as(key).await.unwrap();
+        for name in ["status", "retry", "data", "errors"] {
+            assert_eq!(after.get(name), before.get(name), "{name} of {key}");
+        }
+    }
+}
+
+async fn a_task_that_is_not_due_is_left(world: World) {
+    let documents = documents(world.builder(), 2).await;
+    let due = world.clock.now().wall + chrono::TimeDelta::hours(1);
+    let due = due.format("%Y-%m-%dT%H:%M:%S%.6f+0000").to_string();
+    let mut item = world.stored_as("extract____doc-0").await.unwrap();
+    item.insert("run_at".to_owned(), AttributeValue::S(due));
+    world.put(item).await;
+    let error = documents.start("doc-0").await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::NotDue { .. }), "{error}");
+    let summary = documents.worker().drain().run(async |_| Ok(())).await.unwrap();
+    assert_eq!((summary.succeeded, summary.refused), (1, 0), "{summary}");
+    assert_eq!(stored(&world, 2).await, so_many([(Pending, 1), (Succeeded, 1)]));
+}
+
+async fn a_lease_that_is_lost_while_a_body_computes(world: World) {
+    let lost = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&lost);
+    let observer = move |event: &Event<'_>| {
+        if event.kind == EventKind::LeaseLost {
+            seen.store(true, Ordering::Relaxed);
+        }
+    };
+    let documents = documents(world.beating().observer(observer), 1).await;
+    let clock = world.clock.waiting();
+    let worker = documents.worker().drain().run(async move |task| {
+        task.data_mut().pages += 9;
+        if task.attempt() == 2 {
+            return Ok(());
+        }
+        // A body that never yields, for longer than its lease lasts.
+        clock.advance(Duration::from_secs(400));
+        while !lost.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+        Ok(())
+    });
+    let summary = worker.await.unwrap();
+    assert_eq!((summary.lost, summary.succeeded), (1, 1), "it is found and taken over: {summary}");
+    assert_eq!(stored(&world, 1).await, so_many([(Succeeded, 1)]));
+    let task = documents.get("doc-0").consistent().await.unwrap().unwrap();
+    assert_eq!((task.data().pages, task.attempt()), (9, 2), "nothing was written by the first");
+}

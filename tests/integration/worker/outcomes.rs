@@ -1,0 +1,170 @@
+//! What a worker makes of its tasks.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tracker_core::{Cancel, Execution, Failure, FailureExt};
+
+use super::{documents, so_many, stored};
+use crate::support::ExtractStatus::{Failed, Ignored, Pending, Succeeded};
+use crate::support::{Document, World, number, text};
+
+crate::tests![
+    all_that_is_there_is_done,
+    every_outcome_is_recorded,
+    the_tasks_of_lost_workers_are_taken_over,
+    a_second_step_works_on_what_the_first_has_done,
+    a_body_may_borrow_and_stay_on_one_thread,
+    a_task_is_cancelled_from_outside,
+    progress_is_told,
+];
+
+async fn all_that_is_there_is_done(world: World) {
+    let documents = documents(world.builder(), 60).await;
+    let done = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&done);
+    let worker = documents.worker().concurrency(8).drain();
+    let summary = worker
+        .run(async move |task| {
+            task.data_mut().pages = 7;
+            count.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        })
+        .await
+        .unwrap();
+    assert_eq!((summary.succeeded, summary.attempts(), summary.running), (60, 60, 0), "{summary}");
+    assert_eq!(done.load(Ordering::Relaxed), 60);
+    assert_eq!(stored(&world, 60).await, so_many([(Succeeded, 60)]));
+    assert_eq!(world.stored_as("extract____doc-59").await.unwrap()["attempt"], number(1));
+    let nothing = documents.worker().drain().run(async |_| Ok(())).await.unwrap();
+    assert_eq!((nothing.attempts(), nothing.refused), (0, 0), "{nothing}");
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("no such text")]
+struct NoText;
+
+async fn one_of_each(task: &mut Execution<Document>) -> Result<(), Failure> {
+    let first = task.attempt() == 1;
+    match task.task_id().as_str() {
+        "doc-0" if first => Err(NoText)?,
+        "doc-1" => Err(NoText).or_fatal()?,
+        "doc-2" => Err(NoText).or_retry_after(Duration::from_hours(1))?,
+        "doc-3" => return Err(Failure::snooze(Duration::from_hours(1))),
+        "doc-4" => panic!("a body that panics"),
+        _ => task.data_mut().pages = 1,
+    }
+    Ok(())
+}
+
+async fn every_outcome_is_recorded(world: World) {
+    let documents = documents(world.builder(), 6).await;
+    let summary = documents.worker().drain().run(one_of_each).await.unwrap();
+    // doc-0 fails once, doc-2 once, and doc-4 twice before it is given up by the third.
+    let of_kinds = (summary.succeeded, summary.failed, summary.ignored, summary.snoozed);
+    assert_eq!(of_kinds.0, 2, "{summary}");
+    assert_eq!(of_kinds.1 + of_kinds.2, 1 + 1 + 1 + 3, "{summary}");
+    assert_eq!(of_kinds.3, 1, "{summary}");
+    let counts = stored(&world, 6).await;
+    assert_eq!(counts, so_many([(Pending, 1), (Failed, 1), (Succeeded, 2), (Ignored, 2)]));
+    let of = async |nth: u32| world.stored_as(&format!("extract____doc-{nth}")).await.unwrap();
+    assert_eq!(of(0).await["attempt"], number(2));
+    assert_eq!(of(1).await["retry"], number(1), "given up at once");
+    assert_eq!(of(4).await["retry"], number(3));
+    let put_off = of(3).await;
+    assert_eq!((&put_off["retry"], &put_off["snoozes"]), (&number(0), &number(1)));
+    let one_hour_on = put_off["update_time"].as_s().unwrap().replace("T02:", "T03:");
+    assert_eq!(put_off["run_at"], text(&one_hour_on));
+
+    world.clock.advance(Duration::from_hours(2));
+    let summary = documents.worker().drain().run(async |_| Ok(())).await.unwrap();
+    assert_eq!(summary.succeeded, 2, "what was put off and what was to wait: {summary}");
+    let after = of(3).await;
+    assert!(!after.contains_key("run_at") && !after.contains_key("snoozes"), "{after:?}");
+}
+
+async fn the_tasks_of_lost_workers_are_taken_over(world: World) {
+    let documents = documents(world.builder(), 10).await;
+    for nth in 0..4 {
+        std::mem::forget(world.rival().start(&format!("doc-{nth}")).await.unwrap());
+    }
+    let summary = documents.worker().drain().run(async |_| Ok(())).await.unwrap();
+    assert_eq!(summary.succeeded, 6, "the others are held: {summary}");
+    world.expire_lease();
+    let summary = documents.worker().drain().run(async |_| Ok(())).await.unwrap();
+    assert_eq!(summary.succeeded, 4, "{summary}");
+    assert_eq!(stored(&world, 10).await, so_many([(Succeeded, 10)]));
+    assert_eq!(world.stored_as("extract____doc-3").await.unwrap()["attempt"], number(2));
+}
+
+async fn a_second_step_works_on_what_the_first_has_done(world: World) {
+    let documents = documents(world.builder(), 5).await;
+    documents.worker().drain().run(async |_| Ok(())).await.unwrap();
+    let summary = world
+        .summaries()
+        .worker()
+        .drain()
+        .run(async |task| {
+            task.data_mut().text = Some("short".to_owned());
+            Ok(())
+        })
+        .await
+        .unwrap();
+    assert_eq!(summary.succeeded, 5, "{summary}");
+    assert_eq!(world.stored_as("extract____doc-4").await.unwrap()["status"], number(26));
+}
+
+async fn a_body_may_borrow_and_stay_on_one_thread(world: World) {
+    let documents = documents(world.builder(), 5).await;
+    let names = vec!["five".to_owned()];
+    // Neither `Send` nor `'static`, which a test's own future has to be.
+    let local = async move {
+        let count = Rc::new(Cell::new(0));
+        let worker = documents.worker().concurrency(3).drain();
+        let body = async |task: &mut Execution<Document>| {
+            tokio::task::yield_now().await;
+            count.set(count.get() + 1);
+            task.data_mut().text_uri = names.first().cloned();
+            Ok(())
+        };
+        let summary = worker.run_local(body).await.unwrap();
+        assert_eq!((summary.succeeded, count.get()), (5, 5), "{summary}");
+    };
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::block_in_place(|| runtime.block_on(local));
+    assert_eq!(stored(&world, 5).await, so_many([(Succeeded, 5)]));
+    let data = world.stored_as("extract____doc-4").await.unwrap()["data"].as_m().unwrap().clone();
+    assert_eq!(data["text_uri"], text("five"));
+}
+
+async fn a_task_is_cancelled_from_outside(world: World) {
+    let documents = documents(world.beating(), 1).await;
+    let outside = documents.clone();
+    let asked = Arc::new(AtomicU32::new(0));
+    let requests = Arc::clone(&asked);
+    let worker = documents.worker().drain().run(async move |task| {
+        let cancel = outside.cancel(task.task_id()).await?;
+        requests.fetch_add(u32::from(matches!(cancel, Cancel::Requested(_))), Ordering::Relaxed);
+        std::future::pending().await
+    });
+    let summary = world.driven(worker).await.unwrap();
+    assert_eq!((summary.ignored, summary.attempts()), (1, 1), "{summary}");
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    assert_eq!(stored(&world, 1).await, so_many([(Ignored, 1)]));
+}
+
+async fn progress_is_told(world: World) {
+    let documents = documents(world.builder(), 20).await;
+    let worker = documents.worker().concurrency(2).drain();
+    let progress = worker.progress();
+    let watched = tokio::spawn(progress.collect::<Vec<_>>());
+    let summary = worker.run(async |_| Ok(())).await.unwrap();
+    let told = watched.await.unwrap();
+    assert_eq!(told.last().map(|last| last.succeeded), Some(20), "{summary}");
+    assert!(told.iter().any(|so_far| so_far.running > 0), "{told:?}");
+    assert!(told.windows(2).all(|two| two[0].succeeded <= two[1].succeeded), "{told:?}");
+}
