@@ -280,7 +280,7 @@ mod tests {
         // Beaten once, it may let it be.
         while claims.take_in(found(&["a"]), later) != Catch::Some {}
         let key = claims.next().unwrap();
-        claims.avoid(&key, later + Duration::from_secs(60), later);
+        claims.avoid(&key, later + Duration::from_mins(1), later);
         assert_eq!(
             claims.take_in(found(&["a"]), later + Duration::from_secs(59)),
             Catch::Nothing,
