@@ -197,9 +197,10 @@ impl<T: StatusTracker> Execution<T> {
             let write = update::save(me, now.time)
                 .set_fields(&mut document, changed.clone())
                 .map_err(|error| error.with_key(&self.held.head().key))?;
-            let sent = op::settle(&*engine.clock, SENDS, || {
+            // Boxed, as the SDK's future would make that of every body large.
+            let sent = Box::pin(op::settle(&*engine.clock, SENDS, || {
                 op::update(engine, &self.held.head().key, write.clone(), ReturnValue::None)
-            });
+            }));
             let verdict = match sent.await {
                 Ok(_) => Save::Saved,
                 Err(Unwritten::Condition(mut image)) => {

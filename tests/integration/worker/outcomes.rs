@@ -120,7 +120,7 @@ async fn a_second_step_works_on_what_the_first_has_done(world: World) {
 
 async fn a_body_may_borrow_and_stay_on_one_thread(world: World) {
     let documents = documents(world.builder(), 5).await;
-    let names = vec!["five".to_owned()];
+    let names = ["five".to_owned()];
     // Neither `Send` nor `'static`, which a test's own future has to be.
     let local = async move {
         let count = Rc::new(Cell::new(0));

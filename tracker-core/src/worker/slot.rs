@@ -41,7 +41,7 @@ macro_rules! slot {
                         let $task = &mut execution;
                         watch.until_it_ends($call, stop.cancelled()).await
                     };
-                    $crate::worker::slot::end(execution.record(ended).await).await
+                    $crate::worker::slot::end(Box::pin(execution.record(ended)).await).await
                 }
             };
             (key, end)
