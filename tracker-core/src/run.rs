@@ -10,6 +10,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::ReturnValue;
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::client::Tracker;
 use crate::error::{Error, ErrorKind};
@@ -49,7 +50,7 @@ impl<T: StatusTracker> Tracker<T> {
             Worked::Done(result) => Ok(result),
             Worked::Not(error) => Err(error),
             Worked::Stopped(execution) => Err(execution.abandon()),
-            Worked::Panicked(panic) => resume_unwind(panic),
+            Worked::Panicked { panic, .. } => resume_unwind(panic),
         }
     }
 }
@@ -63,7 +64,7 @@ pub(crate) enum Worked<T: StatusTracker, R> {
     /// It was dropped as it was to stop; nothing is recorded yet.
     Stopped(Box<Execution<T>>),
     /// It panicked, which was recorded.
-    Panicked(Box<dyn Any + Send>),
+    Panicked { panic: Box<dyn Any + Send>, ignored: bool },
 }
 
 /// How a body ended.
@@ -81,12 +82,24 @@ pub(crate) struct Watch {
     cancel: CancellationToken,
     timeout: Option<Duration>,
     clock: Arc<dyn Clock>,
+    /// What the body logs is within it.
+    span: tracing::Span,
 }
 
 impl Watch {
     pub(crate) fn over<T: StatusTracker>(execution: &Execution<T>) -> Self {
         let Held { keeper, engine, .. } = &execution.held;
+        let head = execution.held.head();
+        let span = tracing::info_span!(
+            target: "tracker_core::task",
+            "task",
+            use_case_id = head.use_case_id(),
+            task_id = head.task_id(),
+            attempt = head.attempt(),
+            owner = head.owner(),
+        );
         Self {
+            span,
             lost: keeper.lost(),
             cancel: keeper.cancel(),
             timeout: engine.config.timeout,
@@ -101,7 +114,7 @@ impl Watch {
         body: impl Future<Output = Result<R, Failure>>,
         stop: impl Future<Output = ()>,
     ) -> Ended<R> {
-        let Self { lost, cancel, timeout, clock } = self;
+        let Self { lost, cancel, timeout, clock, span } = self;
         let begin = clock.now().monotonic;
         let timed_out = async {
             match timeout {
@@ -117,7 +130,7 @@ impl Watch {
         tokio::select! {
             biased;
             () = lost.cancelled() => Ended::Lost,
-            outcome = AssertUnwindSafe(body).catch_unwind() => Ended::Body(outcome),
+            outcome = AssertUnwindSafe(body.instrument(span)).catch_unwind() => Ended::Body(outcome),
             () = cancel.cancelled() => Ended::Cancelled,
             after = timed_out => Ended::TimedOut(after),
             () = stop => Ended::Stopped,
@@ -135,8 +148,8 @@ impl<T: StatusTracker> Execution<T> {
             },
             Ended::Body(Ok(Err(failure))) => Worked::Not(self.fail_body(failure).await),
             Ended::Body(Err(panic)) => {
-                self.fail_panicked(&panic_message(&*panic)).await;
-                Worked::Panicked(panic)
+                let ignored = self.fail_panicked(&panic_message(&*panic)).await;
+                Worked::Panicked { panic, ignored }
             }
             Ended::Lost => Worked::Not(self.abandon()),
             Ended::Cancelled => Worked::Not(self.held.cancel().await),
@@ -173,21 +186,25 @@ impl<T: StatusTracker> Execution<T> {
         self.fail_body(failure).await
     }
 
-    /// Records a panic of the body.
-    async fn fail_panicked(self, message: &str) {
+    /// Records a panic of the body. Whether the task was given up with it.
+    async fn fail_panicked(self, message: &str) -> bool {
         let outcome = Outcome::Failed {
             error: format!("the body panicked: {message}"),
             traceback: String::new(),
             then: Then::Retry,
         };
         let key = self.held.head().key.clone();
-        if let Err(error) = self.end(outcome, ReturnValue::None).await {
-            tracing::warn!(
-                target: "tracker_core::finish",
-                key,
-                error = &error as &dyn std::error::Error,
-                "a panic of the body could not be recorded"
-            );
+        match self.end(outcome, ReturnValue::None).await {
+            Ok((Finished { head, .. }, _)) => head.is_ignored(),
+            Err(error) => {
+                tracing::warn!(
+                    target: "tracker_core::finish",
+                    key,
+                    error = &error as &dyn std::error::Error,
+                    "a panic of the body could not be recorded"
+                );
+                false
+            }
         }
     }
 }

@@ -14,7 +14,9 @@ use crate::support::World;
 
 crate::tests![
     throttling_slows_down_and_is_told_once,
+    starts_that_are_throttled_are_told_once,
     a_missing_permission_ends_it,
+    a_task_that_dynamodb_refuses_to_start_ends_nothing,
     what_cannot_be_read_is_told_once_and_left,
     a_task_that_is_not_due_is_left,
     a_lease_that_is_lost_while_a_body_computes,
@@ -41,6 +43,37 @@ async fn throttling_slows_down_and_is_told_once(world: World) {
     assert_eq!(how_often(&kinds, EventKind::SlowedDown), 1, "{kinds:?}");
     assert!(world.clock.now().wall - before >= chrono::TimeDelta::milliseconds(500), "it has waited");
     assert_eq!(stored(&world, 5).await, so_many([(Succeeded, 5)]));
+}
+
+async fn starts_that_are_throttled_are_told_once(world: World) {
+    let (kinds, observer) = told();
+    let documents = documents(world.builder().observer(observer), 5).await;
+    // Each start is sent three times.
+    world.network.next("UpdateItem", [Throttle; 9]);
+    let summary = documents.worker().concurrency(1).drain().run(async |_| Ok(())).await.unwrap();
+    assert_eq!(summary.succeeded, 5, "{summary}");
+    assert_eq!(how_often(&kinds, EventKind::SlowedDown), 1, "{kinds:?}");
+    assert_eq!(stored(&world, 5).await, so_many([(Succeeded, 5)]));
+}
+
+async fn a_task_that_dynamodb_refuses_to_start_ends_nothing(world: World) {
+    let (kinds, observer) = told();
+    let documents = documents(world.builder().observer(observer), 3).await;
+    // As large as an item can be: the start has no room for what it adds.
+    let full = world.stored_as("extract____doc-0").await.unwrap();
+    for left in (0..400).step_by(20) {
+        let filler = AttributeValue::S("x".repeat(400 * 1024 - left));
+        let put = world.client.put_item().table_name(&world.table).set_item(Some(full.clone()));
+        if put.item("filler", filler).send().await.is_ok() {
+            break;
+        }
+    }
+    let error = documents.start("doc-0").await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::ItemTooLarge, "{error}");
+    let summary = documents.worker().drain().run(async |_| Ok(())).await.unwrap();
+    assert_eq!((summary.succeeded, summary.unreadable), (2, 1), "{summary}");
+    assert_eq!(how_often(&kinds, EventKind::Unreadable), 1, "{kinds:?}");
+    assert_eq!(stored(&world, 3).await, so_many([(Pending, 1), (Succeeded, 2)]));
 }
 
 async fn a_missing_permission_ends_it(world: World) {

@@ -130,15 +130,21 @@ fn throttling_reasons(raw: &HttpResponse) -> Vec<String> {
 ///
 /// A throttled request may follow an attempt of the SDK that was applied and whose answer was lost.
 fn unwritten(error: Error) -> Unwritten {
+    if is_transient(&error) || (error.was_retried() && !is_final(&error)) {
+        Unwritten::Unknown(error)
+    } else {
+        Unwritten::Refused(error)
+    }
+}
+
+/// Whether the same request may be answered otherwise later.
+pub(crate) fn is_transient(error: &Error) -> bool {
     let again =
         ["TransactionConflictException", "ReplicatedWriteConflictException", "RequestTimeoutException"];
     match error.kind() {
-        ErrorKind::Unavailable | ErrorKind::Throttled { .. } => Unwritten::Unknown(error),
-        ErrorKind::Service { code: Some(code) } if again.contains(&code.as_str()) => {
-            Unwritten::Unknown(error)
-        }
-        _ if error.was_retried() && !is_final(&error) => Unwritten::Unknown(error),
-        _ => Unwritten::Refused(error),
+        ErrorKind::Unavailable | ErrorKind::Throttled { .. } => true,
+        ErrorKind::Service { code: Some(code) } => again.contains(&code.as_str()),
+        _ => false,
     }
 }
 

@@ -19,6 +19,7 @@ use crate::client::Tracker;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::event::{EventKind, Told};
+use crate::op;
 use crate::schema;
 use crate::time::{Sleep, Timestamp};
 use crate::tracker::StatusTracker;
@@ -225,7 +226,6 @@ impl<T: StatusTracker> Drive<T> {
             Ok(looked) => looked,
             Err(error) => return self.hindered(error),
         };
-        self.slow = None;
         let now = self.now();
         for error in unreadable {
             self.unreadable(&error, now);
@@ -237,6 +237,7 @@ impl<T: StatusTracker> Drive<T> {
             Catch::Avoided => self.wait(self.options.poll.0),
             Catch::Nothing if self.options.drain && self.alone => self.drained = true,
             Catch::Nothing => {
+                self.slow = None;
                 self.wait(self.idle);
                 self.idle = (self.idle * 2).min(self.options.poll.1);
             }
@@ -267,6 +268,10 @@ impl<T: StatusTracker> Drive<T> {
     }
 
     fn not_started(&mut self, key: &str, error: Error) {
+        if error.is_refusal() {
+            // It answers.
+            self.slow = None;
+        }
         let engine = self.tracker.engine();
         let (wall, now) = (Timestamp::from(engine.now()), engine.now().monotonic);
         match error.kind() {
@@ -284,7 +289,7 @@ impl<T: StatusTracker> Drive<T> {
                 self.summary.refused += 1;
                 self.claims.refused(key, now);
             }
-            ErrorKind::Decode { .. } => {
+            _ if matches!(error.kind(), ErrorKind::Decode { .. }) || op::is_about_data(&error) => {
                 self.claims.dropped(key);
                 self.unreadable(&error.with_key(key), now);
             }
@@ -316,10 +321,7 @@ impl<T: StatusTracker> Drive<T> {
 
     /// DynamoDB is in the way: for a while, where a retry may help, or for good.
     fn hindered(&mut self, error: Error) {
-        let passes = matches!(
-            error.kind(),
-            ErrorKind::Throttled { .. } | ErrorKind::Unavailable | ErrorKind::ClockOff { .. }
-        );
+        let passes = op::is_transient(&error) || matches!(error.kind(), ErrorKind::ClockOff { .. });
         self.claims.drop_found();
         if !passes {
             self.fatal.get_or_insert(error);

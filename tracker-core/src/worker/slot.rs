@@ -35,6 +35,10 @@ macro_rules! slot {
         async move {
             let end = match tracker.start_key(key.clone()).await {
                 Err(error) => $crate::worker::slot::Slot::NotStarted(error),
+                Ok(execution) if stop.is_cancelled() => {
+                    let stopped = $crate::run::Worked::Stopped(Box::new(execution));
+                    $crate::worker::slot::end(stopped).await
+                }
                 Ok(mut execution) => {
                     let watch = $crate::run::Watch::over(&execution);
                     let ended = {
@@ -54,7 +58,8 @@ pub(crate) use slot;
 pub(crate) async fn end<T: StatusTracker>(worked: Worked<T, ()>) -> Slot {
     let error = match worked {
         Worked::Done(()) => return Slot::Succeeded,
-        Worked::Panicked(_) => return Slot::Failed,
+        Worked::Panicked { ignored: true, .. } => return Slot::Ignored,
+        Worked::Panicked { .. } => return Slot::Failed,
         Worked::Stopped(execution) => match execution.release().await {
             Ok(_) => return Slot::Released,
             Err(error) => error,
