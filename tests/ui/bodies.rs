@@ -1,0 +1,36 @@
+//! Bodies that a worker cannot run on another thread.
+
+use std::rc::Rc;
+
+use tracker_core::{StatusTracker, Tracker};
+
+fn holds_what_is_not_send<T: StatusTracker>(documents: &Tracker<T>) {
+    let shared = Rc::new(1);
+    let _ = documents.worker().run(async move |_task| {
+        std::future::ready(()).await;
+        drop(shared);
+        Ok(())
+    });
+}
+
+fn holds_it_over_an_await<T: StatusTracker>(documents: &Tracker<T>) {
+    let _ = documents.worker().run(async move |_task| {
+        let own = Rc::new(1);
+        std::future::ready(()).await;
+        drop(own);
+        Ok(())
+    });
+}
+
+fn borrows<T: StatusTracker>(documents: &Tracker<T>, name: &str) {
+    let _ = documents.worker().run(async |_task| {
+        println!("{name}");
+        Ok(())
+    });
+}
+
+fn returns_something<T: StatusTracker>(documents: &Tracker<T>) {
+    let _ = documents.worker().run(async move |_task| Ok(1));
+}
+
+fn main() {}
