@@ -132,8 +132,8 @@ impl<T: StatusTracker> TrackerBuilder<T> {
         self
     }
 
-    /// How many [snoozes](crate::Failure::snooze) in a row are not counted: at least 1, and 100 by default. Each further
-    /// one is a failed attempt, so that a task cannot be put off for ever.
+    /// How many [snoozes](crate::Failure::snooze) in a row are not counted: at least 1, and 100 by default. The next one is
+    /// a failed attempt, and counting begins anew, so that a task cannot be put off for ever.
     #[must_use]
     pub fn max_snoozes(mut self, snoozes: u32) -> Self {
         self.config.max_snoozes = snoozes;

@@ -163,7 +163,8 @@ impl<T: StatusTracker> Tracker<T> {
     /// Gives a task up from outside: it ends ignored, with an entry in its history. A [`redrive`](Self::redrive) sets it back
     /// to pending.
     ///
-    /// A task that nobody works on is given up at once, and so is one whose holder let its lease expire. An attempt that is
+    /// A task that nobody works on is given up at once, and so is one whose holder let its lease expire, unless
+    /// [`takeover`](crate::TrackerBuilder::takeover) is off: that holder may yet come back. An attempt that is
     /// under way is asked to end: its next heartbeat sees that, within a third of the lease; [`run`](Self::run) then drops
     /// the body's future and gives the task up, and [`cancelled`](Execution::cancelled) tells whoever has
     /// [started](Self::start) it by hand. An attempt that has ended before is not disturbed, and no later one ever is: the

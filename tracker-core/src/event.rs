@@ -1,6 +1,7 @@
 //! What is told of every transition of a task: to `tracing`, to the `metrics` facade, and to an observer.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use crate::engine::Engine;
@@ -101,7 +102,7 @@ pub struct Event<'e> {
     pub owner: Option<&'e str>,
     /// How long the attempt took that ends with it; of a heartbeat, how long the answer took.
     pub duration: Option<Duration>,
-    /// Why, where something was refused or went wrong.
+    /// Why, where something was refused or went wrong. Its text has no data of the task; its sources may quote some.
     pub error: Option<&'e Error>,
 }
 
@@ -121,6 +122,7 @@ impl fmt::Debug for Event<'_> {
 /// Is told of what happens to the tasks of a tracker, once it is known to have happened.
 ///
 /// Any `Fn(&Event)` is one. It is called in the middle of the work: it should be quick, and send what takes longer elsewhere.
+/// One that panics is not told of that event; the work goes on.
 ///
 /// # Examples
 ///
@@ -214,10 +216,16 @@ impl Engine {
             error,
         };
         trace(&event);
-        #[cfg(feature = "metrics")]
-        count(&event);
-        if let Some(observer) = &self.observer {
-            observer.on_event(&event);
+        // A task must not be lost by who watches.
+        let told = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(feature = "metrics")]
+            count(&event);
+            if let Some(observer) = &self.observer {
+                observer.on_event(&event);
+            }
+        }));
+        if told.is_err() {
+            tracing::error!(target: "tracker_core::task", kind = kind.name(), key, "an observer panicked");
         }
     }
 }

@@ -80,8 +80,8 @@ impl Failure {
     /// Not yet: what the task needs is not there. It goes back to where it was started from, and is not started before `wait`
     /// has passed. That is no failed attempt and leaves no entry in the history; data that was not saved is dropped.
     ///
-    /// More than [`max_snoozes`](crate::TrackerBuilder::max_snoozes) of them in a row are failed attempts, so that a task
-    /// for which the time never comes ends, too.
+    /// After [`max_snoozes`](crate::TrackerBuilder::max_snoozes) of them in a row the next is a failed attempt, so that a
+    /// task for which the time never comes ends, too.
     #[must_use]
     pub fn snooze(wait: Duration) -> Self {
         Self { error: format!("put off for {wait:?}").into(), verdict: Verdict::Snooze(wait) }

@@ -113,10 +113,11 @@ impl Keeper {
     }
 
     fn lose(&self, engine: &Engine, head: &TaskHead, unheard: Option<Error>) {
+        let unheard = unheard.map(Arc::new);
+        self.unheard.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&unheard);
+        self.lost.cancel();
         let told = Told::of(EventKind::LeaseLost, head).from(Some(head.status_name()));
         engine.tell(unheard.as_ref().map_or(told, |unheard| told.because(unheard)));
-        *self.unheard.lock().unwrap_or_else(PoisonError::into_inner) = unheard.map(Arc::new);
-        self.lost.cancel();
     }
 
     /// Sends one heartbeat. Once the attempt was asked to end they go on without that question, until it has.

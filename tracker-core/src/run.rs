@@ -45,7 +45,7 @@ impl<T: StatusTracker> Tracker<T> {
     {
         let mut execution = self.start(task_id).await?;
         let watch = Watch::over(&execution);
-        let ended = watch.until_it_ends(body(&mut execution), std::future::pending()).await;
+        let ended = watch.until_it_ends(async { body(&mut execution).await }, std::future::pending()).await;
         match Box::pin(execution.record(ended)).await {
             Worked::Done(result) => Ok(result),
             Worked::Not(error) => Err(error),

@@ -108,12 +108,12 @@ pub(crate) fn take_over(
     errors.push(entry, config.history_limit as usize);
     let (status, takeover) = if next.ignored {
         let freed = free(Expression::new(), me, now);
-        (
-            format.own(Role::Ignored),
-            set_or_remove(freed, EXPIRES_AT, false, expires_at(config, Role::Ignored, now).map(number)),
-        )
+        let expires_at = expires_at(config, Role::Ignored, now).filter(|_| keep != Keep::AsStored);
+        let is_there = seen.expires_at.is_some();
+        (format.own(Role::Ignored), set_or_remove(freed, EXPIRES_AT, is_there, expires_at.map(number)))
     } else {
         let held = Expression::new().set(LOCK, string(me)).set(LOCK_TIME, time(now)).add(ATTEMPT, 1);
+        let held = set_or_remove(held, EXPIRES_AT, seen.expires_at.is_some(), None);
         // Where there is no room for the history, there may be none for another owner's name.
         let named = if keep == Keep::AsStored { held } else { held.set(OWNER, string(owner)) };
         (format.own(Role::InProgress), named)
@@ -164,11 +164,12 @@ pub(crate) fn finish(
             after.snoozes = head.snoozes;
             None
         }
-        Outcome::Snoozed { wait } if head.snoozes < config.max_snoozes => {
+        Outcome::Snoozed { wait } if head.snoozes < config.max_snoozes && fits(head, keep) => {
             after.run_at = Some(now.plus(*wait));
             after.snoozes = head.snoozes + 1;
             None
         }
+        // One that cannot be counted would have no end.
         Outcome::Snoozed { wait } => {
             let error = format!("put off for {wait:?}, after {} times in a row", head.snoozes);
             Some(fail(&mut after, config, me, (&error, ""), Then::RetryAfter(*wait), now))
@@ -180,12 +181,12 @@ pub(crate) fn finish(
         }
     };
     let status = ended.map_or_else(|| released_to(format, head.started_from), |role| format.own(role));
+    after.expires_at = ended.and_then(|role| expires_at(config, role, now));
     if keep == Keep::AsStored {
         // There is no room for what was not there before.
-        after.run_at = after.run_at.and(head.run_at);
-        after.snoozes = after.snoozes.min(head.snoozes);
+        after.run_at = after.run_at.filter(|_| head.run_at.is_some());
+        after.expires_at = after.expires_at.filter(|_| head.expires_at.is_some());
     }
-    after.expires_at = ended.and_then(|role| expires_at(config, role, now));
     let mut write = set_status(free(Expression::new(), me, now), format, status, &head.key)
         .set(UPDATE_TIME, time(now))
         .and_is(LOCK, string(me));
@@ -210,6 +211,11 @@ pub(crate) fn finish(
     after.lock = None;
     after.last_lock = Some(me.to_owned());
     (after, write)
+}
+
+/// Whether there is room for what a snooze adds.
+fn fits(head: &TaskHead, keep: Keep) -> bool {
+    keep != Keep::AsStored || (head.run_at.is_some() && head.snoozes > 0)
 }
 
 /// Counts a failed attempt of a task, and gives what it is then.

@@ -18,7 +18,10 @@ crate::tests![
     a_missing_permission_ends_it,
     a_task_that_dynamodb_refuses_to_start_ends_nothing,
     what_cannot_be_read_is_told_once_and_left,
+    many_that_cannot_be_read_hide_nothing,
     a_task_that_is_not_due_is_left,
+    a_task_of_the_future_is_left,
+    an_observer_that_panics_loses_nothing,
     a_lease_that_is_lost_while_a_body_computes,
 ];
 
@@ -110,6 +113,46 @@ async fn what_cannot_be_read_is_told_once_and_left(world: World) {
             assert_eq!(after.get(name), before.get(name), "{name} of {key}");
         }
     }
+}
+
+async fn many_that_cannot_be_read_hide_nothing(world: World) {
+    const ODD: u32 = 30;
+    let documents = documents(world.builder(), ODD + 2).await;
+    for nth in 0..ODD {
+        let mut odd = world.stored_as(&format!("extract____doc-{nth}")).await.unwrap();
+        odd.insert(
+            "data".to_owned(),
+            AttributeValue::M([("pages".to_owned(), AttributeValue::Bool(true))].into()),
+        );
+        world.put(odd).await;
+    }
+    let summary = documents.worker().drain().run(async |_| Ok(())).await.unwrap();
+    assert_eq!((summary.succeeded, summary.unreadable), (2, ODD.into()), "{summary}");
+    assert_eq!(stored(&world, ODD + 2).await, so_many([(Pending, ODD), (Succeeded, 2)]));
+}
+
+async fn a_task_of_the_future_is_left(world: World) {
+    let documents = documents(world.builder(), 3).await;
+    let at = |time: chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%dT%H:%M:%S%.6f+0000").to_string();
+    // Another worker whose clock is ahead has freed one, and a clock that is wrong by years another.
+    let now = world.clock.now().wall;
+    let (soon, never) = (now + chrono::TimeDelta::seconds(3), now + chrono::TimeDelta::days(1000));
+    for (key, time) in [("extract____doc-0", soon), ("extract____doc-1", never)] {
+        let mut item = world.stored_as(key).await.unwrap();
+        item.insert("lock_time".to_owned(), AttributeValue::S(at(time)));
+        world.put(item).await;
+    }
+    let summary = documents.worker().drain().run(async |_| Ok(())).await.unwrap();
+    assert_eq!(summary.succeeded, 2, "{summary}");
+    assert!(summary.refused < 10, "it is not asked for over and over: {summary}");
+    assert_eq!(stored(&world, 3).await, so_many([(Pending, 1), (Succeeded, 2)]));
+}
+
+async fn an_observer_that_panics_loses_nothing(world: World) {
+    let documents = documents(world.builder().observer(|_: &Event<'_>| panic!("an observer")), 4).await;
+    let summary = documents.worker().drain().run(async |_| Ok(())).await.unwrap();
+    assert_eq!((summary.succeeded, summary.attempts()), (4, 4), "{summary}");
+    assert_eq!(stored(&world, 4).await, so_many([(Succeeded, 4)]));
 }
 
 async fn a_task_that_is_not_due_is_left(world: World) {

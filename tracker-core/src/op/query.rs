@@ -1,3 +1,6 @@
+use std::sync::atomic::Ordering;
+
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::Select;
 
@@ -43,17 +46,35 @@ pub(crate) async fn query(
         .expression_attribute_names("#update_time", UPDATE_TIME)
         .expression_attribute_names("#create_time", CREATE_TIME)
         .set_exclusive_start_key(start);
-    let request = match &range.due_by {
-        None => request,
-        Some(due_by) => request
-            .filter_expression("attribute_not_exists(#run_at) OR #run_at <= :due_by")
-            .expression_attribute_names("#run_at", RUN_AT)
-            .expression_attribute_values(":due_by", string(&**due_by)),
+    let due_by = range.due_by.as_deref().filter(|_| !engine.knows_no_run_at.load(Ordering::Relaxed));
+    let sent = match due_by {
+        None => request.send().await,
+        Some(due_by) => {
+            let filtered = request
+                .clone()
+                .filter_expression("attribute_not_exists(#run_at) OR #run_at <= :due_by")
+                .expression_attribute_names("#run_at", RUN_AT)
+                .expression_attribute_values(":due_by", string(due_by));
+            match filtered.send().await {
+                // The index of a table that was made by other means need not have it: a start refuses what is not due.
+                Err(error) if is_not_projected(&error) => {
+                    engine.knows_no_run_at.store(true, Ordering::Relaxed);
+                    request.send().await
+                }
+                sent => sent,
+            }
+        }
     };
-    match request.send().await {
+    match sent {
         Ok(output) => Ok(Page { items: output.items.unwrap_or_default(), next: output.last_evaluated_key }),
         Err(error) => Err(classify(&engine.config.table, error)),
     }
+}
+
+/// Whether a filter asks for what the index does not have: `.. does not project one or more filter attributes`.
+fn is_not_projected(error: &impl ProvideErrorMetadata) -> bool {
+    error.code() == Some("ValidationException")
+        && error.message().is_some_and(|message| message.contains("does not project"))
 }
 
 /// Counts the rows of a page of the index.

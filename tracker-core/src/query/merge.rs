@@ -11,6 +11,8 @@ use crate::op::query::Range;
 /// The least and the most rows of a page: a smaller page costs the same, and a larger one only memory.
 const LEAST_ROWS: usize = 16;
 const MOST_ROWS: usize = 400;
+/// How often the rows of a page are doubled, while a filter leaves nothing of each.
+const DOUBLINGS: u32 = 4;
 
 /// One row of the index.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -83,6 +85,8 @@ struct Shard {
     rows: VecDeque<Row>,
     /// Where the next page begins.
     start: Option<Item>,
+    /// How many pages of which the filter left nothing came last.
+    barren: u32,
     exhausted: bool,
 }
 
@@ -132,7 +136,7 @@ impl Merge {
             }
             // Nothing lies between, and a range that ends before it begins is refused.
             let exhausted = matches!((&range.from, &range.until), (Some(from), Some(until)) if from > until);
-            Shard { code, range, rows: VecDeque::new(), start: None, exhausted }
+            Shard { code, range, rows: VecDeque::new(), start: None, barren: 0, exhausted }
         };
         Self {
             shards: plan.ranges.into_iter().map(shard).collect(),
@@ -155,7 +159,7 @@ impl Merge {
             let read = |nth: usize| {
                 let shard = &self.shards[nth];
                 // Many rows of one time: as many again, or there would be a request for every few of them.
-                let rows = rows.max(shard.rows.len()).min(MOST_ROWS);
+                let rows = rows.max(shard.rows.len()).min(MOST_ROWS) << shard.barren.min(DOUBLINGS);
                 let rows = i32::try_from(rows).unwrap_or(i32::MAX);
                 Read { nth, range: shard.range.clone(), rows, start: shard.start.clone() }
             };
@@ -193,6 +197,7 @@ impl Merge {
             })
         };
         let Some(shard) = self.shards.get_mut(nth) else { return };
+        shard.barren = if rows.is_empty() { shard.barren.saturating_add(1) } else { 0 };
         let (code, value) = (shard.code, &shard.range.value);
         let in_shard = |row| Row { code, value: value.clone(), ..row };
         shard.rows.extend(rows.into_iter().filter(is_after).map(in_shard));

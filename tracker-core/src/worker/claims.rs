@@ -17,26 +17,33 @@ const STALE: f64 = 0.04;
 const RIVALS: f64 = 4.0;
 /// How fast it learns.
 const LEARNING: f64 = 1.0 / 64.0;
-/// How many claims wait for a free slot, for each slot.
+/// How many claims wait for a free slot, for each slot, and for how long they may.
 const AHEAD: usize = 4;
+const FRESH: Duration = Duration::from_secs(2);
 /// After so many refusals in a row a task is not waited for: what the index says of it is not so.
-const SOON: u32 = 2;
-/// How many tasks are avoided at most.
-const AVOIDED: usize = 10_000;
+const REFUSALS: u32 = 2;
+/// After so many troubles in a row neither: it is this task that they come from.
+const TROUBLES: u32 = 6;
+/// How long the index may show a task as it was before it ended here.
+const LAG: Duration = Duration::from_secs(5);
+/// How many tasks are set aside at most.
+const MOST_ASIDE: usize = 10_000;
 
 /// What to look at: groups of places, by number. The places of a group are read together, and a group only while not
 /// enough was found before.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Tour {
     pub(crate) groups: Vec<Vec<usize>>,
+    /// The tasks that are set aside or at work here, and do not count.
+    pub(crate) without: HashSet<String>,
 }
 
 /// What a tour has found.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// The keys of tasks that can be started.
+    /// The keys of tasks that can be started, also of those that do not count.
     pub(crate) keys: Vec<String>,
-    /// The places that were read, and whether there was anything.
+    /// The places that were read, and whether there was anything that counts.
     pub(crate) places: Vec<(usize, bool)>,
     /// Whether all of the tour was read.
     pub(crate) whole: bool,
@@ -49,20 +56,20 @@ pub(crate) enum Catch {
     Some,
     /// There is, but it is left to the rivals this time.
     Left,
-    /// All that there is was refused a moment ago.
-    Avoided,
-    /// What there is may be other by now: look again.
-    Stale,
-    /// There is nothing anywhere.
+    /// What there is was set aside, and is worth waiting for.
+    Later,
+    /// There is nothing.
     Nothing,
 }
 
 /// A task that is not claimed for a while.
 #[derive(Debug)]
-struct Avoided {
+struct Aside {
     until: Duration,
-    /// How often it was refused in a row.
+    /// How often in a row.
     times: u32,
+    /// Whether it is waited for.
+    awaited: bool,
 }
 
 /// The claims of one worker.
@@ -77,12 +84,11 @@ pub(crate) struct Claims {
     rivals: f64,
     /// Whether the last claim was refused.
     beaten: bool,
-    /// The keys to claim, and among how many each was chosen.
+    /// The keys to claim, among how many each was chosen, and when.
     queue: VecDeque<(String, usize)>,
+    found_at: Duration,
     claimed: HashMap<String, usize>,
-    /// What has ended here since the tour began: it may find that as it was before.
-    ended: HashSet<String>,
-    avoided: HashMap<String, Avoided>,
+    aside: HashMap<String, Aside>,
 }
 
 impl Claims {
@@ -95,16 +101,15 @@ impl Claims {
             rivals: RIVALS,
             beaten: false,
             queue: VecDeque::new(),
+            found_at: Duration::ZERO,
             claimed: HashMap::new(),
-            ended: HashSet::new(),
-            avoided: HashMap::new(),
+            aside: HashMap::new(),
         }
     }
 
     /// Where to look: the places that had something, each by itself and in random order, the first together with one that
     /// had nothing; then all the others.
-    pub(crate) fn tour(&mut self) -> Tour {
-        self.ended.clear();
+    pub(crate) fn tour(&mut self, now: Duration) -> Tour {
         let mut order: Vec<usize> = (0..self.places).collect();
         self.rng.shuffle(&mut order);
         let (promising, mut others): (Vec<_>, Vec<_>) =
@@ -116,7 +121,8 @@ impl Claims {
         if !others.is_empty() {
             groups.push(others);
         }
-        Tour { groups }
+        let aside = self.aside.iter().filter(|(_, aside)| aside.until > now).map(|(key, _)| key);
+        Tour { groups, without: aside.chain(self.claimed.keys()).cloned().collect() }
     }
 
     /// Takes in what a tour has found.
@@ -129,23 +135,19 @@ impl Claims {
             }
         }
         let mut keys = found.keys;
-        let avoided = |key: &String| self.avoided.get(key).filter(|avoided| avoided.until > now);
-        let soon = keys.iter().any(|key| avoided(key).is_some_and(|avoided| avoided.times <= SOON));
-        let own = |key: &String| self.claimed.contains_key(key) || self.ended.contains(key);
-        let stale = keys.iter().any(|key| self.ended.contains(key));
-        keys.retain(|key| avoided(key).is_none() && !own(key));
+        let aside = |key: &String| self.aside.get(key).filter(|aside| aside.until > now);
+        let later = keys.iter().any(|key| aside(key).is_some_and(|aside| aside.awaited));
+        keys.retain(|key| aside(key).is_none() && !self.claimed.contains_key(key));
         if keys.is_empty() {
-            return match (stale, soon || !found.whole) {
-                (true, _) => Catch::Stale,
-                (false, true) => Catch::Avoided,
-                (false, false) => Catch::Nothing,
-            };
+            // What was found first may have been claimed or set aside while the tour was under way.
+            return if later || !found.whole { Catch::Later } else { Catch::Nothing };
         }
         self.rng.shuffle(&mut keys);
         let among = keys.len();
         let share = self.share(among);
         keys.truncate(share);
         self.queue = keys.into_iter().map(|key| (key, among)).collect();
+        self.found_at = now;
         if share == 0 { Catch::Left } else { Catch::Some }
     }
 
@@ -167,8 +169,11 @@ impl Claims {
         usize::from(self.rng.f64() < chance)
     }
 
-    /// The next task to claim.
-    pub(crate) fn next(&mut self) -> Option<String> {
+    /// The next task to claim, if it was found just now.
+    pub(crate) fn next(&mut self, now: Duration) -> Option<String> {
+        if now.saturating_sub(self.found_at) > FRESH {
+            self.queue.clear();
+        }
         let (key, among) = self.queue.pop_front()?;
         self.claimed.insert(key.clone(), among);
         Some(key)
@@ -179,43 +184,52 @@ impl Claims {
         self.queue.clear();
     }
 
-    /// A claim was granted.
-    pub(crate) fn granted(&mut self, key: &str) {
+    /// A claim was granted, and the attempt has ended; where the task is `done`, the index may not show it at once.
+    pub(crate) fn granted(&mut self, key: &str, done: bool, now: Duration) {
         self.learn(key, false);
-        self.avoided.remove(key);
-        self.ended.insert(key.to_owned());
+        self.aside.remove(key);
+        if done {
+            self.insert(key, Aside { until: now.saturating_add(LAG), times: 0, awaited: false }, now);
+        }
     }
 
     /// A claim was refused, as others were faster: the index may show the task for a moment yet.
     pub(crate) fn refused(&mut self, key: &str, now: Duration) {
         self.learn(key, true);
-        let times = self.avoided.get(key).map_or(0, |avoided| avoided.times).saturating_add(1);
-        self.insert(key, now.saturating_add(Duration::from_secs(1 << times.min(9))), times, now);
+        self.again(key, REFUSALS, now);
     }
 
-    /// A task cannot be started before this time.
-    pub(crate) fn avoid(&mut self, key: &str, until: Duration, now: Duration) {
+    /// A claim met with trouble, which may be that of the task alone.
+    pub(crate) fn troubled(&mut self, key: &str, now: Duration) {
         self.claimed.remove(key);
-        self.insert(key, until, u32::MAX, now);
+        self.again(key, TROUBLES, now);
     }
 
-    pub(crate) fn is_avoided(&self, key: &str, now: Duration) -> bool {
-        self.avoided.get(key).is_some_and(|avoided| avoided.until > now)
+    /// A task is left alone for twice as long each time, and waited for only so often.
+    fn again(&mut self, key: &str, awaited: u32, now: Duration) {
+        let times = self.aside.get(key).map_or(0, |aside| aside.times).saturating_add(1);
+        let until = now.saturating_add(Duration::from_secs(1 << times.min(9)));
+        self.insert(key, Aside { until, times, awaited: times <= awaited }, now);
     }
 
-    /// A claim came to nothing that tells of rivals.
-    pub(crate) fn dropped(&mut self, key: &str) {
+    /// A task is not to be claimed before a time.
+    pub(crate) fn set_aside(&mut self, key: &str, until: Duration, awaited: bool, now: Duration) {
         self.claimed.remove(key);
+        self.insert(key, Aside { until, times: 0, awaited }, now);
     }
 
-    fn insert(&mut self, key: &str, until: Duration, times: u32, now: Duration) {
-        if self.avoided.len() >= AVOIDED {
-            self.avoided.retain(|_, avoided| avoided.until > now);
-            if self.avoided.len() >= AVOIDED {
-                self.avoided.clear();
+    pub(crate) fn is_aside(&self, key: &str, now: Duration) -> bool {
+        self.aside.get(key).is_some_and(|aside| aside.until > now)
+    }
+
+    fn insert(&mut self, key: &str, aside: Aside, now: Duration) {
+        if self.aside.len() >= MOST_ASIDE {
+            self.aside.retain(|_, aside| aside.until > now);
+            if self.aside.len() >= MOST_ASIDE {
+                self.aside.clear();
             }
         }
-        self.avoided.insert(key.to_owned(), Avoided { until, times });
+        self.aside.insert(key.to_owned(), aside);
     }
 
     fn learn(&mut self, key: &str, refused: bool) {
@@ -247,23 +261,25 @@ mod tests {
         Claims::new(4, 2, 1)
     }
 
+    fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
     #[test]
     fn a_tour_goes_everywhere_once() {
         let mut claims = claims();
-        let mut all: Vec<_> = claims.tour().groups.concat();
+        let mut all: Vec<_> = claims.tour(NOW).groups.concat();
         all.sort_unstable();
         assert_eq!(all, [0, 1, 2, 3]);
-        claims.take_in(
-            Found { places: vec![(0, false), (1, true), (2, false), (3, false)], ..found(&[]) },
-            NOW,
-        );
-        let groups = claims.tour().groups;
+        let places = vec![(0, false), (1, true), (2, false), (3, false)];
+        claims.take_in(Found { places, ..found(&[]) }, NOW);
+        let groups = claims.tour(NOW).groups;
         assert!(
             groups[0].len() == 2 && groups[0][0] == 1,
             "what had something, and one of the others: {groups:?}"
         );
         assert_eq!(groups[1].len(), 2, "{groups:?}");
-        let tours: HashSet<_> = (0..20).map(|_| claims.tour().groups[0][1]).collect();
+        let tours: HashSet<_> = (0..20).map(|_| claims.tour(NOW).groups[0][1]).collect();
         assert_eq!(tours.len(), 3, "each of the others comes to its turn");
     }
 
@@ -272,57 +288,66 @@ mod tests {
         let mut claims = claims();
         assert_eq!(claims.take_in(found(&[]), NOW), Catch::Nothing);
         assert_eq!(claims.take_in(found(&["a"]), NOW), Catch::Some);
-        let key = claims.next().unwrap();
+        let key = claims.next(NOW).unwrap();
+        assert!(claims.tour(NOW).without.contains("a"));
         assert_eq!(claims.take_in(found(&["a"]), NOW), Catch::Nothing, "it is at work here");
         claims.refused(&key, NOW);
-        assert_eq!(claims.take_in(found(&["a"]), NOW), Catch::Avoided);
-        let later = NOW + Duration::from_secs(2);
+        assert!(claims.tour(NOW).without.contains("a"));
+        assert_eq!(claims.take_in(found(&["a"]), NOW), Catch::Later);
+        let later = NOW + secs(2);
+        assert!(!claims.tour(later).without.contains("a"));
         // Beaten once, it may let it be.
         while claims.take_in(found(&["a"]), later) != Catch::Some {}
-        let key = claims.next().unwrap();
-        claims.avoid(&key, later + Duration::from_mins(1), later);
-        assert_eq!(
-            claims.take_in(found(&["a"]), later + Duration::from_secs(59)),
-            Catch::Nothing,
-            "not waited for"
-        );
-        claims.granted(&key);
-        assert!(!claims.is_avoided(&key, later));
+        let key = claims.next(later).unwrap();
+        claims.set_aside(&key, later + secs(60), false, later);
+        assert_eq!(claims.take_in(found(&["a"]), later + secs(59)), Catch::Nothing, "not waited for");
+        claims.set_aside(&key, later + secs(60), true, later);
+        assert_eq!(claims.take_in(found(&["a"]), later + secs(59)), Catch::Later);
+        claims.granted(&key, false, later);
+        assert!(!claims.is_aside(&key, later));
     }
 
     #[test]
-    fn a_tour_that_began_before_a_task_ended_does_not_bring_it_back() {
+    fn what_is_done_is_not_claimed_again_while_the_index_lags() {
         let mut claims = claims();
-        claims.tour();
         assert_eq!(claims.take_in(found(&["a"]), NOW), Catch::Some);
-        let key = claims.next().unwrap();
-        claims.tour();
-        claims.granted(&key);
-        assert_eq!(claims.take_in(found(&["a"]), NOW), Catch::Stale);
-        claims.tour();
-        assert_eq!(claims.take_in(found(&["a"]), NOW), Catch::Some, "it has failed, say");
+        let key = claims.next(NOW).unwrap();
+        claims.granted(&key, true, NOW);
+        assert_eq!(claims.take_in(found(&["a"]), NOW + secs(4)), Catch::Nothing);
+        assert_eq!(claims.take_in(found(&["a"]), NOW + secs(6)), Catch::Some, "it was redriven, say");
     }
 
     #[test]
-    fn what_is_always_refused_is_not_waited_for_at_last() {
-        let mut claims = claims();
-        let mut now = NOW;
-        for nth in 1..=3 {
-            while claims.take_in(found(&["a"]), now) != Catch::Some {}
-            let key = claims.next().unwrap();
-            claims.refused(&key, now);
-            let catch = claims.take_in(found(&["a"]), now);
-            assert_eq!(catch, if nth <= 2 { Catch::Avoided } else { Catch::Nothing });
-            now += Duration::from_secs(1 << nth);
+    fn what_is_always_in_trouble_is_not_waited_for_at_last() {
+        for (limit, trouble) in
+            [(REFUSALS, Claims::refused as fn(&mut Claims, &str, Duration)), (TROUBLES, Claims::troubled)]
+        {
+            let mut claims = claims();
+            let mut now = NOW;
+            for nth in 1..=limit + 1 {
+                while claims.take_in(found(&["a"]), now) != Catch::Some {}
+                let key = claims.next(now).unwrap();
+                trouble(&mut claims, &key, now);
+                let catch = claims.take_in(found(&["a"]), now);
+                assert_eq!(catch, if nth <= limit { Catch::Later } else { Catch::Nothing });
+                now += secs(1 << nth);
+            }
         }
+    }
+
+    #[test]
+    fn what_was_found_long_ago_is_not_claimed() {
+        let mut claims = claims();
+        assert_eq!(claims.take_in(found(&["a"]), NOW), Catch::Some);
+        assert_eq!(claims.next(NOW + secs(3)), None);
     }
 
     #[test]
     fn memory_is_bounded() {
         let mut claims = claims();
-        for nth in 0..3 * AVOIDED {
-            claims.avoid(&nth.to_string(), NOW + Duration::from_secs(1), NOW);
+        for nth in 0..3 * MOST_ASIDE {
+            claims.set_aside(&nth.to_string(), NOW + secs(1), false, NOW);
         }
-        assert!(claims.avoided.len() <= AVOIDED);
+        assert!(claims.aside.len() <= MOST_ASIDE);
     }
 }

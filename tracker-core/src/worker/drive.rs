@@ -28,6 +28,8 @@ use crate::tracker::StatusTracker;
 const UNREADABLE: Duration = Duration::from_mins(10);
 /// How long a worker waits that has left a few tasks to its rivals, or whose clock is behind: about as long as a start.
 const MOMENT: Duration = Duration::from_millis(20);
+/// For how long after the end of an attempt the index may not show what it has left, or what its body has created.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// Drives a worker to its end. `begin` starts a slot for a key.
 pub(super) async fn drive<T, F>(
@@ -83,13 +85,18 @@ struct Drive<T: StatusTracker> {
     idle: Duration,
     /// How long it waits next when DynamoDB is in the way; none while it is not.
     slow: Option<Duration>,
+    /// When it last was.
+    troubled: Duration,
+    /// When the bodies are cancelled, once nothing more is claimed.
+    stops_at: Option<Duration>,
     /// Ends the bodies.
     stop: CancellationToken,
     summary: Summary,
     progress: watch::Sender<Summary>,
     began: Duration,
-    /// Whether the tour under way began when nothing was running: then what it does not find is not there.
-    alone: bool,
+    /// When the tour under way began, and when an attempt last ended.
+    toured: Duration,
+    ended: Option<Duration>,
     drained: bool,
     /// What no retry will mend.
     fatal: Option<Error>,
@@ -110,11 +117,14 @@ impl<T: StatusTracker> Drive<T> {
             waiting: None,
             idle: options.poll.0,
             slow: None,
+            troubled: began,
+            stops_at: None,
             stop: CancellationToken::new(),
             summary: Summary::default(),
             progress,
             began,
-            alone: false,
+            toured: began,
+            ended: None,
             drained: false,
             fatal: None,
             tracker,
@@ -130,11 +140,13 @@ impl<T: StatusTracker> Drive<T> {
         let shutdown = self.options.shutdown.clone();
         let mut closing = self.claims_end();
         let mut stopping: Sleep = Box::pin(pending());
+        let mut told_to_stop = false;
         loop {
             if self.phase == Phase::Claiming {
+                let now = self.now();
                 while slots.len() < self.options.concurrency
-                    && self.slow_is_over()
-                    && let Some(key) = self.claims.next()
+                    && (self.slow.is_none() || self.waiting.is_none())
+                    && let Some(key) = self.claims.next(now)
                 {
                     slots.push(begin(key, self.stop.clone()));
                 }
@@ -146,7 +158,9 @@ impl<T: StatusTracker> Drive<T> {
             }
             tokio::select! {
                 biased;
-                () = shutdown.cancelled(), if self.phase == Phase::Claiming => {
+                // Also where a deadline has closed it already, and would leave the bodies longer.
+                () = shutdown.cancelled(), if !told_to_stop && self.phase != Phase::Stopping => {
+                    told_to_stop = true;
                     stopping = self.close(self.options.grace);
                 }
                 () = &mut closing, if self.phase == Phase::Claiming => {
@@ -157,6 +171,7 @@ impl<T: StatusTracker> Drive<T> {
                     self.stop.cancel();
                 }
                 Some((key, slot)) = slots.next(), if !slots.is_empty() => {
+                    self.summary.running = slots.len();
                     self.ended(&key, slot);
                     if slots.is_empty() && self.options.drain && self.slow.is_none() {
                         self.waiting = None;
@@ -193,30 +208,30 @@ impl<T: StatusTracker> Drive<T> {
         self.tracker.engine().now().monotonic
     }
 
-    fn slow_is_over(&self) -> bool {
-        self.slow.is_none() || self.waiting.is_none()
-    }
-
-    /// Claims nothing more. The bodies have so long, and no longer than the deadline leaves.
+    /// Claims nothing more. The bodies have so long, and no longer than was said before or the deadline leaves.
     fn close(&mut self, grace: Duration) -> Sleep {
         self.phase = Phase::Closing;
         self.looking = None;
         self.waiting = None;
         self.claims.drop_found();
-        let left = self.options.deadline.map(|deadline| {
-            let passed = self.now().saturating_sub(self.began);
-            deadline.saturating_sub(self.options.margin / 5).saturating_sub(passed)
-        });
-        self.sleep(left.map_or(grace, |left| left.min(grace)))
+        let now = self.now();
+        let deadline = self
+            .options
+            .deadline
+            .map(|deadline| self.began.saturating_add(deadline.saturating_sub(self.options.margin / 5)));
+        let ends = [Some(now.saturating_add(grace)), deadline, self.stops_at];
+        let stops_at = ends.into_iter().flatten().min().unwrap_or(now);
+        self.stops_at = Some(stops_at);
+        self.sleep(stops_at.saturating_sub(now))
     }
 
     /// Looks for tasks where there is a free slot for them.
     fn look_if_needed(&mut self, running: usize) {
         let has_room = running < self.options.concurrency;
         if has_room && self.looking.is_none() && self.waiting.is_none() && !self.drained {
-            self.alone = running == 0;
+            self.toured = self.now();
             let engine = Arc::clone(self.tracker.shared_engine());
-            let tour = self.claims.tour();
+            let tour = self.claims.tour(self.toured);
             self.looking = Some(Box::pin(look::<T>(engine, Arc::clone(&self.places), tour)));
         }
     }
@@ -232,15 +247,22 @@ impl<T: StatusTracker> Drive<T> {
         }
         match self.claims.take_in(found, now) {
             Catch::Some => self.idle = self.options.poll.0,
-            Catch::Stale => {}
             Catch::Left => self.wait(MOMENT),
-            Catch::Avoided => self.wait(self.options.poll.0),
-            Catch::Nothing if self.options.drain && self.alone => self.drained = true,
+            Catch::Later => self.wait(self.options.poll.0),
+            Catch::Nothing if self.options.drain && self.summary.running == 0 => self.is_drained(now),
             Catch::Nothing => {
-                self.slow = None;
                 self.wait(self.idle);
-                self.idle = (self.idle * 2).min(self.options.poll.1);
+                self.idle = self.idle.saturating_mul(2).min(self.options.poll.1);
             }
+        }
+    }
+
+    /// Nothing was found, and nothing runs: that is the end, unless the index may not show all of it yet.
+    fn is_drained(&mut self, now: Duration) {
+        let settled = self.ended.map(|ended| ended.saturating_add(SETTLED));
+        match settled.filter(|settled| self.toured < *settled) {
+            None => self.drained = true,
+            Some(settled) => self.waiting = Some(self.sleep(settled.saturating_sub(now))),
         }
     }
 
@@ -254,8 +276,10 @@ impl<T: StatusTracker> Drive<T> {
         if let Slot::NotStarted(error) = slot {
             return self.not_started(key, error);
         }
-        self.slow = None;
-        self.claims.granted(key);
+        let now = self.now();
+        self.answered(now);
+        self.ended = Some(now);
+        self.claims.granted(key, matches!(slot, Slot::Succeeded | Slot::Ignored), now);
         match slot {
             Slot::Succeeded => self.summary.succeeded += 1,
             Slot::Failed => self.summary.failed += 1,
@@ -267,38 +291,43 @@ impl<T: StatusTracker> Drive<T> {
         }
     }
 
-    fn not_started(&mut self, key: &str, error: Error) {
-        if error.is_refusal() {
-            // It answers.
+    /// DynamoDB answers: it is in the way no more, if it was not for a while.
+    fn answered(&mut self, now: Duration) {
+        if now.saturating_sub(self.troubled) > self.options.poll.1 {
             self.slow = None;
         }
+    }
+
+    fn not_started(&mut self, key: &str, error: Error) {
         let engine = self.tracker.engine();
         let (wall, now) = (Timestamp::from(engine.now()), engine.now().monotonic);
         match error.kind() {
             ErrorKind::NotDue { run_at } => {
                 self.summary.refused += 1;
-                let until = now.saturating_add(Timestamp::new(*run_at).since(wall));
-                self.claims.avoid(key, until, now);
+                // It may be redriven before that.
+                let wait = Timestamp::new(*run_at).since(wall).min(UNREADABLE);
+                self.claims.set_aside(key, now.saturating_add(wait), false, now);
             }
             ErrorKind::ClockBehind { by } => {
                 self.summary.refused += 1;
-                self.claims.dropped(key);
-                self.wait((*by).clamp(MOMENT, self.options.poll.1));
+                let awaited = *by <= engine.config.max_clock_skew;
+                let wait = (*by).min(UNREADABLE).max(MOMENT);
+                self.claims.set_aside(key, now.saturating_add(wait), awaited, now);
             }
             _ if error.is_refusal() => {
                 self.summary.refused += 1;
                 self.claims.refused(key, now);
+                self.answered(now);
             }
             _ if matches!(error.kind(), ErrorKind::Decode { .. }) || op::is_about_data(&error) => {
-                self.claims.dropped(key);
                 self.unreadable(&error.with_key(key), now);
             }
             ErrorKind::LeaseLost | ErrorKind::OutcomeUnknown => {
-                self.claims.dropped(key);
+                self.claims.troubled(key, now);
                 self.summary.lost += 1;
             }
             _ => {
-                self.claims.dropped(key);
+                self.claims.troubled(key, now);
                 self.hindered(error);
             }
         }
@@ -307,10 +336,10 @@ impl<T: StatusTracker> Drive<T> {
     /// Reports a task that cannot be read, once in a while.
     fn unreadable(&mut self, error: &Error, now: Duration) {
         let key = error.key().unwrap_or_default();
-        if self.claims.is_avoided(key, now) {
+        if self.claims.is_aside(key, now) {
             return;
         }
-        self.claims.avoid(key, now.saturating_add(UNREADABLE), now);
+        self.claims.set_aside(key, now.saturating_add(UNREADABLE), false, now);
         self.summary.unreadable += 1;
         let told = match error.task() {
             Some(head) => Told::found(EventKind::Unreadable, head),
@@ -327,6 +356,7 @@ impl<T: StatusTracker> Drive<T> {
             self.fatal.get_or_insert(error);
             return;
         }
+        self.troubled = self.now();
         if self.slow.is_none() {
             self.tracker.engine().tell(Told::of_key(EventKind::SlowedDown, "").because(&error));
         } else if self.waiting.is_some() {
@@ -334,7 +364,7 @@ impl<T: StatusTracker> Drive<T> {
             return;
         }
         let wait = self.slow.unwrap_or(self.options.poll.0);
-        self.slow = Some((wait * 2).min(self.options.poll.1));
+        self.slow = Some(wait.saturating_mul(2).min(self.options.poll.1));
         self.looking = None;
         self.wait(wait);
     }

@@ -1,12 +1,14 @@
 //! Reading the tasks that can be started, as far as a tour goes.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::claims::{ENOUGH, Found, Tour, WINDOW};
 use crate::engine::Engine;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::item::KEY;
 use crate::op::query::{Range, query};
 use crate::query::Query;
@@ -42,69 +44,90 @@ pub(crate) type Looked = Result<(Found, Vec<Error>), Error>;
 
 /// Goes on a tour, until there is enough to choose from.
 pub(crate) async fn look<T: StatusTracker>(engine: Arc<Engine>, places: Arc<[Place]>, tour: Tour) -> Looked {
-    let (mut found, mut unreadable) = (Found::default(), Vec::new());
-    for group in tour.groups {
-        if found.keys.len() >= ENOUGH {
+    let Tour { groups, without } = tour;
+    let (mut found, mut unreadable, mut fresh) = (Found::default(), Vec::new(), 0);
+    for group in groups {
+        if fresh >= ENOUGH {
             return Ok((found, unreadable));
         }
         let reads = group.into_iter().filter_map(|nth| Some((nth, places.get(nth)?.clone())));
         let reads = reads.map(|(nth, place)| {
-            let engine = &engine;
+            let (engine, without) = (&engine, &without);
             async move {
-                Ok::<_, Error>(match place {
-                    Place::Ready(value) => (nth, ready(engine, value).await?, Vec::new()),
-                    Place::Expired => {
-                        let (keys, unreadable) = expired::<T>(engine).await?;
-                        (nth, keys, unreadable)
-                    }
-                })
+                let mut there = There { without, keys: Vec::new(), fresh: 0, unreadable: Vec::new() };
+                match place {
+                    Place::Ready(value) => there.read_ready(engine, value).await?,
+                    Place::Expired => there.read_expired::<T>(engine).await?,
+                }
+                Ok::<_, Error>((nth, there))
             }
         });
         let read: Vec<_> = stream::iter(reads).buffer_unordered(READERS).try_collect().await?;
-        for (nth, keys, errors) in read {
-            found.places.push((nth, !keys.is_empty()));
-            found.keys.extend(keys);
-            unreadable.extend(errors);
+        for (nth, there) in read {
+            found.places.push((nth, there.fresh > 0));
+            found.keys.extend(there.keys);
+            fresh += there.fresh;
+            unreadable.extend(there.unreadable);
         }
     }
     found.whole = true;
     Ok((found, unreadable))
 }
 
-/// The tasks of a partition that have waited longest, of those that are due.
-async fn ready(engine: &Engine, value: String) -> Result<Vec<String>, Error> {
-    let due_by = Some(Timestamp::from(engine.now()).to_string());
-    let range = Range { value, due_by, ..Range::default() };
-    let (mut keys, mut start, mut rows) = (Vec::new(), None, WINDOW);
-    loop {
-        let limit = i32::try_from(rows).unwrap_or(i32::MAX);
-        let page = query(engine, &range, false, limit, start).await?;
-        let key = |mut item: crate::item::Item| match item.remove(KEY) {
-            Some(aws_sdk_dynamodb::types::AttributeValue::S(key)) => Some(key),
-            _ => None,
-        };
-        keys.extend(page.items.into_iter().filter_map(key));
-        if keys.len() >= WINDOW || page.next.is_none() {
-            return Ok(keys);
-        }
-        start = page.next;
-        rows = (rows * 4).min(MOST_ROWS);
-    }
+/// What there is in one place.
+struct There<'w> {
+    without: &'w HashSet<String>,
+    keys: Vec<String>,
+    /// How many of the keys count.
+    fresh: usize,
+    unreadable: Vec<Error>,
 }
 
-/// The tasks in progress whose lease has expired.
-async fn expired<T: StatusTracker>(engine: &Arc<Engine>) -> Result<(Vec<String>, Vec<Error>), Error> {
-    let in_progress = engine.format.own(Role::InProgress);
-    let mut rows = Query::<T>::new(engine, &[in_progress]).expired_only().limit(WINDOW).rows();
-    let (mut keys, mut unreadable) = (Vec::new(), Vec::new());
-    while let Some(row) = rows.try_next().await? {
-        match row.unreadable {
-            None => keys.push(row.key),
-            Some((attribute, why)) => {
-                let kind = crate::error::ErrorKind::Decode { attribute };
-                unreadable.push(Error::new(kind).with_source(why).with_key(&row.key));
+impl There<'_> {
+    /// Takes a key in. Whether these are enough.
+    fn take(&mut self, key: String) -> bool {
+        self.fresh += usize::from(!self.without.contains(&key));
+        self.keys.push(key);
+        self.fresh >= WINDOW
+    }
+
+    /// The tasks of a partition that have waited longest, of those that are due.
+    async fn read_ready(&mut self, engine: &Engine, value: String) -> Result<(), Error> {
+        let due_by = Some(Timestamp::from(engine.now()).to_string());
+        let range = Range { value, due_by, ..Range::default() };
+        let (mut start, mut rows) = (None, WINDOW);
+        loop {
+            let limit = i32::try_from(rows).unwrap_or(i32::MAX);
+            let page = query(engine, &range, false, limit, start).await?;
+            for mut item in page.items {
+                if let Some(AttributeValue::S(key)) = item.remove(KEY)
+                    && self.take(key)
+                {
+                    return Ok(());
+                }
             }
+            if page.next.is_none() {
+                return Ok(());
+            }
+            start = page.next;
+            rows = (rows * 4).min(MOST_ROWS);
         }
     }
-    Ok((keys, unreadable))
+
+    /// The tasks in progress whose lease has expired.
+    async fn read_expired<T: StatusTracker>(&mut self, engine: &Arc<Engine>) -> Result<(), Error> {
+        let in_progress = engine.format.own(Role::InProgress);
+        let mut rows = Query::<T>::new(engine, &[in_progress]).expired_only().rows();
+        while let Some(row) = rows.try_next().await? {
+            match row.unreadable {
+                Some((attribute, why)) => {
+                    let kind = ErrorKind::Decode { attribute };
+                    self.unreadable.push(Error::new(kind).with_source(why).with_key(&row.key));
+                }
+                None if self.take(row.key) => return Ok(()),
+                None => {}
+            }
+        }
+        Ok(())
+    }
 }

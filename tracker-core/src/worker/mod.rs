@@ -29,6 +29,8 @@ use crate::tracker::StatusTracker;
 
 /// More than any worker can run at once.
 const MOST_SLOTS: usize = 100_000;
+/// Less is no wait.
+const LEAST_POLL: Duration = Duration::from_millis(1);
 
 /// A worker: finds unfinished tasks, starts them, runs a body on each with heartbeats, and records how it ended; several
 /// at the same time, and over and over.
@@ -112,8 +114,9 @@ impl<T: StatusTracker> Worker<T> {
         self
     }
 
-    /// Ends when there is nothing left that can be started, and its own tasks have ended. Tasks that are not due yet, that
-    /// other workers hold, or that cannot be read are not waited for.
+    /// Ends when there is nothing left that can be started, and its own tasks have ended; it looks for a second longer, as
+    /// the index may not show at once what they leave. Tasks that are not due yet, that other workers hold, or that cannot
+    /// be read are not waited for.
     pub fn drain(mut self) -> Self {
         self.options.drain = true;
         self
@@ -244,10 +247,10 @@ impl Options {
     fn validate(&self) -> Result<(), Error> {
         let reason = if !(1..=MOST_SLOTS).contains(&self.concurrency) {
             format!("`concurrency` is {}; use 1 to {MOST_SLOTS}", self.concurrency)
-        } else if self.poll.0.is_zero() || self.poll.1 < self.poll.0 {
+        } else if self.poll.0 < LEAST_POLL || self.poll.1 < self.poll.0 {
+            let (least, most) = self.poll;
             format!(
-                "`poll` goes from {:?} to {:?}; begin above 0, and end no lower",
-                self.poll.0, self.poll.1
+                "`poll` goes from {least:?} to {most:?}; begin at {LEAST_POLL:?} or more, and end no lower"
             )
         } else {
             return Ok(());

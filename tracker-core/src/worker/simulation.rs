@@ -19,6 +19,8 @@ struct Plan {
     shards: usize,
     /// The least and the most that a body takes.
     body: (Time, Time),
+    /// For how long the index still shows a task that was started.
+    lag: Time,
     seed: u64,
 }
 
@@ -31,6 +33,8 @@ enum Event {
     Start(usize, usize),
     Refused(usize, usize),
     Ended(usize, usize),
+    /// The index shows a task no more.
+    Gone(usize),
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +48,9 @@ struct World {
     plan: Plan,
     rng: fastrand::Rng,
     /// The tasks of each shard that are ready, oldest first.
-    ready: Vec<BTreeSet<usize>>,
+    ready: BTreeSet<usize>,
+    /// The same for each shard, as the index shows them.
+    shown: Vec<BTreeSet<usize>>,
     workers: Vec<Worker>,
     events: BTreeMap<(Time, u64), Event>,
     nth: u64,
@@ -61,9 +67,9 @@ struct Worker {
 impl World {
     fn new(plan: Plan) -> Self {
         let mut rng = fastrand::Rng::with_seed(plan.seed);
-        let mut ready = vec![BTreeSet::new(); plan.shards];
+        let mut shown = vec![BTreeSet::new(); plan.shards];
         for task in 0..plan.tasks {
-            ready[rng.usize(..plan.shards)].insert(task);
+            shown[rng.usize(..plan.shards)].insert(task);
         }
         let worker = |_| Worker {
             claims: Claims::new(plan.shards, plan.slots, rng.u64(..)),
@@ -73,7 +79,8 @@ impl World {
         };
         let workers = (0..plan.workers).map(worker).collect();
         let rng = fastrand::Rng::with_seed(plan.seed + 1);
-        Self { plan, rng, ready, workers, events: BTreeMap::new(), nth: 0, result: Result::default() }
+        let ready = (0..plan.tasks).collect();
+        Self { plan, rng, ready, shown, workers, events: BTreeMap::new(), nth: 0, result: Result::default() }
     }
 
     fn run(mut self) -> Result {
@@ -84,7 +91,7 @@ impl World {
         while let Some(((now, _), event)) = self.events.pop_first() {
             self.happens(event, now);
         }
-        assert!(self.ready.iter().all(BTreeSet::is_empty), "a task was forgotten");
+        assert!(self.ready.is_empty(), "a task was forgotten");
         assert_eq!(self.result.starts - self.result.refused, self.plan.tasks);
         self.result
     }
@@ -98,7 +105,7 @@ impl World {
     fn fill(&mut self, nth: usize, now: Time) {
         let worker = &mut self.workers[nth];
         while worker.running < self.plan.slots
-            && let Some(key) = worker.claims.next()
+            && let Some(key) = worker.claims.next(Duration::from_micros(now))
         {
             worker.running += 1;
             let task = key.parse().unwrap();
@@ -116,14 +123,14 @@ impl World {
         match event {
             Event::Look(nth) => {
                 let (mut keys, mut places) = (Vec::new(), Vec::new());
-                for group in self.workers[nth].claims.tour().groups {
+                for group in self.workers[nth].claims.tour(Duration::from_micros(now)).groups {
                     if keys.len() >= ENOUGH {
                         break;
                     }
                     for place in group {
                         self.result.queries += 1;
                         let before = keys.len();
-                        keys.extend(self.ready[place].iter().take(WINDOW).copied());
+                        keys.extend(self.shown[place].iter().take(WINDOW).copied());
                         places.push((place, keys.len() > before));
                     }
                 }
@@ -138,9 +145,9 @@ impl World {
                     places,
                 };
                 match worker.claims.take_in(found, Duration::from_micros(now)) {
-                    Catch::Some | Catch::Stale => {}
+                    Catch::Some => {}
                     Catch::Nothing => worker.done = true,
-                    Catch::Left | Catch::Avoided => {
+                    Catch::Left | Catch::Later => {
                         worker.looks = true;
                         let pause = self.rng.u64(10_000..20_000);
                         self.later(now + pause, Event::Look(nth));
@@ -150,14 +157,20 @@ impl World {
             }
             Event::Start(nth, task) => {
                 self.result.starts += 1;
-                let was_ready = self.ready.iter_mut().any(|shard| shard.remove(&task));
+                let was_ready = self.ready.remove(&task);
                 let (least, most) = self.plan.body;
                 let body = self.rng.u64(least..=most);
                 if was_ready {
+                    self.later(now + self.plan.lag, Event::Gone(task));
                     self.later(now + WAY + body + WAY, Event::Ended(nth, task));
                 } else {
                     self.result.refused += 1;
                     self.later(now + WAY, Event::Refused(nth, task));
+                }
+            }
+            Event::Gone(task) => {
+                for shard in &mut self.shown {
+                    shard.remove(&task);
                 }
             }
             Event::Refused(nth, task) => {
@@ -167,7 +180,7 @@ impl World {
             }
             Event::Ended(nth, task) => {
                 self.workers[nth].running -= 1;
-                self.workers[nth].claims.granted(&task.to_string());
+                self.workers[nth].claims.granted(&task.to_string(), true, Duration::from_micros(now));
                 self.fill(nth, now);
             }
         }
@@ -175,12 +188,12 @@ impl World {
 }
 
 /// Runs a plan with several seeds: which part of the starts is refused, and how many queries there are for each task.
-fn run(workers: usize, slots: usize, body: (Time, Time)) -> (f64, f64) {
+fn run(workers: usize, slots: usize, body: (Time, Time), lag: Time) -> (f64, f64) {
     const TASKS: usize = 1000;
     const SEEDS: u64 = 8;
     let mut sum = Result::default();
     for seed in 0..SEEDS {
-        let result = World::new(Plan { workers, slots, tasks: TASKS, shards: 10, body, seed }).run();
+        let result = World::new(Plan { workers, slots, tasks: TASKS, shards: 10, body, lag, seed }).run();
         sum.starts += result.starts;
         sum.refused += result.refused;
         sum.queries += result.queries;
@@ -190,21 +203,22 @@ fn run(workers: usize, slots: usize, body: (Time, Time)) -> (f64, f64) {
     };
     let (refused, queries) = (part(sum.refused, sum.starts), part(sum.queries, TASKS) / 8.0);
     println!(
-        "{workers} workers of {slots}, bodies of {body:?} us: {refused:.3} refused, {queries:.2} queries a task"
+        "{workers} workers of {slots}, bodies of {body:?} us, lag {lag} us: {refused:.3} refused, {queries:.2} queries a task"
     );
     (refused, queries)
 }
 
 #[test]
 fn sixteen_workers_are_rarely_in_each_others_way() {
-    for (slots, body, most) in [
+    for (slots, body, lag, most) in [
         // Nothing but claims.
-        (1, (0, 1_000), 0.05),
-        (1, (5_000, 20_000), 0.03),
-        (4, (50_000, 200_000), 0.03),
-        (16, (50_000, 200_000), 0.05),
+        (1, (0, 1_000), 0, 0.05),
+        (1, (5_000, 20_000), 0, 0.03),
+        (4, (50_000, 200_000), 0, 0.03),
+        (16, (50_000, 200_000), 0, 0.05),
+        (1, (50_000, 200_000), 20_000, 0.05),
     ] {
-        let (refused, queries) = run(16, slots, body);
+        let (refused, queries) = run(16, slots, body, lag);
         assert!(refused <= most, "{refused} of the starts are refused");
         assert!(queries <= 2.0, "{queries} queries for each task");
     }
@@ -213,7 +227,7 @@ fn sixteen_workers_are_rarely_in_each_others_way() {
 #[test]
 fn a_worker_by_itself_looks_rarely() {
     for slots in [1, 16] {
-        let (refused, queries) = run(1, slots, (5_000, 20_000));
+        let (refused, queries) = run(1, slots, (5_000, 20_000), 20_000);
         assert!(refused == 0.0, "{refused}");
         assert!(queries <= 0.5, "{queries} queries for each task");
     }

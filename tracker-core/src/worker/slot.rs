@@ -43,7 +43,8 @@ macro_rules! slot {
                     let watch = $crate::run::Watch::over(&execution);
                     let ended = {
                         let $task = &mut execution;
-                        watch.until_it_ends($call, stop.cancelled()).await
+                        // In a future of its own, as the body may panic before it has one.
+                        watch.until_it_ends(async { $call.await }, stop.cancelled()).await
                     };
                     $crate::worker::slot::end(Box::pin(execution.record(ended)).await).await
                 }
