@@ -9,6 +9,7 @@
 
 mod support;
 
+mod backoff;
 mod bulk;
 mod chaos;
 mod create;
@@ -25,7 +26,9 @@ mod pipeline;
 mod queries;
 mod refusals;
 mod scale;
+mod schedule;
 mod send;
+mod snooze;
 mod storm;
 mod table;
 mod takeover;
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
     };
     let backends = Backend::available();
     let tests: Vec<Test> = [
+        backoff::tests(),
         bulk::tests(),
         chaos::tests(),
         create::tests(),
@@ -67,6 +71,8 @@ fn main() -> ExitCode {
         queries::tests(),
         refusals::tests(),
         scale::tests(),
+        schedule::tests(),
+        snooze::tests(),
         storm::tests(),
         table::tests(),
         takeover::tests(),

@@ -118,6 +118,8 @@ pub(crate) fn take_over(
         let named = if keep == Keep::AsStored { held } else { held.set(OWNER, string(owner)) };
         (format.own(Role::InProgress), named)
     };
+    // The holder that is lost has not put the task off.
+    let takeover = set_or_remove(takeover, SNOOZES, seen.snoozes > 0, None);
     let takeover = set_status(takeover, format, status, &seen.key)
         .set(UPDATE_TIME, time(now))
         .set(RETRY, number(next.retry))
@@ -182,7 +184,7 @@ pub(crate) fn finish(
     let status = ended.map_or_else(|| released_to(format, head.started_from), |role| format.own(role));
     if keep == Keep::AsStored {
         // There is no room for what was not there before.
-        after.run_at = after.run_at.and(head.run_at);
+        after.run_at = after.run_at.filter(|_| head.run_at.is_some());
         after.snoozes = after.snoozes.min(head.snoozes);
     }
     after.expires_at = ended.and_then(|role| expires_at(config, role, now));
