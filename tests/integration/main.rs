@@ -11,6 +11,8 @@ mod support;
 
 mod backoff;
 mod bulk;
+mod cancel;
+mod cancel_attempt;
 mod chaos;
 mod create;
 mod data;
@@ -58,6 +60,8 @@ fn main() -> ExitCode {
     let tests: Vec<Test> = [
         backoff::tests(),
         bulk::tests(),
+        cancel::tests(),
+        cancel_attempt::tests(),
         chaos::tests(),
         create::tests(),
         data::tests(),
