@@ -16,6 +16,7 @@ mod cancel_attempt;
 mod chaos;
 mod create;
 mod data;
+mod events;
 mod faults;
 mod hardening;
 mod heartbeat;
@@ -27,6 +28,7 @@ mod network;
 mod pipeline;
 mod queries;
 mod refusals;
+mod retention;
 mod scale;
 mod schedule;
 mod send;
@@ -34,6 +36,7 @@ mod snooze;
 mod storm;
 mod table;
 mod takeover;
+mod telemetry;
 mod wire;
 
 use std::process::ExitCode;
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         chaos::tests(),
         create::tests(),
         data::tests(),
+        events::tests(),
         faults::tests(),
         hardening::tests(),
         heartbeat::tests(),
@@ -74,12 +78,14 @@ fn main() -> ExitCode {
         pipeline::tests(),
         queries::tests(),
         refusals::tests(),
+        retention::tests(),
         scale::tests(),
         schedule::tests(),
         snooze::tests(),
         storm::tests(),
         table::tests(),
         takeover::tests(),
+        telemetry::tests(),
         wire::tests(),
     ]
     .concat();
