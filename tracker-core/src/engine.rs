@@ -1,5 +1,6 @@
 //! What every operation works with, for trackers of all types alike.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(crate) struct Engine {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) owner: String,
     pub(crate) observer: Option<Arc<dyn Observer>>,
+    /// Whether the index has `run_at`, as far as is known: DynamoDB says so when it does not.
+    pub(crate) projects_run_at: AtomicBool,
     service_clock: ServiceClock,
     last_create: Mutex<Timestamp>,
 }
@@ -55,6 +58,7 @@ impl Engine {
             clock,
             owner: owner.unwrap_or_else(host_and_process),
             observer,
+            projects_run_at: AtomicBool::new(true),
             service_clock,
             last_create: Mutex::new(Timestamp::EPOCH),
         }

@@ -1,3 +1,6 @@
+use std::sync::atomic::Ordering;
+
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::Select;
 
@@ -43,14 +46,26 @@ pub(crate) async fn query(
         .expression_attribute_names("#update_time", UPDATE_TIME)
         .expression_attribute_names("#create_time", CREATE_TIME)
         .set_exclusive_start_key(start);
-    let request = match &range.due_by {
-        None => request,
-        Some(due_by) => request
-            .filter_expression("attribute_not_exists(#run_at) OR #run_at <= :due_by")
-            .expression_attribute_names("#run_at", RUN_AT)
-            .expression_attribute_values(":due_by", string(&**due_by)),
+    let projects = &engine.projects_run_at;
+    let sent = match range.due_by.as_deref().filter(|_| projects.load(Ordering::Relaxed)) {
+        None => request.send().await,
+        Some(due_by) => {
+            let due = request
+                .clone()
+                .filter_expression("attribute_not_exists(#run_at) OR #run_at <= :due_by")
+                .expression_attribute_names("#run_at", RUN_AT)
+                .expression_attribute_values(":due_by", string(due_by));
+            match due.send().await {
+                // DynamoDB refuses to filter by what the index does not have, as that of a table that Python made.
+                Err(error) if error.message().is_some_and(|why| why.contains("filter attributes")) => {
+                    projects.store(false, Ordering::Relaxed);
+                    request.send().await
+                }
+                sent => sent,
+            }
+        }
     };
-    match request.send().await {
+    match sent {
         Ok(output) => Ok(Page { items: output.items.unwrap_or_default(), next: output.last_evaluated_key }),
         Err(error) => Err(classify(&engine.config.table, error)),
     }
