@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use tracker_core::{Backoff, Clock, ErrorKind, Failure, FailureExt, Tracker};
 
 use crate::support::Fault::DropResponse;
@@ -48,8 +49,8 @@ async fn each_failure_doubles_the_wait(world: World) {
         let run_at = task.head().run_at().unwrap();
         assert_eq!(item["run_at"], crate::support::time(run_at));
 
-        let now = world.clock.now().wall;
-        world.clock.advance((run_at - now).to_std().unwrap() - Duration::from_micros(1));
+        let just_before = run_at - TimeDelta::microseconds(1) - world.clock.now().wall;
+        world.clock.advance(just_before.to_std().unwrap());
         let error = documents.start("doc-1").await.unwrap_err();
         assert_eq!(*error.kind(), ErrorKind::NotDue { run_at });
         assert_eq!(world.stored().await, item);
@@ -184,8 +185,8 @@ enum Upload {
 /// What each error of a domain means to its task.
 fn verdict(error: Upload) -> Failure {
     match error {
-        Upload::Busy(_) => Failure::retry_after(error, Duration::from_secs(60)),
-        Upload::NotThereYet => Failure::snooze(Duration::from_secs(600)),
+        Upload::Busy(_) => Failure::retry_after(error, Duration::from_mins(1)),
+        Upload::NotThereYet => Failure::snooze(Duration::from_mins(10)),
         Upload::Denied => Failure::fatal(error),
     }
 }
@@ -207,13 +208,13 @@ async fn a_domain_has_verdicts(world: World) {
     let (error, item) = upload(Upload::Busy(full())).await;
     assert_eq!(*error.kind(), ErrorKind::BodyFailed { ignored: false });
     assert!(matches!(error.into_body_error::<Upload>(), Ok(Upload::Busy(_))));
-    assert_eq!((&item["status"], wait_of(&item)), (&number(14), Some(Duration::from_secs(60))));
+    assert_eq!((&item["status"], wait_of(&item)), (&number(14), Some(Duration::from_mins(1))));
     assert_eq!(entry(&item, 0, "traceback"), "the bucket is busy\ncaused by: slow down");
 
     world.due().await;
     let (error, item) = upload(Upload::NotThereYet).await;
     assert!(matches!(error.kind(), ErrorKind::Snoozed { .. }), "{error}");
-    assert_eq!((&item["status"], wait_of(&item)), (&number(14), Some(Duration::from_secs(600))));
+    assert_eq!((&item["status"], wait_of(&item)), (&number(14), Some(Duration::from_mins(10))));
     assert_eq!((&item["retry"], history(&item).len()), (&number(1), 1));
 
     world.due().await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use tracker_core::{Cancel, Clock, ErrorKind, Failure, Takeover, TaskHead, Tracker};
+use tracker_core::{Cancel, Clock, ErrorKind, Failure, TaskHead, Tracker};
 
 use crate::support::Fault::{DropRequest, DropResponse};
 use crate::support::{Document, Item, World, entry, history, number, text};
@@ -21,7 +21,6 @@ crate::tests![
     two_at_once,
     an_expired_lease_is_given_up_at_once,
     the_lost_holder_changes_nothing,
-    a_lease_that_may_not_be_taken_over_is_only_asked,
     the_largest_item_is_given_up,
 ];
 
@@ -294,22 +293,6 @@ async fn the_lost_holder_changes_nothing(world: World) {
     assert_eq!(*error.kind(), ErrorKind::LeaseLost);
     assert_eq!(world.stored().await, before);
     assert_eq!(before["status"], number(18));
-}
-
-async fn a_lease_that_may_not_be_taken_over_is_only_asked(world: World) {
-    world.document().await;
-    let documents = world.builder::<Document>().takeover(Takeover::Never).build().unwrap();
-    let execution = documents.start("doc-1").await.unwrap();
-    world.expire_lease();
-    for _ in 0..2 {
-        let cancelled = documents.cancel("doc-1").await.unwrap();
-        assert!(matches!(cancelled, Cancel::Requested(_)), "{cancelled:?}");
-        let item = world.stored().await;
-        assert_eq!((&item["status"], &item["cancel"]), (&number(12), &item["lock"]));
-        assert!(history(&item).is_empty());
-    }
-    execution.succeed().await.expect("it came first");
-    assert_eq!(world.stored().await["status"], number(16));
 }
 
 async fn the_largest_item_is_given_up(world: World) {

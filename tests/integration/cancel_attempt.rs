@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tracker_core::{Cancel, Error, ErrorKind, Execution, Failure, Tracker};
+use tracker_core::{Cancel, Error, ErrorKind, Execution, Failure, Takeover, Tracker};
 
 use crate::support::Fault::{DropRequest, DropResponse};
 use crate::support::{Document, Running, World, asleep, beat, entry, history, number, others_run, text};
@@ -25,6 +25,7 @@ crate::tests![
     a_lost_answer_of_the_heartbeat,
     a_lost_answer_of_the_end,
     a_saved_lease_does_not_hide_it,
+    a_lease_that_may_not_be_taken_over_is_only_asked,
 ];
 
 async fn requested(documents: &Tracker<Document>) {
@@ -92,7 +93,7 @@ async fn the_futures_of_a_body_are_dropped(world: World) {
         requested(&cancelling).await;
         std::future::pending().await
     });
-    let error = world.driven(run).await.unwrap_err();
+    let error = Box::pin(world.driven(run)).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Cancelled);
     assert!(was_dropped.load(Ordering::SeqCst));
     is_cancelled(&world).await;
@@ -141,16 +142,14 @@ async fn a_heartbeat_by_hand_sees_it(world: World) {
 
 async fn without_a_heartbeat_nobody_sees_it(world: World) {
     let documents = world.document().await;
-    documents
-        .run("doc-1", async |task| {
-            requested(&documents).await;
-            world.clock.advance(Duration::from_secs(200));
-            task.save().await?;
-            world.clock.advance(Duration::from_secs(200));
-            Ok(())
-        })
-        .await
-        .unwrap();
+    let run = documents.run("doc-1", async |task| {
+        requested(&documents).await;
+        world.clock.advance(Duration::from_secs(200));
+        task.save().await?;
+        world.clock.advance(Duration::from_secs(200));
+        Ok(())
+    });
+    Box::pin(run).await.unwrap();
     assert_eq!(world.stored().await["status"], number(16));
 }
 
@@ -164,7 +163,7 @@ async fn a_body_that_ends_in_the_same_moment(world: World) {
         task.cancelled().await;
         Ok(())
     });
-    world.driven(run).await.expect("what is done is done");
+    Box::pin(world.driven(run)).await.expect("what is done is done");
     let item = world.stored().await;
     assert_eq!((&item["status"], &item["data"].as_m().unwrap()["pages"]), (&number(16), &number(7)));
     assert!(history(&item).is_empty());
@@ -205,6 +204,7 @@ async fn a_late_copy_hits_no_later_attempt(world: World) {
     assert_eq!(world.network.deliver_again("UpdateItem", request).await.unwrap(), 400);
     assert_eq!(world.stored().await, free);
 
+    world.clock.advance(Duration::from_secs(1));
     let documents = world.beating().build().unwrap();
     let execution = documents.start("doc-1").await.unwrap();
     let held = world.stored().await;
@@ -224,6 +224,7 @@ async fn a_request_of_before_is_gone_with_the_next_start(world: World) {
     let head = documents.head("doc-1").consistent().await.unwrap().unwrap();
     assert!(head.is_pending() && !head.is_cancel_requested());
     assert_eq!(world.stored().await["status"], number(10));
+    world.clock.advance(Duration::from_secs(1));
     let running = Running::start(&world, world.beating().build().unwrap()).await;
     assert_eq!(world.stored().await.get("cancel"), None);
     beat(&world, 101).await;
@@ -284,7 +285,7 @@ async fn ends(world: &World, faults: &[crate::support::Fault]) -> Result<(), Err
     in_body.await.unwrap();
     requested(&world.documents()).await;
     world.network.next("UpdateItem", faults.iter().copied());
-    world.driven(run).await.unwrap()
+    Box::pin(world.driven(run)).await.unwrap()
 }
 
 async fn a_lost_answer_of_the_heartbeat(world: World) {
@@ -321,4 +322,20 @@ async fn a_saved_lease_does_not_hide_it(world: World) {
     execution.fail(Failure::fatal("as was asked")).await.unwrap();
     let item = world.stored().await;
     assert_eq!((&item["status"], &item["data"].as_m().unwrap()["pages"]), (&number(18), &number(7)));
+}
+
+async fn a_lease_that_may_not_be_taken_over_is_only_asked(world: World) {
+    world.document().await;
+    let documents = world.builder::<Document>().takeover(Takeover::Never).build().unwrap();
+    let execution = documents.start("doc-1").await.unwrap();
+    world.expire_lease();
+    for _ in 0..2 {
+        let cancelled = documents.cancel("doc-1").await.unwrap();
+        assert!(matches!(cancelled, Cancel::Requested(_)), "{cancelled:?}");
+        let item = world.stored().await;
+        assert_eq!((&item["status"], &item["cancel"]), (&number(12), &item["lock"]));
+        assert!(history(&item).is_empty());
+    }
+    execution.succeed().await.expect("it came first");
+    assert_eq!(world.stored().await["status"], number(16));
 }

@@ -242,7 +242,7 @@ async fn events_are_counted(world: World) {
         ("lease_lost", 0),
     ] {
         let counted: f64 = recorded(&of, &format!("tracker_{name}_total")).into_iter().sum();
-        assert_eq!(counted, f64::from(times), "{name}");
+        assert!((counted - f64::from(times)).abs() < 0.5, "{name}: {counted}");
     }
     assert_eq!(recorded(&of, "tracker_heartbeat_latency_seconds"), [0.0]);
     let bodies = recorded(&of, "tracker_body_duration_seconds");
