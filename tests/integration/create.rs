@@ -170,6 +170,8 @@ async fn a_declaration_and_its_defaults_are_what_a_tracker_works_with(world: Wor
 
 async fn wrong_configurations_are_refused(world: World) {
     let builder = || world.builder::<Document>();
+    let backoff =
+        |base, max| Backoff::Exponential { base: Duration::from_secs(base), max: Duration::from_secs(max) };
     for (builder, says) in [
         (builder().max_retry(0), "`max_retry` is 0"),
         (builder().history_limit(0), "`history_limit` is 0"),
@@ -181,6 +183,11 @@ async fn wrong_configurations_are_refused(world: World) {
         (builder().use_case_id("x".repeat(2023)), "longer than 2022 bytes"),
         (builder().table("no"), "`no` cannot be the name of a table"),
         (builder().table("a table"), "`a table` cannot be the name of a table"),
+        (builder().max_snoozes(0), "`max_snoozes` is 0"),
+        (builder().backoff(backoff(20, 10)), "`backoff` goes from 20s to 10s"),
+        (builder().backoff(backoff(0, 10)), "`backoff` goes from 0ns to 10s"),
+        (builder().retain(Duration::ZERO), "`retain` is 0"),
+        (builder().retain_ignored(Duration::ZERO), "`retain` is 0"),
         (builder().index("#"), "`#` cannot be the name of an index"),
     ] {
         let error = builder.build().unwrap_err();

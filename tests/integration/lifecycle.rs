@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tracker_core::{ErrorKind, Failure, FailureExt};
 
-use crate::support::{Document, ExtractStatus, Item, World, number, text};
+use crate::support::{Document, ExtractStatus, Item, World, entry, history, number, text};
 
 crate::tests![
     a_new_task,
@@ -34,15 +34,6 @@ fn data<'i>(
     member: &str,
 ) -> Option<&'i tracker_core::aws_sdk_dynamodb::types::AttributeValue> {
     item["data"].as_m().expect("a map").get(member)
-}
-
-fn history(item: &Item) -> &[tracker_core::aws_sdk_dynamodb::types::AttributeValue] {
-    item["errors"].as_m().expect("a map")["history"].as_l().expect("a list")
-}
-
-fn entry<'i>(item: &'i Item, nth: usize, member: &str) -> &'i str {
-    let value = &history(item)[nth].as_m().expect("a map")[member];
-    value.as_s().or_else(|_| value.as_n()).expect("a text or a number")
 }
 
 async fn a_new_task(world: World) {

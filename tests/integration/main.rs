@@ -9,10 +9,14 @@
 
 mod support;
 
+mod backoff;
 mod bulk;
+mod cancel;
+mod cancel_attempt;
 mod chaos;
 mod create;
 mod data;
+mod events;
 mod faults;
 mod hardening;
 mod heartbeat;
@@ -24,11 +28,15 @@ mod network;
 mod pipeline;
 mod queries;
 mod refusals;
+mod retention;
 mod scale;
+mod schedule;
 mod send;
+mod snooze;
 mod storm;
 mod table;
 mod takeover;
+mod telemetry;
 mod wire;
 mod worker;
 
@@ -54,10 +62,14 @@ fn main() -> ExitCode {
     };
     let backends = Backend::available();
     let tests: Vec<Test> = [
+        backoff::tests(),
         bulk::tests(),
+        cancel::tests(),
+        cancel_attempt::tests(),
         chaos::tests(),
         create::tests(),
         data::tests(),
+        events::tests(),
         faults::tests(),
         hardening::tests(),
         heartbeat::tests(),
@@ -67,10 +79,14 @@ fn main() -> ExitCode {
         pipeline::tests(),
         queries::tests(),
         refusals::tests(),
+        retention::tests(),
         scale::tests(),
+        schedule::tests(),
+        snooze::tests(),
         storm::tests(),
         table::tests(),
         takeover::tests(),
+        telemetry::tests(),
         wire::tests(),
         worker::tests(),
     ]

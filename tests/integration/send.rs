@@ -9,6 +9,7 @@ fn is_send<F: Send>(_: F) {}
 /// Compiled, and not run.
 pub fn futures_are_send<F: Fn() -> Document>(documents: &Tracker<Document>, document: F) {
     is_send(documents.create(document()));
+    is_send(documents.create_at(document(), std::time::SystemTime::now().into()));
     is_send(documents.ensure(document()));
     is_send(documents.start("a"));
     is_send(documents.start_or_create(document()));
@@ -19,6 +20,7 @@ pub fn futures_are_send<F: Fn() -> Document>(documents: &Tracker<Document>, docu
     is_send(documents.get("a").into_future());
     is_send(documents.head("a").into_future());
     is_send(documents.delete("a"));
+    is_send(documents.cancel("a"));
     is_send(documents.redrive("a"));
     is_send(documents.redrive_all(ExtractStatus::Failed).into_future());
     is_send(documents.create_table().into_future());
@@ -41,6 +43,10 @@ pub fn futures_are_send<F: Fn() -> Document>(documents: &Tracker<Document>, docu
         execution.fail("no").await?;
         let execution = documents.start("a").await?;
         execution.release().await?;
+        let execution = documents.start("a").await?;
+        is_send(execution.cancelled());
+        execution.cancelled().await;
+        execution.fail(Failure::snooze(std::time::Duration::from_secs(1))).await?;
         let execution = documents.start("a").await?;
         execution.succeed().await?;
         Ok::<(), Error>(())

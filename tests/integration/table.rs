@@ -8,14 +8,14 @@ use tracker_core::{ErrorKind, StatusTracker};
 use crate::support::{Document, World};
 
 crate::tests![
-    the_table_is_on_demand_and_as_python_makes_it,
+    the_table_is_on_demand_and_projects_what_queries_need,
     capacity_can_be_provisioned,
     creating_it_again_does_nothing,
     every_difference_is_said,
     a_missing_table_is_said_by_every_operation,
 ];
 
-async fn the_table_is_on_demand_and_as_python_makes_it(world: World) {
+async fn the_table_is_on_demand_and_projects_what_queries_need(world: World) {
     world.documents().verify_table().await.unwrap();
     let described = world.client.describe_table().table_name(&world.table).send().await.unwrap();
     let table = described.table.unwrap();
@@ -25,7 +25,7 @@ async fn the_table_is_on_demand_and_as_python_makes_it(world: World) {
     assert_eq!(index.index_name(), Some("status_and_update_time-index"));
     let projection = index.projection().unwrap();
     assert_eq!(projection.projection_type().unwrap().as_str(), "INCLUDE");
-    assert_eq!(projection.non_key_attributes(), ["create_time"]);
+    assert_eq!(projection.non_key_attributes(), ["create_time", "run_at"]);
 }
 
 async fn capacity_can_be_provisioned(world: World) {

@@ -135,7 +135,8 @@ pub(crate) fn read_head(item: &mut Item, format: &Format, wire: Wire) -> Result<
         last_lock: read.string(LAST_LOCK)?.map(str::to_owned),
         started_from: read.number(STARTED_FROM)?,
         owner: read.string(OWNER)?.map(str::to_owned),
-        run_at: read.string(RUN_AT)?.map(|_| read.time(RUN_AT)).transpose()?,
+        // NULL is no time either, and the condition of a start does not hold for it.
+        run_at: read.item.contains_key(RUN_AT).then(|| read.time(RUN_AT)).transpose()?,
         snoozes: read.number(SNOOZES)?.unwrap_or(0),
         cancel: read.string(CANCEL)?.map(str::to_owned),
         expires_at: read.number(EXPIRES_AT)?,

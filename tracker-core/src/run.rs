@@ -162,10 +162,14 @@ impl<T: StatusTracker> Execution<T> {
     async fn fail_body(self, failure: Failure) -> Error {
         let limit = self.held.engine.config.traceback_stack_limit as usize;
         let outcome = failure.outcome(limit);
+        let retry = self.held.head().retry();
         match self.end(outcome, ReturnValue::None).await {
             Ok((Finished { head, .. }, _)) => {
                 let kind = match head.run_at() {
-                    Some(until) if failure.is_snooze() && !head.is_failed() => ErrorKind::Snoozed { until },
+                    // One too many is counted; one that is not may go back to failed.
+                    Some(until) if failure.is_snooze() && head.retry() == retry => {
+                        ErrorKind::Snoozed { until }
+                    }
                     _ => ErrorKind::BodyFailed { ignored: head.is_ignored() },
                 };
                 Error::new(kind).with_key(&head.key).with_task(head.clone())

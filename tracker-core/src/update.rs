@@ -118,6 +118,8 @@ pub(crate) fn take_over(
         let named = if keep == Keep::AsStored { held } else { held.set(OWNER, string(owner)) };
         (format.own(Role::InProgress), named)
     };
+    // The holder that is lost has not put the task off.
+    let takeover = set_or_remove(takeover, SNOOZES, seen.snoozes > 0, None);
     let takeover = set_status(takeover, format, status, &seen.key)
         .set(UPDATE_TIME, time(now))
         .set(RETRY, number(next.retry))

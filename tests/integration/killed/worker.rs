@@ -133,7 +133,7 @@ impl Worker {
             journal.write(step, id, attempt, until(task));
             result.map_err(|why| Failure::retry(format!("{} failed: {why}", mark(name, attempt))))
         };
-        let step = match self.tracker.run(id, body).await {
+        let step = match Box::pin(self.tracker.run(id, body)).await {
             Ok(()) => Step::Done,
             Err(error) if matches!(error.kind(), ErrorKind::BodyFailed { .. }) => Step::Done,
             Err(error) if error.is_refusal() => Step::Refused,

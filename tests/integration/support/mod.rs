@@ -4,6 +4,7 @@
 mod backend;
 mod clock;
 mod probe;
+mod running;
 mod types;
 mod world;
 
@@ -12,9 +13,10 @@ use std::pin::Pin;
 pub use backend::{Backend, local};
 pub use clock::TestClock;
 pub use probe::Probe;
+pub use running::{Running, asleep, beat, others_run};
 pub use tracker_core::testing::Fault;
 pub use types::{Document, ExtractStatus, Summary, SummaryStatus};
-pub use world::{Item, World, number, text};
+pub use world::{Item, World, entry, history, number, text, time, wait_of};
 
 /// A test, to be run in a world of its own.
 #[derive(Clone)]

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
 use tracker_core::testing::FaultyNetwork;
-use tracker_core::{StatusTracker, Tracker, TrackerBuilder};
+use tracker_core::{Clock, StatusTracker, Tracker, TrackerBuilder};
 
 use super::{Document, Probe, Summary, TestClock};
 
@@ -118,6 +119,12 @@ impl World {
         self.stored().await
     }
 
+    /// Sets the clock forward to when `doc-1` may be started again.
+    pub async fn due(&self) {
+        let run_at = read_time(&self.stored().await["run_at"]);
+        self.clock.advance((run_at - self.clock.now().wall).to_std().expect("later"));
+    }
+
     pub async fn stored_as(&self, key: &str) -> Option<Item> {
         self.client
             .get_item()
@@ -157,4 +164,31 @@ pub fn text(text: &str) -> AttributeValue {
 
 pub fn number(number: u64) -> AttributeValue {
     AttributeValue::N(number.to_string())
+}
+
+/// A time as it is stored.
+pub fn time(time: DateTime<Utc>) -> AttributeValue {
+    AttributeValue::S(time.format("%Y-%m-%dT%H:%M:%S%.6f+0000").to_string())
+}
+
+/// What is stored of the history.
+pub fn history(item: &Item) -> &[AttributeValue] {
+    item["errors"].as_m().expect("a map")["history"].as_l().expect("a list")
+}
+
+/// A text or a number of one of its entries.
+pub fn entry<'i>(item: &'i Item, nth: usize, member: &str) -> &'i str {
+    let value = &history(item)[nth].as_m().expect("a map")[member];
+    value.as_s().or_else(|_| value.as_n()).expect("a text or a number")
+}
+
+/// How long after the last change of its status the task may be started again.
+pub fn wait_of(item: &Item) -> Option<Duration> {
+    let wait = read_time(item.get("run_at")?) - read_time(&item["update_time"]);
+    Some(wait.to_std().expect("later"))
+}
+
+fn read_time(stored: &AttributeValue) -> DateTime<Utc> {
+    let text = stored.as_s().expect("a text");
+    DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.6f%z").expect("a time").to_utc()
 }
