@@ -1,0 +1,117 @@
+//! What is shown while the workers work: a bar on a terminal, a line now and then elsewhere.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use tokio::sync::watch;
+use tokio::time::{Instant, interval_at, sleep};
+use tracker_core::{StatusCounts, Summary, Tracker};
+
+use super::{Delivery, DeliveryStatus};
+
+/// Over how long the rate is measured.
+const RATE_OVER: Duration = Duration::from_secs(5);
+
+/// Shows the sum of all workers, until all of them have ended.
+pub async fn show(
+    mut progress: impl Stream<Item = (usize, Summary)> + Unpin,
+    workers: usize,
+    deliveries: Tracker<Delivery>,
+    bar: ProgressBar,
+) {
+    let style = ProgressStyle::with_template("{spinner} {bar:20} {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let left = watch_left(deliveries);
+    let mut summaries = vec![Summary::default(); workers];
+    let mut seen = VecDeque::from([(Instant::now(), 0)]);
+    let every = if bar.is_hidden() { Duration::from_secs(5) } else { Duration::from_millis(200) };
+    let mut ticks = interval_at(Instant::now() + every, every);
+    loop {
+        tokio::select! {
+            told = progress.next() => match told {
+                Some((nth, summary)) => summaries[nth] = summary,
+                None => break,
+            },
+            now = ticks.tick() => {
+                let (sum, left) = (sum(&summaries), *left.borrow());
+                seen.push_back((now, sum.attempts()));
+                while seen.len() > 2 && now - seen[1].0 >= RATE_OVER {
+                    seen.pop_front();
+                }
+                let (since, before) = seen[0];
+                let rate = ratio(sum.attempts() - before, (now - since).as_secs_f64());
+                let ended = sum.succeeded + sum.ignored;
+                bar.set_length(ended + left.unwrap_or(0) + sum.running as u64);
+                bar.set_position(ended);
+                bar.set_message(line(&sum, rate, left));
+                if bar.is_hidden() {
+                    println!("{}", line(&sum, rate, left));
+                }
+                bar.tick();
+            }
+        }
+    }
+    bar.finish_and_clear();
+}
+
+fn line(sum: &Summary, rate: f64, left: Option<u64>) -> String {
+    let left = left.map_or_else(|| "?".to_owned(), |left| HumanCount(left).to_string());
+    let [done, failed] = [sum.succeeded, sum.failed + sum.ignored].map(HumanCount);
+    format!("{done} done, {failed} failed, {} running, {rate:.0}/s, {left} left", sum.running)
+}
+
+/// How many tasks can be started, now or after a wait.
+pub fn to_do(counts: &StatusCounts<DeliveryStatus>) -> u64 {
+    [DeliveryStatus::Pending, DeliveryStatus::Failed].map(|status| counts.get(status)).iter().sum()
+}
+
+/// Asks again and again how many are left: the same number for all processes. Counting costs as much as reading the
+/// index, so a large table should be asked less often.
+fn watch_left(deliveries: Tracker<Delivery>) -> watch::Receiver<Option<u64>> {
+    let (tell, left) = watch::channel(None);
+    tokio::spawn(async move {
+        while !tell.is_closed() {
+            // What goes wrong here goes wrong for the workers too, and they say so.
+            if let Ok(counts) = deliveries.count_by_status().await {
+                tell.send_replace(Some(to_do(&counts)));
+            }
+            sleep(Duration::from_secs(2)).await;
+        }
+    });
+    left
+}
+
+/// Prints a line, whether there is a bar or not.
+pub fn say(bar: &ProgressBar, text: &str) {
+    bar.suspend(|| eprintln!("{text}"));
+}
+
+/// What several workers have done.
+pub fn sum(summaries: &[Summary]) -> Summary {
+    let mut sum = Summary::default();
+    for one in summaries {
+        sum.succeeded += one.succeeded;
+        sum.failed += one.failed;
+        sum.ignored += one.ignored;
+        sum.snoozed += one.snoozed;
+        sum.refused += one.refused;
+        sum.lost += one.lost;
+        sum.released += one.released;
+        sum.unknown += one.unknown;
+        sum.unreadable += one.unreadable;
+        sum.running += one.running;
+        sum.elapsed = sum.elapsed.max(one.elapsed);
+    }
+    sum
+}
+
+pub fn percent(part: u64, of: u64) -> f64 {
+    100.0 * ratio(part, ratio(of, 1.0))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "for people to read")]
+fn ratio(part: u64, of: f64) -> f64 {
+    if of > 0.0 { part as f64 / of } else { 0.0 }
+}
