@@ -1,8 +1,9 @@
 //! A pipeline in two steps on one item: `Extract` reads the documents of a folder, and `Summarise` works from
 //! what `Extract` stored.
 //!
-//! It teaches: annotating a struct and an enum, a second step with `after`, `create` and `run`, what a failing
-//! body becomes, and reading statuses back. It runs on the embedded database, which needs no set-up:
+//! It teaches: annotating a struct and an enum, a second step with `after`, `create_many`, a `worker` for each step, what
+//! a failing body becomes, and reading statuses back. A worker works on all tasks of its use case in the table: with `--db`,
+//! also on what an earlier run has left of another folder. It runs on the embedded database, which needs no set-up:
 //!
 //! ```text
 //! cargo run --example document_pipeline                              # the text files of this repository
@@ -18,11 +19,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use futures_util::{StreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, future, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use tracker_core::aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use tracker_core::aws_sdk_dynamodb::{Client, Config};
-use tracker_core::{Error, ErrorKind, StatusTracker, TaskHead, Tracker, TrackerStatus, embedded};
+use tracker_core::{
+    CancellationToken, Created, Event, EventKind, StatusTracker, Summary, TaskHead, Tracker, TrackerStatus,
+    embedded,
+};
 
 type AnyError = Box<dyn StdError + Send + Sync>;
 
@@ -137,125 +141,108 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, AnyError> {
     let folder = arguments.folder.as_deref().unwrap_or(Path::new(env!("CARGO_MANIFEST_DIR")));
     let found = text_files(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let client = client(arguments).await?;
-    let extract = Extract::tracker(&client);
+    let style =
+        ProgressStyle::with_template("{msg:9} {bar:40} {pos}/{len} documents, {per_sec}, {eta} left")?;
+    let progress = ProgressBar::new(found.len() as u64).with_style(style);
+    let bar = progress.clone();
+    // A worker waits for a DynamoDB that does not answer, and tells.
+    let slowed_down = move |event: &Event<'_>| {
+        if let (EventKind::SlowedDown, Some(error)) = (event.kind, event.error) {
+            bar.suspend(|| eprintln!("waiting: {error}"));
+        }
+    };
+    let extract = Extract::tracker_builder(&client).observer(slowed_down).build()?;
     let summarise = Summarise::tracker_builder(&client).like(&extract).build()?;
     extract.create_table().await?;
 
     println!("{} documents in {}", found.len(), folder.display());
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} documents, {per_sec}, {eta} left")?;
-    let progress = ProgressBar::new(found.len() as u64).with_style(style);
-    let stop = progress.clone();
-    let stopped = async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            stop.println("stopping: documents that were begun are finished (again Ctrl-C: at once)");
-            tokio::spawn(async {
-                let _ = tokio::signal::ctrl_c().await;
-                std::process::exit(130);
-            });
-        }
-    };
-    let outcomes: Vec<_> = stream::iter(&found)
-        // Ctrl-C: no further document is begun, and those that were are finished.
-        .take_until(Box::pin(stopped))
-        .map(async |path| (path, document(&extract, &summarise, path).await))
-        .buffer_unordered(arguments.workers.into())
-        .inspect(|_| progress.inc(1))
-        .collect()
-        .await;
-    progress.finish_and_clear();
+    let stop = CancellationToken::new();
+    tokio::spawn(on_ctrl_c(stop.clone(), progress.clone()));
 
-    let reached: Vec<&String> = outcomes.iter().map(|(path, _)| *path).collect();
-    let done_before =
-        outcomes.iter().filter(|(_, outcome)| matches!(outcome, Ok(Outcome::DoneBefore))).count();
+    let new: Vec<_> = found.iter().map(|path| Extract { path: path.clone(), ..Extract::default() }).collect();
+    // Those of an earlier run are left as they are, and go on from there.
+    let created: Vec<_> = extract.create_many(new).take_until(stop.cancelled()).collect().await;
+    let (mut done_before, mut failed) = (0, Vec::new());
+    for created in &created {
+        match created {
+            Created::Existing { found: Some(head), .. } if has_ended(head) => done_before += 1,
+            Created::Failed { task_id, error } => failed.push((task_id, error)),
+            _ => {}
+        }
+    }
+    progress.set_length((found.len() - done_before) as u64);
+
+    // A body that fails is tried again, up to `max_retry`. On Ctrl-C both end early.
+    let worker = extract.worker().concurrency(arguments.workers.into()).drain().shutdown(stop.clone());
+    show(&progress, "Extract", worker.progress());
+    worker
+        .run(async |task| {
+            let text = tokio::fs::read(task.task_id()).await?;
+            count(task.data_mut(), str::from_utf8(&text)?);
+            Ok(())
+        })
+        .await?;
+    let worker = summarise.worker().concurrency(arguments.workers.into()).drain().shutdown(stop.clone());
+    show(&progress, "Summarise", worker.progress());
+    worker
+        .run(async |task| {
+            let summary = summary(task.data());
+            task.data_mut().summary = Some(summary);
+            Ok(())
+        })
+        .await?;
+    progress.finish_and_clear();
     if done_before > 0 {
         println!("{done_before} documents were done by an earlier run, and were not worked on again");
     }
-    report(&extract, &reached, arguments.workers).await?;
-    let mut code = ExitCode::SUCCESS;
-    for (path, outcome) in &outcomes {
-        let Err(error) = outcome else { continue };
-        code = ExitCode::FAILURE;
-        match error.kind() {
-            ErrorKind::Locked { until, .. } => {
-                println!("held by another run: {path}: try again after {until}");
-            }
-            _ => println!("not finished: {path}: {error}"),
-        }
+    let left = report(&extract, &found, arguments.workers).await?;
+    let (held, left): (Vec<_>, Vec<_>) = left.into_iter().partition(TaskHead::is_locked);
+    for head in &held {
+        let until = head.lock_time() + extract.config().lock_expire + extract.config().max_clock_skew;
+        println!("held by another run: {}: try again after {until}", head.task_id());
     }
-    if reached.len() < found.len() {
-        println!(
-            "stopped: {} documents were not reached; run it again to go on",
-            found.len() - reached.len()
-        );
-        code = ExitCode::from(130);
+    for (path, error) in &failed {
+        println!("not finished: {path}: {error}");
     }
-    Ok(code)
+    if stop.is_cancelled() {
+        let not_reached = left.len() + found.len() - created.len();
+        println!("stopped: {not_reached} documents were not reached; run it again to go on");
+        return Ok(ExitCode::from(130));
+    }
+    for head in &left {
+        println!("not finished: {}: it is {}", head.task_id(), head.status_name());
+    }
+    let all_ended = held.is_empty() && left.is_empty() && failed.is_empty();
+    Ok(if all_ended { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-enum Outcome {
-    Worked,
-    DoneBefore,
-}
-
-/// Takes one document through both steps, as far as it gets.
-async fn document(
-    extract: &Tracker<Extract>,
-    summarise: &Tracker<Summarise>,
-    path: &str,
-) -> Result<Outcome, Error> {
-    match extract.create(Extract { path: path.to_owned(), ..Extract::default() }).await {
-        Ok(_) => {}
-        // From an earlier run: it goes on from where that was.
-        Err(error) if *error.kind() == ErrorKind::AlreadyExists => {
-            let ended = |task: &TaskHead| match task.status_in::<SummariseStatus>() {
-                Some(status) => matches!(status, SummariseStatus::Succeeded | SummariseStatus::Ignored),
-                None => task.status_in::<ExtractStatus>() == Some(ExtractStatus::Ignored),
-            };
-            if error.task().is_some_and(ended) {
-                return Ok(Outcome::DoneBefore);
-            }
-        }
-        Err(error) => return Err(error),
-    }
-    let extracted = until_it_ends(async || {
-        extract
-            .run(path, async |task| {
-                let text = tokio::fs::read(path).await?;
-                count(task.data_mut(), str::from_utf8(&text)?);
-                Ok(())
-            })
-            .await
-    });
-    if extracted.await? {
-        let summarised = until_it_ends(async || {
-            summarise
-                .run(path, async |task| {
-                    let summary = summary(task.data());
-                    task.data_mut().summary = Some(summary);
-                    Ok(())
-                })
-                .await
+/// Ctrl-C: no further document is begun, and those that were are finished.
+async fn on_ctrl_c(stop: CancellationToken, progress: ProgressBar) {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        progress.suspend(|| {
+            println!("stopping: documents that were begun are finished (again Ctrl-C: at once)");
         });
-        summarised.await?;
+        stop.cancel();
+        let _ = tokio::signal::ctrl_c().await;
+        std::process::exit(130);
     }
-    Ok(Outcome::Worked)
 }
 
-/// Runs a step again until it succeeds or is given up. `true` if the next step may follow.
-async fn until_it_ends(mut step: impl AsyncFnMut() -> Result<(), Error>) -> Result<bool, Error> {
-    loop {
-        let error = match step().await {
-            Ok(()) => return Ok(true),
-            Err(error) => error,
-        };
-        match error.kind() {
-            // This step was done before; in a status of the next step, it was too.
-            ErrorKind::AlreadySucceeded | ErrorKind::NotReady { .. } => return Ok(true),
-            // An attempt that failed, for whatever reason, was recorded: the task tells what comes next.
-            _ if error.task().is_some_and(TaskHead::is_ignored) => return Ok(false),
-            _ if error.task().is_some_and(TaskHead::is_failed) => {}
-            _ => return Err(error),
-        }
+/// Shows how many documents a step has done.
+fn show(progress: &ProgressBar, step: &'static str, summaries: impl Stream<Item = Summary> + Send + 'static) {
+    progress.reset();
+    progress.set_message(step);
+    let progress = progress.clone();
+    tokio::spawn(summaries.for_each(move |so_far| {
+        progress.set_position(so_far.succeeded + so_far.ignored);
+        future::ready(())
+    }));
+}
+
+fn has_ended(head: &TaskHead) -> bool {
+    match head.status_in::<SummariseStatus>() {
+        Some(status) => matches!(status, SummariseStatus::Succeeded | SummariseStatus::Ignored),
+        None => head.status_in::<ExtractStatus>() == Some(ExtractStatus::Ignored),
     }
 }
 
@@ -319,18 +306,22 @@ fn is_text(path: &Path) -> std::io::Result<bool> {
     Ok(!head.contains(&0))
 }
 
-/// Prints the tasks per step and status, as they are stored, and the last error of each that was given up.
-async fn report(extract: &Tracker<Extract>, reached: &[&String], readers: u16) -> Result<(), AnyError> {
-    let heads: Vec<_> = stream::iter(reached)
-        .map(async |path| extract.head(path.as_str()).consistent().await)
+/// Prints the documents per step and status, as they are stored, and the last error of each that was given up. Those that
+/// have not ended are returned.
+async fn report(
+    extract: &Tracker<Extract>,
+    found: &[String],
+    readers: u16,
+) -> Result<Vec<TaskHead>, AnyError> {
+    let heads: Vec<_> = stream::iter(found)
+        .map(async |path| extract.head(path).consistent().await)
         .buffered(readers.into())
-        .collect()
-        .await;
+        .try_collect()
+        .await?;
     let mut extracts: HashMap<ExtractStatus, usize> = HashMap::new();
     let mut summaries: HashMap<SummariseStatus, usize> = HashMap::new();
     let mut ignored = Vec::new();
-    for head in heads {
-        let Some(head) = head? else { continue };
+    for head in heads.iter().flatten() {
         let first = head.status_in::<ExtractStatus>();
         let second = head.status_in::<SummariseStatus>();
         // What the second step has was finished by the first; what the first finished waits for the second.
@@ -354,7 +345,7 @@ async fn report(extract: &Tracker<Extract>, reached: &[&String], readers: u16) -
         let last = head.errors().last().map_or("no error is recorded", |entry| &entry.error);
         println!("ignored after {} attempts: {}: {last}", head.retry(), head.task_id());
     }
-    Ok(())
+    Ok(heads.into_iter().flatten().filter(|head| !has_ended(head)).collect())
 }
 
 fn row<S: Copy + Eq + std::hash::Hash>(step: &str, statuses: &[S], tasks: &HashMap<S, usize>) {
