@@ -21,6 +21,7 @@ mod signals;
 mod view;
 
 use std::error::Error as StdError;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -218,13 +219,14 @@ async fn seed(deliveries: &Tracker<Delivery>, tasks: u32, stop: &CancellationTok
     });
     let bar = ProgressBar::new(tasks.into())
         .with_style(ProgressStyle::with_template("creating tasks {bar:30} {pos}/{len}, {per_sec}")?);
-    let outcomes = deliveries.create_many(new).take_until(stop.cancelled()).map(|outcome| match outcome {
-        Created::Failed { error, .. } => Err(error),
-        _ => Ok(()),
-    });
-    let seeded = outcomes.try_for_each(async |()| Ok(bar.inc(1))).await;
+    let mut outcomes = pin!(deliveries.create_many(new).take_until(stop.cancelled()));
+    while let Some(outcome) = outcomes.next().await {
+        if let Created::Failed { error, .. } = outcome {
+            return Err(error.into());
+        }
+        bar.inc(1);
+    }
     bar.finish_and_clear();
-    seeded?;
     println!("{} tasks created", HumanCount(bar.position()));
     Ok(())
 }
