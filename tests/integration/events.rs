@@ -72,14 +72,14 @@ async fn a_task_that_succeeds(world: World) {
     let execution = documents.start("doc-1").await.unwrap();
     assert_eq!(told.take(), [seen(Started, "Pending", "InProgress", 1)]);
     documents.start("doc-1").await.unwrap_err();
-    assert_eq!(told.take(), [seen(Refused, "", "InProgress", 1)]);
+    assert_eq!(told.take(), [seen(Refused, "InProgress", "", 1)]);
     world.clock.advance(Duration::from_secs(1));
     execution.heartbeat().await.unwrap();
     assert_eq!(told.take(), [(Heartbeat, None, None, None)]);
     execution.succeed().await.unwrap();
     assert_eq!(told.take(), [seen(Succeeded, "InProgress", "Succeeded", 1)]);
     documents.start("doc-1").await.unwrap_err();
-    assert_eq!(told.take(), [seen(Refused, "", "Succeeded", 1)]);
+    assert_eq!(told.take(), [seen(Refused, "Succeeded", "", 1)]);
     documents.create(Document::new("doc-1")).await.unwrap_err();
     documents.get("doc-1").await.unwrap();
     assert_eq!(told.take(), [], "nothing has happened");
@@ -129,7 +129,7 @@ async fn a_holder_that_is_lost(world: World) {
             seen(Started, "Pending", "InProgress", 1),
             seen(TakenOver, "InProgress", "InProgress", 2),
             seen(Ignored, "InProgress", "Ignored", 2),
-            seen(Refused, "", "Ignored", 2),
+            seen(Refused, "Ignored", "", 2),
         ]
     );
     assert_eq!(world.stored().await["status"], number(18));
@@ -155,7 +155,7 @@ async fn what_is_given_back_or_put_off(world: World) {
             seen(Failed, "InProgress", "Failed", 2),
             seen(Released, "InProgress", "Failed", 3),
             seen(Snoozed, "InProgress", "Failed", 4),
-            seen(Refused, "", "Failed", 4),
+            seen(Refused, "Failed", "", 4),
             seen(Failed, "InProgress", "Failed", 5),
         ]
     );

@@ -97,7 +97,7 @@ async fn events_are_traced(world: World) {
                 "INFO tracker_core::task message=started {about} from=\"Pending\" to=\"InProgress\" {held}"
             ),
             format!(
-                "DEBUG tracker_core::task message=refused {about} to=\"InProgress\" {held} error={}",
+                "DEBUG tracker_core::task message=refused {about} from=\"InProgress\" {held} error={}",
                 error.kind()
             ),
             format!("DEBUG tracker_core::task message=heartbeat {about} duration=0.0"),

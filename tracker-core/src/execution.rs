@@ -51,6 +51,7 @@ impl<T: StatusTracker> Execution<T> {
         let mut document = Document::parse(item.remove(DATA), held.engine.config.wire);
         match fields::decode(&held.head().task_id, &mut item, &mut document) {
             Ok(data) => {
+                held.keep().await;
                 held.handed_over();
                 Ok(Self { held, data, document, stored: Stored::AsIs })
             }

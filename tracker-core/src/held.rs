@@ -76,12 +76,18 @@ impl Held {
         self.keeper.has_passed(now)
     }
 
-    /// From here on, being dropped is a failure of the attempt, and the lease is kept by heartbeats.
+    /// From here on, being dropped is a failure of the attempt.
     pub(crate) fn handed_over(&mut self) {
         self.when_dropped = WhenDropped::Fail;
+    }
+
+    /// From here on, the lease is kept by heartbeats.
+    pub(crate) async fn keep(&self) {
         if let (true, Some(runtime)) = (self.engine.config.heartbeat, &self.runtime) {
             let keeper = Arc::clone(&self.keeper);
             runtime.spawn(keeper.keep(Arc::clone(&self.engine), self.head.clone()));
+            // What was spawned last waits for this very thread: a body that does not yield would never let it begin.
+            tokio::task::yield_now().await;
         }
     }
 
