@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::claims::{Catch, Claims};
 use super::look::{Looked, Place, look, places};
-use super::slot::Slot;
+use super::slot::{Claim, Slot, Starting};
 use super::{Options, Summary, Worker};
 use crate::client::Tracker;
 use crate::engine::Engine;
@@ -32,10 +32,7 @@ const MOMENT: Duration = Duration::from_millis(20);
 const SETTLED: Duration = Duration::from_secs(1);
 
 /// Drives a worker to its end. `begin` starts a slot for a key.
-pub(super) async fn drive<T, F>(
-    worker: Worker<T>,
-    begin: impl FnMut(String, CancellationToken) -> F,
-) -> Result<Summary, Error>
+pub(super) async fn drive<T, F>(worker: Worker<T>, begin: impl FnMut(Claim) -> F) -> Result<Summary, Error>
 where
     T: StatusTracker,
     F: Future<Output = (String, Slot)>,
@@ -77,6 +74,7 @@ struct Drive<T: StatusTracker> {
     claims: Claims,
     places: Arc<[Place]>,
     phase: Phase,
+    starting: Arc<Starting>,
     /// A tour that is under way.
     looking: Option<BoxFuture<'static, Looked>>,
     /// Until when it does not look.
@@ -113,6 +111,7 @@ impl<T: StatusTracker> Drive<T> {
             claims: Claims::new(places.len(), options.concurrency, seed),
             places,
             phase: Phase::Claiming,
+            starting: Arc::default(),
             looking: None,
             waiting: None,
             idle: options.poll.0,
@@ -132,12 +131,13 @@ impl<T: StatusTracker> Drive<T> {
         }
     }
 
-    async fn until_it_ends<F>(&mut self, mut begin: impl FnMut(String, CancellationToken) -> F)
+    async fn until_it_ends<F>(&mut self, mut begin: impl FnMut(Claim) -> F)
     where
         F: Future<Output = (String, Slot)>,
     {
         let mut slots = FuturesUnordered::new();
         let shutdown = self.options.shutdown.clone();
+        let starting = Arc::clone(&self.starting);
         let mut closing = self.claims_end();
         let mut stopping: Sleep = Box::pin(pending());
         let mut told_to_stop = false;
@@ -148,7 +148,8 @@ impl<T: StatusTracker> Drive<T> {
                     && (self.slow.is_none() || self.waiting.is_none())
                     && let Some(key) = self.claims.next(now)
                 {
-                    slots.push(begin(key, self.stop.clone()));
+                    let unanswered = self.starting.one();
+                    slots.push(begin(Claim { key, stop: self.stop.clone(), unanswered }));
                 }
                 self.look_if_needed(slots.len());
             }
@@ -164,7 +165,7 @@ impl<T: StatusTracker> Drive<T> {
                     stopping = self.close(self.options.grace);
                 }
                 () = &mut closing, if self.phase == Phase::Claiming => {
-                    stopping = self.close(self.options.margin / 5 * 4);
+                    stopping = self.close(self.options.margin() / 5 * 4);
                 }
                 () = &mut stopping, if self.phase == Phase::Closing => {
                     self.phase = Phase::Stopping;
@@ -188,6 +189,7 @@ impl<T: StatusTracker> Drive<T> {
                     }
                 }
                 () = under_way(&mut self.waiting) => self.waiting = None,
+                () = starting.answered() => {}
             }
         }
     }
@@ -195,7 +197,7 @@ impl<T: StatusTracker> Drive<T> {
     /// When nothing more is claimed, for the deadline.
     fn claims_end(&self) -> Sleep {
         match self.options.deadline {
-            Some(remaining) => self.sleep(remaining.saturating_sub(self.options.margin)),
+            Some(remaining) => self.sleep(remaining.saturating_sub(self.options.margin())),
             None => Box::pin(pending()),
         }
     }
@@ -218,16 +220,17 @@ impl<T: StatusTracker> Drive<T> {
         let deadline = self
             .options
             .deadline
-            .map(|deadline| self.began.saturating_add(deadline.saturating_sub(self.options.margin / 5)));
+            .map(|deadline| self.began.saturating_add(deadline.saturating_sub(self.options.margin() / 5)));
         let ends = [Some(now.saturating_add(grace)), deadline, self.stops_at];
         let stops_at = ends.into_iter().flatten().min().unwrap_or(now);
         self.stops_at = Some(stops_at);
         self.sleep(stops_at.saturating_sub(now))
     }
 
-    /// Looks for tasks where there is a free slot for them.
+    /// Looks for tasks where there is a free slot for them. Not while its own starts are under way: others look, too, and
+    /// what nobody sees taken yet is what they claim.
     fn look_if_needed(&mut self, running: usize) {
-        let has_room = running < self.options.concurrency;
+        let has_room = running < self.options.concurrency && self.starting.is_none();
         if has_room && self.looking.is_none() && self.waiting.is_none() && !self.drained {
             self.toured = self.now();
             let engine = Arc::clone(self.tracker.shared_engine());

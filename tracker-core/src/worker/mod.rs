@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use self::handler::Handler;
-use self::slot::{Spawned, slot};
+use self::slot::{Claim, Spawned, slot};
 pub use self::summary::Summary;
 use crate::client::Tracker;
 use crate::error::{Error, ErrorKind};
@@ -29,6 +29,8 @@ use crate::tracker::StatusTracker;
 
 /// More than any worker can run at once.
 const MOST_SLOTS: usize = 100_000;
+/// How long before a deadline nothing more is claimed, where that is not said.
+const USUAL_MARGIN: Duration = Duration::from_secs(30);
 /// Less is no wait.
 const LEAST_POLL: Duration = Duration::from_millis(1);
 
@@ -80,7 +82,7 @@ struct Options {
     concurrency: usize,
     drain: bool,
     deadline: Option<Duration>,
-    margin: Duration,
+    margin: Option<Duration>,
     grace: Duration,
     poll: (Duration, Duration),
     shutdown: CancellationToken,
@@ -96,7 +98,7 @@ impl<T: StatusTracker> Tracker<T> {
                 concurrency: 16,
                 drain: false,
                 deadline: None,
-                margin: Duration::from_secs(30),
+                margin: None,
                 grace: Duration::from_secs(20),
                 poll: (Duration::from_secs(1), Duration::from_secs(20)),
                 shutdown: CancellationToken::new(),
@@ -133,9 +135,9 @@ impl<T: StatusTracker> Worker<T> {
     }
 
     /// How long before the [`deadline`](Self::deadline) nothing more is claimed: more than a body usually takes. 30 s by
-    /// default.
+    /// default, and no more than a quarter of the time until the deadline.
     pub fn margin(mut self, margin: Duration) -> Self {
-        self.options.margin = margin;
+        self.options.margin = Some(margin);
         self
     }
 
@@ -210,10 +212,10 @@ impl<T: StatusTracker> Worker<T> {
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
         let tracker = self.tracker.clone();
-        let begin = move |key: String, stop: CancellationToken| {
+        let begin = move |claim: Claim| {
             let (tracker, body) = (tracker.clone(), body.clone());
-            let work = slot!(tracker, key.clone(), stop, |task| Handler::__call(body, task));
-            Spawned::new(key, runtime.spawn(work))
+            let key = claim.key.clone();
+            Spawned::new(key, runtime.spawn(slot!(tracker, claim, |task| Handler::__call(body, task))))
         };
         Box::pin(drive::drive(self, begin))
     }
@@ -231,7 +233,7 @@ impl<T: StatusTracker> Worker<T> {
         runtime()?;
         let tracker = self.tracker.clone();
         let (tracker, body) = (&tracker, &body);
-        let begin = |key: String, stop: CancellationToken| slot!(tracker, key, stop, |task| body(task));
+        let begin = |claim: Claim| slot!(tracker, claim, |task| body(task));
         drive::drive(self, begin).await
     }
 }
@@ -244,6 +246,11 @@ fn runtime() -> Result<Handle, Error> {
 }
 
 impl Options {
+    fn margin(&self) -> Duration {
+        let usual = || self.deadline.map_or(USUAL_MARGIN, |deadline| USUAL_MARGIN.min(deadline / 4));
+        self.margin.unwrap_or_else(usual)
+    }
+
     fn validate(&self) -> Result<(), Error> {
         let reason = if !(1..=MOST_SLOTS).contains(&self.concurrency) {
             format!("`concurrency` is {}; use 1 to {MOST_SLOTS}", self.concurrency)

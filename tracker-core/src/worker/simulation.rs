@@ -8,9 +8,6 @@ use super::claims::{Catch, Claims, ENOUGH, Found, WINDOW};
 /// Microseconds.
 type Time = u64;
 
-/// How long a request takes there, and back.
-const WAY: Time = 1_000;
-
 #[derive(Debug, Clone)]
 struct Plan {
     workers: usize,
@@ -19,6 +16,8 @@ struct Plan {
     shards: usize,
     /// The least and the most that a body takes.
     body: (Time, Time),
+    /// How long a request takes there, and back.
+    way: Time,
     /// For how long the index still shows a task that was started.
     lag: Time,
     seed: u64,
@@ -32,6 +31,7 @@ enum Event {
     /// A start arrives, and has its answer.
     Start(usize, usize),
     Refused(usize, usize),
+    Granted(usize),
     Ended(usize, usize),
     /// The index shows a task no more.
     Gone(usize),
@@ -60,6 +60,7 @@ struct World {
 struct Worker {
     claims: Claims,
     running: usize,
+    starting: usize,
     looks: bool,
     done: bool,
 }
@@ -74,6 +75,7 @@ impl World {
         let worker = |_| Worker {
             claims: Claims::new(plan.shards, plan.slots, rng.u64(..)),
             running: 0,
+            starting: 0,
             looks: false,
             done: false,
         };
@@ -85,7 +87,7 @@ impl World {
 
     fn run(mut self) -> Result {
         for nth in 0..self.plan.workers {
-            let begin = self.rng.u64(..WAY);
+            let begin = self.rng.u64(..self.plan.way);
             self.fill(nth, begin);
         }
         while let Some(((now, _), event)) = self.events.pop_first() {
@@ -108,14 +110,15 @@ impl World {
             && let Some(key) = worker.claims.next(Duration::from_micros(now))
         {
             worker.running += 1;
+            worker.starting += 1;
             let task = key.parse().unwrap();
             self.nth += 1;
-            self.events.insert((now + WAY, self.nth), Event::Start(nth, task));
+            self.events.insert((now + self.plan.way, self.nth), Event::Start(nth, task));
         }
         let worker = &mut self.workers[nth];
-        if worker.running < self.plan.slots && !worker.looks && !worker.done {
+        if worker.running < self.plan.slots && worker.starting == 0 && !worker.looks && !worker.done {
             worker.looks = true;
-            self.later(now + WAY, Event::Look(nth));
+            self.later(now + self.plan.way, Event::Look(nth));
         }
     }
 
@@ -134,7 +137,7 @@ impl World {
                         places.push((place, keys.len() > before));
                     }
                 }
-                self.later(now + WAY, Event::Looked(nth, keys, places));
+                self.later(now + self.plan.way, Event::Looked(nth, keys, places));
             }
             Event::Looked(nth, keys, places) => {
                 let worker = &mut self.workers[nth];
@@ -160,13 +163,19 @@ impl World {
                 let was_ready = self.ready.remove(&task);
                 let (least, most) = self.plan.body;
                 let body = self.rng.u64(least..=most);
+                let way = self.plan.way;
                 if was_ready {
+                    self.later(now + way, Event::Granted(nth));
                     self.later(now + self.plan.lag, Event::Gone(task));
-                    self.later(now + WAY + body + WAY, Event::Ended(nth, task));
+                    self.later(now + self.plan.way + body + self.plan.way, Event::Ended(nth, task));
                 } else {
                     self.result.refused += 1;
-                    self.later(now + WAY, Event::Refused(nth, task));
+                    self.later(now + self.plan.way, Event::Refused(nth, task));
                 }
+            }
+            Event::Granted(nth) => {
+                self.workers[nth].starting -= 1;
+                self.fill(nth, now);
             }
             Event::Gone(task) => {
                 for shard in &mut self.shown {
@@ -175,6 +184,7 @@ impl World {
             }
             Event::Refused(nth, task) => {
                 self.workers[nth].running -= 1;
+                self.workers[nth].starting -= 1;
                 self.workers[nth].claims.refused(&task.to_string(), Duration::from_micros(now));
                 self.fill(nth, now);
             }
@@ -188,12 +198,13 @@ impl World {
 }
 
 /// Runs a plan with several seeds: which part of the starts is refused, and how many queries there are for each task.
-fn run(workers: usize, slots: usize, body: (Time, Time), lag: Time) -> (f64, f64) {
+fn run(workers: usize, slots: usize, body: (Time, Time), way: Time, lag: Time) -> (f64, f64) {
     const TASKS: usize = 1000;
     const SEEDS: u64 = 8;
     let mut sum = Result::default();
     for seed in 0..SEEDS {
-        let result = World::new(Plan { workers, slots, tasks: TASKS, shards: 10, body, lag, seed }).run();
+        let result =
+            World::new(Plan { workers, slots, tasks: TASKS, shards: 10, body, way, lag, seed }).run();
         sum.starts += result.starts;
         sum.refused += result.refused;
         sum.queries += result.queries;
@@ -203,22 +214,24 @@ fn run(workers: usize, slots: usize, body: (Time, Time), lag: Time) -> (f64, f64
     };
     let (refused, queries) = (part(sum.refused, sum.starts), part(sum.queries, TASKS) / 8.0);
     println!(
-        "{workers} workers of {slots}, bodies of {body:?} us, lag {lag} us: {refused:.3} refused, {queries:.2} queries a task"
+        "{workers} workers of {slots}, bodies of {body:?} us, way {way} us, lag {lag} us: {refused:.3} refused, {queries:.2} queries a task"
     );
     (refused, queries)
 }
 
 #[test]
 fn sixteen_workers_are_rarely_in_each_others_way() {
-    for (slots, body, lag, most) in [
+    for (slots, body, way, lag, most) in [
         // Nothing but claims.
-        (1, (0, 1_000), 0, 0.05),
-        (1, (5_000, 20_000), 0, 0.03),
-        (4, (50_000, 200_000), 0, 0.03),
-        (16, (50_000, 200_000), 0, 0.05),
-        (1, (50_000, 200_000), 20_000, 0.05),
+        (1, (0, 1_000), 1_000, 0, 0.05),
+        (1, (5_000, 20_000), 1_000, 0, 0.03),
+        (4, (50_000, 200_000), 1_000, 0, 0.03),
+        (16, (50_000, 200_000), 1_000, 0, 0.05),
+        (4, (50_000, 200_000), 10_000, 0, 0.05),
+        (16, (50_000, 200_000), 10_000, 0, 0.05),
+        (1, (50_000, 200_000), 1_000, 20_000, 0.05),
     ] {
-        let (refused, queries) = run(16, slots, body, lag);
+        let (refused, queries) = run(16, slots, body, way, lag);
         assert!(refused <= most, "{refused} of the starts are refused");
         assert!(queries <= 2.0, "{queries} queries for each task");
     }
@@ -227,7 +240,7 @@ fn sixteen_workers_are_rarely_in_each_others_way() {
 #[test]
 fn a_worker_by_itself_looks_rarely() {
     for slots in [1, 16] {
-        let (refused, queries) = run(1, slots, (5_000, 20_000), 20_000);
+        let (refused, queries) = run(1, slots, (5_000, 20_000), 1_000, 20_000);
         assert!(refused == 0.0, "{refused}");
         assert!(queries <= 0.5, "{queries} queries for each task");
     }

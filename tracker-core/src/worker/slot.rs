@@ -1,9 +1,13 @@
 //! One task in the hands of a worker, from its start to its end.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind};
 use crate::run::Worked;
@@ -27,13 +31,60 @@ pub(crate) enum Slot {
     Unknown,
 }
 
+/// The starts of a worker that are not answered yet.
+#[derive(Debug, Default)]
+pub(crate) struct Starting {
+    count: AtomicUsize,
+    answered: Notify,
+}
+
+impl Starting {
+    /// One more, until this is dropped.
+    pub(crate) fn one(self: &Arc<Self>) -> Unanswered {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        Unanswered(Arc::clone(self))
+    }
+
+    pub(crate) fn is_none(&self) -> bool {
+        self.count.load(Ordering::Relaxed) == 0
+    }
+
+    /// Completes when the last of them is answered.
+    pub(crate) async fn answered(&self) {
+        self.answered.notified().await;
+    }
+}
+
+/// A start that is not answered yet.
+#[derive(Debug)]
+pub(crate) struct Unanswered(Arc<Starting>);
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.answered.notify_one();
+        }
+    }
+}
+
+/// What a slot is given: the key of its task, what tells it to stop, and what it ends when it has started.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(crate) key: String,
+    pub(crate) stop: CancellationToken,
+    pub(crate) unanswered: Unanswered,
+}
+
 /// Starts the task of a key, and runs a body on it. A macro, as the type of what calls the body cannot be written: its
 /// future borrows the execution.
 macro_rules! slot {
-    ($tracker:expr, $key:expr, $stop:expr, |$task:ident| $call:expr) => {{
-        let (tracker, key, stop) = ($tracker, $key, $stop);
+    ($tracker:expr, $claim:expr, |$task:ident| $call:expr) => {{
+        let tracker = $tracker;
+        let $crate::worker::slot::Claim { key, stop, unanswered } = $claim;
         async move {
-            let end = match tracker.start_key(key.clone()).await {
+            let started = tracker.start_key(key.clone()).await;
+            drop(unanswered);
+            let end = match started {
                 Err(error) => $crate::worker::slot::Slot::NotStarted(error),
                 Ok(execution) if stop.is_cancelled() => {
                     let stopped = $crate::run::Worked::Stopped(Box::new(execution));

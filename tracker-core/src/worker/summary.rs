@@ -1,6 +1,8 @@
 //! What a worker has done, at the end and on the way.
 
 use std::fmt;
+use std::iter::Sum;
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
@@ -39,6 +41,45 @@ impl Summary {
     #[must_use]
     pub fn attempts(&self) -> u64 {
         self.succeeded + self.failed + self.ignored + self.snoozed + self.lost + self.released + self.unknown
+    }
+}
+
+/// What several workers have done: the time is that of the longest.
+impl AddAssign for Summary {
+    fn add_assign(&mut self, other: Self) {
+        let Self {
+            succeeded,
+            failed,
+            ignored,
+            snoozed,
+            refused,
+            lost,
+            released,
+            unknown,
+            unreadable,
+            running,
+            elapsed,
+        } = other;
+        self.succeeded += succeeded;
+        self.failed += failed;
+        self.ignored += ignored;
+        self.snoozed += snoozed;
+        self.refused += refused;
+        self.lost += lost;
+        self.released += released;
+        self.unknown += unknown;
+        self.unreadable += unreadable;
+        self.running += running;
+        self.elapsed = self.elapsed.max(elapsed);
+    }
+}
+
+impl Sum for Summary {
+    fn sum<I: Iterator<Item = Self>>(summaries: I) -> Self {
+        summaries.fold(Self::default(), |mut sum, summary| {
+            sum += summary;
+            sum
+        })
     }
 }
 
