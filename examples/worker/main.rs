@@ -168,7 +168,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, AnyError> {
     let (summaries, ()) = future::join(future::join_all(running), view).await;
     let summaries = summaries.into_iter().collect::<Result<Vec<_>, _>>()?;
 
-    let is_clean = report(&deliveries, view::sum(&summaries)).await?;
+    let is_clean = report(&deliveries, summaries.iter().copied().sum()).await?;
     Ok(match (signalled.is_cancelled(), is_clean) {
         (true, _) => ExitCode::from(130),
         (false, true) => ExitCode::SUCCESS,

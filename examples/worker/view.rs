@@ -35,7 +35,7 @@ pub async fn show(
                 None => break,
             },
             now = ticks.tick() => {
-                let (sum, left) = (sum(&summaries), *left.borrow());
+                let (sum, left) = (summaries.iter().copied().sum::<Summary>(), *left.borrow());
                 seen.push_back((now, sum.attempts()));
                 while seen.len() > 2 && now - seen[1].0 >= RATE_OVER {
                     seen.pop_front();
@@ -86,25 +86,6 @@ fn watch_left(deliveries: Tracker<Delivery>) -> watch::Receiver<Option<u64>> {
 /// Prints a line, whether there is a bar or not.
 pub fn say(bar: &ProgressBar, text: &str) {
     bar.suspend(|| eprintln!("{text}"));
-}
-
-/// What several workers have done.
-pub fn sum(summaries: &[Summary]) -> Summary {
-    let mut sum = Summary::default();
-    for one in summaries {
-        sum.succeeded += one.succeeded;
-        sum.failed += one.failed;
-        sum.ignored += one.ignored;
-        sum.snoozed += one.snoozed;
-        sum.refused += one.refused;
-        sum.lost += one.lost;
-        sum.released += one.released;
-        sum.unknown += one.unknown;
-        sum.unreadable += one.unreadable;
-        sum.running += one.running;
-        sum.elapsed = sum.elapsed.max(one.elapsed);
-    }
-    sum
 }
 
 pub fn percent(part: u64, of: u64) -> f64 {
