@@ -18,16 +18,12 @@ use super::{Options, Summary, Worker};
 use crate::client::Tracker;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
-use crate::event::{EventKind, Told};
-use crate::op;
 use crate::schema;
-use crate::time::{Sleep, Timestamp};
+use crate::time::Sleep;
 use crate::tracker::StatusTracker;
 
-/// How long a task that cannot be read is left alone.
-const UNREADABLE: Duration = Duration::from_mins(10);
 /// How long a worker waits that has left a few tasks to its rivals, or whose clock is behind: about as long as a start.
-const MOMENT: Duration = Duration::from_millis(20);
+pub(super) const MOMENT: Duration = Duration::from_millis(20);
 /// For how long after the end of an attempt the index may not show what it has left, or what its body has created.
 const SETTLED: Duration = Duration::from_secs(1);
 
@@ -68,36 +64,36 @@ enum Phase {
     Stopping,
 }
 
-struct Drive<T: StatusTracker> {
-    tracker: Tracker<T>,
-    options: Options,
-    claims: Claims,
+pub(super) struct Drive<T: StatusTracker> {
+    pub(super) tracker: Tracker<T>,
+    pub(super) options: Options,
+    pub(super) claims: Claims,
     places: Arc<[Place]>,
     phase: Phase,
     starting: Arc<Starting>,
     /// A tour that is under way.
-    looking: Option<BoxFuture<'static, Looked>>,
+    pub(super) looking: Option<BoxFuture<'static, Looked>>,
     /// Until when it does not look.
-    waiting: Option<Sleep>,
+    pub(super) waiting: Option<Sleep>,
     /// How long it waits next when there is nothing.
     idle: Duration,
     /// How long it waits next when DynamoDB is in the way; none while it is not.
-    slow: Option<Duration>,
+    pub(super) slow: Option<Duration>,
     /// When it last was.
-    troubled: Duration,
+    pub(super) troubled: Duration,
     /// When the bodies are cancelled, once nothing more is claimed.
     stops_at: Option<Duration>,
     /// Ends the bodies.
     stop: CancellationToken,
-    summary: Summary,
+    pub(super) summary: Summary,
     progress: watch::Sender<Summary>,
     began: Duration,
     /// When the tour under way began, and when an attempt last ended.
     toured: Duration,
-    ended: Option<Duration>,
+    pub(super) ended: Option<Duration>,
     drained: bool,
     /// What no retry will mend.
-    fatal: Option<Error>,
+    pub(super) fatal: Option<Error>,
 }
 
 impl<T: StatusTracker> Drive<T> {
@@ -206,7 +202,7 @@ impl<T: StatusTracker> Drive<T> {
         self.tracker.engine().clock.sleep(wait)
     }
 
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         self.tracker.engine().now().monotonic
     }
 
@@ -269,107 +265,9 @@ impl<T: StatusTracker> Drive<T> {
         }
     }
 
-    fn wait(&mut self, wait: Duration) {
+    pub(super) fn wait(&mut self, wait: Duration) {
         let wait = self.claims.jitter(wait);
         self.waiting = Some(self.sleep(wait));
-    }
-
-    /// Counts what came of a task.
-    fn ended(&mut self, key: &str, slot: Slot) {
-        if let Slot::NotStarted(error) = slot {
-            return self.not_started(key, error);
-        }
-        let now = self.now();
-        self.answered(now);
-        self.ended = Some(now);
-        self.claims.granted(key, matches!(slot, Slot::Succeeded | Slot::Ignored), now);
-        match slot {
-            Slot::Succeeded => self.summary.succeeded += 1,
-            Slot::Failed => self.summary.failed += 1,
-            Slot::Ignored => self.summary.ignored += 1,
-            Slot::Snoozed => self.summary.snoozed += 1,
-            Slot::Lost => self.summary.lost += 1,
-            Slot::Released => self.summary.released += 1,
-            Slot::Unknown | Slot::NotStarted(_) => self.summary.unknown += 1,
-        }
-    }
-
-    /// DynamoDB answers: it is in the way no more, if it was not for a while.
-    fn answered(&mut self, now: Duration) {
-        if now.saturating_sub(self.troubled) > self.options.poll.1 {
-            self.slow = None;
-        }
-    }
-
-    fn not_started(&mut self, key: &str, error: Error) {
-        let engine = self.tracker.engine();
-        let (wall, now) = (Timestamp::from(engine.now()), engine.now().monotonic);
-        match error.kind() {
-            ErrorKind::NotDue { run_at } => {
-                self.summary.refused += 1;
-                // It may be redriven before that.
-                let wait = Timestamp::new(*run_at).since(wall).min(UNREADABLE);
-                self.claims.set_aside(key, now.saturating_add(wait), false, now);
-            }
-            ErrorKind::ClockBehind { by } => {
-                self.summary.refused += 1;
-                let awaited = *by <= engine.config.max_clock_skew;
-                let wait = (*by).min(UNREADABLE).max(MOMENT);
-                self.claims.set_aside(key, now.saturating_add(wait), awaited, now);
-            }
-            _ if error.is_refusal() => {
-                self.summary.refused += 1;
-                self.claims.refused(key, now);
-                self.answered(now);
-            }
-            _ if matches!(error.kind(), ErrorKind::Decode { .. }) || op::is_about_data(&error) => {
-                self.unreadable(&error.with_key(key), now);
-            }
-            ErrorKind::LeaseLost | ErrorKind::OutcomeUnknown => {
-                self.claims.troubled(key, now);
-                self.summary.lost += 1;
-            }
-            _ => {
-                self.claims.troubled(key, now);
-                self.hindered(error);
-            }
-        }
-    }
-
-    /// Reports a task that cannot be read, once in a while.
-    fn unreadable(&mut self, error: &Error, now: Duration) {
-        let key = error.key().unwrap_or_default();
-        if self.claims.is_aside(key, now) {
-            return;
-        }
-        self.claims.set_aside(key, now.saturating_add(UNREADABLE), false, now);
-        self.summary.unreadable += 1;
-        let told = match error.task() {
-            Some(head) => Told::found(EventKind::Unreadable, head),
-            None => Told::of_key(EventKind::Unreadable, key),
-        };
-        self.tracker.engine().tell(told.because(error));
-    }
-
-    /// DynamoDB is in the way: for a while, where a retry may help, or for good.
-    fn hindered(&mut self, error: Error) {
-        let passes = op::is_transient(&error) || matches!(error.kind(), ErrorKind::ClockOff { .. });
-        self.claims.drop_found();
-        if !passes {
-            self.fatal.get_or_insert(error);
-            return;
-        }
-        self.troubled = self.now();
-        if self.slow.is_none() {
-            self.tracker.engine().tell(Told::of_key(EventKind::SlowedDown, "").because(&error));
-        } else if self.waiting.is_some() {
-            // One of those that were under way together.
-            return;
-        }
-        let wait = self.slow.unwrap_or(self.options.poll.0);
-        self.slow = Some(wait.saturating_mul(2).min(self.options.poll.1));
-        self.looking = None;
-        self.wait(wait);
     }
 
     /// Tells how far it is, where that has changed.

@@ -1,5 +1,6 @@
 //! The loop that every user of the pattern needs: find tasks, start them, run a body on each, record how it ended.
 
+mod account;
 mod claims;
 mod drive;
 mod handler;

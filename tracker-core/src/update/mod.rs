@@ -17,6 +17,12 @@ use crate::status::Role;
 use crate::task::TaskHead;
 use crate::time::Timestamp;
 
+mod by_hand;
+mod finish;
+
+pub(crate) use self::by_hand::{cancel, redrive, request_cancel};
+pub(crate) use self::finish::finish;
+
 /// How an attempt ends.
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
@@ -137,171 +143,6 @@ pub(crate) fn save(me: &str, now: Timestamp) -> Expression {
 /// Heartbeat: renews the lease, unless the attempt was asked to end.
 pub(crate) fn heartbeat(me: &str, now: Timestamp) -> Expression {
     save(me, now).and_absent_or_is_not(CANCEL, string(me))
-}
-
-/// Finish: the task as it is afterwards, and the write that makes it so.
-pub(crate) fn finish(
-    format: &Format,
-    config: &TrackerConfig,
-    head: &TaskHead,
-    me: &str,
-    outcome: &Outcome,
-    now: Timestamp,
-    keep: Keep,
-) -> (TaskHead, Expression) {
-    let mut after = head.clone();
-    after.run_at = None;
-    after.snoozes = 0;
-    // The role in which the attempt ends the task, or lets it wait; none where it goes back.
-    let ended = match outcome {
-        Outcome::Succeeded => {
-            after.retry = 0;
-            Some(Role::Succeeded)
-        }
-        Outcome::Failed { error, traceback, then } => {
-            Some(fail(&mut after, config, me, (error, traceback), *then, now))
-        }
-        Outcome::Released => {
-            after.run_at = head.run_at;
-            after.snoozes = head.snoozes;
-            None
-        }
-        Outcome::Snoozed { wait } if head.snoozes < config.max_snoozes && fits(head, keep) => {
-            after.run_at = Some(now.plus(*wait));
-            after.snoozes = head.snoozes + 1;
-            None
-        }
-        // One that cannot be counted would have no end.
-        Outcome::Snoozed { wait } => {
-            let error = format!("put off for {wait:?}, after {} times in a row", head.snoozes);
-            Some(fail(&mut after, config, me, (&error, ""), Then::RetryAfter(*wait), now))
-        }
-        Outcome::Cancelled => {
-            let entry = HistoryEntry::new(head.retry, now, CANCELLED, "");
-            after.errors.push(entry, config.history_limit as usize);
-            Some(Role::Ignored)
-        }
-    };
-    let status = ended.map_or_else(|| released_to(format, head.started_from), |role| format.own(role));
-    after.expires_at = ended.and_then(|role| expires_at(config, role, now));
-    if keep == Keep::AsStored {
-        // There is no room for what was not there before.
-        after.run_at = after.run_at.filter(|_| head.run_at.is_some());
-        after.expires_at = after.expires_at.filter(|_| head.expires_at.is_some());
-    }
-    let mut write = set_status(free(Expression::new(), me, now), format, status, &head.key)
-        .set(UPDATE_TIME, time(now))
-        .and_is(LOCK, string(me));
-    write = set_or_remove(write, RUN_AT, head.run_at.is_some(), after.run_at.map(time));
-    write =
-        set_or_remove(write, SNOOZES, head.snoozes > 0, (after.snoozes > 0).then(|| number(after.snoozes)));
-    write = set_or_remove(write, EXPIRES_AT, head.expires_at.is_some(), after.expires_at.map(number));
-    if ended.is_some() {
-        write = write.set(RETRY, number(after.retry));
-    }
-    if matches!(outcome, Outcome::Cancelled) {
-        write = write.remove(CANCEL);
-    }
-    if ended.is_some_and(|role| role != Role::Succeeded) {
-        write = set_errors(write, head, &mut after.errors, keep);
-    } else if keep == Keep::AsStored {
-        write = write.remove(OWNER).remove(STARTED_FROM);
-    }
-    set_head_status(&mut after, format, status);
-    after.update_time = now;
-    after.lock_time = now;
-    after.lock = None;
-    after.last_lock = Some(me.to_owned());
-    (after, write)
-}
-
-/// Whether there is room for what a snooze adds.
-fn fits(head: &TaskHead, keep: Keep) -> bool {
-    keep != Keep::AsStored || (head.run_at.is_some() && head.snoozes > 0)
-}
-
-/// Counts a failed attempt of a task, and gives what it is then.
-fn fail(
-    after: &mut TaskHead,
-    config: &TrackerConfig,
-    me: &str,
-    (error, traceback): (&str, &str),
-    then: Then,
-    now: Timestamp,
-) -> Role {
-    let next = retry::next(after.retry, config.max_retry, then == Then::GiveUp);
-    let entry = HistoryEntry::new(next.retry, now, error, traceback);
-    after.errors.push(entry, config.history_limit as usize);
-    after.retry = next.retry;
-    if next.ignored {
-        return Role::Ignored;
-    }
-    let wait = match then {
-        Then::RetryAfter(wait) => Some(wait),
-        _ => retry::wait(config.backoff, next.retry, me),
-    };
-    after.run_at = wait.filter(|wait| !wait.is_zero()).map(|wait| now.plus(wait));
-    Role::Failed
-}
-
-/// Redrive of a task that was read: the task as it is afterwards, and the write, pinned to what was seen.
-pub(crate) fn redrive(format: &Format, seen: &TaskHead, now: Timestamp) -> (TaskHead, Expression) {
-    let (mut after, write) = by_hand(format, Role::Pending, seen, now);
-    let write = write.set(RETRY, number(0_u32));
-    let write = set_or_remove(write, EXPIRES_AT, seen.expires_at.is_some(), None);
-    after.retry = 0;
-    after.expires_at = None;
-    (after, write)
-}
-
-/// Giving up a free task on request: the task as it is afterwards, and the write, pinned to what was seen.
-pub(crate) fn cancel(
-    format: &Format,
-    config: &TrackerConfig,
-    seen: &TaskHead,
-    owner: &str,
-    now: Timestamp,
-    keep: Keep,
-) -> (TaskHead, Expression) {
-    let (mut after, write) = by_hand(format, Role::Ignored, seen, now);
-    let entry = HistoryEntry::new(seen.retry, now, CANCELLED, &format!("by {owner}"));
-    after.errors.push(entry, config.history_limit as usize);
-    after.expires_at = expires_at(config, Role::Ignored, now);
-    let write = set_or_remove(write, EXPIRES_AT, seen.expires_at.is_some(), after.expires_at.map(number));
-    let write = set_errors(write, seen, &mut after.errors, keep);
-    (after, write)
-}
-
-/// The request that the attempt of a lock ends.
-pub(crate) fn request_cancel(lock: &str) -> Expression {
-    Expression::new().set(CANCEL, string(lock)).and_is(LOCK, string(lock))
-}
-
-/// Sets a free task to another status, pinned to what was seen.
-fn by_hand(format: &Format, to: Role, seen: &TaskHead, now: Timestamp) -> (TaskHead, Expression) {
-    let to = format.own(to);
-    let now = now.after(seen.update_time);
-    let lock_time = now.max(seen.lock_time);
-    let write = set_status(Expression::new(), format, to, &seen.key)
-        .set(UPDATE_TIME, time(now))
-        .set(LOCK_TIME, time(lock_time))
-        .and_is(STATUS, number(seen.status_code))
-        .and_is(UPDATE_TIME, time(seen.update_time))
-        .and_is(LOCK, string(NOT_LOCKED));
-    let write = set_or_remove(write, RUN_AT, seen.run_at.is_some(), None);
-    let write = set_or_remove(write, SNOOZES, seen.snoozes > 0, None);
-    // A Python `save` drops `attempt`, which then counts as 0.
-    let write = match seen.attempt {
-        0 => write.and_absent_or_is(ATTEMPT, number(0_u32)),
-        attempt => write.and_is(ATTEMPT, number(attempt)),
-    };
-    let mut after = seen.clone();
-    set_head_status(&mut after, format, to);
-    after.run_at = None;
-    after.snoozes = 0;
-    after.update_time = now;
-    after.lock_time = lock_time;
-    (after, write)
 }
 
 /// From when on a task that ended in a status at this time is deleted.
