@@ -199,9 +199,7 @@ fn worker(tracker: &Tracker<Delivery>, arguments: &Arguments) -> Worker<Delivery
         worker = worker.drain();
     }
     if let Some(seconds) = arguments.deadline {
-        let deadline = Duration::from_secs(seconds.into());
-        // In the margin nothing is claimed: more than a body takes, and not all that there is.
-        worker = worker.deadline(deadline).margin((deadline / 4).min(Duration::from_secs(30)));
+        worker = worker.deadline(Duration::from_secs(seconds.into()));
     }
     worker
 }
@@ -226,8 +224,9 @@ async fn seed(deliveries: &Tracker<Delivery>, tasks: u32, stop: &CancellationTok
         }
         bar.inc(1);
     }
+    let created = HumanCount(bar.position());
     bar.finish_and_clear();
-    println!("{} tasks created", HumanCount(bar.position()));
+    println!("{created} of {} tasks created", HumanCount(tasks.into()));
     Ok(())
 }
 

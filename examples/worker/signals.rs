@@ -12,7 +12,10 @@ pub fn stop(token: CancellationToken, bar: ProgressBar) {
         if signal().await.is_err() {
             return;
         }
-        view::say(&bar, "stopping: tasks that were begun are finished (again Ctrl-C: at once)");
+        view::say(
+            &bar,
+            "stopping: tasks that were begun are finished, or given back after 20 s (again Ctrl-C: at once)",
+        );
         token.cancel();
         let _ = signal().await;
         std::process::exit(130);

@@ -206,7 +206,7 @@ impl<T: StatusTracker> Tracker<T> {
     /// A [refusal](Error::is_refusal), with the task as it was found: [`NotInitialized`](ErrorKind::NotInitialized),
     /// [`Locked`](ErrorKind::Locked), [`ClockBehind`](ErrorKind::ClockBehind),
     /// [`AlreadySucceeded`](ErrorKind::AlreadySucceeded), [`Ignored`](ErrorKind::Ignored),
-    /// [`NotReady`](ErrorKind::NotReady). [`Decode`](ErrorKind::Decode) where the item cannot be read into `T`:
+    /// [`NotReady`](ErrorKind::NotReady), [`NotDue`](ErrorKind::NotDue). [`Decode`](ErrorKind::Decode) where the item cannot be read into `T`:
     /// the task is then back where it was. [`ClockOff`](ErrorKind::ClockOff) where this machine's clock is known
     /// to be wrong. [`Unavailable`](ErrorKind::Unavailable) and [`Throttled`](ErrorKind::Throttled) where no
     /// answer came: the task may then be held until its lease expires.

@@ -31,8 +31,8 @@ impl<T: StatusTracker> Tracker<T> {
     ///
     /// # Errors
     ///
-    /// [`NotInitialized`](ErrorKind::NotInitialized), [`Locked`](ErrorKind::Locked) where a worker holds it, and
-    /// [`NotReady`](ErrorKind::NotReady) in any other status, each with the task as it was found.
+    /// [`NotInitialized`](ErrorKind::NotInitialized), [`Locked`](ErrorKind::Locked) where a worker holds it,
+    /// [`AlreadySucceeded`](ErrorKind::AlreadySucceeded), and [`NotReady`](ErrorKind::NotReady) in any other status, each with the task as it was found.
     pub async fn redrive<Q>(&self, task_id: &Q) -> Result<TaskHead, Error>
     where
         Q: fmt::Display + ?Sized,

@@ -25,7 +25,7 @@ pub enum ErrorKind {
     },
     /// Refusal: the task has succeeded.
     AlreadySucceeded,
-    /// Refusal: the task was given up, after too many failed attempts or a fatal one.
+    /// Refusal: the task was given up, after too many failed attempts, a fatal one, or on request.
     Ignored,
     /// Refusal: the task is in a status from which this step does not start.
     NotReady {
@@ -122,7 +122,7 @@ pub enum ErrorKind {
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotInitialized => f.write_str("there is no such task; create it first"),
+            Self::NotInitialized => f.write_str("there is no such task"),
             Self::Locked { owner, until } => write!(
                 f,
                 "held by {} until {}; start another task, or this one again after that",
@@ -136,7 +136,7 @@ impl fmt::Display for ErrorKind {
             ),
             Self::AlreadySucceeded => f.write_str("has succeeded already; there is nothing to do"),
             Self::Ignored => f.write_str(
-                "was given up, after too many failed attempts or a fatal one; its errors say why, and it stays \
+                "was given up, after too many failed attempts, a fatal one, or on request; its errors say why, and it stays \
                  so until it is redriven",
             ),
             Self::NotReady { status } => write!(

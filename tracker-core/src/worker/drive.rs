@@ -135,6 +135,9 @@ impl<T: StatusTracker> Drive<T> {
         let shutdown = self.options.shutdown.clone();
         let starting = Arc::clone(&self.starting);
         let mut closing = self.claims_end();
+        if self.options.deadline.is_some_and(|deadline| deadline <= self.options.margin()) {
+            self.phase = Phase::Closing;
+        }
         let mut stopping: Sleep = Box::pin(pending());
         let mut told_to_stop = false;
         loop {

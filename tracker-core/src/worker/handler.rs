@@ -8,8 +8,9 @@ use crate::tracker::StatusTracker;
 ///
 /// It names that future, which the `AsyncFnOnce` beside it cannot; every such closure is one, and nothing else.
 #[diagnostic::on_unimplemented(
-    message = "this body cannot be run on another thread",
-    label = "its future is not `Send`, or it returns no `Result<(), Failure>`",
+    message = "this is no body that a worker can run",
+    label = "not an async closure or function whose future is `Send` and a `Result<(), Failure>`",
+    note = "write `async move |task| ..`, and not `|task| async move ..`; it returns `Result<(), Failure>`",
     note = "what it holds over an `.await` must be `Send` (an `Rc` or a `MutexGuard` is not); `run_local` takes any body"
 )]
 pub trait Handler<'a, T: StatusTracker>: sealed::Sealed<'a, T> {

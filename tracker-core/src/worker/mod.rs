@@ -119,7 +119,8 @@ impl<T: StatusTracker> Worker<T> {
 
     /// Ends when there is nothing left that can be started, and its own tasks have ended; it looks for a second longer, as
     /// the index may not show at once what they leave. Tasks that are not due yet, that other workers hold, or that cannot
-    /// be read are not waited for.
+    /// be read are not waited for. A task that has failed here and waits for its [backoff](crate::TrackerBuilder::backoff) is
+    /// not due either: whether it comes up again before the end depends on that wait.
     pub fn drain(mut self) -> Self {
         self.options.drain = true;
         self
@@ -136,7 +137,8 @@ impl<T: StatusTracker> Worker<T> {
     }
 
     /// How long before the [`deadline`](Self::deadline) nothing more is claimed: more than a body usually takes. 30 s by
-    /// default, and no more than a quarter of the time until the deadline.
+    /// default, and no more than a quarter of the time until the deadline. With one that is as long as that time, nothing is
+    /// claimed at all. Without a deadline it means nothing.
     pub fn margin(mut self, margin: Duration) -> Self {
         self.options.margin = Some(margin);
         self
@@ -192,9 +194,29 @@ impl<T: StatusTracker> Worker<T> {
         summary::progress(self.progress.subscribe())
     }
 
-    /// Runs a body on each task, each in a task of its own, on any thread of the runtime. The body is cloned for each: what
-    /// it needs is moved in, behind an `Arc` where it is shared. Dropping the future cancels the bodies, which records their
+    /// Runs a body on each task, each in a task of its own, on any thread of the runtime. The body is an `async move |task|`
+    /// closure, or an `async fn`, and cloned for each task: what it needs is moved in, behind an `Arc` where it is shared.
+    /// Dropping the future cancels the bodies, which records their
     /// attempts as failed: use [`shutdown`](Self::shutdown) instead.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use std::sync::Arc;
+    /// # use tracker_core::{Error, StatusTracker, Tracker};
+    /// # #[derive(Default)] struct Mailer;
+    /// # impl Mailer { async fn send(&self, _: &str) -> Result<(), std::io::Error> { Ok(()) } }
+    /// # async fn work<T: StatusTracker<TaskId = String>>(mails: Tracker<T>) -> Result<(), Error> {
+    /// let mailer = Arc::new(Mailer::default());
+    /// mails
+    ///     .worker()
+    ///     .run(async move |task| {
+    ///         mailer.send(task.task_id()).await?;
+    ///         Ok(())
+    ///     })
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
@@ -208,17 +230,16 @@ impl<T: StatusTracker> Worker<T> {
         B: AsyncFnOnce(&mut Execution<T>) -> Result<(), Failure>,
         B: for<'a> Handler<'a, T> + Clone + Send + 'static,
     {
-        let runtime = match runtime() {
-            Ok(runtime) => runtime,
-            Err(error) => return Box::pin(std::future::ready(Err(error))),
-        };
-        let tracker = self.tracker.clone();
-        let begin = move |claim: Claim| {
-            let (tracker, body) = (tracker.clone(), body.clone());
-            let key = claim.key.clone();
-            Spawned::new(key, runtime.spawn(slot!(tracker, claim, |task| Handler::__call(body, task))))
-        };
-        Box::pin(drive::drive(self, begin))
+        Box::pin(async move {
+            let runtime = runtime()?;
+            let tracker = self.tracker.clone();
+            let begin = move |claim: Claim| {
+                let (tracker, body) = (tracker.clone(), body.clone());
+                let key = claim.key.clone();
+                Spawned::new(key, runtime.spawn(slot!(tracker, claim, |task| Handler::__call(body, task))))
+            };
+            drive::drive(self, begin).await
+        })
     }
 
     /// Runs a body on each task, all of them in the task that awaits this: the body may borrow, and need not be `Send`.

@@ -16,15 +16,15 @@ pub struct Summary {
     pub succeeded: u64,
     /// Attempts that failed, of tasks that can be tried again.
     pub failed: u64,
-    /// Tasks that were given up: after their last attempt, a fatal failure, or on request.
+    /// Tasks that were given up (so they are called when this is shown): after their last attempt, a fatal failure, or on request.
     pub ignored: u64,
-    /// Attempts whose body put the task off.
+    /// Attempts whose body put the task off, as it is shown.
     pub snoozed: u64,
     /// Starts that were refused, mostly as other workers were faster.
     pub refused: u64,
     /// Attempts whose lease was lost.
     pub lost: u64,
-    /// Tasks that were given back, uncounted, as the worker was to stop.
+    /// Tasks that were given back, as it is shown: uncounted, as the worker was to stop.
     pub released: u64,
     /// Attempts of which it cannot be told whether their end was recorded.
     pub unknown: u64,
