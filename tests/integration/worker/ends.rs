@@ -82,9 +82,16 @@ async fn nothing_is_claimed_in_the_margin_of_a_deadline(world: World) {
 
 async fn a_deadline_gives_back_what_still_runs(world: World) {
     let documents = documents(world.beating(), 2).await;
+    let begun = Arc::new(Barrier::new(3));
+    let began = Arc::clone(&begun);
     let worker = documents.worker().deadline(Duration::from_mins(1));
-    let worker = worker.run(async |_| std::future::pending().await);
-    let summary = world.driven(worker).await.unwrap();
+    let worker = tokio::spawn(worker.run(async move |_| {
+        began.wait().await;
+        std::future::pending().await
+    }));
+    // Until both have begun, no time passes.
+    begun.wait().await;
+    let summary = world.driven(worker).await.unwrap().unwrap();
     assert_eq!((summary.released, summary.attempts()), (2, 2), "{summary}");
     assert!(summary.elapsed < Duration::from_mins(1), "{summary}");
     assert_eq!(stored(&world, 2).await, so_many([(Pending, 2)]));
@@ -97,13 +104,17 @@ async fn a_shutdown_is_heard_after_a_deadline_has_closed_it(world: World) {
     let clock = world.clock.waiting();
     let (margin, grace) = (Duration::from_mins(5), Duration::from_secs(5));
     let worker = documents.worker().deadline(Duration::from_mins(10)).margin(margin).grace(grace);
-    let worker = worker.shutdown(stop).run(async move |_| {
+    let begun = Arc::new(Barrier::new(2));
+    let began = Arc::clone(&begun);
+    let worker = tokio::spawn(worker.shutdown(stop).run(async move |_| {
+        began.wait().await;
         // Past the time at which nothing more is claimed.
         clock.sleep(Duration::from_secs(310)).await;
         token.cancel();
         std::future::pending().await
-    });
-    let summary = world.driven(worker).await.unwrap();
+    }));
+    begun.wait().await;
+    let summary = world.driven(worker).await.unwrap().unwrap();
     assert_eq!((summary.released, summary.attempts()), (1, 1), "{summary}");
     assert!(summary.elapsed < Duration::from_secs(320), "{summary}");
     assert_eq!(stored(&world, 1).await, so_many([(Pending, 1)]));
