@@ -32,6 +32,7 @@ mod retention;
 mod scale;
 mod schedule;
 mod send;
+mod shard_planner;
 mod snooze;
 mod storm;
 mod table;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
         retention::tests(),
         scale::tests(),
         schedule::tests(),
+        shard_planner::tests(),
         snooze::tests(),
         storm::tests(),
         table::tests(),

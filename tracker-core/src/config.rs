@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 use crate::spec::{BackoffShape, Takeover, TrackerSpec, Wire};
+use crate::status::{Role, StatusTable};
 
 /// DynamoDB's limit for the value of a key, less the numbers in a `value` of the index.
 const KEY_BYTES: usize = 2048 - 2 * 9;
 
 /// More shards than any status needs: 1000 of them take half a million tasks a second.
 const MOST_SHARDS: u32 = 1000;
+
+/// What DynamoDB takes in a partition of an index, where an item's projection has up to 1 KB.
+const WRITES_PER_SECOND: u32 = 1000;
 
 /// How long a failed task waits before it may be started again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,6 +72,8 @@ pub struct TrackerConfig {
     /// Whether an expired lease may be taken over.
     pub takeover: Takeover,
     pub(crate) wire: Wire,
+    /// The shards are those of the enum: they cannot be replaced at run time.
+    pub(crate) status: &'static StatusTable,
 }
 
 impl TrackerConfig {
@@ -97,7 +103,50 @@ impl TrackerConfig {
             read_shards: 1,
             takeover: spec.takeover,
             wire: spec.wire,
+            status: spec.status,
         }
+    }
+
+    /// How many tasks a second the index takes in the long run, on paper: the least of 500 × the shards of `pending`,
+    /// 500 × those of `in_progress`, and 1000 × those of `succeeded`.
+    ///
+    /// A shard is a partition of the index, which takes 1,000 write units a second; it is not split further, as all that
+    /// is written goes to its end, the latest `update_time`. A task that succeeds at once is put into `pending` and deleted
+    /// from there, put into `in_progress` and deleted from there, two units each, and put into `succeeded`, which is
+    /// one. Minutes of more than that are often absorbed; after that, DynamoDB throttles the writes to the table.
+    ///
+    /// To be planned with room to spare, and with what it does not count: each failed attempt, which costs `failed` two
+    /// units and `in_progress` two more; `ignored`, one for each task that is given up; tasks that wait in
+    /// `more_pending`, or in the status of a step before, instead of `pending`; and steps after this one, which delete
+    /// from `succeeded`. The example `shard_planner` simulates all but the last two.
+    ///
+    /// ```
+    /// # use tracker_core::{Error, StatusTracker, TrackerStatus, aws_sdk_dynamodb::Client};
+    /// # #[derive(StatusTracker)]
+    /// # #[tracker(use_case_id = "extract", status = ExtractStatus, table = "documents")]
+    /// # struct Document { #[tracker(task_id)] id: String }
+    /// #[derive(TrackerStatus, Clone, Copy)]
+    /// enum ExtractStatus {
+    ///     #[status(pending, shards = 5)]     Pending = 10,
+    ///     #[status(in_progress, shards = 4)] InProgress = 12,
+    ///     #[status(failed)]                  Failed = 14,
+    ///     #[status(succeeded, shards = 3)]   Succeeded = 16,
+    ///     #[status(ignored)]                 Ignored = 18,
+    /// }
+    /// # fn of(client: &Client) {
+    /// assert_eq!(Document::tracker(client).config().max_tasks_per_second(), 2000); // `in_progress` has the least room
+    /// # }
+    /// # let config = tracker_core::aws_sdk_dynamodb::Config::builder().behavior_version_latest().build();
+    /// # of(&Client::from_conf(config));
+    /// ```
+    #[must_use]
+    pub fn max_tasks_per_second(&self) -> u32 {
+        let room = |role, writes: u32| {
+            // The derive refuses an enum without one of these roles.
+            let shards = self.status.of_role(role).map_or(1, |row| row.shards);
+            shards.saturating_mul(WRITES_PER_SECOND) / writes
+        };
+        room(Role::Pending, 2).min(room(Role::InProgress, 2)).min(room(Role::Succeeded, 1))
     }
 
     /// The same rules for what is said at run time as the derive has for what is declared.
@@ -156,5 +205,46 @@ impl TrackerConfig {
             return Ok(());
         };
         Err(Error::new(ErrorKind::InvalidConfig { reason: wrong }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::spec;
+    use crate::status::StatusRow;
+
+    const fn row(role: Role, shards: u32) -> StatusRow {
+        StatusRow { code: 10 + role as u32, name: "", role, shards }
+    }
+
+    const fn table(rows: &'static [StatusRow]) -> StatusTable {
+        StatusTable { type_name: "Status", rows, code_pad: 3, shard_pad: 3 }
+    }
+
+    /// What the index takes with so many shards of `pending`, `in_progress` and `succeeded`, and one of the others.
+    macro_rules! bound {
+        ($pending:literal, $in_progress:literal, $succeeded:literal) => {{
+            static TABLE: StatusTable = table(&[
+                row(Role::Pending, $pending),
+                row(Role::InProgress, $in_progress),
+                row(Role::Failed, 1),
+                row(Role::Succeeded, $succeeded),
+                row(Role::Ignored, 1),
+                row(Role::MorePending, 1),
+            ]);
+            static SPEC: TrackerSpec = spec("Task", "use-case", &TABLE);
+            TrackerConfig::declared(&SPEC).max_tasks_per_second()
+        }};
+    }
+
+    #[test]
+    fn the_status_with_the_least_room_bounds_the_rate() {
+        assert_eq!(bound!(1, 1, 1), 500, "failed and ignored do not count");
+        assert_eq!(bound!(5, 5, 5), 2500);
+        assert_eq!(bound!(3, 5, 5), 1500, "pending");
+        assert_eq!(bound!(5, 4, 5), 2000, "in progress");
+        assert_eq!(bound!(5, 5, 2), 2000, "succeeded, in which a task is written once");
+        assert_eq!(bound!(999, 999, 999), 499_500);
     }
 }

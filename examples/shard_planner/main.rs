@@ -1,0 +1,134 @@
+//! Beyond one machine: how many shards a rate of tasks needs, what too few do, and what it costs.
+//!
+//! It teaches: where the throughput of the index ends, and what a status enum for a given rate looks like. Nothing is
+//! asked of a database: partitions are buckets of tokens, and chance comes from a seed.
+//!
+//! ```text
+//! cargo run --example shard_planner                             # half a minute
+//! cargo run --example shard_planner -- --rates 25000 --failing 20 --item-kb 3 --heartbeats-per-task 2
+//! ```
+
+// Nothing of an example is exported, and `pub` is what its modules show each other, and the test that runs them too.
+#![allow(unreachable_pub)]
+
+mod arguments;
+mod chance;
+mod drawing;
+mod plan;
+mod simulation;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use arguments::Arguments;
+use drawing::Sweep;
+use simulation::{Load, Outcome, SEARCH, STATUSES, Setup, Shards, simulate};
+
+fn main() -> ExitCode {
+    let arguments = match arguments::parse() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
+    let (loads, setup) = (arguments.loads(), arguments.setup());
+    let candidates = |load: &Load| plan::candidates(load, arguments.headroom);
+    let runs = loads.iter().map(|load| candidates(load).len() as u64 + u64::from(SEARCH)).sum();
+    let progress = ProgressBar::new(runs);
+    if let Ok(style) = ProgressStyle::with_template("simulating {bar:40} {pos}/{len}, {elapsed}") {
+        progress.set_style(style);
+    }
+    let mut sweeps = Vec::new();
+    for load in loads {
+        let simulated = |shards| {
+            progress.inc(1);
+            (shards, simulate(load, shards, setup))
+        };
+        let sweep = Sweep { load, points: candidates(&load).into_iter().map(simulated).collect() };
+        let sustained = simulation::sustained(load, plan::shards_for(&load, arguments.headroom), setup);
+        progress.inc(SEARCH.into());
+        progress.suspend(|| show(&arguments, &sweep, sustained));
+        sweeps.push(sweep);
+    }
+    progress.finish_and_clear();
+    println!("Not in the cost: storage, backups, data transfer, and what is throttled and sent again.");
+    if let Err(error) = draw(&arguments.svg, &sweeps, setup) {
+        eprintln!("{} cannot be written: {error}", arguments.svg.display());
+        return ExitCode::FAILURE;
+    }
+    println!("Drawn: {}", arguments.svg.display());
+    ExitCode::SUCCESS
+}
+
+fn draw(file: &Path, sweeps: &[Sweep], setup: Setup) -> Result<(), Box<dyn std::error::Error>> {
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    drawing::draw(file, sweeps, setup)
+}
+
+fn show(arguments: &Arguments, sweep: &Sweep, sustained: f64) {
+    let (load, setup) = (sweep.load, arguments.setup());
+    println!("== {} tasks/s, {:.1} % of the attempts fail", grouped(load.rate), load.failing * 100.0);
+    table(sweep, setup);
+
+    let shards = plan::shards_for(&load, arguments.headroom);
+    println!(
+        "\nAt most {:.0} % of each partition used:\n{}",
+        arguments.headroom * 100.0,
+        plan::enum_of(shards)
+    );
+    println!(
+        "Simulated, these take {} tasks/s in the long run; `max_tasks_per_second`, where nothing fails: {}.",
+        grouped(sustained),
+        grouped(plan::paper(shards).into())
+    );
+    for caution in plan::cautions(&load, shards, arguments.habits()) {
+        println!("{caution}");
+    }
+    let cost = plan::cost(&load, shards, arguments.habits(), arguments.prices());
+    println!(
+        "A month: {} million write units ({:.2} a task) for {}, {} million read units for {}: {}\n",
+        grouped(cost.million_writes),
+        cost.writes_per_task,
+        grouped(cost.writes),
+        grouped(cost.million_reads),
+        grouped(cost.reads),
+        grouped(cost.writes + cost.reads)
+    );
+}
+
+fn table(sweep: &Sweep, setup: Setup) {
+    let head = STATUSES.map(|status| format!("{status:>12}")).concat();
+    let first = format!("first {} s", setup.seconds);
+    println!("{head} {:>8} {first:>12} {:>10} {:>12}  narrowest", "used", "burst lasts", "afterwards");
+    for (shards, outcome) in &sweep.points {
+        row(*shards, outcome, plan::used(&sweep.load, *shards), setup);
+    }
+}
+
+fn row(shards: Shards, outcome: &Outcome, used: f64, setup: Setup) {
+    let counts = shards.map(|n| format!("{n:>12}")).concat();
+    let percent = |part: f64| format!("{:.2} %", part * 100.0);
+    let lasts =
+        outcome.lasts.map_or_else(|| format!("> {} s", setup.seconds), |lasts| format!("{lasts:.0} s"));
+    let [at_first, after] = [outcome.at_first, outcome.after].map(percent);
+    println!(
+        "{counts} {:>6.0} % {at_first:>12} {lasts:>11} {after:>12}  {}",
+        used * 100.0,
+        outcome.narrowest.unwrap_or("none")
+    );
+}
+
+/// A whole number, its thousands apart.
+fn grouped(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut text = String::new();
+    for (nth, digit) in digits.chars().enumerate() {
+        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
