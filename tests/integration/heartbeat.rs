@@ -10,7 +10,6 @@ use crate::support::{Document, Running, World, asleep, beat, number, others_run,
 
 crate::tests![
     a_body_may_take_longer_than_the_lease,
-    it_costs_no_index_write,
     it_ends_with_the_execution,
     a_lease_that_another_worker_took_is_lost,
     a_cut_network_is_noticed_at_the_deadline,
@@ -41,17 +40,6 @@ async fn a_body_may_take_longer_than_the_lease(world: World) {
     let item = world.stored().await;
     assert_eq!((&item["status"], &item["attempt"]), (&number(16), &number(1)));
     assert_eq!(item["data"].as_m().unwrap()["pages"], number(7));
-}
-
-async fn it_costs_no_index_write(world: World) {
-    world.document().await;
-    let execution = world.documents().start("doc-1").await.unwrap();
-    world.clock.advance(Duration::from_secs(1));
-    world.probe.measure();
-    execution.heartbeat().await.unwrap();
-    let units = world.probe.measured();
-    assert_eq!((units.table, units.index), (1.0, 0.0));
-    execution.release().await.unwrap();
 }
 
 async fn it_ends_with_the_execution(world: World) {

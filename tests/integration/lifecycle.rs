@@ -26,7 +26,6 @@ crate::tests![
     what_is_not_changed_is_not_written,
     bodies_fail_with_any_error,
     finishing_by_hand_gives_the_task_as_stored,
-    what_it_costs,
 ];
 
 fn data<'i>(
@@ -404,26 +403,4 @@ async fn finishing_by_hand_gives_the_task_as_stored(world: World) {
     let stored = documents.get("doc-1").consistent().await.unwrap().unwrap();
     assert_eq!(stored.data(), task.data());
     assert_eq!(format!("{:?}", stored.head()), format!("{:?}", task.head()));
-}
-
-async fn what_it_costs(world: World) {
-    world.probe.measure();
-    let documents = world.documents();
-    let cost = |expected: (f64, f64), what: &str| {
-        let units = world.probe.measured();
-        assert_eq!((units.table, units.index), expected, "{what}: units of the table and of the index");
-    };
-    documents.create(Document::new("doc-1")).await.unwrap();
-    cost((1.0, 1.0), "create");
-    let mut execution = documents.start("doc-1").await.unwrap();
-    cost((1.0, 2.0), "start");
-    execution.data_mut().pages = 3;
-    execution.save().await.unwrap();
-    cost((1.0, 0.0), "save");
-    execution.succeed().await.unwrap();
-    cost((1.0, 2.0), "finish");
-    documents.start("doc-1").await.unwrap_err();
-    let requests = world.network.count("GetItem");
-    assert_eq!(requests, 0, "a refusal takes no second read");
-    assert_eq!(world.stored().await["status"], number(16));
 }

@@ -13,6 +13,7 @@ mod backoff;
 mod bulk;
 mod cancel;
 mod cancel_attempt;
+mod capacity;
 mod chaos;
 mod create;
 mod data;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         bulk::tests(),
         cancel::tests(),
         cancel_attempt::tests(),
+        capacity::tests(),
         chaos::tests(),
         create::tests(),
         data::tests(),

@@ -74,6 +74,9 @@ pub mod embedded;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(any(test, bench_internals))]
+#[doc(hidden)]
+pub mod parts;
 #[cfg(feature = "testing")]
 pub mod testing;
 

@@ -12,7 +12,7 @@ use std::pin::Pin;
 
 pub use backend::{Backend, local};
 pub use clock::TestClock;
-pub use probe::Probe;
+pub use probe::{Probe, Spent, Units};
 pub use running::{Running, asleep, beat, others_run};
 pub use tracker_core::testing::Fault;
 pub use types::{Document, ExtractStatus, Summary, SummaryStatus};

@@ -23,8 +23,16 @@ pub struct Probe {
 #[derive(Debug, Default)]
 struct State {
     date: Option<DateTime<Utc>>,
-    /// The capacity units of every answer since [`Probe::measure`], of tables and of indexes.
-    measured: Option<Units>,
+    /// What every answer since [`Probe::measure`] told of its request's costs.
+    spent: Option<Vec<Spent>>,
+}
+
+/// One request, and what it cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spent {
+    pub operation: String,
+    /// None where the answer does not tell, as those to failed conditions do not.
+    pub units: Option<Units>,
 }
 
 /// Capacity units, as the database reports them.
@@ -44,32 +52,48 @@ impl Probe {
         self.state().date = Some(date);
     }
 
-    /// Asks for the capacity units of all further requests; see [`measured`](Self::measured).
+    /// Asks for the capacity units of all further requests; see [`measured`](Self::measured) and [`spent`](Self::spent).
     pub fn measure(&self) {
-        self.state().measured = Some(Units::default());
+        self.state().spent = Some(Vec::new());
     }
 
-    /// The units since [`measure`](Self::measure), which begins anew.
+    /// The requests since [`measure`](Self::measure), which begins anew.
+    pub fn spent(&self) -> Vec<Spent> {
+        self.state().spent.replace(Vec::new()).unwrap_or_default()
+    }
+
+    /// The units of all of them together, which begins anew, too.
     pub fn measured(&self) -> Units {
-        self.state().measured.replace(Units::default()).unwrap_or_default()
+        let units = self.spent().into_iter().filter_map(|spent| spent.units);
+        units.fold(Units::default(), |sum, units| Units {
+            table: sum.table + units.table,
+            index: sum.index + units.index,
+        })
     }
 
-    async fn read_units(&self, answer: &mut HttpResponse) {
+    async fn read_units(&self, operation: String, answer: &mut HttpResponse) {
         let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
         let body = ByteStream::new(body).collect().await.expect("a body").into_bytes();
         let content: Value = serde_json::from_slice(&body).expect("JSON");
         *answer.body_mut() = SdkBody::from(body);
-        let consumed = match &content["ConsumedCapacity"] {
-            Value::Array(each) => each.clone(),
-            one => vec![one.clone()],
+        let units = match content.get("ConsumedCapacity") {
+            None | Some(Value::Null) => None,
+            // A request for several tables has them one by one.
+            Some(Value::Array(tables)) => Some(tables.iter().collect()),
+            Some(one) => Some(vec![one]),
         };
-        if let Some(units) = &mut self.state().measured {
-            for consumed in consumed {
+        let units = units.map(|tables: Vec<&Value>| {
+            let mut units = Units::default();
+            for consumed in tables {
                 units.table += consumed["Table"]["CapacityUnits"].as_f64().unwrap_or(0.0);
                 let indexes = consumed["GlobalSecondaryIndexes"].as_object();
                 let indexes = indexes.into_iter().flat_map(Map::values);
                 units.index += indexes.filter_map(|index| index["CapacityUnits"].as_f64()).sum::<f64>();
             }
+            units
+        });
+        if let Some(spent) = &mut self.state().spent {
+            spent.push(Spent { operation, units });
         }
     }
 
@@ -100,13 +124,14 @@ impl HttpConnector for Link {
         let probe = self.probe.clone();
         let (date, measures) = {
             let state = probe.state();
-            (state.date, state.measured.is_some())
+            (state.date, state.spent.is_some())
         };
+        let operation = operation(&request);
         let answer = self.inner.call(if measures { measured(request) } else { request });
         HttpConnectorFuture::new(async move {
             let mut answer = answer.await?;
             if measures {
-                probe.read_units(&mut answer).await;
+                probe.read_units(operation, &mut answer).await;
             }
             if let Some(date) = date {
                 answer.headers_mut().insert("date", date.to_rfc2822());
@@ -116,7 +141,14 @@ impl HttpConnector for Link {
     }
 }
 
-/// The request, asking for its capacity units.
+/// The operation that a request is for: `PutItem` of `DynamoDB_20120810.PutItem`.
+fn operation(request: &HttpRequest) -> String {
+    let target = request.headers().get("x-amz-target").unwrap_or_default();
+    target.rsplit('.').next().unwrap_or_default().to_owned()
+}
+
+/// The request, asking for its capacity units. Nobody minds that its signature no longer fits: neither the embedded
+/// database nor DynamoDB Local checks one.
 fn measured(mut request: HttpRequest) -> HttpRequest {
     let body = request.body().bytes().expect("a body in memory");
     let mut body: Value = serde_json::from_slice(body).expect("JSON");

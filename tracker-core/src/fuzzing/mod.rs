@@ -6,7 +6,7 @@
 mod cursor;
 mod item;
 mod key;
-mod sample;
+pub(crate) mod sample;
 mod source;
 
 use self::source::Source;

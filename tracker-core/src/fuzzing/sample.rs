@@ -8,7 +8,7 @@ use crate::status::{Role, StatusRow, StatusTable, TrackerStatus};
 use crate::tracker::StatusTracker;
 
 #[derive(Clone, Copy)]
-pub(super) enum SampleStatus {
+pub(crate) enum SampleStatus {
     Pending = 10,
     InProgress = 12,
     Failed = 14,
@@ -47,7 +47,7 @@ impl TrackerStatus for SampleStatus {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Sample {
+pub(crate) struct Sample {
     id: String,
     customer: Option<String>,
     pub(super) pages: u32,
@@ -55,6 +55,14 @@ pub(super) struct Sample {
     pub(super) tags: Vec<String>,
     pub(super) note: Option<String>,
     any: Value,
+}
+
+#[cfg(test)]
+impl Sample {
+    pub(crate) fn new(id: &str, pages: u32) -> Self {
+        let (customer, note) = (Some("customer-1".to_owned()), None);
+        Self { id: id.to_owned(), customer, pages, score: 0.5, tags: Vec::new(), note, any: Value::Null }
+    }
 }
 
 /// What an error may name.
