@@ -1,0 +1,226 @@
+"""Runs the sides in turns: `run.py PROGRAM [OPTION]...`. benches/against-pynamodb-mate starts it, with DynamoDB Local
+there, and says what the options are."""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+from pynamodb_mate.patterns.status_tracker.api import BaseTask, StatusAndUpdateTimeIndex, TrackerConfig
+
+TABLE = "against"
+PENDING, IN_PROGRESS, FAILED, SUCCEEDED, IGNORED = 10, 12, 14, 16, 18
+SHARDS = [5, 5, 5, 10, 5]
+MANY = 16
+
+
+class Index(StatusAndUpdateTimeIndex):
+    pass
+
+
+class Base(BaseTask):
+    class Meta:
+        table_name = TABLE
+        region = os.environ["AWS_REGION"]
+        host = os.environ["TRACKER_DYNAMODB_ENDPOINT"]
+        billing_mode = "PAY_PER_REQUEST"
+
+    status_and_update_time_index = Index()
+
+
+class Document(Base):
+    config = TrackerConfig.make("against", PENDING, IN_PROGRESS, FAILED, SUCCEEDED, IGNORED, *SHARDS, max_retry=3)
+
+
+class Waiting(Base):
+    config = TrackerConfig.make("waiting", PENDING, IN_PROGRESS, FAILED, SUCCEEDED, IGNORED, *SHARDS, max_retry=3)
+
+
+class Python:
+    name = "pynamodb_mate"
+
+    def measured(self, work):
+        wall, cpu = time.perf_counter(), time.process_time()
+        work()
+        return time.perf_counter() - wall, time.process_time() - cpu
+
+    def lifecycles(self, prefix, count, concurrency):
+        def work():
+            for nth in range(count):
+                with Document.start(f"{prefix}-{nth}") as execution:
+                    data = execution.task.data
+                    execution.set_data({**data, "pages": data["pages"] + 1})
+
+        assert concurrency == 1
+        return self.measured(work)
+
+    def query(self, count):
+        def work():
+            assert len(Waiting.query_by_status(PENDING, limit=count).all()) == count
+
+        return self.measured(work)
+
+    def refresh(self, count):
+        def work():
+            tasks = Waiting.query_by_status(PENDING, limit=count, auto_refresh=True).all()
+            assert sum(task.data["pages"] == 12 for task in tasks) == count
+
+        return self.measured(work)
+
+
+class Rust:
+    def __init__(self, name, program, side, before=()):
+        self.name = name
+        self.process = subprocess.Popen(
+            [*before, program, side, "--table", TABLE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+        )
+
+    def tell(self, *words):
+        self.process.stdin.write(" ".join(map(str, words)) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            sys.exit(f"{self.name} has ended: it says why above")
+        return answer.split()
+
+    def measured(self, *words):
+        wall, cpu = map(float, self.tell(*words))
+        return wall, cpu
+
+    def lifecycles(self, prefix, count, concurrency):
+        return self.measured("lifecycles", prefix, count, concurrency)
+
+    def query(self, count):
+        return self.measured("query", count)
+
+    def refresh(self, count):
+        return self.measured("refresh", count)
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Found:
+    """What was measured: for each measure a list of rounds, each with (wall, CPU) by side."""
+
+    def __init__(self):
+        self.rounds = {}
+
+    def add(self, measure, of_sides):
+        self.rounds.setdefault(measure, []).append(of_sides)
+
+    def median(self, measure, side, what):
+        return statistics.median(of_sides[side][what] for of_sides in self.rounds[measure])
+
+    def ratio(self, measure, over, under, what):
+        ratios = sorted(of[over][what] / of[under][what] for of in self.rounds[measure])
+        quarter = len(ratios) // 4
+        return statistics.median(ratios), ratios[quarter], ratios[-1 - quarter]
+
+
+WALL, CPU = 0, 1
+
+
+def rounds(arguments, python, tracker, raw):
+    found = Found()
+    tracker.tell("table")
+    tracker.tell("create", "waiting", "task", arguments.waiting)
+    # The first is to warm up.
+    for nth in range(arguments.rounds + 1):
+        measures = [
+            (f"lifecycle, {at_once} at a time", sides, lambda side, at_once=at_once: lifecycles(side, nth, at_once))
+            for at_once, sides in [(1, [python, tracker, raw]), (MANY, [tracker, raw])]
+        ]
+        # The long ones, and far apart: fewer do.
+        if nth % 3 == 0:
+            measures += [
+                ("query", [python, tracker], lambda side: side.query(arguments.waiting)),
+                ("refresh", [python, tracker], lambda side: side.refresh(arguments.waiting)),
+            ]
+
+        def lifecycles(side, nth, at_once):
+            prefix = f"{side.name}-{nth}-{at_once}"
+            raw.tell("create", "against", prefix, arguments.tasks)
+            return side.lifecycles(prefix, arguments.tasks, at_once)
+
+        for measure, sides, measured in measures:
+            first = nth % len(sides)
+            of_sides = {side.name: measured(side) for side in sides[first:] + sides[:first]}
+            if nth > 0:
+                found.add(measure, of_sides)
+        print(f"\rround {nth} of {arguments.rounds}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return found
+
+
+def report(arguments, found):
+    for measure, of_rounds in found.rounds.items():
+        each = arguments.tasks if measure.startswith("lifecycle") else 1
+        for side in ["pynamodb_mate", "tracker", "raw"]:
+            if side not in of_rounds[0]:
+                continue
+            wall, cpu = (found.median(measure, side, what) / each * 1000 for what in (WALL, CPU))
+            rate = f"   {1000 / wall:6.0f}/s" if each > 1 else ""
+            print(f"{measure:<25} {side:<14} wall {wall:8.2f} ms   CPU {cpu:8.2f} ms{rate}")
+    print("\nratios of the same round: median (and the middle half)")
+    one, many = "lifecycle, 1 at a time", f"lifecycle, {MANY} at a time"
+    for title, measure, over, under, what, digits in [
+        ("tracker/raw wall", one, "tracker", "raw", WALL, 2),
+        ("tracker/raw CPU", one, "tracker", "raw", CPU, 2),
+        (f"tracker/raw wall, {MANY} at a time", many, "tracker", "raw", WALL, 2),
+        (f"tracker/raw CPU, {MANY} at a time", many, "tracker", "raw", CPU, 2),
+        ("pynamodb_mate/raw wall", one, "pynamodb_mate", "raw", WALL, 1),
+        ("pynamodb_mate/raw CPU", one, "pynamodb_mate", "raw", CPU, 1),
+        ("pynamodb_mate/tracker wall", one, "pynamodb_mate", "tracker", WALL, 1),
+        ("pynamodb_mate/tracker CPU", one, "pynamodb_mate", "tracker", CPU, 1),
+        ("query", "query", "pynamodb_mate", "tracker", WALL, 1),
+        ("refresh", "refresh", "pynamodb_mate", "tracker", WALL, 1),
+        ("refresh CPU", "refresh", "pynamodb_mate", "tracker", CPU, 1),
+    ]:
+        if measure in found.rounds:
+            middle, low, high = (f"{ratio:.{digits}f}" for ratio in found.ratio(measure, over, under, what))
+            unit = " times as fast" if title in ("query", "refresh") else ""
+            print(f"{title}: {middle}{unit} ({low} to {high})")
+
+
+def profile(arguments, program, raw):
+    tasks = arguments.tasks or 5000
+    raw.tell("table")
+    raw.tell("create", "against", "perf", tasks)
+    # Without frame pointers in the standard C library, the stack is copied: unwound when it is read.
+    record = ["perf", "record", "--quiet", "-F", "999", "--call-graph", "dwarf,16384", "-o", arguments.perf]
+    tracker = Rust("tracker", program, "tracker", before=record)
+    wall, cpu = tracker.lifecycles("perf", tasks, 1)
+    tracker.end()
+    print(f"{tasks} lifecycles: wall {wall / tasks * 1000:.2f} ms, CPU {cpu / tasks * 1000:.2f} ms each, with perf's part")
+
+
+def main():
+    at_least_one = lambda text: max(1, int(text))
+    parser = argparse.ArgumentParser(prog="against-pynamodb-mate")
+    parser.add_argument("program")
+    parser.add_argument("--rounds", type=at_least_one, default=25)
+    parser.add_argument("--tasks", type=at_least_one)
+    parser.add_argument("--waiting", type=at_least_one, default=1000)
+    parser.add_argument("--perf")
+    arguments = parser.parse_args()
+    raw = Rust("raw", arguments.program, "by-hand")
+    if arguments.perf:
+        return profile(arguments, arguments.program, raw)
+    arguments.tasks = arguments.tasks or 200
+    # At least one round in three reads all tasks.
+    arguments.rounds = max(arguments.rounds, 3)
+    report(arguments, rounds(arguments, Python(), Rust("tracker", arguments.program, "tracker"), raw))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
