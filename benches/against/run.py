@@ -3,17 +3,21 @@ there, and says what the options are."""
 
 import argparse
 import os
+import pathlib
 import statistics
 import subprocess
 import sys
 import time
 
+import shares
 from pynamodb_mate.patterns.status_tracker.api import BaseTask, StatusAndUpdateTimeIndex, TrackerConfig
 
 TABLE = "against"
 PENDING, IN_PROGRESS, FAILED, SUCCEEDED, IGNORED = 10, 12, 14, 16, 18
 SHARDS = [5, 5, 5, 10, 5]
 MANY = 16
+# Of each side, when it is recorded.
+TURNS = 40
 
 
 class Index(StatusAndUpdateTimeIndex):
@@ -189,16 +193,25 @@ def report(arguments, found):
             print(f"{title}: {middle}{unit} ({low} to {high})")
 
 
-def profile(arguments, program, raw):
-    tasks = arguments.tasks or 5000
+def profile(arguments, raw):
+    """Records both sides, in turns, and beside each how many lifecycles that were, and their CPU."""
+    directory = pathlib.Path(arguments.perf)
+    directory.mkdir(parents=True, exist_ok=True)
     raw.tell("table")
-    raw.tell("create", "against", "perf", tasks)
-    # Without frame pointers in the standard C library, the stack is copied: unwound when it is read.
-    record = ["perf", "record", "--quiet", "-F", "999", "--call-graph", "dwarf,16384", "-o", arguments.perf]
-    tracker = Rust("tracker", program, "tracker", before=record)
-    wall, cpu = tracker.lifecycles("perf", tasks, 1)
-    tracker.end()
-    print(f"{tasks} lifecycles: wall {wall / tasks * 1000:.2f} ms, CPU {cpu / tasks * 1000:.2f} ms each, with perf's part")
+    # Stacks are copied, to be unwound later: the release build has no frame pointers.
+    record = ["perf", "record", "--quiet", "-F", "999", "--call-graph", "dwarf,16384", "-o"]
+    sides = {
+        side: Rust(side, arguments.program, side, [*record, directory / f"{side}.perf"])
+        for side in ["tracker", "by-hand"]
+    }
+    used = dict.fromkeys(sides, 0)
+    for nth in range(TURNS):
+        for side, recorded in sides.items():
+            raw.tell("create", "against", f"{side}-{nth}", arguments.tasks)
+            used[side] += recorded.lifecycles(f"{side}-{nth}", arguments.tasks, 1)[CPU]
+    for side, recorded in sides.items():
+        recorded.end()
+        (directory / f"{side}.txt").write_text(f"{TURNS * arguments.tasks} {used[side]}\n")
 
 
 def main():
@@ -206,14 +219,14 @@ def main():
     parser = argparse.ArgumentParser(prog="against-pynamodb-mate")
     parser.add_argument("program")
     parser.add_argument("--rounds", type=at_least_one, default=25)
-    parser.add_argument("--tasks", type=at_least_one)
+    parser.add_argument("--tasks", type=at_least_one, default=200)
     parser.add_argument("--waiting", type=at_least_one, default=1000)
     parser.add_argument("--perf")
     arguments = parser.parse_args()
     raw = Rust("raw", arguments.program, "by-hand")
     if arguments.perf:
-        return profile(arguments, arguments.program, raw)
-    arguments.tasks = arguments.tasks or 200
+        profile(arguments, raw)
+        return shares.main(pathlib.Path(arguments.perf))
     # At least one round in three reads all tasks.
     arguments.rounds = max(arguments.rounds, 3)
     report(arguments, rounds(arguments, Python(), Rust("tracker", arguments.program, "tracker"), raw))
