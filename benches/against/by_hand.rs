@@ -1,19 +1,20 @@
 //! As one would write it with the SDK for this task alone: the requests and the conditions are those of the tracker.
 
-use std::borrow::Cow;
+use std::collections::HashMap;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::types::{
-    AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure,
+    AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure,
 };
 
 use crate::AnyError;
 
 /// The JSON text of `data`, as Python reads it.
 #[derive(Serialize, Deserialize)]
-struct Data {
-    pages: u32,
+pub(crate) struct Data {
+    pub(crate) pages: u32,
     uri: Option<String>,
 }
 
@@ -29,12 +30,12 @@ fn now() -> String {
     chrono::Utc::now().format("%Y-%m-%dT%H:%M:%S%.6f+0000").to_string()
 }
 
-pub(crate) async fn lifecycle(client: Client, table: Cow<'static, str>, id: String) -> Result<(), AnyError> {
+pub(crate) async fn lifecycle(client: Client, table: String, id: String) -> Result<(), AnyError> {
     let key = format!("against____{id}");
     let me = format!("{:032x}", fastrand::u128(..));
     let output = client
         .update_item()
-        .table_name(&*table)
+        .table_name(&table)
         .key("key", text(&key))
         .update_expression(
             "SET #value = :value, #status = :status, #started_from = #status, #lock = :me, #lock_time = :now, \
@@ -55,7 +56,7 @@ pub(crate) async fn lifecycle(client: Client, table: Cow<'static, str>, id: Stri
         .expression_attribute_names("#expires_at", "expires_at")
         .expression_attribute_names("#attempt", "attempt")
         .expression_attribute_names("#run_at", "run_at")
-        .expression_attribute_values(":value", text("against____012____001"))
+        .expression_attribute_values(":value", text(format!("against____012____{:03}", fastrand::u8(1..=5))))
         .expression_attribute_values(":status", number(12))
         .expression_attribute_values(":me", text(&me))
         .expression_attribute_values(":now", text(now()))
@@ -76,7 +77,7 @@ pub(crate) async fn lifecycle(client: Client, table: Cow<'static, str>, id: Stri
 
     client
         .update_item()
-        .table_name(&*table)
+        .table_name(&table)
         .key("key", text(&key))
         .update_expression(
             "SET #lock = :free, #lock_time = :now, #last_lock = :me, #value = :value, #status = :status, \
@@ -94,7 +95,7 @@ pub(crate) async fn lifecycle(client: Client, table: Cow<'static, str>, id: Stri
         .expression_attribute_values(":free", text("__not_locked__"))
         .expression_attribute_values(":now", text(now()))
         .expression_attribute_values(":me", text(me))
-        .expression_attribute_values(":value", text("against____016____001"))
+        .expression_attribute_values(":value", text(format!("against____016____{:03}", fastrand::u8(1..=10))))
         .expression_attribute_values(":status", number(16))
         .expression_attribute_values(":zero", number(0))
         .expression_attribute_values(":data", text(serde_json::to_string(&data)?))
@@ -102,4 +103,48 @@ pub(crate) async fn lifecycle(client: Client, table: Cow<'static, str>, id: Stri
         .send()
         .await?;
     Ok(())
+}
+
+type Item = HashMap<String, AttributeValue>;
+
+/// The rows of all shards, which are queried at the same time.
+pub(crate) async fn query(client: &Client, table: &str) -> Result<Vec<Item>, AnyError> {
+    let shard = |shard: u8| async move {
+        client
+            .query()
+            .table_name(table)
+            .index_name("status_and_update_time-index")
+            .key_condition_expression("#value = :value")
+            .expression_attribute_names("#value", "value")
+            .expression_attribute_values(":value", text(format!("waiting____010____{shard:03}")))
+            .into_paginator()
+            .items()
+            .send()
+            .collect::<Result<Vec<_>, _>>()
+            .await
+    };
+    let rows: Vec<_> = stream::iter(1..=5).map(shard).buffered(5).try_collect().await?;
+    Ok(rows.into_iter().flatten().collect())
+}
+
+/// The data of the same tasks, of 100 in one request, with all requests at the same time.
+pub(crate) async fn refresh(client: &Client, table: &str) -> Result<Vec<Data>, AnyError> {
+    let rows = query(client, table).await?;
+    let read = |rows: &[Item]| {
+        let keys = rows.iter().filter_map(|row| Some([("key".to_owned(), row.get("key")?.clone())].into()));
+        let keys = KeysAndAttributes::builder().set_keys(Some(keys.collect())).build();
+        async move {
+            let output = client.batch_get_item().request_items(table, keys?).send().await?;
+            let items =
+                output.responses.and_then(|mut responses| responses.remove(table)).ok_or("no items")?;
+            let data = items.iter().map(|item| {
+                let text = item.get("data").and_then(|data| data.as_s().ok()).ok_or("no data")?;
+                Ok(serde_json::from_str(text)?)
+            });
+            data.collect::<Result<Vec<_>, AnyError>>()
+        }
+    };
+    let requests: Vec<_> = rows.chunks(100).map(read).collect();
+    let data: Vec<_> = stream::iter(requests).buffered(16).try_collect().await?;
+    Ok(data.into_iter().flatten().collect())
 }

@@ -3,10 +3,10 @@
 //! A line of the standard input is a command; the answer is a line, `WALL CPU` in seconds where something was measured.
 //!
 //! ```text
-//! table                               makes the table
-//! create USE-CASE PREFIX COUNT        makes pending tasks PREFIX-0, PREFIX-1, ..
-//! lifecycles PREFIX COUNT CONCURRENCY starts them and lets them succeed: measured
-//! query COUNT, refresh COUNT          finds the pending ones of `waiting`, and reads them in full: measured
+//! table                                makes the table
+//! create USE-CASE PREFIX COUNT         makes pending tasks PREFIX-0, PREFIX-1, ..
+//! lifecycles PREFIX COUNT CONCURRENCY  starts them and lets them succeed: measured
+//! query COUNT, refresh COUNT           finds the pending ones of `waiting`, and reads them in full: measured
 //! ```
 
 use std::error::Error;
@@ -95,6 +95,10 @@ async fn main() -> Result<(), AnyError> {
 }
 
 impl Bench {
+    fn table(&self) -> &str {
+        &self.documents.config().table
+    }
+
     async fn obey(&self, line: &str) -> Result<String, AnyError> {
         match line.split(' ').collect::<Vec<_>>()[..] {
             ["table"] => {
@@ -112,7 +116,7 @@ impl Bench {
             ["lifecycles", prefix, count, concurrency] => {
                 let ids = ids(prefix, count)?;
                 let concurrency = concurrency.parse()?;
-                let table = self.documents.config().table.clone();
+                let table = self.table().to_owned();
                 measured(async {
                     match self.side {
                         Side::Tracker => {
@@ -127,12 +131,24 @@ impl Bench {
                 })
                 .await
             }
-            ["query", count] if self.side == Side::Tracker => {
+            ["query", count] if self.side == Side::ByHand => {
+                let count = count.parse()?;
+                measured(async { same(by_hand::query(&self.client, self.table()).await?.len(), count) }).await
+            }
+            ["refresh", count] if self.side == Side::ByHand => {
+                let count = count.parse()?;
+                measured(async {
+                    let tasks = by_hand::refresh(&self.client, self.table()).await?;
+                    same(tasks.iter().filter(|data| data.pages == 12).count(), count)
+                })
+                .await
+            }
+            ["query", count] => {
                 let count = count.parse()?;
                 let query = self.waiting.query_by_status(Status::Pending).limit(count);
                 measured(async { same(query.all().await?.len(), count) }).await
             }
-            ["refresh", count] if self.side == Side::Tracker => {
+            ["refresh", count] => {
                 let count = count.parse()?;
                 let query = self.waiting.query_by_status(Status::Pending).limit(count).refresh();
                 measured(async {
@@ -141,7 +157,7 @@ impl Bench {
                 })
                 .await
             }
-            _ => Err(format!("not for this side: {line:?}").into()),
+            _ => Err(format!("no command: {line:?}").into()),
         }
     }
 }
