@@ -157,7 +157,7 @@ fn text(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
 }
 
-fn number(number: impl ToString) -> AttributeValue {
+fn number(number: u32) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
