@@ -105,8 +105,11 @@ async fn whoever_started_it_by_hand_is_told(world: World) {
     let execution = documents.start("doc-1").await.unwrap();
     requested(&world.documents()).await;
     let told = execution.cancelled();
+    let before = world.stored().await["lock_time"].clone();
     next_beat(&world).await;
     told.await;
+    // The heartbeat that was refused for it is sent again, and keeps the lease.
+    world.until("a heartbeat all the same", || async { world.stored().await["lock_time"] != before }).await;
     // It has all the time that it needs to end in order.
     for _ in 0..5 {
         beat(&world, 101).await;
