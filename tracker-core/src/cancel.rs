@@ -1,6 +1,5 @@
 //! Giving a task up from outside: at once where nobody works on it, and else by a request to the attempt that does.
 
-use aws_sdk_dynamodb::types::ReturnValue;
 use uuid::Uuid;
 
 use crate::engine::Engine;
@@ -10,7 +9,7 @@ use crate::expression::Expression;
 use crate::history::Keep;
 use crate::item::Item;
 use crate::lock;
-use crate::op::{self, SENDS, Unwritten};
+use crate::op::{self, Unwritten};
 use crate::spec::Takeover;
 use crate::status::Role;
 use crate::task::TaskHead;
@@ -86,27 +85,17 @@ async fn round(engine: &Engine, seen: &TaskHead, me: &str, now: Timestamp) -> Re
     }
 }
 
-/// Sends a write that gives the task up, with as much of the history as there is room for.
+/// Sends a write: the item as it left it, or what others were faster to make of it.
 async fn send(
     engine: &Engine,
     key: &str,
     write: impl Fn(Keep) -> Expression,
 ) -> Result<Result<Option<Item>, Option<Item>>, Error> {
-    let mut keep = Keep::All;
-    loop {
-        let write = write(keep);
-        let sent =
-            op::settle(&*engine.clock, SENDS, || op::update(engine, key, write.clone(), ReturnValue::AllNew));
-        return match (sent.await, keep.less()) {
-            (Ok(item), _) => Ok(Ok(item)),
-            (Err(Unwritten::Condition(image)), _) => Ok(Err(image)),
-            (Err(Unwritten::Refused(error)), Some(less)) if *error.kind() == ErrorKind::ItemTooLarge => {
-                keep = less;
-                continue;
-            }
-            (Err(Unwritten::Unknown(error)), _) => Err(Unwritten::unknown_outcome(error).with_key(key)),
-            (Err(Unwritten::Refused(error)), _) => Err(error.with_key(key)),
-        };
+    match op::settle_history(engine, key, write).await {
+        Ok(item) => Ok(Ok(item)),
+        Err(Unwritten::Condition(image)) => Ok(Err(image)),
+        Err(Unwritten::Unknown(error)) => Err(Unwritten::unknown_outcome(error).with_key(key)),
+        Err(Unwritten::Refused(error)) => Err(error.with_key(key)),
     }
 }
 
@@ -120,7 +109,7 @@ async fn give_up(engine: &Engine, seen: &TaskHead, now: Timestamp) -> Result<Rou
         Err(Some(image)) => {
             let is_there = engine.head(&mut image.clone())?;
             // Ours, whose answer was lost.
-            if lock::has_redriven(&is_there, &after) {
+            if lock::was_set_by_hand(&is_there, &after) {
                 return Ok(Round::Is(Box::new(Cancel::GivenUp(is_there))));
             }
             Ok(Round::Changed(Some(image)))

@@ -169,9 +169,11 @@ impl<'e> Told<'e> {
         Self { head: Some(head), to: Some(head.status_name()), ..Self::of_key(kind, &head.key) }
     }
 
-    /// Of a task that was left as it is.
-    pub(crate) fn found(kind: EventKind, head: &'e TaskHead) -> Self {
-        Self { head: Some(head), from: Some(head.status_name()), ..Self::of_key(kind, &head.key) }
+    /// Of a task that was left as it is, for an error, which may tell how it was found.
+    pub(crate) fn left(kind: EventKind, key: &'e str, error: &'e Error) -> Self {
+        let head = error.task();
+        let from = head.map(TaskHead::status_name);
+        Self { head, from, error: Some(error), ..Self::of_key(kind, key) }
     }
 
     pub(crate) fn from(self, from: Option<&'e str>) -> Self {

@@ -166,7 +166,7 @@ impl Keeper {
 
     /// Keeps the lease until it is stopped or lost: a heartbeat every third of the expiry, and more often while none
     /// is answered. The loss is told at the deadline, whatever is still under way.
-    pub(crate) async fn keep(self: Arc<Self>, engine: Arc<Engine>, head: TaskHead) {
+    pub(crate) async fn keep(self: Arc<Self>, engine: Arc<Engine>, head: Arc<TaskHead>) {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => {}

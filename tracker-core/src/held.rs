@@ -30,7 +30,8 @@ use crate::update::{self, Outcome, Then};
 /// a task of its own. Where that cannot run, the lease expires.
 pub(crate) struct Held {
     pub(crate) engine: Arc<Engine>,
-    head: TaskHead,
+    /// As it was started. Shared, as its history may be long.
+    head: Arc<TaskHead>,
     pub(crate) keeper: Arc<Keeper>,
     when_dropped: WhenDropped,
     /// Where it was started, as it may be dropped on a thread that is not the runtime's.
@@ -65,6 +66,7 @@ impl Held {
     pub(crate) fn new(engine: Arc<Engine>, head: TaskHead, keeper: Keeper) -> Self {
         let runtime = Handle::try_current().ok();
         let begun = engine.now().monotonic;
+        let head = Arc::new(head);
         Self { engine, head, keeper: Arc::new(keeper), when_dropped: WhenDropped::Release, runtime, begun }
     }
 
@@ -85,7 +87,7 @@ impl Held {
     pub(crate) async fn keep(&self) {
         if let (true, Some(runtime)) = (self.engine.config.heartbeat, &self.runtime) {
             let keeper = Arc::clone(&self.keeper);
-            runtime.spawn(keeper.keep(Arc::clone(&self.engine), self.head.clone()));
+            runtime.spawn(keeper.keep(Arc::clone(&self.engine), Arc::clone(&self.head)));
             // What was spawned last waits for this very thread: a body that does not yield would never let it begin.
             tokio::task::yield_now().await;
         }
@@ -110,7 +112,7 @@ impl Held {
     /// A save was acknowledged, of values of about this size.
     pub(crate) fn saved(&mut self, written: Reading, bytes: usize) {
         self.keeper.acknowledge(written);
-        self.head.bytes_without_errors += bytes;
+        Arc::make_mut(&mut self.head).bytes_without_errors += bytes;
     }
 
     /// Gives the task up, as it was asked to be.
@@ -126,7 +128,7 @@ impl Held {
 
     /// An error about this task as it was started.
     pub(crate) fn error(&self, kind: ErrorKind) -> Error {
-        Error::new(kind).with_key(&self.head.key).with_task(self.head.clone())
+        Error::new(kind).with_key(&self.head.key).with_task(TaskHead::clone(&self.head))
     }
 
     /// Ends the attempt. Once polled it goes on in a task of its own, whoever drops its future.
@@ -157,7 +159,7 @@ impl Held {
         self.when_dropped = WhenDropped::Nothing;
         Finish {
             engine: Arc::clone(&self.engine),
-            head: self.head.clone(),
+            head: Arc::clone(&self.head),
             keeper: Arc::clone(&self.keeper),
             outcome,
             changes,
@@ -209,7 +211,7 @@ impl fmt::Debug for Held {
 /// A finish on its way.
 struct Finish {
     engine: Arc<Engine>,
-    head: TaskHead,
+    head: Arc<TaskHead>,
     keeper: Arc<Keeper>,
     outcome: Outcome,
     changes: Changes,
@@ -281,7 +283,7 @@ impl Finish {
         });
         let (image, unanswered) = match sent.await {
             Ok(item) => return Ok(self.done(after, item)),
-            Err(Unwritten::Refused(error)) => return Err(error.with_task(head.clone())),
+            Err(Unwritten::Refused(error)) => return Err(error.with_task(TaskHead::clone(head))),
             Err(Unwritten::Condition(image)) => (image, None),
             Err(Unwritten::Unknown(error)) => match op::get(engine, &head.key, true, false).await {
                 Ok(image) => (image, Some(error)),
@@ -339,8 +341,9 @@ impl Finish {
     }
 
     fn unknown(&self, error: Option<Error>) -> Error {
-        let unknown =
-            Error::new(ErrorKind::OutcomeUnknown).with_key(&self.head.key).with_task(self.head.clone());
+        let unknown = Error::new(ErrorKind::OutcomeUnknown)
+            .with_key(&self.head.key)
+            .with_task(TaskHead::clone(&self.head));
         let unknown = match error {
             Some(error) => unknown.with_source(error),
             None => unknown,

@@ -137,8 +137,8 @@ pub(crate) fn has_created(found: Option<&AttributeValue>, create_time: Option<&A
     found.is_some() && found == create_time
 }
 
-/// Whether a redrive whose condition failed had been applied before, to what `after` is.
-pub(crate) fn has_redriven(image: &TaskHead, after: &TaskHead) -> bool {
+/// Whether a redrive or a cancel whose condition failed had been applied before, to what `after` is.
+pub(crate) fn was_set_by_hand(image: &TaskHead, after: &TaskHead) -> bool {
     image.status_code == after.status_code && image.update_time == after.update_time
 }
 

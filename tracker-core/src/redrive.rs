@@ -49,7 +49,7 @@ pub(crate) async fn redrive(engine: &Engine, key: &str) -> Result<TaskHead, Erro
             Err(Unwritten::Condition(Some(mut item))) => {
                 let image = item.clone();
                 let now_there = engine.head(&mut item)?;
-                if lock::has_redriven(&now_there, &after) {
+                if lock::was_set_by_hand(&now_there, &after) {
                     return Ok(told(engine, &seen, after));
                 }
                 found = Some(image);

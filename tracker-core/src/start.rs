@@ -9,10 +9,8 @@ use uuid::Uuid;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::event::{EventKind, Told};
-use crate::expression::Expression;
 use crate::heartbeat::Keeper;
 use crate::held::Held;
-use crate::history::Keep;
 use crate::item::{Item, LOCK, LOCK_TIME, STARTED_FROM, string};
 use crate::lease::{Lease, Reading};
 use crate::lock::{self, Start};
@@ -31,15 +29,10 @@ const WAIT: Duration = Duration::from_millis(250);
 pub(crate) async fn start(engine: Arc<Engine>, key: String) -> Result<(Held, Item), Error> {
     engine.known_clock(&key).await?;
     let started = Box::pin(attempt(Arc::clone(&engine), key.clone())).await;
-    match &started {
-        Err(refusal) if refusal.is_refusal() => {
-            let told = match refusal.task() {
-                Some(found) => Told::found(EventKind::Refused, found),
-                None => Told::of_key(EventKind::Refused, &key),
-            };
-            engine.tell(told.because(refusal));
-        }
-        _ => {}
+    if let Err(refusal) = &started
+        && refusal.is_refusal()
+    {
+        engine.tell(Told::left(EventKind::Refused, &key, refusal));
     }
     started
 }
@@ -130,35 +123,22 @@ impl Attempt {
         reading.time
     }
 
-    async fn send(&self, write: Expression) -> Result<Option<Item>, Unwritten> {
-        let engine = &self.engine;
-        op::settle(&*engine.clock, SENDS, || {
-            op::update(engine, &self.key, write.clone(), ReturnValue::AllNew)
-        })
-        .await
-    }
-
     async fn send_start(&mut self) -> Result<Option<Item>, Unwritten> {
         let now = self.next();
         let Engine { format, config, owner, .. } = &*self.engine;
         let write = update::start(format, config, &self.key, &self.me, owner, now);
-        self.send(write).await
+        op::settle(&*self.engine.clock, SENDS, || {
+            op::update(&self.engine, &self.key, write.clone(), ReturnValue::AllNew)
+        })
+        .await
     }
 
-    /// Takes the task over, or gives it up; a history that makes the item too large is written in part.
+    /// Takes the task over, or gives it up.
     async fn send_takeover(&mut self, seen: &TaskHead) -> Result<Option<Item>, Unwritten> {
         let now = self.next();
-        let mut keep = Keep::All;
-        loop {
-            let Engine { format, config, owner, .. } = &*self.engine;
-            let write = update::take_over(format, config, seen, &self.me, owner, now, keep);
-            match (self.send(write).await, keep.less()) {
-                (Err(Unwritten::Refused(error)), Some(less)) if *error.kind() == ErrorKind::ItemTooLarge => {
-                    keep = less;
-                }
-                (result, _) => return result,
-            }
-        }
+        let Engine { format, config, owner, .. } = &*self.engine;
+        let write = |keep| update::take_over(format, config, seen, &self.me, owner, now, keep);
+        op::settle_history(&self.engine, &self.key, write).await
     }
 
     /// The write was applied. Where it has given the task up, that is a refusal.

@@ -137,7 +137,7 @@ impl Act<'_> {
     fn redriven(&mut self, wait: &Wait, step: u8, seen: &Row, now: Time) {
         let after = table::redriven(step, seen, now);
         let redriven = match wait.answer {
-            Some(Err(Some(image))) => lock::has_redriven(&head(steps(), step, &image), &after),
+            Some(Err(Some(image))) => lock::was_set_by_hand(&head(steps(), step, &image), &after),
             Some(Err(None)) | None => false,
             Some(Ok(_)) => true,
         };

@@ -14,12 +14,16 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::ReturnValue;
 
 pub(crate) use self::delete::delete;
 pub(crate) use self::get::get;
 pub(crate) use self::put::put;
 pub(crate) use self::update::update;
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
+use crate::expression::Expression;
+use crate::history::Keep;
 use crate::item::Item;
 use crate::service_clock::FirstTry;
 use crate::time::Clock;
@@ -69,6 +73,26 @@ where
         }
         clock.sleep(Duration::from_millis(50 * 4_u64.pow(sent - 1))).await;
         sent += 1;
+    }
+}
+
+/// Settles a write of the history, of which an item that would be too large gets a part.
+pub(crate) async fn settle_history(
+    engine: &Engine,
+    key: &str,
+    write: impl Fn(Keep) -> Expression,
+) -> Result<Option<Item>, Unwritten> {
+    let mut keep = Keep::All;
+    loop {
+        let write = write(keep);
+        let sent =
+            settle(&*engine.clock, SENDS, || update(engine, key, write.clone(), ReturnValue::AllNew)).await;
+        match (sent, keep.less()) {
+            (Err(Unwritten::Refused(error)), Some(less)) if *error.kind() == ErrorKind::ItemTooLarge => {
+                keep = less;
+            }
+            (sent, _) => return sent,
+        }
     }
 }
 

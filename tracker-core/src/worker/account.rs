@@ -84,11 +84,7 @@ impl<T: StatusTracker> Drive<T> {
         }
         self.claims.set_aside(key, now.saturating_add(UNREADABLE), false, now);
         self.summary.unreadable += 1;
-        let told = match error.task() {
-            Some(head) => Told::found(EventKind::Unreadable, head),
-            None => Told::of_key(EventKind::Unreadable, key),
-        };
-        self.tracker.engine().tell(told.because(error));
+        self.tracker.engine().tell(Told::left(EventKind::Unreadable, key, error));
     }
 
     /// DynamoDB is in the way: for a while, where a retry may help, or for good.
