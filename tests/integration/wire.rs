@@ -6,7 +6,7 @@ use serde::Deserialize;
 use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
 use tracker_core::{Clock, ErrorKind, StatusTracker, Tracker};
 
-use crate::support::{ExtractStatus, Item, SummaryStatus, World, number, text};
+use crate::support::{ExtractStatus, Item, SummaryStatus, World, number, text, time};
 
 crate::tests![
     every_golden_item_reads_as_its_note_says,
@@ -259,16 +259,11 @@ async fn a_finish_is_not_done_by_what_others_did_to_an_old_item_put_back(world: 
     world.clock.advance(std::time::Duration::from_secs(1));
     let mut finished = old.clone();
     finished.insert("status".to_owned(), number(14));
-    finished.insert("update_time".to_owned(), text(&stored_time(&world)));
+    finished.insert("update_time".to_owned(), time(world.clock.now().wall));
     world.put(finished.clone()).await;
     let error = task.succeed().await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown, "{error}");
     assert_eq!(world.stored_as(&key).await.unwrap(), finished);
-}
-
-/// The time of the world's clock, as it is stored.
-fn stored_time(world: &World) -> String {
-    world.clock.now().wall.format("%Y-%m-%dT%H:%M:%S%.6f+0000").to_string()
 }
 
 /// As [`Golden`], by a worker that was never told of Python.

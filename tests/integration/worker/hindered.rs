@@ -10,7 +10,7 @@ use tracker_core::{Clock, ErrorKind, Event, EventKind};
 use super::{documents, so_many, stored};
 use crate::support::ExtractStatus::{Pending, Succeeded};
 use crate::support::Fault::{Deny, Throttle};
-use crate::support::World;
+use crate::support::{World, time};
 
 crate::tests![
     throttling_slows_down_and_is_told_once,
@@ -133,13 +133,12 @@ async fn many_that_cannot_be_read_hide_nothing(world: World) {
 
 async fn a_task_of_the_future_is_left(world: World) {
     let documents = documents(world.builder(), 3).await;
-    let at = |time: chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%dT%H:%M:%S%.6f+0000").to_string();
     // Another worker whose clock is ahead has freed one, and a clock that is wrong by years another.
     let now = world.clock.now().wall;
     let (soon, never) = (now + chrono::TimeDelta::seconds(3), now + chrono::TimeDelta::days(1000));
-    for (key, time) in [("extract____doc-0", soon), ("extract____doc-1", never)] {
+    for (key, until) in [("extract____doc-0", soon), ("extract____doc-1", never)] {
         let mut item = world.stored_as(key).await.unwrap();
-        item.insert("lock_time".to_owned(), AttributeValue::S(at(time)));
+        item.insert("lock_time".to_owned(), time(until));
         world.put(item).await;
     }
     let summary = documents.worker().drain().run(async |_| Ok(())).await.unwrap();
@@ -158,9 +157,8 @@ async fn an_observer_that_panics_loses_nothing(world: World) {
 async fn a_task_that_is_not_due_is_left(world: World) {
     let documents = documents(world.builder(), 2).await;
     let due = world.clock.now().wall + chrono::TimeDelta::hours(1);
-    let due = due.format("%Y-%m-%dT%H:%M:%S%.6f+0000").to_string();
     let mut item = world.stored_as("extract____doc-0").await.unwrap();
-    item.insert("run_at".to_owned(), AttributeValue::S(due));
+    item.insert("run_at".to_owned(), time(due));
     world.put(item).await;
     let error = documents.start("doc-0").await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::NotDue { .. }), "{error}");
