@@ -10,19 +10,17 @@
 //! is busy with something else slows both.
 
 use std::borrow::Cow;
-use std::error::Error;
 use std::time::Instant;
 
 use clap::Parser;
 use futures_util::{StreamExt, stream};
-use tracker_core::aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use tracker_core::aws_sdk_dynamodb::types::{
-    AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure,
-};
-use tracker_core::aws_sdk_dynamodb::{Client, Config};
+use tracker_core::aws_sdk_dynamodb::Client;
+use tracker_core::aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use tracker_core::{StatusTracker, Tracker, TrackerStatus, embedded};
 
-type AnyError = Box<dyn Error + Send + Sync>;
+mod by_hand;
+
+use by_hand::{AnyError, local, new_lock, now, number, start, success, text};
 
 #[derive(TrackerStatus, Clone, Copy)]
 enum Status {
@@ -106,7 +104,7 @@ async fn row(
         let id = |kind: &str, nth: u32| format!("{kind}-{concurrency}-{round}-{nth}");
         let table = &tracker.config().table;
         let by_hand = || {
-            let task = |nth| by_hand(client.clone(), table.clone(), id("raw", nth));
+            let task = |nth| written_by_hand(client.clone(), table.clone(), id("raw", nth));
             timed((0..arguments.tasks).map(task), concurrency, arguments.tasks)
         };
         let by_tracker = || {
@@ -153,20 +151,8 @@ async fn by_tracker(tracker: Tracker<Document>, id: String) -> Result<(), AnyErr
     Ok(())
 }
 
-fn text(text: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(text.into())
-}
-
-fn number(number: u32) -> AttributeValue {
-    AttributeValue::N(number.to_string())
-}
-
-fn now() -> String {
-    chrono::Utc::now().format("%Y-%m-%dT%H:%M:%S%.6f+0000").to_string()
-}
-
 /// As one would write it for this task alone, with the same conditions.
-async fn by_hand(client: Client, table: Cow<'static, str>, id: String) -> Result<(), AnyError> {
+async fn written_by_hand(client: Client, table: Cow<'static, str>, id: String) -> Result<(), AnyError> {
     let key = format!("bench____{id}");
     let created = now();
     let data = [("pages".to_owned(), number(12)), ("uri".to_owned(), text("s3://bucket/key"))];
@@ -189,88 +175,14 @@ async fn by_hand(client: Client, table: Cow<'static, str>, id: String) -> Result
         .send()
         .await?;
 
-    let me = format!("{:032x}", fastrand::u128(..));
-    let started = now();
-    let stale = "2020-01-01T00:00:00.000000+0000";
-    let output = client
-        .update_item()
-        .table_name(&*table)
-        .key("key", text(&key))
-        .update_expression(
-            "SET #value = :value, #status = :status, #started_from = #status, #lock = :me, #lock_time = :now, \
-             #update_time = :now, #owner = :owner REMOVE #cancel, #expires_at ADD #attempt :one",
-        )
-        .condition_expression(
-            "#lock_time < :now AND (attribute_not_exists(#run_at) OR #run_at <= :now) AND #status IN (:pending, :failed) \
-             AND (#lock = :free OR #lock_time < :stale)",
-        )
-        .expression_attribute_names("#value", "value")
-        .expression_attribute_names("#status", "status")
-        .expression_attribute_names("#started_from", "started_from")
-        .expression_attribute_names("#lock", "lock")
-        .expression_attribute_names("#lock_time", "lock_time")
-        .expression_attribute_names("#update_time", "update_time")
-        .expression_attribute_names("#owner", "owner")
-        .expression_attribute_names("#cancel", "cancel")
-        .expression_attribute_names("#expires_at", "expires_at")
-        .expression_attribute_names("#attempt", "attempt")
-        .expression_attribute_names("#run_at", "run_at")
-        .expression_attribute_values(":value", text("bench____012____001"))
-        .expression_attribute_values(":status", number(12))
-        .expression_attribute_values(":me", text(&me))
-        .expression_attribute_values(":now", text(started))
-        .expression_attribute_values(":owner", text("host/1"))
-        .expression_attribute_values(":one", number(1))
-        .expression_attribute_values(":pending", number(10))
-        .expression_attribute_values(":failed", number(14))
-        .expression_attribute_values(":free", text("__not_locked__"))
-        .expression_attribute_values(":stale", text(stale))
-        .return_values(ReturnValue::AllNew)
-        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-        .send()
-        .await?;
-    let item = output.attributes.ok_or("no item")?;
+    let me = new_lock();
+    let item = start(&client, &table, &key, "bench____012____001".to_owned(), &me).await?;
     let data = item.get("data").and_then(|data| data.as_m().ok()).ok_or("no data")?;
     let pages: u32 = data.get("pages").and_then(|pages| pages.as_n().ok()).ok_or("no pages")?.parse()?;
-
-    client
-        .update_item()
-        .table_name(&*table)
-        .key("key", text(&key))
-        .update_expression(
-            "SET #lock = :free, #lock_time = :now, #last_lock = :me, #value = :value, #status = :status, \
-             #update_time = :now, #retry = :zero, #data.#pages = :pages",
-        )
-        .condition_expression("#lock = :me")
-        .expression_attribute_names("#lock", "lock")
-        .expression_attribute_names("#lock_time", "lock_time")
-        .expression_attribute_names("#last_lock", "last_lock")
-        .expression_attribute_names("#value", "value")
-        .expression_attribute_names("#status", "status")
-        .expression_attribute_names("#update_time", "update_time")
-        .expression_attribute_names("#retry", "retry")
-        .expression_attribute_names("#data", "data")
+    success(&client, &table, &key, "bench____016____001".to_owned(), me, "#data.#pages = :pages")
         .expression_attribute_names("#pages", "pages")
-        .expression_attribute_values(":free", text("__not_locked__"))
-        .expression_attribute_values(":now", text(now()))
-        .expression_attribute_values(":me", text(me))
-        .expression_attribute_values(":value", text("bench____016____001"))
-        .expression_attribute_values(":status", number(16))
-        .expression_attribute_values(":zero", number(0))
         .expression_attribute_values(":pages", number(pages + 1))
-        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
         .send()
         .await?;
     Ok(())
-}
-
-/// A client of DynamoDB Local.
-fn local(endpoint: &str) -> Client {
-    let config = Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::from_static("us-east-1"))
-        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
-        .endpoint_url(endpoint)
-        .http_client(aws_smithy_http_client::Builder::new().build_http());
-    Client::from_conf(config.build())
 }

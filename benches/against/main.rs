@@ -9,19 +9,19 @@
 //! query COUNT, refresh COUNT           finds the pending ones of `waiting`, and reads them in full: measured
 //! ```
 
-use std::error::Error;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use cpu_time::ProcessTime;
 use futures_util::{StreamExt, stream};
-use tracker_core::aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use tracker_core::aws_sdk_dynamodb::{Client, Config};
+use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::{Created, StatusTracker, Tracker, TrackerStatus};
 
 mod by_hand;
+#[path = "../by_hand/mod.rs"]
+mod requests;
 
-type AnyError = Box<dyn Error + Send + Sync>;
+use requests::{AnyError, local};
 
 /// The codes and shards of `run.py` beside this.
 #[derive(TrackerStatus, Clone, Copy)]
@@ -211,15 +211,4 @@ async fn by_tracker(documents: Tracker<Document>, id: String) -> Result<(), AnyE
     task.data_mut().pages += 1;
     task.succeed().await?;
     Ok(())
-}
-
-/// A client of DynamoDB Local; both sides have the same.
-fn local(endpoint: &str) -> Client {
-    let config = Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::from_static("us-east-1"))
-        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
-        .endpoint_url(endpoint)
-        .http_client(aws_smithy_http_client::Builder::new().build_http());
-    Client::from_conf(config.build())
 }
