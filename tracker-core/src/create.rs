@@ -149,23 +149,19 @@ pub(crate) async fn delete(
     let rules = engine.rules();
     let now = Timestamp::from(engine.now());
     let stale = now.minus(rules.lock_expire).minus(rules.max_clock_skew);
-    let mut condition = Expression::new();
-    let key_name = condition.name(KEY);
-    let there_is_none = format!("attribute_not_exists({key_name})");
     let condition = if with_live_lease {
-        condition.and(&format!("{there_is_none} OR attribute_exists({key_name})"))
+        // Always so: what is there is given back all the same.
+        Expression::new().and("attribute_not_exists(#key) OR attribute_exists(#key)")
     } else {
-        let lock = condition.name(LOCK);
-        let free = condition.value(string(NOT_LOCKED));
-        let free = format!("{there_is_none} OR attribute_not_exists({lock}) OR {lock} = {free}");
-        // Where nothing is taken over, a lease that has run out may be that of a holder who renews none.
-        match rules.takeover {
-            Takeover::Never => condition.and(&free),
+        let free = "attribute_not_exists(#key) OR attribute_not_exists(#lock) OR #lock = :free";
+        let condition = match rules.takeover {
+            // Where nothing is taken over, a lease that has run out may be that of a holder who renews none.
+            Takeover::Never => Expression::new().and(free),
             Takeover::Expired => {
-                let (lock_time, stale) = (condition.name(LOCK_TIME), condition.value(time(stale)));
-                condition.and(&format!("{free} OR {lock_time} < {stale}"))
+                Expression::new().and(&format!("{free} OR #lock_time < :stale")).with(":stale", time(stale))
             }
-        }
+        };
+        condition.with(":free", string(NOT_LOCKED))
     };
     match op::settle(&*engine.clock, SENDS, || op::delete(engine, key, condition.clone())).await {
         // What cannot be read is deleted all the same.

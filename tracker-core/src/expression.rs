@@ -7,14 +7,16 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::document::{Document, Member};
 use crate::error::{Error, ErrorKind};
 use crate::fields::Encoded;
-use crate::item::{self, DATA};
+use crate::item::DATA;
 
-/// An update and its condition.
+/// An update and its condition, in DynamoDB's own words: `#lock` is the attribute `lock`, and `:now` what is bound to it.
+///
+/// What is the same for every task is written once, and copied for each request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Expression {
-    set: Vec<String>,
-    remove: Vec<String>,
-    add: Vec<String>,
+    set: String,
+    remove: String,
+    add: String,
     pub(crate) condition: String,
     pub(crate) names: HashMap<String, String>,
     pub(crate) values: HashMap<String, AttributeValue>,
@@ -25,116 +27,105 @@ impl Expression {
         Self::default()
     }
 
-    /// The alias of one of the tracker's own attributes.
-    pub(crate) fn name(&mut self, name: &'static str) -> String {
-        let alias = format!("#{name}");
-        self.names.insert(alias.clone(), name.to_owned());
-        alias
-    }
-
-    /// The alias of a name that a user chose, in which any character may stand.
-    fn given_name(&mut self, name: &str) -> String {
-        let alias = format!("#given_{}", self.names.len());
-        self.names.insert(alias.clone(), name.to_owned());
-        alias
-    }
-
-    /// The placeholder of a value.
-    pub(crate) fn value(&mut self, value: AttributeValue) -> String {
-        let placeholder = format!(":{}", self.values.len());
-        self.values.insert(placeholder.clone(), value);
-        placeholder
-    }
-
-    pub(crate) fn set(mut self, name: &'static str, value: AttributeValue) -> Self {
-        let part = format!("{} = {}", self.name(name), self.value(value));
-        self.set.push(part);
+    /// Adds assignments: `#lock = :me, #lock_time = :now`.
+    pub(crate) fn set(mut self, assignments: &str) -> Self {
+        self.alias(assignments);
+        push(&mut self.set, ", ", assignments);
         self
     }
 
-    /// Sets an attribute to what another one was before the update.
-    pub(crate) fn set_to_old(mut self, name: &'static str, old: &'static str) -> Self {
-        let part = format!("{} = {}", self.name(name), self.name(old));
-        self.set.push(part);
+    /// Sets an attribute to a value that is bound to its own name.
+    pub(crate) fn set_to(self, name: &str, value: AttributeValue) -> Self {
+        self.set(&format!("#{name} = :{name}")).with(format!(":{name}"), value)
+    }
+
+    /// Removes attributes: `#cancel, #expires_at`.
+    pub(crate) fn remove(mut self, names: &str) -> Self {
+        self.alias(names);
+        push(&mut self.remove, ", ", names);
         self
     }
 
-    pub(crate) fn add(mut self, name: &'static str, number: u32) -> Self {
-        let part = format!("{} {}", self.name(name), self.value(item::number(number)));
-        self.add.push(part);
-        self
-    }
-
-    pub(crate) fn remove(mut self, name: &'static str) -> Self {
-        let alias = self.name(name);
-        self.remove.push(alias);
+    /// Adds to numbers: `#attempt :one`.
+    pub(crate) fn add(mut self, additions: &str) -> Self {
+        self.alias(additions);
+        push(&mut self.add, ", ", additions);
         self
     }
 
     /// Adds a condition to those there are.
     pub(crate) fn and(mut self, condition: &str) -> Self {
-        if !self.condition.is_empty() {
-            self.condition.push_str(" AND ");
-        }
-        self.condition.push_str(condition);
+        self.alias(condition);
+        push(&mut self.condition, " AND ", condition);
         self
     }
 
-    pub(crate) fn and_is(mut self, name: &'static str, value: AttributeValue) -> Self {
-        let condition = format!("{} = {}", self.name(name), self.value(value));
+    /// Adds the condition that an attribute is one of some values.
+    pub(crate) fn and_in(mut self, name: &str, values: impl IntoIterator<Item = AttributeValue>) -> Self {
+        let mut condition = format!("#{name} IN (");
+        for (nth, value) in values.into_iter().enumerate() {
+            let placeholder = format!(":{name}_{nth}");
+            condition.push_str(if nth == 0 { "" } else { ", " });
+            condition.push_str(&placeholder);
+            self.values.insert(placeholder, value);
+        }
+        condition.push(')');
         self.and(&condition)
     }
 
-    pub(crate) fn and_absent_or_is(mut self, name: &'static str, value: AttributeValue) -> Self {
-        let alias = self.name(name);
-        let condition = format!("(attribute_not_exists({alias}) OR {alias} = {})", self.value(value));
-        self.and(&condition)
+    /// Binds a value.
+    pub(crate) fn with(mut self, placeholder: impl Into<String>, value: AttributeValue) -> Self {
+        self.values.insert(placeholder.into(), value);
+        self
     }
 
-    pub(crate) fn and_absent_or_is_not(mut self, name: &'static str, value: AttributeValue) -> Self {
-        let alias = self.name(name);
-        let condition = format!("(attribute_not_exists({alias}) OR {alias} <> {})", self.value(value));
-        self.and(&condition)
+    /// Makes the names known that a text of ours has.
+    fn alias(&mut self, text: &str) {
+        let starts = text.match_indices('#').map(|(at, _)| &text[at..]);
+        for rest in starts {
+            let end = rest[1..].find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+            let alias = end.map_or(rest, |end| &rest[..=end]);
+            if !self.names.contains_key(alias) {
+                self.names.insert(alias.to_owned(), alias[1..].to_owned());
+            }
+        }
     }
 
-    /// That a time is not there, or has come by then.
-    pub(crate) fn and_absent_or_by(mut self, name: &'static str, value: AttributeValue) -> Self {
-        let alias = self.name(name);
-        let condition = format!("(attribute_not_exists({alias}) OR {alias} <= {})", self.value(value));
-        self.and(&condition)
-    }
-
-    pub(crate) fn and_before(mut self, name: &'static str, value: AttributeValue) -> Self {
-        let condition = format!("{} < {}", self.name(name), self.value(value));
-        self.and(&condition)
+    /// The alias of a name that a user chose, in which any character may stand, and a placeholder for it.
+    fn given_name(&mut self, name: &str) -> (String, String) {
+        let nth = self.names.len();
+        let alias = format!("#given_{nth}");
+        self.names.insert(alias.clone(), name.to_owned());
+        (alias, format!(":given_{nth}"))
     }
 
     /// Writes what has changed of a struct's fields: single members of a stored map, the whole of a JSON text.
     pub(crate) fn set_fields(mut self, document: &mut Document, changed: Encoded) -> Result<Self, Error> {
         for (name, value) in changed.attributes {
-            let alias = self.given_name(name);
+            let (alias, placeholder) = self.given_name(name);
             if value.is_null() {
-                self.remove.push(alias);
+                push(&mut self.remove, ", ", &alias);
             } else {
-                let part = format!("{alias} = {}", self.value(value));
-                self.set.push(part);
+                push(&mut self.set, ", ", &format!("{alias} = {placeholder}"));
+                self.values.insert(placeholder, value);
             }
         }
         if changed.members.is_empty() {
             return Ok(self);
         }
         if matches!(document, Document::Map(_)) {
-            let data = self.name(DATA);
+            self.alias("#data");
             for (name, member) in changed.members {
                 if let Member::Map(value) = member {
-                    let part = format!("{data}.{} = {}", self.given_name(name), self.value(value));
-                    self.set.push(part);
+                    let (alias, placeholder) = self.given_name(name);
+                    push(&mut self.set, ", ", &format!("#data.{alias} = {placeholder}"));
+                    self.values.insert(placeholder, value);
                 }
             }
             return Ok(self);
         }
         match document.merged(changed.members) {
-            Some(Ok(whole)) => Ok(self.set(DATA, whole)),
+            Some(Ok(whole)) => Ok(self.set_to(DATA, whole)),
             Some(Err(error)) => {
                 Err(Error::new(ErrorKind::Encode { attribute: DATA.to_owned() }).with_source(error))
             }
@@ -142,9 +133,67 @@ impl Expression {
         }
     }
 
+    /// The update expression.
     pub(crate) fn update(&self) -> String {
-        let clauses = [("SET", &self.set), ("REMOVE", &self.remove), ("ADD", &self.add)];
-        let clauses = clauses.into_iter().filter(|(_, parts)| !parts.is_empty());
-        clauses.map(|(verb, parts)| format!("{verb} {}", parts.join(", "))).collect::<Vec<_>>().join(" ")
+        let clauses = [("SET ", &self.set), ("REMOVE ", &self.remove), ("ADD ", &self.add)];
+        let mut update = String::with_capacity(24 + self.set.len() + self.remove.len() + self.add.len());
+        for (verb, parts) in clauses.into_iter().filter(|(_, parts)| !parts.is_empty()) {
+            push(&mut update, " ", verb);
+            update.push_str(parts);
+        }
+        update
+    }
+}
+
+fn push(all: &mut String, separator: &str, part: &str) {
+    if !all.is_empty() {
+        all.push_str(separator);
+    }
+    all.push_str(part);
+}
+
+#[cfg(any(fuzzing, test))]
+impl Expression {
+    /// Fails unless all is bound that is used, and all used that is bound: DynamoDB refuses either.
+    pub(crate) fn check(&self) {
+        use std::collections::BTreeSet;
+
+        let text = format!("{} {}", self.update(), self.condition);
+        let used = |sign: char| -> BTreeSet<&str> {
+            let words = text.split(|letter: char| " ,().".contains(letter));
+            words.filter(|word| word.starts_with(sign)).collect()
+        };
+        assert_eq!(used('#'), self.names.keys().map(String::as_str).collect(), "{text}");
+        assert_eq!(used(':'), self.values.keys().map(String::as_str).collect(), "{text}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::item::{number, string};
+
+    #[test]
+    fn clauses_are_put_together_in_their_order() {
+        let expression = Expression::new()
+            .add("#attempt :one")
+            .with(":one", number(1_u32))
+            .set("#lock = :me, #old_lock = #lock")
+            .remove("#cancel")
+            .remove("#owner")
+            .set_to("retry", number(0_u32))
+            .and("(attribute_not_exists(#run_at) OR #run_at <= :me)")
+            .and_in("status", [10_u32, 14].map(number))
+            .with(":me", string("me"));
+        assert_eq!(
+            expression.update(),
+            "SET #lock = :me, #old_lock = #lock, #retry = :retry REMOVE #cancel, #owner ADD #attempt :one"
+        );
+        assert_eq!(
+            expression.condition,
+            "(attribute_not_exists(#run_at) OR #run_at <= :me) AND #status IN (:status_0, :status_1)"
+        );
+        assert_eq!(expression.names["#run_at"], "run_at");
+        expression.check();
     }
 }

@@ -101,11 +101,20 @@ impl Encoded {
 
     /// The fields that differ from what they were.
     pub(crate) fn since(&self, stored: &Self) -> Self {
-        let mut changed = self.clone();
-        changed.attributes.retain(|name, value| stored.attributes.get(name) != Some(value));
-        changed.members.retain(|name, member| stored.members.get(name) != Some(member));
-        changed
+        Self {
+            task_id: self.task_id.clone(),
+            attributes: differing(&self.attributes, &stored.attributes),
+            members: differing(&self.members, &stored.members),
+        }
     }
+}
+
+fn differing<V: Clone + PartialEq>(
+    fields: &BTreeMap<&'static str, V>,
+    stored: &BTreeMap<&'static str, V>,
+) -> BTreeMap<&'static str, V> {
+    let differ = fields.iter().filter(|(name, value)| stored.get(*name) != Some(*value));
+    differ.map(|(name, value)| (*name, value.clone())).collect()
 }
 
 impl Fields<'_> {
@@ -191,7 +200,7 @@ impl Fields<'_> {
             },
             Walk::Decode { data, .. } => F::__decode(data, name).unwrap_or_else(missing),
         };
-        self.keep(&format!("{}.{name}", item::DATA), result)
+        result.map_err(|error| self.fail(format!("{}.{name}", item::DATA), error)).ok()
     }
 
     /// A field that is not stored.
@@ -200,13 +209,11 @@ impl Fields<'_> {
     }
 
     fn keep<F>(&mut self, attribute: &str, result: Result<F, BoxError>) -> Option<F> {
-        match result {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.error.get_or_insert_with(|| (attribute.to_owned(), error));
-                None
-            }
-        }
+        result.map_err(|error| self.fail(attribute.to_owned(), error)).ok()
+    }
+
+    fn fail(&mut self, attribute: String, error: BoxError) {
+        self.error.get_or_insert((attribute, error));
     }
 }
 

@@ -66,7 +66,7 @@ pub(crate) fn string(text: impl Into<String>) -> AttributeValue {
 }
 
 pub(crate) fn time(time: Timestamp) -> AttributeValue {
-    AttributeValue::S(time.to_string())
+    AttributeValue::S(time.stored())
 }
 
 pub(crate) fn number(number: impl Into<u64>) -> AttributeValue {

@@ -126,9 +126,9 @@ impl Attempt {
     async fn send_start(&mut self) -> Result<Option<Item>, Unwritten> {
         let now = self.next();
         let Engine { format, config, owner, .. } = &*self.engine;
-        let write = update::start(format, config, &self.key, &self.me, owner, now);
         op::settle(&*self.engine.clock, SENDS, || {
-            op::update(&self.engine, &self.key, write.clone(), ReturnValue::AllNew)
+            let write = update::start(format, config, &self.key, &self.me, owner, now);
+            op::update(&self.engine, &self.key, write, ReturnValue::AllNew)
         })
         .await
     }

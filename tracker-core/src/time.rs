@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use chrono::format::{Item, Parsed, StrftimeItems, parse};
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 /// Two clocks read at the same moment.
@@ -53,7 +54,9 @@ impl Clock for SystemClock {
 }
 
 /// How `lock_time`, `update_time` and `create_time` are stored: 31 characters, so that string order is time order.
-const STORED: &str = "%Y-%m-%dT%H:%M:%S%.6f%z";
+static STORED: LazyLock<Vec<Item<'static>>> =
+    LazyLock::new(|| StrftimeItems::new("%Y-%m-%dT%H:%M:%S%.6f+0000").collect());
+const STORED_BYTES: usize = 31;
 /// How an entry of the history has it, which is Python's `isoformat`.
 const IN_HISTORY: &str = "%Y-%m-%dT%H:%M:%S%.6f%:z";
 
@@ -73,14 +76,22 @@ impl Timestamp {
     }
 
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let time = DateTime::parse_from_str(text, STORED).ok()?.to_utc();
-        let parsed = Self::new(time);
+        let mut parsed = Parsed::new();
+        parse(&mut parsed, text, STORED.iter()).ok()?;
+        let time = Self::new(parsed.to_naive_datetime_with_offset(0).ok()?.and_utc());
         // Any other spelling would break the order of strings, which conditions rely on.
-        (parsed.to_string() == text).then_some(parsed)
+        (time.stored() == text).then_some(time)
     }
 
     pub(crate) fn utc(self) -> DateTime<Utc> {
         self.0
+    }
+
+    pub(crate) fn stored(self) -> String {
+        let mut stored = String::with_capacity(STORED_BYTES);
+        // Writing to a `String` cannot fail.
+        let _ = self.0.naive_utc().format_with_items(STORED.iter()).write_to(&mut stored);
+        stored
     }
 
     pub(crate) fn in_history(self) -> String {
@@ -110,7 +121,7 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0.format(STORED), f)
+        f.write_str(&self.stored())
     }
 }
 

@@ -250,16 +250,17 @@ fn check_writes(head: &TaskHead, format: &Format, source: &mut Source<'_>) {
     let failed = Outcome::Failed { error: "E".to_owned(), traceback: String::new(), then: Then::Retry };
     match source.below(5) {
         0 => {
-            let (after, _) = update::redrive(format, head, now);
+            let (after, write) = update::redrive(format, head, now);
+            write.check();
             assert!(after.is_pending() && after.update_time() >= head.update_time());
         }
         1 => {
-            let write = update::take_over(format, &config, head, ME, "host/2", now, keep);
-            assert!(!write.condition.is_empty());
+            update::take_over(format, &config, head, ME, "host/2", now, keep).check();
         }
         nth => {
             let outcome = [Outcome::Succeeded, failed, Outcome::Released][nth - 2].clone();
             let (after, write) = update::finish(format, &config, head, ME, &outcome, now, keep);
+            write.check();
             assert!(!after.is_locked() && write.values.values().any(|value| *value == free()));
             if matches!(outcome, Outcome::Failed { .. }) && keep == Keep::All {
                 let last = after.errors().last().map(|entry| entry.error.as_str());

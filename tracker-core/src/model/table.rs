@@ -191,7 +191,7 @@ impl Request {
 
 fn with_data(write: Expression, data: Option<Data>) -> Expression {
     match data {
-        Some(data) => write.set(item::DATA, number(u32::from(data.lock) * 256 + u32::from(data.version))),
+        Some(data) => write.set_to(item::DATA, number(u32::from(data.lock) * 256 + u32::from(data.version))),
         None => write,
     }
 }

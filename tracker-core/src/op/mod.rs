@@ -84,9 +84,8 @@ pub(crate) async fn settle_history(
 ) -> Result<Option<Item>, Unwritten> {
     let mut keep = Keep::All;
     loop {
-        let write = write(keep);
         let sent =
-            settle(&*engine.clock, SENDS, || update(engine, key, write.clone(), ReturnValue::AllNew)).await;
+            settle(&*engine.clock, SENDS, || update(engine, key, write(keep), ReturnValue::AllNew)).await;
         match (sent, keep.less()) {
             (Err(Unwritten::Refused(error)), Some(less)) if *error.kind() == ErrorKind::ItemTooLarge => {
                 keep = less;

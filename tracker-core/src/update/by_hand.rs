@@ -1,14 +1,11 @@
 //! What is set by hand on a task that nobody works on, and the request to whoever does.
 
-use super::{CANCELLED, expires_at, set_errors, set_head_status, set_or_remove, set_status};
+use super::{CANCELLED, at_status, expires_at, set_errors, set_head_status, set_or_remove};
 use crate::config::TrackerConfig;
 use crate::expression::Expression;
 use crate::format::Format;
 use crate::history::{HistoryEntry, Keep};
-use crate::item::{
-    ATTEMPT, CANCEL, EXPIRES_AT, LOCK, LOCK_TIME, NOT_LOCKED, RETRY, RUN_AT, SNOOZES, STATUS, UPDATE_TIME,
-    number, string, time,
-};
+use crate::item::{EXPIRES_AT, NOT_LOCKED, RETRY, RUN_AT, SNOOZES, number, string, time};
 use crate::status::Role;
 use crate::task::TaskHead;
 use crate::time::Timestamp;
@@ -16,7 +13,7 @@ use crate::time::Timestamp;
 /// Redrive of a task that was read: the task as it is afterwards, and the write, pinned to what was seen.
 pub(crate) fn redrive(format: &Format, seen: &TaskHead, now: Timestamp) -> (TaskHead, Expression) {
     let (mut after, write) = by_hand(format, Role::Pending, seen, now);
-    let write = write.set(RETRY, number(0_u32));
+    let write = write.set_to(RETRY, number(0_u32));
     let write = set_or_remove(write, EXPIRES_AT, seen.expires_at.is_some(), None);
     after.retry = 0;
     after.expires_at = None;
@@ -43,7 +40,7 @@ pub(crate) fn cancel(
 
 /// The request that the attempt of a lock ends.
 pub(crate) fn request_cancel(lock: &str) -> Expression {
-    Expression::new().set(CANCEL, string(lock)).and_is(LOCK, string(lock))
+    Expression::new().set("#cancel = :lock").and("#lock = :lock").with(":lock", string(lock))
 }
 
 /// Sets a free task to another status, pinned to what was seen.
@@ -51,19 +48,23 @@ fn by_hand(format: &Format, to: Role, seen: &TaskHead, now: Timestamp) -> (TaskH
     let to = format.own(to);
     let now = now.after(seen.update_time);
     let lock_time = now.max(seen.lock_time);
-    let write = set_status(Expression::new(), format, to, &seen.key)
-        .set(UPDATE_TIME, time(now))
-        .set(LOCK_TIME, time(lock_time))
-        .and_is(STATUS, number(seen.status_code))
-        .and_is(UPDATE_TIME, time(seen.update_time))
-        .and_is(LOCK, string(NOT_LOCKED));
+    let write = Expression::new()
+        .set("#value = :value, #status = :status, #update_time = :now, #lock_time = :lock_time")
+        .and("#status = :seen_status AND #update_time = :seen_update_time AND #lock = :free")
+        .with(":now", time(now))
+        .with(":lock_time", time(lock_time))
+        .with(":seen_status", number(seen.status_code))
+        .with(":seen_update_time", time(seen.update_time))
+        .with(":free", string(NOT_LOCKED));
+    let write = at_status(write, format, to, &seen.key);
     let write = set_or_remove(write, RUN_AT, seen.run_at.is_some(), None);
     let write = set_or_remove(write, SNOOZES, seen.snoozes > 0, None);
     // A Python `save` drops `attempt`, which then counts as 0.
     let write = match seen.attempt {
-        0 => write.and_absent_or_is(ATTEMPT, number(0_u32)),
-        attempt => write.and_is(ATTEMPT, number(attempt)),
+        0 => write.and("(attribute_not_exists(#attempt) OR #attempt = :attempt)"),
+        _ => write.and("#attempt = :attempt"),
     };
+    let write = write.with(":attempt", number(seen.attempt));
     let mut after = seen.clone();
     set_head_status(&mut after, format, to);
     after.run_at = None;

@@ -1,16 +1,14 @@
 //! The end of an attempt, in each of its ways.
 
 use super::{
-    CANCELLED, Outcome, Then, expires_at, free, released_to, set_errors, set_head_status, set_or_remove,
-    set_status,
+    CANCELLED, Outcome, Then, at_status, expires_at, freed, released_to, set_errors, set_head_status,
+    set_or_remove,
 };
 use crate::config::TrackerConfig;
 use crate::expression::Expression;
 use crate::format::Format;
 use crate::history::{HistoryEntry, Keep};
-use crate::item::{
-    CANCEL, EXPIRES_AT, LOCK, OWNER, RETRY, RUN_AT, SNOOZES, STARTED_FROM, UPDATE_TIME, number, string, time,
-};
+use crate::item::{EXPIRES_AT, RETRY, RUN_AT, SNOOZES, number, time};
 use crate::retry;
 use crate::status::Role;
 use crate::task::TaskHead;
@@ -66,23 +64,21 @@ pub(crate) fn finish(
         after.run_at = after.run_at.filter(|_| head.run_at.is_some());
         after.expires_at = after.expires_at.filter(|_| head.expires_at.is_some());
     }
-    let mut write = set_status(free(Expression::new(), me, now), format, status, &head.key)
-        .set(UPDATE_TIME, time(now))
-        .and_is(LOCK, string(me));
+    let mut write = at_status(freed(me, now), format, status, &head.key);
     write = set_or_remove(write, RUN_AT, head.run_at.is_some(), after.run_at.map(time));
     write =
         set_or_remove(write, SNOOZES, head.snoozes > 0, (after.snoozes > 0).then(|| number(after.snoozes)));
     write = set_or_remove(write, EXPIRES_AT, head.expires_at.is_some(), after.expires_at.map(number));
     if ended.is_some() {
-        write = write.set(RETRY, number(after.retry));
+        write = write.set_to(RETRY, number(after.retry));
     }
     if matches!(outcome, Outcome::Cancelled) {
-        write = write.remove(CANCEL);
+        write = write.remove("#cancel");
     }
     if ended.is_some_and(|role| role != Role::Succeeded) {
         write = set_errors(write, head, &mut after.errors, keep);
     } else if keep == Keep::AsStored {
-        write = write.remove(OWNER).remove(STARTED_FROM);
+        write = write.remove("#owner, #started_from");
     }
     set_head_status(&mut after, format, status);
     after.update_time = now;

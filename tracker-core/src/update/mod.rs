@@ -1,5 +1,6 @@
 //! The writes of the protocol: each a pure function to an expression, and to the head of the task after it.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -8,10 +9,7 @@ use crate::config::TrackerConfig;
 use crate::expression::Expression;
 use crate::format::{Format, Status};
 use crate::history::{History, HistoryEntry, Keep};
-use crate::item::{
-    ATTEMPT, CANCEL, ERRORS, EXPIRES_AT, ITEM_BYTES, LAST_LOCK, LOCK, LOCK_TIME, NOT_LOCKED, OWNER, RETRY,
-    RUN_AT, SNOOZES, STARTED_FROM, STATUS, UPDATE_TIME, VALUE, number, string, time,
-};
+use crate::item::{ERRORS, EXPIRES_AT, ITEM_BYTES, NOT_LOCKED, OWNER, SNOOZES, STATUS, number, string, time};
 use crate::retry;
 use crate::status::Role;
 use crate::task::TaskHead;
@@ -64,29 +62,27 @@ pub(crate) fn start(
     owner: &str,
     now: Timestamp,
 ) -> Expression {
-    let in_progress = format.own(Role::InProgress);
+    // The second arm of the last condition is for items that another program left both ready and locked.
+    static START: LazyLock<Expression> = LazyLock::new(|| {
+        Expression::new()
+            .set("#value = :value, #status = :status, #started_from = #status")
+            .set("#lock = :me, #lock_time = :now, #update_time = :now, #owner = :owner")
+            // What an earlier step or attempt has left; a task at work must not be deleted.
+            .remove("#cancel, #expires_at")
+            .add("#attempt :one")
+            .and("#lock_time < :now")
+            .and("(attribute_not_exists(#run_at) OR #run_at <= :now)")
+            .and("(#lock = :free OR #lock_time < :stale)")
+            .with(":one", number(1_u32))
+            .with(":free", string(NOT_LOCKED))
+    });
     let stale = now.minus(config.lock_expire).minus(config.max_clock_skew);
-    let mut start = set_status(Expression::new(), format, in_progress, key)
-        .set_to_old(STARTED_FROM, STATUS)
-        .set(LOCK, string(me))
-        .set(LOCK_TIME, time(now))
-        .set(UPDATE_TIME, time(now))
-        .set(OWNER, string(owner))
-        // What an earlier step or attempt has left; a task at work must not be deleted.
-        .remove(CANCEL)
-        .remove(EXPIRES_AT)
-        .add(ATTEMPT, 1)
-        .and_before(LOCK_TIME, time(now))
-        .and_absent_or_by(RUN_AT, time(now));
-    let status = start.name(STATUS);
-    let ready: Vec<_> = format.ready().map(|code| start.value(number(code))).collect();
-    let ready = format!("{status} IN ({})", ready.join(", "));
-    let lock = start.name(LOCK);
-    let lock_time = start.name(LOCK_TIME);
-    let free = start.value(string(NOT_LOCKED));
-    let stale = start.value(time(stale));
-    // The second arm is for items that another program left both ready and locked.
-    start.and(&ready).and(&format!("({lock} = {free} OR {lock_time} < {stale})"))
+    at_status(START.clone(), format, format.own(Role::InProgress), key)
+        .with(":me", string(me))
+        .with(":now", time(now))
+        .with(":owner", string(owner))
+        .with(":stale", time(stale))
+        .and_in(STATUS, format.ready().map(number))
 }
 
 /// Takeover of an expired lease, pinned to the lease that was seen; or giving the task up, if this was its
@@ -112,37 +108,43 @@ pub(crate) fn take_over(
     );
     let mut errors = seen.errors.clone();
     errors.push(entry, config.history_limit as usize);
+    let takeover = Expression::new()
+        .set("#value = :value, #status = :status, #update_time = :now, #retry = :retry")
+        .with(":retry", number(next.retry))
+        .and("#lock = :seen_lock AND #lock_time = :seen_lock_time AND #status = :seen_status")
+        .with(":seen_lock", string(seen.lock.as_deref().unwrap_or(NOT_LOCKED)))
+        .with(":seen_lock_time", time(seen.lock_time))
+        .with(":seen_status", number(seen.status_code))
+        .with(":me", string(me))
+        .with(":now", time(now));
     let (status, takeover) = if next.ignored {
-        let freed = free(Expression::new(), me, now);
+        let freed = takeover.set(FREE).with(":free", string(NOT_LOCKED));
         let expires_at = expires_at(config, Role::Ignored, now).filter(|_| keep != Keep::AsStored);
         let is_there = seen.expires_at.is_some();
         (format.own(Role::Ignored), set_or_remove(freed, EXPIRES_AT, is_there, expires_at.map(number)))
     } else {
-        let held = Expression::new().set(LOCK, string(me)).set(LOCK_TIME, time(now)).add(ATTEMPT, 1);
+        let held =
+            takeover.set("#lock = :me, #lock_time = :now").add("#attempt :one").with(":one", number(1_u32));
         let held = set_or_remove(held, EXPIRES_AT, seen.expires_at.is_some(), None);
         // Where there is no room for the history, there may be none for another owner's name.
-        let named = if keep == Keep::AsStored { held } else { held.set(OWNER, string(owner)) };
+        let named = if keep == Keep::AsStored { held } else { held.set_to(OWNER, string(owner)) };
         (format.own(Role::InProgress), named)
     };
     // The holder that is lost has not put the task off.
     let takeover = set_or_remove(takeover, SNOOZES, seen.snoozes > 0, None);
-    let takeover = set_status(takeover, format, status, &seen.key)
-        .set(UPDATE_TIME, time(now))
-        .set(RETRY, number(next.retry))
-        .and_is(LOCK, string(seen.lock.as_deref().unwrap_or(NOT_LOCKED)))
-        .and_is(LOCK_TIME, time(seen.lock_time))
-        .and_is(STATUS, number(seen.status_code));
-    set_errors(takeover, seen, &mut errors, keep)
+    set_errors(at_status(takeover, format, status, &seen.key), seen, &mut errors, keep)
 }
 
 /// Save: renews the lease; what is saved is added by the caller.
 pub(crate) fn save(me: &str, now: Timestamp) -> Expression {
-    Expression::new().set(LOCK_TIME, time(now)).and_is(LOCK, string(me)).and_before(LOCK_TIME, time(now))
+    static SAVE: LazyLock<Expression> =
+        LazyLock::new(|| Expression::new().set("#lock_time = :now").and("#lock = :me AND #lock_time < :now"));
+    SAVE.clone().with(":me", string(me)).with(":now", time(now))
 }
 
 /// Heartbeat: renews the lease, unless the attempt was asked to end.
 pub(crate) fn heartbeat(me: &str, now: Timestamp) -> Expression {
-    save(me, now).and_absent_or_is_not(CANCEL, string(me))
+    save(me, now).and("(attribute_not_exists(#cancel) OR #cancel <> :me)")
 }
 
 /// From when on a task that ended in a status at this time is deleted.
@@ -163,8 +165,8 @@ fn set_or_remove(
     value: Option<AttributeValue>,
 ) -> Expression {
     match value {
-        Some(value) => write.set(name, value),
-        None if is_there => write.remove(name),
+        Some(value) => write.set_to(name, value),
+        None if is_there => write.remove(&format!("#{name}")),
         None => write,
     }
 }
@@ -177,10 +179,7 @@ pub(crate) fn release(
     me: &str,
     now: Timestamp,
 ) -> Expression {
-    let status = released_to(format, started_from);
-    set_status(free(Expression::new(), me, now), format, status, key)
-        .set(UPDATE_TIME, time(now))
-        .and_is(LOCK, string(me))
+    at_status(freed(me, now), format, released_to(format, started_from), key)
 }
 
 fn set_head_status(head: &mut TaskHead, format: &Format, status: Status) {
@@ -197,13 +196,24 @@ fn released_to(format: &Format, started_from: Option<u32>) -> Status {
     started_from.and_then(|code| format.status(code)).unwrap_or_else(|| format.own(Role::Failed))
 }
 
-fn set_status(write: Expression, format: &Format, status: Status, key: &str) -> Expression {
-    write.set(VALUE, string(format.value(status, key))).set(STATUS, number(status.code()))
+/// Binds what a status is stored as.
+fn at_status(write: Expression, format: &Format, status: Status, key: &str) -> Expression {
+    write.with(":value", string(format.value(status, key))).with(":status", number(status.code()))
 }
 
 /// Frees the lock, and moves `lock_time` on: a late copy of a refused start must not fit.
-fn free(write: Expression, me: &str, now: Timestamp) -> Expression {
-    write.set(LOCK, string(NOT_LOCKED)).set(LOCK_TIME, time(now)).set(LAST_LOCK, string(me))
+const FREE: &str = "#lock = :free, #lock_time = :now, #last_lock = :me";
+
+/// The end of an attempt, whichever: frees the lock that it holds, and sets a status, which is to be bound.
+fn freed(me: &str, now: Timestamp) -> Expression {
+    static FREED: LazyLock<Expression> = LazyLock::new(|| {
+        Expression::new()
+            .set(FREE)
+            .set("#value = :value, #status = :status, #update_time = :now")
+            .and("#lock = :me")
+            .with(":free", string(NOT_LOCKED))
+    });
+    FREED.clone().with(":me", string(me)).with(":now", time(now))
 }
 
 /// Writes the history as far as there is room for it. The next start must fit, too: the item has its size while
@@ -212,8 +222,8 @@ fn set_errors(write: Expression, head: &TaskHead, errors: &mut History, keep: Ke
     const ADDED_BYTES: usize = 256;
     let room = ITEM_BYTES.saturating_sub(head.bytes_without_errors + ERRORS.len() + ADDED_BYTES);
     match errors.encode_within(keep, room) {
-        Some(encoded) => write.set(ERRORS, encoded),
-        None if keep == Keep::AsStored => write.remove(OWNER).remove(STARTED_FROM),
+        Some(encoded) => write.set_to(ERRORS, encoded),
+        None if keep == Keep::AsStored => write.remove("#owner, #started_from"),
         None => write,
     }
 }
