@@ -153,6 +153,7 @@ impl Merge {
         if self.left == Some(0) {
             return Next::End;
         }
+        // Allocates nothing where there are none, as for most rows.
         let dry: Vec<_> = (0..self.shards.len()).filter(|nth| !self.shards[*nth].is_ready()).collect();
         if !dry.is_empty() {
             let rows = self.page_rows();
@@ -210,7 +211,8 @@ impl Merge {
         self.newest_first
     }
 
-    /// How many rows a page should have: the shards' equal parts of what is wanted.
+    /// How many rows a page should have: the shards' equal parts of what is wanted, and three standard deviations more,
+    /// as keys are spread by chance: else the fullest shards would each take another request, one after the other.
     fn page_rows(&self) -> usize {
         let live = self.shards.iter().filter(|shard| !shard.exhausted).count().max(1);
         let per_status = self.left_per_status.values().max().copied();
@@ -220,7 +222,9 @@ impl Merge {
             (None, Some(per_status)) => per_status,
             (None, None) => usize::MAX,
         };
-        wanted.div_ceil(live).clamp(LEAST_ROWS, MOST_ROWS)
+        let part = wanted.div_ceil(live);
+        let spread = if live > 1 { 3 * (part.isqrt() + 1) } else { 0 };
+        part.saturating_add(spread).clamp(LEAST_ROWS, MOST_ROWS)
     }
 }
 
@@ -247,6 +251,7 @@ mod tests {
     use proptest::test_runner::RngSeed;
 
     use super::*;
+    use crate::shard::shard_of;
 
     /// Shards as a database would page them: rows of one time in an order of their own, pages of any size, some empty.
     #[derive(Debug, Clone)]
@@ -412,23 +417,13 @@ mod tests {
         assert!(requests < 12, "{requests}");
     }
 
-    #[test]
-    fn nothing_is_read_that_is_not_needed() {
-        let row = |shard: usize, nth: usize| Row {
-            update_time: format!("{:05}", nth * 10 + shard),
-            key: format!("{shard}-{nth}"),
-            ..Row::default()
-        };
-        let shards: Vec<_> =
-            (0..10).map(|shard| (1, (0..1000).map(|nth| row(shard, nth)).collect())).collect();
-        let mut database = Database { shards, page_rows: Vec::new() };
-        let range = |nth| (1, Range { value: format!("shard {nth}"), ..Range::default() });
-        let mut merge =
-            Merge::new(Plan { ranges: (0..10).map(range).collect(), limit: Some(100), ..Plan::default() });
+    /// Reads a plan to its end: its rows, and the requests and rows that it took.
+    fn cost(plan: Plan, mut database: Database) -> (usize, usize, usize) {
+        let mut merge = Merge::new(plan);
         let (mut requests, mut rows_read, mut rows) = (0, 0, 0);
         loop {
             match merge.next() {
-                Next::End => break,
+                Next::End => return (rows, requests, rows_read),
                 Next::Row(_) => rows += 1,
                 Next::Read(reads) => {
                     for read in reads {
@@ -440,6 +435,38 @@ mod tests {
                 }
             }
         }
-        assert_eq!((rows, requests, rows_read), (100, 10, 160));
+    }
+
+    fn plan(shards: usize, limit: usize) -> Plan {
+        let range = |nth| (1, Range { value: format!("shard {nth}"), ..Range::default() });
+        Plan { ranges: (0..shards).map(range).collect(), limit: Some(limit), ..Plan::default() }
+    }
+
+    #[test]
+    fn nothing_is_read_that_is_not_needed() {
+        let row = |shard: usize, nth: usize| Row {
+            update_time: format!("{:05}", nth * 10 + shard),
+            key: format!("{shard}-{nth}"),
+            ..Row::default()
+        };
+        let shards = (0..10).map(|shard| (1, (0..1000).map(|nth| row(shard, nth)).collect())).collect();
+        assert_eq!(cost(plan(10, 100), Database { shards, page_rows: Vec::new() }), (100, 10, 220));
+    }
+
+    #[test]
+    fn shards_that_were_filled_by_chance_are_asked_once() {
+        for (shards, limit) in [(5, 100), (5, 1000), (10, 100), (50, 1000)] {
+            let mut filled = vec![(1, Vec::new()); shards];
+            for nth in 0..4 * limit {
+                let key = format!("extract____doc-{nth}");
+                let shard = shard_of(&key, u32::try_from(shards).unwrap());
+                let row = Row { update_time: format!("{nth:05}"), key, ..Row::default() };
+                filled[shard as usize - 1].1.push(row);
+            }
+            let (rows, requests, rows_read) =
+                cost(plan(shards, limit), Database { shards: filled, page_rows: Vec::new() });
+            assert_eq!((rows, requests), (limit, shards));
+            assert!(rows_read <= 5 * limit / 2, "{rows_read} rows read for {limit} of {shards} shards");
+        }
     }
 }
