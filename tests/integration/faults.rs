@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use futures_util::poll;
 use tracker_core::ErrorKind;
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::config::retry::RetryConfig;
 
-use crate::support::Fault::{DropRequest, DropResponse, None as NoFault};
+use crate::support::Fault::{Delay, DropRequest, DropResponse, None as NoFault};
 use crate::support::{Document, World, number, text};
 
 crate::tests![
@@ -396,16 +397,16 @@ async fn a_save_without_an_answer_does_not_move_the_deadline(world: World) {
     assert_eq!(item["data"].as_m().unwrap()["pages"], number(7));
 }
 
+const DELAY: Duration = Duration::from_millis(1);
+
 async fn a_dropped_start_gives_the_task_back(world: World) {
     let documents = world.document().await;
     {
+        world.network.next("UpdateItem", [Delay(DELAY)]);
         let mut start = Box::pin(documents.start("doc-1"));
-        let once = std::future::poll_fn(|context| {
-            assert!(start.as_mut().poll(context).is_pending());
-            std::task::Poll::Ready(())
-        });
-        once.await;
+        assert!(poll!(&mut start).is_pending());
     }
+    world.clock.advance(DELAY);
     let item = world.freed().await;
     assert_eq!(item["status"], number(10));
     assert_eq!((&item["retry"], &item["attempt"]), (&number(0), &number(1)));
@@ -416,13 +417,11 @@ async fn a_dropped_finish_goes_on(world: World) {
     let documents = world.document().await;
     let execution = documents.start("doc-1").await.unwrap();
     {
+        world.network.next("UpdateItem", [Delay(DELAY)]);
         let mut finish = Box::pin(execution.succeed());
-        let once = std::future::poll_fn(|context| {
-            assert!(finish.as_mut().poll(context).is_pending());
-            std::task::Poll::Ready(())
-        });
-        once.await;
+        assert!(poll!(&mut finish).is_pending());
     }
+    world.clock.advance(DELAY);
     let item = world.freed().await;
     assert_eq!(item["status"], number(16));
     assert_eq!(world.network.count("UpdateItem"), 2, "no second finish is sent");

@@ -9,6 +9,7 @@
 
 mod support;
 
+mod background;
 mod backoff;
 mod bulk;
 mod cancel;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
     let backends = Backend::available();
     let tests: Vec<Test> = [
         backoff::tests(),
+        background::tests(),
         bulk::tests(),
         cancel::tests(),
         cancel_attempt::tests(),

@@ -127,7 +127,8 @@ async fn a_clock_that_is_a_little_behind_is_waited_for(world: World) {
 
 async fn a_clock_that_is_known_to_be_off(world: World) {
     world.document().await;
-    let documents = world.builder::<Document>().clock(world.clock.compared_with_service()).build().unwrap();
+    let documents =
+        world.builder::<Document>().clock(world.clock.waiting().compared_with_service()).build().unwrap();
     let service = || world.clock.now().wall;
     for off in [TimeDelta::seconds(-20), TimeDelta::seconds(20)] {
         let told = |error: tracker_core::Error| {
@@ -166,7 +167,8 @@ async fn a_clock_that_is_off_is_found_out_before_anything_is_written(world: Worl
     is_off(off().delete("doc-1").await.unwrap_err());
     assert_eq!(world.stored().await, held);
     // A clock that is right costs a read, once.
-    let right = world.builder::<Document>().clock(world.clock.compared_with_service()).build().unwrap();
+    let right =
+        world.builder::<Document>().clock(world.clock.waiting().compared_with_service()).build().unwrap();
     assert!(matches!(right.start("doc-1").await.unwrap_err().kind(), ErrorKind::Locked { .. }));
     let reads = world.network.count("GetItem");
     assert!(matches!(right.start("doc-1").await.unwrap_err().kind(), ErrorKind::Locked { .. }));

@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use crate::background::detached;
 use crate::cancel::{self, Cancel};
 use crate::config::TrackerConfig;
 use crate::create;
 use crate::document::Document;
-use crate::engine::{Engine, detached};
-use crate::error::{Error, ErrorKind};
+use crate::engine::Engine;
+use crate::error::Error;
 use crate::execution::Execution;
 use crate::fields;
 use crate::item::{DATA, Item};
@@ -219,16 +220,9 @@ impl<T: StatusTracker> Tracker<T> {
     }
 
     pub(crate) async fn start_key(&self, key: String) -> Result<Execution<T>, Error> {
-        let starting = Box::pin(start::start(Arc::clone(&self.engine), key.clone()));
-        match detached(starting).await {
-            Some(started) => {
-                let (held, item) = started?;
-                Execution::decode(held, item).await
-            }
-            None => Err(Error::new(ErrorKind::Unavailable)
-                .with_source("the runtime is shutting down")
-                .with_key(&key)),
-        }
+        let starting = Box::pin(start::start(Arc::clone(&self.engine), key));
+        let (held, item) = detached(&self.engine.background, starting).await?;
+        Execution::decode(held, item).await
     }
 
     /// Creates the table and its index, and waits until both can be used. On-demand, unless asked otherwise.

@@ -22,6 +22,8 @@ use crate::update;
 pub(crate) struct Keeper {
     /// The value of `lock`.
     pub(crate) me: String,
+    /// The task as it was started.
+    pub(crate) head: Arc<TaskHead>,
     lease: Mutex<Lease>,
     /// Cancelled when the lease is lost; with a heartbeat alone.
     lost: CancellationToken,
@@ -43,9 +45,10 @@ pub(crate) enum Beat {
 }
 
 impl Keeper {
-    pub(crate) fn new(me: String, lease: Lease) -> Self {
+    pub(crate) fn new(me: String, head: TaskHead, lease: Lease) -> Self {
         Self {
             me,
+            head: Arc::new(head),
             lease: Mutex::new(lease),
             lost: CancellationToken::new(),
             cancel: CancellationToken::new(),
@@ -107,32 +110,37 @@ impl Keeper {
         self.unheard.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether the heartbeat has come to its end, or is not to begin.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
     /// Ends the heartbeat, for good.
     pub(crate) fn stop(&self) {
         self.stop.cancel();
     }
 
-    fn lose(&self, engine: &Engine, head: &TaskHead, unheard: Option<Error>) {
+    fn lose(&self, engine: &Engine, unheard: Option<Error>) {
         let unheard = unheard.map(Arc::new);
         self.unheard.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&unheard);
         self.lost.cancel();
-        let told = Told::of(EventKind::LeaseLost, head).from(Some(head.status_name()));
+        let told = Told::of(EventKind::LeaseLost, &self.head).from(Some(self.head.status_name()));
         engine.tell(unheard.as_ref().map_or(told, |unheard| told.because(unheard)));
     }
 
     /// Sends one heartbeat. Once the attempt was asked to end they go on without that question, until it has.
-    pub(crate) async fn beat(&self, engine: &Engine, key: &str) -> Beat {
+    pub(crate) async fn beat(&self, engine: &Engine) -> Beat {
         loop {
             let Some(now) = self.next_beat(engine.now()) else {
                 return Beat::Kept;
             };
             let asks = !self.cancel.is_cancelled();
             let beat = if asks { update::heartbeat } else { update::save };
-            let sent = op::update(engine, key, beat(&self.me, now.time), ReturnValue::None).await;
+            let sent = op::update(engine, &self.head.key, beat(&self.me, now.time), ReturnValue::None).await;
             let found = match sent {
                 Ok(_) => {
                     let took = engine.now().monotonic.saturating_sub(now.monotonic);
-                    engine.tell(Told::of_key(EventKind::Heartbeat, key).took(took));
+                    engine.tell(Told::of_key(EventKind::Heartbeat, &self.head.key).took(took));
                     return self.kept(now, Save::Saved);
                 }
                 Err(Unwritten::Condition(mut image)) => {
@@ -166,11 +174,11 @@ impl Keeper {
 
     /// Keeps the lease until it is stopped or lost: a heartbeat every third of the expiry, and more often while none
     /// is answered. The loss is told at the deadline, whatever is still under way.
-    pub(crate) async fn keep(self: Arc<Self>, engine: Arc<Engine>, head: Arc<TaskHead>) {
+    pub(crate) async fn keep(self: Arc<Self>, engine: Arc<Engine>) {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => {}
-            unheard = self.beats(&engine, &head.key) => self.lose(&engine, &head, unheard),
+            unheard = self.beats(&engine) => self.lose(&engine, unheard),
         }
     }
 
@@ -184,12 +192,12 @@ impl Keeper {
             if left.is_zero() || self.has_passed(now) {
                 return;
             }
-            engine.clock.sleep(left.min(LOOK)).await;
+            engine.clock.sleep(left.min(SLEEP)).await;
         }
     }
 
     /// Sends heartbeats until the lease is lost; gives why DynamoDB was not heard, where that is why.
-    async fn beats(&self, engine: &Engine, key: &str) -> Option<Error> {
+    async fn beats(&self, engine: &Engine) -> Option<Error> {
         let third = engine.config.lock_expire / 3;
         let mut unheard = None;
         for nth in 0.. {
@@ -198,7 +206,7 @@ impl Keeper {
             self.sleep(engine, wait).await;
             let beat = async {
                 // After its deadline nothing is sent: somebody else may hold the task.
-                if self.has_passed(engine.now()) { None } else { Some(self.beat(engine, key).await) }
+                if self.has_passed(engine.now()) { None } else { Some(self.beat(engine).await) }
             };
             let beat = tokio::select! {
                 beat = beat => beat,
@@ -219,7 +227,7 @@ impl Keeper {
 }
 
 /// How long a heartbeat sleeps at most before it looks at the clock again.
-const LOOK: Duration = Duration::from_secs(1);
+const SLEEP: Duration = Duration::from_secs(1);
 
 /// Between nine tenths of a time and the whole, so that the heartbeats of many workers do not come together. From the
 /// lock and the number of the heartbeat, so that it can be repeated.

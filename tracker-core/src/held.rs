@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ReturnValue;
+use futures_util::FutureExt;
 use tokio::runtime::Handle;
 
+use crate::background::{LOOK, detached};
 use crate::document::Document;
-use crate::engine::{Engine, detached};
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::event::{self, EventKind, Told};
 use crate::expression::Expression;
@@ -30,7 +32,7 @@ use crate::update::{self, Outcome, Then};
 /// a task of its own. Where that cannot run, the lease expires.
 pub(crate) struct Held {
     pub(crate) engine: Arc<Engine>,
-    /// As it was started. Shared, as its history may be long.
+    /// As it was started, but for what was saved since. Shared, as its history may be long.
     head: Arc<TaskHead>,
     pub(crate) keeper: Arc<Keeper>,
     when_dropped: WhenDropped,
@@ -46,6 +48,10 @@ enum WhenDropped {
     Fail,
     Nothing,
 }
+
+/// From this length on, a lease's heartbeat need not begin with it: until the next look no more passes than a tenth of
+/// the time to its first one.
+const LATE_FROM: Duration = LOOK.saturating_mul(30);
 
 /// What a finish writes of the data.
 #[derive(Debug, Default)]
@@ -63,10 +69,10 @@ pub(crate) struct Finished {
 }
 
 impl Held {
-    pub(crate) fn new(engine: Arc<Engine>, head: TaskHead, keeper: Keeper) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, keeper: Keeper) -> Self {
         let runtime = Handle::try_current().ok();
         let begun = engine.now().monotonic;
-        let head = Arc::new(head);
+        let head = Arc::clone(&keeper.head);
         Self { engine, head, keeper: Arc::new(keeper), when_dropped: WhenDropped::Release, runtime, begun }
     }
 
@@ -85,9 +91,21 @@ impl Held {
 
     /// From here on, the lease is kept by heartbeats.
     pub(crate) async fn keep(&self) {
-        if let (true, Some(runtime)) = (self.engine.config.heartbeat, &self.runtime) {
+        let (true, Some(runtime)) = (self.engine.config.heartbeat, &self.runtime) else {
+            return;
+        };
+        let has_begun = if self.engine.clock.is_simulated() || self.engine.config.lock_expire < LATE_FROM {
             let keeper = Arc::clone(&self.keeper);
-            runtime.spawn(keeper.keep(Arc::clone(&self.engine), Arc::clone(&self.head)));
+            runtime.spawn(keeper.keep(Arc::clone(&self.engine)));
+            false
+        } else {
+            let (engine, keeper) = (Arc::downgrade(&self.engine), Arc::downgrade(&self.keeper));
+            self.engine.background.later(runtime, move || {
+                let (engine, keeper) = (engine.upgrade()?, keeper.upgrade()?);
+                (!keeper.is_stopped()).then(|| keeper.keep(engine).boxed())
+            })
+        };
+        if !has_begun {
             // What was spawned last waits for this very thread: a body that does not yield would never let it begin.
             tokio::task::yield_now().await;
         }
@@ -131,7 +149,7 @@ impl Held {
         Error::new(kind).with_key(&self.head.key).with_task(TaskHead::clone(&self.head))
     }
 
-    /// Ends the attempt. Once polled it goes on in a task of its own, whoever drops its future.
+    /// Ends the attempt. Once polled it goes on, whoever drops its future or leaves it alone.
     pub(crate) async fn finish(
         mut self,
         outcome: Outcome,
@@ -141,9 +159,8 @@ impl Held {
         if self.keeper.is_lost() {
             return Err(self.abandon());
         }
-        let unknown = self.error(ErrorKind::OutcomeUnknown);
         let finish = self.begin(outcome, changes, returns);
-        detached(Box::pin(finish.send())).await.unwrap_or(Err(unknown))
+        detached(&self.engine.background, Box::pin(finish.send())).await
     }
 
     /// Releases a lease that has run out already: whoever took it is not disturbed.

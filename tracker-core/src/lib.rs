@@ -20,6 +20,7 @@
 
 #[macro_use]
 mod accessors;
+mod background;
 mod builder;
 mod cancel;
 mod checks;

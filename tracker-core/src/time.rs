@@ -29,10 +29,12 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     fn now(&self) -> Now;
 
     /// Waits: for a clock that is a little ahead of ours, between two sends of a request, for a table, between two
-    /// heartbeats (at most a second at once), and for the timeout of a body.
+    /// heartbeats (at most a second at once), for the next look after what goes on without its caller (a second), and for
+    /// the timeout of a body.
     fn sleep(&self, duration: Duration) -> Sleep;
 
-    /// Whether the time is made up, and must not be compared with the `Date` of the service's answers.
+    /// Whether the time is made up: it must not be compared with the `Date` of the service's answers, and may pass at once,
+    /// so that heartbeats begin with their leases, and not a second later.
     fn is_simulated(&self) -> bool {
         false
     }

@@ -223,7 +223,8 @@ impl Merge {
             (None, None) => usize::MAX,
         };
         let part = wanted.div_ceil(live);
-        let spread = if live > 1 { 3 * (part.isqrt() + 1) } else { 0 };
+        // One row more tells that the last of those before it is not one of several of the same time.
+        let spread = if live > 1 { 3 * (part.isqrt() + 1) } else { 1 };
         part.saturating_add(spread).clamp(LEAST_ROWS, MOST_ROWS)
     }
 }
@@ -455,7 +456,7 @@ mod tests {
 
     #[test]
     fn shards_that_were_filled_by_chance_are_asked_once() {
-        for (shards, limit) in [(5, 100), (5, 1000), (10, 100), (50, 1000)] {
+        for (shards, limit) in [(1, 100), (5, 100), (5, 1000), (10, 100), (50, 1000)] {
             let mut filled = vec![(1, Vec::new()); shards];
             for nth in 0..4 * limit {
                 let key = format!("extract____doc-{nth}");
