@@ -71,7 +71,7 @@ async fn open(
         let begin = Instant::now();
         table.fill(tasks).await?;
         let (tasks, seconds) = (grouped(f64::from(tasks)), begin.elapsed().as_secs_f64());
-        eprintln!("filled: {tasks} tasks in {shards} shards, in {seconds:.1} s");
+        eprintln!("filled in {seconds:.1} s: {tasks} tasks, shards for each status: {shards}");
         tables.push((point, table));
     }
     Ok(tables)
