@@ -1,7 +1,7 @@
 //! How it grows: what operations cost with more tasks in a table, with more shards, and what more workers get done.
 //!
 //! ```text
-//! cargo bench --bench growth                                     # on the embedded database
+//! cargo bench --bench growth                                        # on the embedded database
 //! tests/dynamodb-local cargo bench --bench growth -- --out target   # on DynamoDB Local
 //! cargo bench --bench growth -- --only tasks --tasks 1000,10000
 //! ```
