@@ -1,0 +1,32 @@
+//! The database that is measured, and clients of it.
+
+use tracker_core::aws_sdk_dynamodb::Client;
+use tracker_core::embedded;
+
+use super::probe::Probe;
+use super::requests::{AnyError, local};
+
+pub(crate) struct Database {
+    pub(crate) name: &'static str,
+    /// Nothing is between it and the database.
+    pub(crate) client: Client,
+}
+
+impl Database {
+    /// DynamoDB Local where the environment has its address, or else a new embedded one.
+    pub(crate) fn open() -> Result<Self, AnyError> {
+        let endpoint =
+            std::env::var("TRACKER_DYNAMODB_ENDPOINT").ok().filter(|endpoint| !endpoint.is_empty());
+        Ok(match endpoint {
+            Some(endpoint) => Self { name: "DynamoDB Local", client: local(&endpoint) },
+            None => Self { name: "embedded database", client: embedded::in_memory()? },
+        })
+    }
+
+    /// A client of the same database whose requests can be counted.
+    pub(crate) fn counting(&self) -> Result<(Client, Probe), AnyError> {
+        let config = self.client.config();
+        let probe = Probe::new(config.http_client().ok_or("the client has no HTTP client")?);
+        Ok((Client::from_conf(config.to_builder().http_client(probe.clone()).build()), probe))
+    }
+}

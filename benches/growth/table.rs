@@ -1,0 +1,167 @@
+//! A table with tasks, and what is measured of it.
+
+use std::fmt::Display;
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
+use tracker_core::{Created, IndexEntry, Tracker};
+
+use super::database::Database;
+use super::figures::{Cost, median};
+use super::jobs::Job;
+use super::probe::Probe;
+use super::requests::AnyError;
+
+/// How many of the oldest tasks are asked for.
+const OLDEST: usize = 100;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Query,
+    Refresh,
+    Start,
+    Count,
+}
+
+impl Operation {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Query => "100 oldest pending",
+            Self::Refresh => "refresh of 100",
+            Self::Start => "start",
+            Self::Count => "count by status",
+        }
+    }
+
+    /// How often it is done in one visit.
+    fn repeats(self) -> u32 {
+        match self {
+            Self::Query | Self::Refresh => 10,
+            Self::Start => 30,
+            Self::Count => 2,
+        }
+    }
+}
+
+/// A table of any type of tasks, all of them pending.
+pub(crate) trait Table: Send + Sync {
+    fn fill(&mut self, tasks: u32) -> BoxFuture<'_, Result<(), AnyError>>;
+    /// The requests and units of one.
+    fn cost(&self, operation: Operation) -> BoxFuture<'_, Result<Cost, AnyError>>;
+    /// The seconds of one, in the median of some.
+    fn visit(&self, operation: Operation) -> BoxFuture<'_, Result<f64, AnyError>>;
+    fn delete(&self) -> BoxFuture<'_, Result<(), AnyError>>;
+}
+
+pub(crate) struct Filled<J> {
+    timed: Tracker<J>,
+    counted: Tracker<J>,
+    probe: Probe,
+    tasks: u32,
+}
+
+impl<J: Job> Filled<J> {
+    pub(crate) async fn open(database: &Database, table: String) -> Result<Self, AnyError> {
+        let (counting, probe) = database.counting()?;
+        let timed = J::tracker_builder(&database.client).table(&table).build()?;
+        let counted = J::tracker_builder(&counting).table(table).build()?;
+        timed.create_table().await?;
+        Ok(Self { timed, counted, probe, tasks: 0 })
+    }
+
+    async fn query(&self, tracker: &Tracker<J>) -> Result<Vec<IndexEntry<J>>, AnyError> {
+        let entries = tracker.query_by_status(J::PENDING).limit(OLDEST).all().await?;
+        same(entries.len(), OLDEST)?;
+        Ok(entries)
+    }
+
+    /// Measures an operation from `begin` to `end`, and leaves the tasks as they were.
+    async fn measured<B, E>(
+        &self,
+        tracker: &Tracker<J>,
+        operation: Operation,
+        begin: impl Fn() -> B,
+        end: impl Fn(B) -> E,
+    ) -> Result<E, AnyError> {
+        Ok(match operation {
+            Operation::Query => {
+                let begun = begin();
+                self.query(tracker).await?;
+                end(begun)
+            }
+            Operation::Refresh => {
+                let entries = self.query(tracker).await?;
+                let begun = begin();
+                let tasks = tracker.refresh(&entries).await?;
+                let measured = end(begun);
+                same(tasks.len(), OLDEST)?;
+                measured
+            }
+            Operation::Start => {
+                let by_chance = fastrand::u32(..self.tasks);
+                let begun = begin();
+                let started = tracker.start(&by_chance).await?;
+                let measured = end(begun);
+                started.release().await?;
+                measured
+            }
+            Operation::Count => {
+                let begun = begin();
+                let counts = tracker.count_by_status().await?;
+                let measured = end(begun);
+                same(counts.get(J::PENDING), u64::from(self.tasks))?;
+                measured
+            }
+        })
+    }
+}
+
+impl<J: Job> Table for Filled<J> {
+    fn fill(&mut self, tasks: u32) -> BoxFuture<'_, Result<(), AnyError>> {
+        async move {
+            self.tasks = tasks;
+            // Through this one, as a tracker's first start would ask for the time, were it the first request.
+            fill(&self.counted, tasks).await
+        }
+        .boxed()
+    }
+
+    fn cost(&self, operation: Operation) -> BoxFuture<'_, Result<Cost, AnyError>> {
+        let end = |()| Cost::of(&self.probe.spent());
+        self.measured(&self.counted, operation, || self.probe.measure(), end).boxed()
+    }
+
+    fn visit(&self, operation: Operation) -> BoxFuture<'_, Result<f64, AnyError>> {
+        async move {
+            let mut seconds = Vec::new();
+            for _ in 0..operation.repeats() {
+                let end = |begin: Instant| begin.elapsed().as_secs_f64();
+                seconds.push(self.measured(&self.timed, operation, Instant::now, end).await?);
+            }
+            Ok(median(seconds))
+        }
+        .boxed()
+    }
+
+    fn delete(&self) -> BoxFuture<'_, Result<(), AnyError>> {
+        async move { Ok(self.timed.delete_table().await?) }.boxed()
+    }
+}
+
+/// Creates tasks in an empty table.
+pub(crate) async fn fill<J: Job>(tracker: &Tracker<J>, tasks: u32) -> Result<(), AnyError> {
+    let mut created = tracker.create_many((0..tasks).map(J::new));
+    while let Some(created) = created.next().await {
+        match created {
+            Created::New(_) => {}
+            Created::Failed { error, .. } => return Err(error.into()),
+            other => return Err(format!("the table was not empty: {other:?}").into()),
+        }
+    }
+    Ok(())
+}
+
+fn same<N: Copy + PartialEq + Display>(found: N, wanted: N) -> Result<(), AnyError> {
+    if found == wanted { Ok(()) } else { Err(format!("{found} tasks instead of {wanted}").into()) }
+}

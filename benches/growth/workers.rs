@@ -1,0 +1,149 @@
+//! How much more many workers get done, and what they are in each other's way.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+use futures_util::future::try_join_all;
+use tracker_core::aws_sdk_dynamodb::Client;
+use tracker_core::{CancellationToken, Event, EventKind, Failure, StatusTracker, Summary, Tracker};
+
+use super::arguments::Arguments;
+use super::database::Database;
+use super::drawing::{Line, Plot};
+use super::figures::{Cost, Growth, grouped, growth, median, rounds, visits};
+use super::jobs::five::Job;
+use super::report::aligned;
+use super::requests::AnyError;
+use super::table::fill;
+
+/// One number of workers.
+struct Figure {
+    workers: u32,
+    rate: Growth,
+    /// The part of the starts that is refused.
+    refused: f64,
+    cost: Cost,
+}
+
+pub(crate) async fn workers(database: &Database, arguments: &Arguments) -> Result<Plot, AnyError> {
+    let queue = arguments.queue;
+    println!(
+        "More workers on one queue, {}: {} tasks in 5 shards, whose body does nothing; all workers in this process, one \
+         task at a time each, by one client.",
+        database.name,
+        grouped(f64::from(queue))
+    );
+    println!(
+        "Tasks a second and the starts refused are medians of {}; \"ratio\" is that to the first row in the same round; \
+         requests and capacity units are counted in a drain of their own, where a refused start reports no units.",
+        rounds(arguments.rounds)
+    );
+    let figures = figures(database, arguments).await?;
+    let head = ["workers", "tasks/s", "ratio", "starts refused", "requests/task", "units/task"];
+    let row = |figure: &Figure| {
+        vec![
+            figure.workers.to_string(),
+            grouped(figure.rate.median),
+            format!("{:.2}", figure.rate.ratio),
+            format!("{:.1} %", 100.0 * figure.refused),
+            format!("{:.2}", figure.cost.requests),
+            format!("{:.2}", figure.cost.units()),
+        ]
+    };
+    let rows: Vec<_> = figures.iter().map(row).collect();
+    print!("{}", aligned(&head.map(str::to_owned), &rows));
+    let first = figures.first().map(|figure| figure.cost).unwrap_or_default();
+    let line = |name, solid: &dyn Fn(&Figure) -> f64| Line {
+        name,
+        solid: figures.iter().map(|figure| (f64::from(figure.workers), solid(figure))).collect(),
+        dashed: Vec::new(),
+    };
+    Ok(Plot {
+        title: format!("More workers on one queue, {}", database.name),
+        across: "workers",
+        dashed: "",
+        lines: vec![
+            line("tasks a second", &|figure| figure.rate.ratio),
+            line("requests for a task", &|figure| figure.cost.requests / first.requests),
+            line("capacity units of a task", &|figure| figure.cost.units() / first.units()),
+        ],
+    })
+}
+
+async fn figures(database: &Database, arguments: &Arguments) -> Result<Vec<Figure>, AnyError> {
+    let (workers, queue) = (&arguments.workers, arguments.queue);
+    let (mut rates, mut refusals) = (Vec::new(), Vec::new());
+    for round in 0..arguments.rounds {
+        let mut rate = vec![f64::NAN; workers.len()];
+        let mut refused = rate.clone();
+        for nth in visits(workers.len(), round) {
+            let prepared = prepare(&database.client, queue).await?;
+            let begin = Instant::now();
+            let summary = prepared.drain(workers[nth]).await?;
+            rate[nth] = f64::from(queue) / begin.elapsed().as_secs_f64();
+            refused[nth] = refused_part(&summary);
+            prepared.tracker.delete_table().await?;
+        }
+        rates.push(rate);
+        refusals.push(refused);
+        eprintln!("drained: round {} of {}", round + 1, arguments.rounds);
+    }
+    let mut figures = Vec::new();
+    for (nth, rate) in growth(&rates).into_iter().enumerate() {
+        let (client, probe) = database.counting()?;
+        let prepared = prepare(&client, queue).await?;
+        probe.measure();
+        prepared.drain(workers[nth]).await?;
+        let cost = Cost::of(&probe.spent()).for_each_of(queue);
+        prepared.tracker.delete_table().await?;
+        let refused = median(refusals.iter().map(|round| round[nth]).collect());
+        figures.push(Figure { workers: workers[nth], rate, refused, cost });
+    }
+    Ok(figures)
+}
+
+/// A queue that is full.
+struct Prepared {
+    tracker: Tracker<Job>,
+    tasks: u32,
+    /// Cancelled when the last task has succeeded.
+    empty: CancellationToken,
+}
+
+async fn prepare(client: &Client, tasks: u32) -> Result<Prepared, AnyError> {
+    let empty = CancellationToken::new();
+    let (left, last) = (AtomicU32::new(tasks), empty.clone());
+    let tracker = Job::tracker_builder(client)
+        .table(format!("growth-{}-queue", std::process::id()))
+        // A drain goes on looking for a second, which would be a part of a second more for each task.
+        .observer(move |event: &Event<'_>| {
+            if event.kind == EventKind::Succeeded && left.fetch_sub(1, Ordering::Relaxed) == 1 {
+                last.cancel();
+            }
+        })
+        .build()?;
+    tracker.create_table().await?;
+    fill(&tracker, tasks).await?;
+    Ok(Prepared { tracker, tasks, empty })
+}
+
+impl Prepared {
+    /// Lets the workers do all that there is.
+    async fn drain(&self, workers: u32) -> Result<Summary, AnyError> {
+        let worker = || self.tracker.worker().concurrency(1).drain().shutdown(self.empty.clone());
+        let run = |_| tokio::spawn(worker().run(async |_| Ok::<_, Failure>(())));
+        let mut all = Summary::default();
+        for summary in try_join_all((0..workers).map(run)).await? {
+            all += summary?;
+        }
+        let wanted = u64::from(self.tasks);
+        if all.succeeded == wanted { Ok(all) } else { Err(format!("{all} instead of {wanted} tasks").into()) }
+    }
+}
+
+/// The part of the starts that others were faster with.
+fn refused_part(summary: &Summary) -> f64 {
+    #[allow(clippy::cast_precision_loss, reason = "no run starts as many")]
+    let [refused, attempts] = [summary.refused, summary.attempts()].map(|starts| starts as f64);
+    refused / (refused + attempts)
+}
