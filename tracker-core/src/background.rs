@@ -188,7 +188,7 @@ mod tests {
     use std::panic::AssertUnwindSafe;
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use tokio::runtime::Builder;
+    use tokio::runtime::{Builder, Runtime};
     use tokio::sync::Semaphore;
     use tokio::task::yield_now;
 
@@ -317,20 +317,16 @@ mod tests {
         let (world, permits) = (World::new(), Arc::new(Semaphore::new(0)));
         let runtime = || Builder::new_current_thread().build().unwrap();
         let (first, second) = (runtime(), runtime());
-        let poll = |work| {
-            let mut detached = Box::pin({
-                let background = Arc::clone(&world.background);
-                async move { detached(&background, work).await }
-            });
-            async move {
-                polled_once(&mut detached).await;
-                detached
-            }
+        let poll = |runtime: &Runtime, work| {
+            let background = Arc::clone(&world.background);
+            let mut detached = Box::pin(async move { detached(&background, work).await });
+            runtime.block_on(polled_once(&mut detached));
+            detached
         };
         let (of_first, lost) = work(&permits);
         let (of_second, ended) = work(&permits);
-        let _left_alone = first.block_on(poll(of_first));
-        let _left_alone_too = second.block_on(poll(of_second));
+        let _left_alone = poll(&first, of_first);
+        let _left_alone_too = poll(&second, of_second);
         assert!(world.is_looking());
         drop(first);
         assert!(!world.is_looking());

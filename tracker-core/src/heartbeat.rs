@@ -5,9 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ReturnValue;
+use futures_util::FutureExt;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::background::LOOK;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::event::{EventKind, Told};
@@ -110,11 +113,6 @@ impl Keeper {
         self.unheard.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether the heartbeat has come to its end, or is not to begin.
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.stop.is_cancelled()
-    }
-
     /// Ends the heartbeat, for good.
     pub(crate) fn stop(&self) {
         self.stop.cancel();
@@ -172,9 +170,27 @@ impl Keeper {
         }
     }
 
+    /// Begins to keep the lease: now, or at the next look, if it is still held then.
+    pub(crate) async fn begin(self: &Arc<Self>, engine: &Arc<Engine>, runtime: &Handle) {
+        let is_due = if engine.clock.is_simulated() || engine.config.lock_expire < LATE_FROM {
+            runtime.spawn(Arc::clone(self).keep(Arc::clone(engine)));
+            false
+        } else {
+            let (keeper, weak) = (Arc::downgrade(self), Arc::downgrade(engine));
+            engine.background.later(runtime, move || {
+                let (keeper, engine) = (keeper.upgrade()?, weak.upgrade()?);
+                (!keeper.stop.is_cancelled()).then(|| keeper.keep(engine).boxed())
+            })
+        };
+        if !is_due {
+            // What was spawned last waits for this very thread: a body that does not yield would never let it begin.
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Keeps the lease until it is stopped or lost: a heartbeat every third of the expiry, and more often while none
     /// is answered. The loss is told at the deadline, whatever is still under way.
-    pub(crate) async fn keep(self: Arc<Self>, engine: Arc<Engine>) {
+    async fn keep(self: Arc<Self>, engine: Arc<Engine>) {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => {}
@@ -225,6 +241,10 @@ impl Keeper {
         unheard
     }
 }
+
+/// From this length on, the heartbeat of a lease need not begin with it: until the next look no more passes than a tenth of
+/// the time to the first one.
+const LATE_FROM: Duration = LOOK.saturating_mul(30);
 
 /// How long a heartbeat sleeps at most before it looks at the clock again.
 const SLEEP: Duration = Duration::from_secs(1);

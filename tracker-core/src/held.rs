@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ReturnValue;
-use futures_util::FutureExt;
 use tokio::runtime::Handle;
 
-use crate::background::{LOOK, detached};
+use crate::background::detached;
 use crate::document::Document;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
@@ -49,10 +48,6 @@ enum WhenDropped {
     Nothing,
 }
 
-/// From this length on, a lease's heartbeat need not begin with it: until the next look no more passes than a tenth of
-/// the time to its first one.
-const LATE_FROM: Duration = LOOK.saturating_mul(30);
-
 /// What a finish writes of the data.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
@@ -91,23 +86,8 @@ impl Held {
 
     /// From here on, the lease is kept by heartbeats.
     pub(crate) async fn keep(&self) {
-        let (true, Some(runtime)) = (self.engine.config.heartbeat, &self.runtime) else {
-            return;
-        };
-        let has_begun = if self.engine.clock.is_simulated() || self.engine.config.lock_expire < LATE_FROM {
-            let keeper = Arc::clone(&self.keeper);
-            runtime.spawn(keeper.keep(Arc::clone(&self.engine)));
-            false
-        } else {
-            let (engine, keeper) = (Arc::downgrade(&self.engine), Arc::downgrade(&self.keeper));
-            self.engine.background.later(runtime, move || {
-                let (engine, keeper) = (engine.upgrade()?, keeper.upgrade()?);
-                (!keeper.is_stopped()).then(|| keeper.keep(engine).boxed())
-            })
-        };
-        if !has_begun {
-            // What was spawned last waits for this very thread: a body that does not yield would never let it begin.
-            tokio::task::yield_now().await;
+        if let (true, Some(runtime)) = (self.engine.config.heartbeat, &self.runtime) {
+            self.keeper.begin(&self.engine, runtime).await;
         }
     }
 
