@@ -263,7 +263,7 @@ async fn clocks_that_are_off_delete_nothing(world: World) {
     let documents = world.document().await;
     let execution = documents.start("doc-1").await.unwrap();
     world.probe.date(tracker_core::Clock::now(&world.clock).wall);
-    let fast = world.clock.waiting().ahead_by(Duration::from_hours(1));
+    let fast = world.clock.ahead_by(Duration::from_hours(1));
     let fast = world.builder::<Document>().clock(fast.compared_with_service()).build().unwrap();
     let deleted = fast.delete_tasks_by_use_case_id().await.unwrap();
     assert_eq!((deleted.done, deleted.failed), (0, 1));

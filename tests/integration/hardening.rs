@@ -36,11 +36,8 @@ async fn a_clock_that_is_off_takes_nothing_over(world: World) {
     let before = world.stored().await;
     // An hour ahead, and not told yet: the lease looks expired.
     world.probe.date(world.clock.now().wall);
-    let fast = world
-        .builder::<Document>()
-        .clock(world.clock.waiting().ahead_by(Duration::from_hours(1)).compared_with_service())
-        .build()
-        .unwrap();
+    let fast = world.clock.ahead_by(Duration::from_hours(1));
+    let fast = world.builder::<Document>().clock(fast.compared_with_service()).build().unwrap();
     let error = fast.start("doc-1").await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::ClockOff { .. }), "{error}");
     assert_eq!(world.stored().await, before);
@@ -51,8 +48,7 @@ async fn a_clock_that_is_off_holds_nothing(world: World) {
     world.document().await;
     // An hour behind: others would see a lease that has long expired.
     world.probe.date(world.clock.now().wall + Duration::from_hours(1));
-    let slow =
-        world.builder::<Document>().clock(world.clock.waiting().compared_with_service()).build().unwrap();
+    let slow = world.builder::<Document>().clock(world.clock.compared_with_service()).build().unwrap();
     let error = slow.start("doc-1").await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::ClockOff { .. }), "{error}");
     let item = world.stored().await;

@@ -9,7 +9,6 @@
 
 mod support;
 
-mod background;
 mod backoff;
 mod bulk;
 mod cancel;
@@ -66,7 +65,6 @@ fn main() -> ExitCode {
     let backends = Backend::available();
     let tests: Vec<Test> = [
         backoff::tests(),
-        background::tests(),
         bulk::tests(),
         cancel::tests(),
         cancel_attempt::tests(),

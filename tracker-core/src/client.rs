@@ -9,13 +9,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::background::detached;
 use crate::cancel::{self, Cancel};
 use crate::config::TrackerConfig;
 use crate::create;
 use crate::document::Document;
-use crate::engine::Engine;
-use crate::error::Error;
+use crate::engine::{Engine, detached};
+use crate::error::{Error, ErrorKind};
 use crate::execution::Execution;
 use crate::fields;
 use crate::item::{DATA, Item};
@@ -220,9 +219,22 @@ impl<T: StatusTracker> Tracker<T> {
     }
 
     pub(crate) async fn start_key(&self, key: String) -> Result<Execution<T>, Error> {
-        let starting = Box::pin(start::start(Arc::clone(&self.engine), key));
-        let (held, item) = detached(&self.engine.background, starting).await?;
-        Execution::decode(held, item).await
+        let starting = Box::pin(start::start(Arc::clone(&self.engine), key.clone()));
+        match detached(starting).await {
+            Some(started) => {
+                let (held, item) = started?;
+                // It may have been started long before its caller came to ask.
+                if held.has_passed(self.engine.now()) {
+                    let lost = held.error(ErrorKind::LeaseLost);
+                    held.release_in_vain().await;
+                    return Err(lost);
+                }
+                Execution::decode(held, item).await
+            }
+            None => Err(Error::new(ErrorKind::Unavailable)
+                .with_source("the runtime is shutting down")
+                .with_key(&key)),
+        }
     }
 
     /// Creates the table and its index, and waits until both can be used. On-demand, unless asked otherwise.

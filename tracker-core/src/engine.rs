@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use tokio::runtime::Handle;
 
-use crate::background::Background;
 use crate::config::TrackerConfig;
 use crate::error::{Error, ErrorKind};
 use crate::event::Observer;
@@ -32,7 +32,6 @@ pub(crate) struct Engine {
     pub(crate) observer: Option<Arc<dyn Observer>>,
     /// Whether the index was found not to project `run_at`.
     pub(crate) knows_no_run_at: AtomicBool,
-    pub(crate) background: Arc<Background>,
     service_clock: ServiceClock,
     last_create: Mutex<Timestamp>,
 }
@@ -56,7 +55,6 @@ impl Engine {
             client: Client::from_conf(ours.build()),
             config,
             format,
-            background: Arc::new(Background::new(Arc::clone(&clock))),
             clock,
             owner: owner.unwrap_or_else(host_and_process),
             observer,
@@ -112,6 +110,24 @@ impl Engine {
             Some(offset) => Err(Error::new(ErrorKind::ClockOff { offset })),
             None => Ok(()),
         }
+    }
+}
+
+/// Runs a future in a task of its own, so that it goes on when the caller's future is dropped.
+///
+/// Without a Tokio runtime it runs in place. `None` where the runtime shuts down.
+pub(crate) async fn detached<R: Send + 'static>(
+    future: impl Future<Output = R> + Send + 'static,
+) -> Option<R> {
+    let Ok(runtime) = Handle::try_current() else {
+        return Some(future.await);
+    };
+    match runtime.spawn(future).await {
+        Ok(result) => Some(result),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_cancelled) => None,
+        },
     }
 }
 

@@ -91,12 +91,13 @@ impl Expression {
         }
     }
 
-    /// The alias of a name that a user chose, in which any character may stand, and a placeholder for it.
+    /// The alias of a name that a user chose, in which any character may stand, and a placeholder for it. Short, as an
+    /// expression has 4 KB, and there is one for each field that has changed.
     fn given_name(&mut self, name: &str) -> (String, String) {
         let nth = self.names.len();
-        let alias = format!("#given_{nth}");
+        let alias = format!("#g{nth}");
         self.names.insert(alias.clone(), name.to_owned());
-        (alias, format!(":given_{nth}"))
+        (alias, format!(":g{nth}"))
     }
 
     /// Writes what has changed of a struct's fields: single members of a stored map, the whole of a JSON text.
@@ -172,6 +173,22 @@ impl Expression {
 mod tests {
     use super::*;
     use crate::item::{number, string};
+
+    /// DynamoDB's limit for an expression, in bytes.
+    const EXPRESSION_BYTES: usize = 4096;
+
+    #[test]
+    fn many_fields_fit_into_one_expression() {
+        let names: Vec<&'static str> = (0..150).map(|nth| &*format!("field_{nth:03}").leak()).collect();
+        let member = |name: &&'static str| (*name, Member::Map(string("text")));
+        let changed = Encoded { members: names.iter().map(member).collect(), ..Encoded::default() };
+        let mut stored = Document::Map(HashMap::new());
+        let write = Expression::new().set_fields(&mut stored, changed).unwrap();
+        write.check();
+        assert_eq!(write.values.len(), names.len());
+        // What a finish has beside them takes less than 400.
+        assert!(write.update().len() < EXPRESSION_BYTES - 400, "{}", write.update().len());
+    }
 
     #[test]
     fn clauses_are_put_together_in_their_order() {

@@ -5,12 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ReturnValue;
-use futures_util::FutureExt;
-use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::background::LOOK;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::event::{EventKind, Told};
@@ -25,8 +22,6 @@ use crate::update;
 pub(crate) struct Keeper {
     /// The value of `lock`.
     pub(crate) me: String,
-    /// The task as it was started.
-    pub(crate) head: Arc<TaskHead>,
     lease: Mutex<Lease>,
     /// Cancelled when the lease is lost; with a heartbeat alone.
     lost: CancellationToken,
@@ -48,10 +43,9 @@ pub(crate) enum Beat {
 }
 
 impl Keeper {
-    pub(crate) fn new(me: String, head: TaskHead, lease: Lease) -> Self {
+    pub(crate) fn new(me: String, lease: Lease) -> Self {
         Self {
             me,
-            head: Arc::new(head),
             lease: Mutex::new(lease),
             lost: CancellationToken::new(),
             cancel: CancellationToken::new(),
@@ -118,27 +112,27 @@ impl Keeper {
         self.stop.cancel();
     }
 
-    fn lose(&self, engine: &Engine, unheard: Option<Error>) {
+    fn lose(&self, engine: &Engine, head: &TaskHead, unheard: Option<Error>) {
         let unheard = unheard.map(Arc::new);
         self.unheard.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&unheard);
         self.lost.cancel();
-        let told = Told::of(EventKind::LeaseLost, &self.head).from(Some(self.head.status_name()));
+        let told = Told::of(EventKind::LeaseLost, head).from(Some(head.status_name()));
         engine.tell(unheard.as_ref().map_or(told, |unheard| told.because(unheard)));
     }
 
     /// Sends one heartbeat. Once the attempt was asked to end they go on without that question, until it has.
-    pub(crate) async fn beat(&self, engine: &Engine) -> Beat {
+    pub(crate) async fn beat(&self, engine: &Engine, key: &str) -> Beat {
         loop {
             let Some(now) = self.next_beat(engine.now()) else {
                 return Beat::Kept;
             };
             let asks = !self.cancel.is_cancelled();
             let beat = if asks { update::heartbeat } else { update::save };
-            let sent = op::update(engine, &self.head.key, beat(&self.me, now.time), ReturnValue::None).await;
+            let sent = op::update(engine, key, beat(&self.me, now.time), ReturnValue::None).await;
             let found = match sent {
                 Ok(_) => {
                     let took = engine.now().monotonic.saturating_sub(now.monotonic);
-                    engine.tell(Told::of_key(EventKind::Heartbeat, &self.head.key).took(took));
+                    engine.tell(Told::of_key(EventKind::Heartbeat, key).took(took));
                     return self.kept(now, Save::Saved);
                 }
                 Err(Unwritten::Condition(mut image)) => {
@@ -170,31 +164,13 @@ impl Keeper {
         }
     }
 
-    /// Begins to keep the lease: now, or at the next look, if it is still held then.
-    pub(crate) async fn begin(self: &Arc<Self>, engine: &Arc<Engine>, runtime: &Handle) {
-        let is_due = if engine.clock.is_simulated() || engine.config.lock_expire < LATE_FROM {
-            runtime.spawn(Arc::clone(self).keep(Arc::clone(engine)));
-            false
-        } else {
-            let (keeper, weak) = (Arc::downgrade(self), Arc::downgrade(engine));
-            engine.background.later(runtime, move || {
-                let (keeper, engine) = (keeper.upgrade()?, weak.upgrade()?);
-                (!keeper.stop.is_cancelled()).then(|| keeper.keep(engine).boxed())
-            })
-        };
-        if !is_due {
-            // What was spawned last waits for this very thread: a body that does not yield would never let it begin.
-            tokio::task::yield_now().await;
-        }
-    }
-
     /// Keeps the lease until it is stopped or lost: a heartbeat every third of the expiry, and more often while none
     /// is answered. The loss is told at the deadline, whatever is still under way.
-    async fn keep(self: Arc<Self>, engine: Arc<Engine>) {
+    pub(crate) async fn keep(self: Arc<Self>, engine: Arc<Engine>, head: Arc<TaskHead>) {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => {}
-            unheard = self.beats(&engine) => self.lose(&engine, unheard),
+            unheard = self.beats(&engine, &head.key) => self.lose(&engine, &head, unheard),
         }
     }
 
@@ -208,12 +184,12 @@ impl Keeper {
             if left.is_zero() || self.has_passed(now) {
                 return;
             }
-            engine.clock.sleep(left.min(SLEEP)).await;
+            engine.clock.sleep(left.min(LOOK)).await;
         }
     }
 
     /// Sends heartbeats until the lease is lost; gives why DynamoDB was not heard, where that is why.
-    async fn beats(&self, engine: &Engine) -> Option<Error> {
+    async fn beats(&self, engine: &Engine, key: &str) -> Option<Error> {
         let third = engine.config.lock_expire / 3;
         let mut unheard = None;
         for nth in 0.. {
@@ -222,7 +198,7 @@ impl Keeper {
             self.sleep(engine, wait).await;
             let beat = async {
                 // After its deadline nothing is sent: somebody else may hold the task.
-                if self.has_passed(engine.now()) { None } else { Some(self.beat(engine).await) }
+                if self.has_passed(engine.now()) { None } else { Some(self.beat(engine, key).await) }
             };
             let beat = tokio::select! {
                 beat = beat => beat,
@@ -242,12 +218,8 @@ impl Keeper {
     }
 }
 
-/// From this length on, the heartbeat of a lease need not begin with it: until the next look no more passes than a tenth of
-/// the time to the first one.
-const LATE_FROM: Duration = LOOK.saturating_mul(30);
-
 /// How long a heartbeat sleeps at most before it looks at the clock again.
-const SLEEP: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Between nine tenths of a time and the whole, so that the heartbeats of many workers do not come together. From the
 /// lock and the number of the heartbeat, so that it can be repeated.

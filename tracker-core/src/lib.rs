@@ -20,7 +20,6 @@
 
 #[macro_use]
 mod accessors;
-mod background;
 mod builder;
 mod cancel;
 mod checks;

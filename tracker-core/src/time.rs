@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use chrono::format::{Item, StrftimeItems};
-use chrono::{DateTime, NaiveDate, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, SubsecRound, TimeDelta, Timelike, Utc};
 
 /// Two clocks read at the same moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,12 +29,10 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     fn now(&self) -> Now;
 
     /// Waits: for a clock that is a little ahead of ours, between two sends of a request, for a table, between two
-    /// heartbeats (at most a second at once), for the next look after what goes on without its caller (a second), and for
-    /// the timeout of a body.
+    /// heartbeats (at most a second at once), and for the timeout of a body.
     fn sleep(&self, duration: Duration) -> Sleep;
 
-    /// Whether the time is made up: it must not be compared with the `Date` of the service's answers, and may pass at once,
-    /// so that heartbeats begin with their leases, and not a second later.
+    /// Whether the time is made up, and must not be compared with the `Date` of the service's answers.
     fn is_simulated(&self) -> bool {
         false
     }
@@ -76,6 +74,8 @@ impl Timestamp {
     /// Truncates, as a value read back must equal the one in memory, and stays within the four-digit years.
     pub(crate) fn new(time: DateTime<Utc>) -> Self {
         let latest = DateTime::from_timestamp_micros(253_402_300_799_999_999);
+        // A leap second would be written as a 61st one, which nobody reads.
+        let time = if time.nanosecond() < 1_000_000_000 { time } else { time + TimeDelta::seconds(1) };
         let time = time.trunc_subsecs(6).max(DateTime::UNIX_EPOCH);
         Self(latest.map_or(time, |latest| time.min(latest)))
     }
@@ -169,6 +169,8 @@ mod tests {
         assert_eq!(stored.in_history(), "2026-11-24T02:17:26.355394+00:00");
         assert_eq!(Timestamp::parse(&stored.to_string()), Some(stored));
         assert_eq!(Timestamp::EPOCH.to_string(), "1970-01-01T00:00:00.000000+0000");
+        let leap = DateTime::parse_from_rfc3339("2016-12-31T23:59:60.25Z").unwrap().to_utc();
+        assert_eq!(Timestamp::new(leap).to_string(), "2017-01-01T00:00:00.250000+0000");
         for extreme in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
             let stored = Timestamp::new(extreme);
             assert_eq!(stored.to_string().len(), 31);

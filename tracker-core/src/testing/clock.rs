@@ -186,9 +186,6 @@ impl ManualClock {
 
     /// The same time, as a machine's clock, which a tracker compares with the `Date` of the service's answers. Without
     /// this it counts as made up; see [`Clock::is_simulated`].
-    ///
-    /// A machine's clock is also what a tracker goes by when it looks, once a second while it starts and finishes tasks,
-    /// for what goes on without its caller; so let it be one by which sleepers wait.
     #[must_use]
     pub fn compared_with_service(&self) -> Self {
         Self { compared: true, ..self.clone() }
