@@ -49,14 +49,14 @@ struct Document {
 #[derive(Parser)]
 struct Arguments {
     /// Tasks of each in a turn, of which there are two in a round
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     tasks: u32,
     /// Rounds, of which the median counts
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// How many tasks are under way at the same time
-    #[arg(long, default_values_t = [1, 16, 64], value_delimiter = ',')]
-    concurrency: Vec<usize>,
+    #[arg(long, default_values_t = [1, 16, 64], value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
+    concurrency: Vec<u16>,
     /// Passed by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
@@ -66,9 +66,12 @@ struct Arguments {
 async fn main() -> Result<(), AnyError> {
     let arguments = Arguments::parse();
     let mut backends = vec![("embedded", embedded::in_memory()?)];
+    if let Some(most) = arguments.concurrency.iter().find(|most| u32::from(**most) > arguments.tasks) {
+        return Err(format!("{most} at a time need --tasks {most} or more in a turn").into());
+    }
     match std::env::var("TRACKER_DYNAMODB_ENDPOINT") {
-        Ok(endpoint) => backends.push(("DynamoDB Local", local(&endpoint))),
-        Err(_) => println!(
+        Ok(endpoint) if !endpoint.is_empty() => backends.push(("DynamoDB Local", local(&endpoint))),
+        _ => println!(
             "not on DynamoDB Local: start it with `tests/dynamodb-local cargo bench --bench lifecycle`"
         ),
     }
@@ -77,7 +80,7 @@ async fn main() -> Result<(), AnyError> {
         let tracker = Document::tracker_builder(&client).table(&table).build()?;
         tracker.create_table().await?;
         for &concurrency in &arguments.concurrency {
-            let row = row(&client, &tracker, concurrency.max(1), &arguments).await?;
+            let row = row(&client, &tracker, concurrency.into(), &arguments).await?;
             let [raw, ours, ratio] = row;
             let micros = |seconds: f64| seconds * 1e6;
             println!(

@@ -3,7 +3,7 @@
 //! ```text
 //! cargo bench --bench growth                                        # on the embedded database
 //! tests/dynamodb-local cargo bench --bench growth -- --out target   # on DynamoDB Local
-//! cargo bench --bench growth -- --only tasks --tasks 1000,10000
+//! cargo bench --bench growth -- --only tasks --tasks 1000,10000 --out target
 //! ```
 //!
 //! Times are compared with those of the first point in the same round: a machine that is busy with something else slows

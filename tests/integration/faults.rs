@@ -400,20 +400,21 @@ async fn a_save_without_an_answer_does_not_move_the_deadline(world: World) {
 
 async fn a_start_that_is_asked_for_after_its_lease_holds_nothing(world: World) {
     let documents = world.document().await;
-    let started_before = async |attempt: u64| {
-        let mut start = Box::pin(documents.start("doc-1"));
-        assert!(poll!(&mut start).is_pending());
-        let is_started = || async { world.stored().await.get("attempt") == Some(&number(attempt)) };
-        world.until("it goes on by itself", is_started).await;
+    let is_started = async |attempt: u64| {
+        let is_there = || async { world.stored().await.get("attempt") == Some(&number(attempt)) };
+        world.until("it goes on by itself", is_there).await;
         others_run().await;
         world.expire_lease();
-        start
     };
-    let error = started_before(1).await.await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::LeaseLost);
+    let mut start = Box::pin(documents.start("doc-1"));
+    assert!(poll!(&mut start).is_pending());
+    is_started(1).await;
+    assert_eq!(*start.await.unwrap_err().kind(), ErrorKind::LeaseLost);
     assert_eq!(world.freed().await["status"], number(10), "nobody had taken it");
 
-    let start = started_before(2).await;
+    let mut start = Box::pin(documents.start("doc-1"));
+    assert!(poll!(&mut start).is_pending());
+    is_started(2).await;
     let rival = world.rival().start("doc-1").await.unwrap();
     let taken = world.stored().await;
     assert_eq!(*start.await.unwrap_err().kind(), ErrorKind::LeaseLost);

@@ -226,7 +226,8 @@ impl<T: StatusTracker> Tracker<T> {
                 // It may have been started long before its caller came to ask.
                 if held.has_passed(self.engine.now()) {
                     let lost = held.error(ErrorKind::LeaseLost);
-                    held.release_in_vain().await;
+                    // Boxed, as the SDK's future would make that of every start large.
+                    Box::pin(held.release_in_vain()).await;
                     return Err(lost);
                 }
                 Execution::decode(held, item).await
