@@ -74,10 +74,11 @@ impl Timestamp {
     /// Truncates, as a value read back must equal the one in memory, and stays within the four-digit years.
     pub(crate) fn new(time: DateTime<Utc>) -> Self {
         let latest = DateTime::from_timestamp_micros(253_402_300_799_999_999);
+        let time = time.max(DateTime::UNIX_EPOCH);
+        let time = latest.map_or(time, |latest| time.min(latest));
         // A leap second would be written as a 61st one, which nobody reads.
-        let time = if time.nanosecond() < 1_000_000_000 { time } else { time + TimeDelta::seconds(1) };
-        let time = time.trunc_subsecs(6).max(DateTime::UNIX_EPOCH);
-        Self(latest.map_or(time, |latest| time.min(latest)))
+        let leap = if time.nanosecond() < 1_000_000_000 { TimeDelta::zero() } else { TimeDelta::seconds(1) };
+        Self((time + leap).trunc_subsecs(6))
     }
 
     pub(crate) fn parse(text: &str) -> Option<Self> {
@@ -171,7 +172,8 @@ mod tests {
         assert_eq!(Timestamp::EPOCH.to_string(), "1970-01-01T00:00:00.000000+0000");
         let leap = DateTime::parse_from_rfc3339("2016-12-31T23:59:60.25Z").unwrap().to_utc();
         assert_eq!(Timestamp::new(leap).to_string(), "2017-01-01T00:00:00.250000+0000");
-        for extreme in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC] {
+        let last_leap = chrono::NaiveDate::MAX.and_hms_nano_opt(23, 59, 59, 1_500_000_000).unwrap().and_utc();
+        for extreme in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC, last_leap] {
             let stored = Timestamp::new(extreme);
             assert_eq!(stored.to_string().len(), 31);
             assert_eq!(Timestamp::parse(&stored.to_string()), Some(stored));
