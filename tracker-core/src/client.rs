@@ -225,10 +225,8 @@ impl<T: StatusTracker> Tracker<T> {
                 let (held, item) = started?;
                 // It may have been started long before its caller came to ask.
                 if held.has_passed(self.engine.now()) {
-                    let lost = held.error(ErrorKind::LeaseLost);
                     // Boxed, as the SDK's future would make that of every start large.
-                    Box::pin(held.release_in_vain()).await;
-                    return Err(lost);
+                    return Err(Box::pin(held.in_vain(Error::new(ErrorKind::LeaseLost))).await);
                 }
                 Execution::decode(held, item).await
             }

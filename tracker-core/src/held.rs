@@ -146,10 +146,13 @@ impl Held {
         detached(Box::pin(finish.send())).await.unwrap_or(Err(unknown))
     }
 
-    /// Releases a lease that has run out already: whoever took it is not disturbed.
-    pub(crate) async fn release_in_vain(mut self) {
+    /// Releases what was started in vain, and gives why. Where its lease has run out already, whoever took it is not
+    /// disturbed.
+    pub(crate) async fn in_vain(mut self, why: Error) -> Error {
+        let why = why.with_key(&self.head.key).with_task(TaskHead::clone(&self.head));
         let finish = self.begin(Outcome::Released, Changes::default(), ReturnValue::None);
         finish.best_effort().await;
+        why
     }
 
     fn begin(&mut self, outcome: Outcome, changes: Changes, returns: ReturnValue) -> Finish {

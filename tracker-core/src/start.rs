@@ -157,7 +157,7 @@ impl Attempt {
         match head {
             Ok(head) => {
                 let held = Held::new(self.engine, head, Keeper::new(self.me, lease));
-                let in_vain = match held.engine.check_clock() {
+                let why = match held.engine.check_clock() {
                     // Others would see another lease than we do.
                     Err(off) => off,
                     Ok(()) if held.has_passed(now) => Error::new(ErrorKind::LeaseLost),
@@ -171,9 +171,7 @@ impl Attempt {
                         return Ok((held, item));
                     }
                 };
-                let in_vain = in_vain.with_key(&self.key).with_task(held.head().clone());
-                held.release_in_vain().await;
-                Err(in_vain)
+                Err(held.in_vain(why).await)
             }
             // What the start wrote is all that a release needs.
             Err(error) => {

@@ -283,22 +283,29 @@ mod tests {
         }
     }
 
-    fn run(plan: Plan, mut database: Database) -> Vec<Row> {
+    /// Reads a plan to its end: its rows, and how many requests and rows read it took.
+    fn read(plan: Plan, mut database: Database) -> (Vec<Row>, usize, usize) {
         let newest_first = plan.newest_first;
         let mut merge = Merge::new(plan);
-        let mut all = Vec::new();
+        let (mut all, mut requests, mut rows_read) = (Vec::new(), 0, 0);
         loop {
             match merge.next() {
-                Next::End => return all,
+                Next::End => return (all, requests, rows_read),
                 Next::Row(row) => all.push(row),
                 Next::Read(reads) => {
                     for read in reads {
                         let (rows, next) = database.read(&read, newest_first);
+                        requests += 1;
+                        rows_read += rows.len();
                         merge.take_in(read.nth, rows, next);
                     }
                 }
             }
         }
+    }
+
+    fn run(plan: Plan, database: Database) -> Vec<Row> {
+        read(plan, database).0
     }
 
     /// What the merge must give: all rows sorted, and then cut.
@@ -403,39 +410,10 @@ mod tests {
     fn many_rows_of_one_time_take_few_pages() {
         let row =
             |nth: usize| Row { key: format!("{nth:05}"), update_time: "t".to_owned(), ..Row::default() };
-        let mut database =
-            Database { shards: vec![(1, (0..2000).map(row).collect())], page_rows: Vec::new() };
-        let mut merge =
-            Merge::new(Plan { ranges: vec![(1, Range::default())], limit: Some(10), ..Plan::default() });
-        let mut requests = 0;
-        while let Next::Read(reads) = merge.next() {
-            for read in reads {
-                let (page, next) = database.read(&read, false);
-                requests += 1;
-                merge.take_in(read.nth, page, next);
-            }
-        }
+        let database = Database { shards: vec![(1, (0..2000).map(row).collect())], page_rows: Vec::new() };
+        let (rows, requests, _) = read(plan(1, 10), database);
+        assert_eq!(rows.len(), 10);
         assert!(requests < 12, "{requests}");
-    }
-
-    /// Reads a plan to its end: its rows, and the requests and rows that it took.
-    fn cost(plan: Plan, mut database: Database) -> (usize, usize, usize) {
-        let mut merge = Merge::new(plan);
-        let (mut requests, mut rows_read, mut rows) = (0, 0, 0);
-        loop {
-            match merge.next() {
-                Next::End => return (rows, requests, rows_read),
-                Next::Row(_) => rows += 1,
-                Next::Read(reads) => {
-                    for read in reads {
-                        let (page, next) = database.read(&read, false);
-                        requests += 1;
-                        rows_read += page.len();
-                        merge.take_in(read.nth, page, next);
-                    }
-                }
-            }
-        }
     }
 
     fn plan(shards: usize, limit: usize) -> Plan {
@@ -451,7 +429,8 @@ mod tests {
             ..Row::default()
         };
         let shards = (0..10).map(|shard| (1, (0..1000).map(|nth| row(shard, nth)).collect())).collect();
-        assert_eq!(cost(plan(10, 100), Database { shards, page_rows: Vec::new() }), (100, 10, 220));
+        let (rows, requests, rows_read) = read(plan(10, 100), Database { shards, page_rows: Vec::new() });
+        assert_eq!((rows.len(), requests, rows_read), (100, 10, 220));
     }
 
     #[test]
@@ -465,8 +444,8 @@ mod tests {
                 filled[shard as usize - 1].1.push(row);
             }
             let (rows, requests, rows_read) =
-                cost(plan(shards, limit), Database { shards: filled, page_rows: Vec::new() });
-            assert_eq!((rows, requests), (limit, shards));
+                read(plan(shards, limit), Database { shards: filled, page_rows: Vec::new() });
+            assert_eq!((rows.len(), requests), (limit, shards));
             assert!(rows_read <= 5 * limit / 2, "{rows_read} rows read for {limit} of {shards} shards");
         }
     }
