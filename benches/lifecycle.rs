@@ -19,8 +19,12 @@ use tracker_core::aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnCondit
 use tracker_core::{StatusTracker, Tracker, TrackerStatus, embedded};
 
 mod by_hand;
+mod local;
+mod median;
 
-use by_hand::{AnyError, local, new_lock, now, number, start, success, text};
+use by_hand::{new_lock, now, number, start, success, text};
+use local::{AnyError, dynamodb_local};
+use median::median;
 
 #[derive(TrackerStatus, Clone, Copy)]
 enum Status {
@@ -65,13 +69,13 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> Result<(), AnyError> {
     let arguments = Arguments::parse();
-    let mut backends = vec![("embedded", embedded::in_memory()?)];
     if let Some(most) = arguments.concurrency.iter().find(|most| u32::from(**most) > arguments.tasks) {
         return Err(format!("{most} at a time need --tasks {most} or more in a turn").into());
     }
-    match std::env::var("TRACKER_DYNAMODB_ENDPOINT") {
-        Ok(endpoint) if !endpoint.is_empty() => backends.push(("DynamoDB Local", local(&endpoint))),
-        _ => println!(
+    let mut backends = vec![("embedded", embedded::in_memory()?)];
+    match dynamodb_local() {
+        Some(client) => backends.push(("DynamoDB Local", client)),
+        None => println!(
             "not on DynamoDB Local: start it with `tests/dynamodb-local cargo bench --bench lifecycle`"
         ),
     }
@@ -124,11 +128,6 @@ async fn row(
         }
     }
     Ok([0, 1, 2].map(|nth| median(rounds.iter().map(|round| round[nth]).collect())))
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 /// Seconds for each task, each in a task of the runtime's.

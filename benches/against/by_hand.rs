@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::types::KeysAndAttributes;
 
-use crate::requests::{AnyError, Item, new_lock, start, success, text};
+use crate::local::AnyError;
+use crate::requests::{Item, new_lock, start, success, text};
 
 /// The JSON text of `data`, as Python reads it.
 #[derive(Serialize, Deserialize)]

@@ -18,10 +18,12 @@ use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::{Created, StatusTracker, Tracker, TrackerStatus};
 
 mod by_hand;
+#[path = "../local/mod.rs"]
+mod local;
 #[path = "../by_hand/mod.rs"]
 mod requests;
 
-use requests::{AnyError, local};
+use local::{AnyError, dynamodb_local};
 
 /// The codes and shards of `run.py` beside this.
 #[derive(TrackerStatus, Clone, Copy)]
@@ -84,7 +86,8 @@ struct Bench {
 #[tokio::main]
 async fn main() -> Result<(), AnyError> {
     let arguments = Arguments::parse();
-    let client = local(&std::env::var("TRACKER_DYNAMODB_ENDPOINT")?);
+    let client = dynamodb_local()
+        .ok_or("TRACKER_DYNAMODB_ENDPOINT is not set: `benches/against-pynamodb-mate` does so")?;
     let documents = Document::tracker_builder(&client).table(&arguments.table).build()?;
     let waiting = Waiting::tracker_builder(&client).table(&arguments.table).build()?;
     let bench = Bench { side: arguments.side, client, documents, waiting };

@@ -1,16 +1,15 @@
 //! What is written by hand with the SDK for the benches that compare: the requests and the conditions of the tracker.
 
 use std::collections::HashMap;
-use std::error::Error;
 
-use tracker_core::aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use tracker_core::aws_sdk_dynamodb::types::{
     AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure,
 };
-use tracker_core::aws_sdk_dynamodb::{Client, Config};
 
-pub(crate) type AnyError = Box<dyn Error + Send + Sync>;
+use crate::local::AnyError;
+
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
 pub(crate) fn text(text: impl Into<String>) -> AttributeValue {
@@ -28,17 +27,6 @@ pub(crate) fn now() -> String {
 /// A lock of its own for each attempt.
 pub(crate) fn new_lock() -> String {
     format!("{:032x}", fastrand::u128(..))
-}
-
-/// A client of DynamoDB Local.
-pub(crate) fn local(endpoint: &str) -> Client {
-    let config = Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::from_static("us-east-1"))
-        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
-        .endpoint_url(endpoint)
-        .http_client(aws_smithy_http_client::Builder::new().build_http());
-    Client::from_conf(config.build())
 }
 
 /// Starts a task, in the partition `value` of the index, and gives the item.

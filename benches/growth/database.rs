@@ -3,8 +3,8 @@
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::embedded;
 
+use super::local::{AnyError, dynamodb_local};
 use super::probe::Probe;
-use super::requests::{AnyError, local};
 
 pub(crate) struct Database {
     pub(crate) name: &'static str,
@@ -15,10 +15,8 @@ pub(crate) struct Database {
 impl Database {
     /// DynamoDB Local where the environment has its address, or else a new embedded one.
     pub(crate) fn open() -> Result<Self, AnyError> {
-        let endpoint =
-            std::env::var("TRACKER_DYNAMODB_ENDPOINT").ok().filter(|endpoint| !endpoint.is_empty());
-        Ok(match endpoint {
-            Some(endpoint) => Self { name: "DynamoDB Local", client: local(&endpoint) },
+        Ok(match dynamodb_local() {
+            Some(client) => Self { name: "DynamoDB Local", client },
             None => Self { name: "embedded database", client: embedded::in_memory()? },
         })
     }

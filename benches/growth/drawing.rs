@@ -7,7 +7,7 @@ use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
 use super::figures::grouped;
-use super::requests::AnyError;
+use super::local::AnyError;
 
 pub(crate) struct Plot {
     pub(crate) title: String,

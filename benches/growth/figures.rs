@@ -1,5 +1,8 @@
 //! What is computed from what was measured. Pure.
 
+use indicatif::HumanFloatCount;
+
+use super::median::median;
 use super::probe::{Spent, Units};
 
 /// Requests, and the capacity units of them together.
@@ -53,23 +56,9 @@ pub(crate) fn visits(points: usize, round: u32) -> Vec<usize> {
     if round.is_multiple_of(2) { (0..points).collect() } else { (0..points).rev().collect() }
 }
 
-/// The value in the middle, or NaN of none.
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
 /// A whole number with its thousands apart.
 pub(crate) fn grouped(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (nth, digit) in digits.chars().enumerate() {
-        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    format!("{:.0}", HumanFloatCount(number))
 }
 
 /// So many rounds, in words.

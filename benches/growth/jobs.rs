@@ -53,7 +53,7 @@ macro_rules! jobs {
             shards: u32,
             database: &super::database::Database,
             table: String,
-        ) -> Result<Box<dyn super::table::Table>, super::requests::AnyError> {
+        ) -> Result<Box<dyn super::table::Table>, super::local::AnyError> {
             match shards {
                 $($shards => Ok(Box::new(super::table::Filled::<$module::Job>::open(database, table).await?)),)*
                 _ => Err(format!("no enum has {shards} shards").into()),

@@ -19,22 +19,22 @@ mod database;
 mod drawing;
 mod figures;
 mod jobs;
+#[path = "../local/mod.rs"]
+mod local;
+#[path = "../median/mod.rs"]
+mod median;
 mod operations;
 // The tests set the date of the answers with it, too.
 #[allow(dead_code)]
 #[path = "../../tests/integration/support/probe.rs"]
 mod probe;
 mod report;
-// Of these, only the client of DynamoDB Local.
-#[allow(dead_code)]
-#[path = "../by_hand/mod.rs"]
-mod requests;
 mod table;
 mod workers;
 
 use arguments::{Arguments, Sweep};
 use database::Database;
-use requests::AnyError;
+use local::AnyError;
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -7,8 +7,8 @@ use super::database::Database;
 use super::drawing::{Line, Plot};
 use super::figures::{self, Cost, Growth, grouped, growth, visits};
 use super::jobs;
+use super::local::AnyError;
 use super::report::aligned;
-use super::requests::AnyError;
 use super::table::{Operation, Table};
 
 /// Over how many shards the tasks are spread, where it is the tasks that grow.

@@ -8,10 +8,11 @@ use futures_util::{FutureExt, StreamExt};
 use tracker_core::{Created, IndexEntry, Tracker};
 
 use super::database::Database;
-use super::figures::{Cost, median};
+use super::figures::Cost;
 use super::jobs::Job;
+use super::local::AnyError;
+use super::median::median;
 use super::probe::Probe;
-use super::requests::AnyError;
 
 /// How many of the oldest tasks are asked for.
 const OLDEST: usize = 100;

@@ -10,10 +10,11 @@ use tracker_core::{CancellationToken, Event, EventKind, Failure, StatusTracker, 
 use super::arguments::Arguments;
 use super::database::Database;
 use super::drawing::{Line, Plot};
-use super::figures::{Cost, Growth, grouped, growth, median, rounds, visits};
+use super::figures::{Cost, Growth, grouped, growth, rounds, visits};
 use super::jobs::five::Job;
+use super::local::AnyError;
+use super::median::median;
 use super::report::aligned;
-use super::requests::AnyError;
 use super::table::fill;
 
 /// One number of workers.

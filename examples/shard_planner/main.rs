@@ -20,7 +20,7 @@ mod simulation;
 use std::path::Path;
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanFloatCount, ProgressBar, ProgressStyle};
 
 use arguments::Arguments;
 use drawing::Sweep;
@@ -122,13 +122,5 @@ fn row(shards: Shards, outcome: &Outcome, used: f64, setup: Setup) {
 
 /// A whole number, its thousands apart.
 fn grouped(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (nth, digit) in digits.chars().enumerate() {
-        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    format!("{:.0}", HumanFloatCount(number))
 }

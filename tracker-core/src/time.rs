@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(Timestamp::EPOCH.to_string(), "1970-01-01T00:00:00.000000+0000");
         let leap = DateTime::parse_from_rfc3339("2016-12-31T23:59:60.25Z").unwrap().to_utc();
         assert_eq!(Timestamp::new(leap).to_string(), "2017-01-01T00:00:00.250000+0000");
-        let last_leap = chrono::NaiveDate::MAX.and_hms_nano_opt(23, 59, 59, 1_500_000_000).unwrap().and_utc();
+        let last_leap = NaiveDate::MAX.and_hms_nano_opt(23, 59, 59, 1_500_000_000).unwrap().and_utc();
         for extreme in [DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC, last_leap] {
             let stored = Timestamp::new(extreme);
             assert_eq!(stored.to_string().len(), 31);
