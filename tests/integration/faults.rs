@@ -7,8 +7,8 @@ use tracker_core::ErrorKind;
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::config::retry::RetryConfig;
 
-use crate::support::Fault::{DropRequest, DropResponse, None as NoFault};
-use crate::support::{Document, World, number, others_run, text};
+use crate::support::Fault::{Delay, DropRequest, DropResponse, None as NoFault};
+use crate::support::{Document, World, number, text};
 
 crate::tests![
     a_start_sent_twice_starts_once,
@@ -32,7 +32,6 @@ crate::tests![
     a_create_that_was_started_before_its_answer,
     a_save_sent_twice_saves_once,
     a_save_without_an_answer_does_not_move_the_deadline,
-    a_start_that_is_asked_for_after_its_lease_holds_nothing,
     a_dropped_start_gives_the_task_back,
     a_dropped_finish_goes_on,
 ];
@@ -398,40 +397,16 @@ async fn a_save_without_an_answer_does_not_move_the_deadline(world: World) {
     assert_eq!(item["data"].as_m().unwrap()["pages"], number(7));
 }
 
-async fn a_start_that_is_asked_for_after_its_lease_holds_nothing(world: World) {
-    let documents = world.document().await;
-    let is_started = async |attempt: u64| {
-        let is_there = || async { world.stored().await.get("attempt") == Some(&number(attempt)) };
-        world.until("it goes on by itself", is_there).await;
-        others_run().await;
-        world.expire_lease();
-    };
-    let mut start = Box::pin(documents.start("doc-1"));
-    assert!(poll!(&mut start).is_pending());
-    is_started(1).await;
-    assert_eq!(*start.await.unwrap_err().kind(), ErrorKind::LeaseLost);
-    assert_eq!(world.freed().await["status"], number(10), "nobody had taken it");
-
-    let mut start = Box::pin(documents.start("doc-1"));
-    assert!(poll!(&mut start).is_pending());
-    is_started(2).await;
-    let rival = world.rival().start("doc-1").await.unwrap();
-    let taken = world.stored().await;
-    assert_eq!(*start.await.unwrap_err().kind(), ErrorKind::LeaseLost);
-    assert_eq!(world.stored().await, taken, "the rival's");
-    rival.succeed().await.unwrap();
-}
+const DELAY: Duration = Duration::from_millis(1);
 
 async fn a_dropped_start_gives_the_task_back(world: World) {
     let documents = world.document().await;
     {
+        world.network.next("UpdateItem", [Delay(DELAY)]);
         let mut start = Box::pin(documents.start("doc-1"));
-        let once = std::future::poll_fn(|context| {
-            assert!(start.as_mut().poll(context).is_pending());
-            std::task::Poll::Ready(())
-        });
-        once.await;
+        assert!(poll!(&mut start).is_pending());
     }
+    world.clock.advance(DELAY);
     let item = world.freed().await;
     assert_eq!(item["status"], number(10));
     assert_eq!((&item["retry"], &item["attempt"]), (&number(0), &number(1)));
@@ -442,13 +417,11 @@ async fn a_dropped_finish_goes_on(world: World) {
     let documents = world.document().await;
     let execution = documents.start("doc-1").await.unwrap();
     {
+        world.network.next("UpdateItem", [Delay(DELAY)]);
         let mut finish = Box::pin(execution.succeed());
-        let once = std::future::poll_fn(|context| {
-            assert!(finish.as_mut().poll(context).is_pending());
-            std::task::Poll::Ready(())
-        });
-        once.await;
+        assert!(poll!(&mut finish).is_pending());
     }
+    world.clock.advance(DELAY);
     let item = world.freed().await;
     assert_eq!(item["status"], number(16));
     assert_eq!(world.network.count("UpdateItem"), 2, "no second finish is sent");

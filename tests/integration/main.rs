@@ -25,6 +25,7 @@ mod hygiene;
 mod interop;
 mod killed;
 mod lifecycle;
+mod lookout;
 mod network;
 mod pipeline;
 mod queries;
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
         heartbeat::tests(),
         hygiene::tests(),
         lifecycle::tests(),
+        lookout::tests(),
         network::tests(),
         pipeline::tests(),
         queries::tests(),

@@ -1,5 +1,6 @@
 //! Building a tracker: the declaration, and what replaces it at run time.
 
+use std::any::TypeId;
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,6 +15,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::event::Observer;
 use crate::format::Format;
+use crate::lookout::Lookout;
 use crate::spec::Takeover;
 use crate::time::{Clock, SystemClock};
 use crate::tracker::StatusTracker;
@@ -44,6 +46,7 @@ pub struct TrackerBuilder<T> {
     client: Client,
     config: TrackerConfig,
     clock: Arc<dyn Clock>,
+    lookout: Option<Arc<Lookout>>,
     owner: Option<String>,
     observer: Option<Arc<dyn Observer>>,
     of: PhantomData<fn() -> T>,
@@ -55,6 +58,7 @@ impl<T: StatusTracker> TrackerBuilder<T> {
             client: client.clone(),
             config: TrackerConfig::declared(&T::__SPEC),
             clock: Arc::new(SystemClock),
+            lookout: Some(Lookout::of_process()),
             owner: None,
             observer: None,
             of: PhantomData,
@@ -189,10 +193,22 @@ impl<T: StatusTracker> TrackerBuilder<T> {
         self
     }
 
-    /// Where time comes from; the clock of the machine by default.
+    /// Where time comes from; the clock of the machine by default, which is [`SystemClock`].
+    ///
+    /// With any other, the thread that wakes up heartbeats while a body computes, once a second of the machine's time, is left
+    /// out.
     #[must_use]
-    pub fn clock(mut self, clock: impl Clock) -> Self {
+    pub fn clock<C: Clock>(mut self, clock: C) -> Self {
         self.clock = Arc::new(clock);
+        self.lookout = (TypeId::of::<C>() == TypeId::of::<SystemClock>()).then(Lookout::of_process);
+        self
+    }
+
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn __lookout(mut self, lookout: Arc<Lookout>) -> Self {
+        self.lookout = Some(lookout);
         self
     }
 
@@ -230,6 +246,7 @@ impl<T: StatusTracker> TrackerBuilder<T> {
             ..self.config
         };
         self.clock = Arc::clone(&engine.clock);
+        self.lookout.clone_from(&engine.lookout);
         self.owner = Some(engine.owner.clone());
         self.observer.clone_from(&engine.observer);
         self
@@ -253,7 +270,8 @@ impl<T: StatusTracker> TrackerBuilder<T> {
 
     fn into_tracker(self) -> Tracker<T> {
         let format = Format::new(&T::__SPEC, self.config.use_case_id.clone());
-        Tracker::new(Engine::new(&self.client, self.config, format, self.clock, self.owner, self.observer))
+        let Self { client, config, clock, lookout, owner, observer, .. } = self;
+        Tracker::new(Engine::new(&client, config, format, clock, lookout, owner, observer))
     }
 }
 

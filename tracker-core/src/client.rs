@@ -12,8 +12,9 @@ use chrono::{DateTime, Utc};
 use crate::cancel::{self, Cancel};
 use crate::config::TrackerConfig;
 use crate::create;
+use crate::detached::detached;
 use crate::document::Document;
-use crate::engine::{Engine, detached};
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::execution::Execution;
 use crate::fields;
@@ -219,8 +220,8 @@ impl<T: StatusTracker> Tracker<T> {
     }
 
     pub(crate) async fn start_key(&self, key: String) -> Result<Execution<T>, Error> {
-        let starting = Box::pin(start::start(Arc::clone(&self.engine), key.clone()));
-        match detached(starting).await {
+        let starting = start::start(Arc::clone(&self.engine), key.clone());
+        match detached(self.engine.lookout.as_ref(), starting).await {
             Some(started) => {
                 let (held, item) = started?;
                 // It may have been started long before its caller came to ask.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use tokio::runtime::Handle;
 
 use crate::config::TrackerConfig;
 use crate::error::{Error, ErrorKind};
@@ -14,6 +13,7 @@ use crate::event::Observer;
 use crate::format::Format;
 use crate::item::{self, Item};
 use crate::lock::Rules;
+use crate::lookout::Lookout;
 use crate::op;
 use crate::service_clock::ServiceClock;
 use crate::task::TaskHead;
@@ -28,6 +28,8 @@ pub(crate) struct Engine {
     pub(crate) config: TrackerConfig,
     pub(crate) format: Format,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Who sees to what its callers leave alone; nobody, where time is not the machine's.
+    pub(crate) lookout: Option<Arc<Lookout>>,
     pub(crate) owner: String,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     /// Whether the index was found not to project `run_at`.
@@ -42,6 +44,7 @@ impl Engine {
         config: TrackerConfig,
         format: Format,
         clock: Arc<dyn Clock>,
+        lookout: Option<Arc<Lookout>>,
         owner: Option<String>,
         observer: Option<Arc<dyn Observer>>,
     ) -> Self {
@@ -56,6 +59,7 @@ impl Engine {
             config,
             format,
             clock,
+            lookout,
             owner: owner.unwrap_or_else(host_and_process),
             observer,
             knows_no_run_at: AtomicBool::new(false),
@@ -110,24 +114,6 @@ impl Engine {
             Some(offset) => Err(Error::new(ErrorKind::ClockOff { offset })),
             None => Ok(()),
         }
-    }
-}
-
-/// Runs a future in a task of its own, so that it goes on when the caller's future is dropped.
-///
-/// Without a Tokio runtime it runs in place. `None` where the runtime shuts down.
-pub(crate) async fn detached<R: Send + 'static>(
-    future: impl Future<Output = R> + Send + 'static,
-) -> Option<R> {
-    let Ok(runtime) = Handle::try_current() else {
-        return Some(future.await);
-    };
-    match runtime.spawn(future).await {
-        Ok(result) => Some(result),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_cancelled) => None,
-        },
     }
 }
 

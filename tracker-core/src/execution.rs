@@ -163,7 +163,7 @@ impl<T: StatusTracker> Execution<T> {
         if gone() {
             return Err(self.held.lost());
         }
-        match self.held.keeper.beat(engine, &self.held.head().key).await {
+        match self.held.keeper.beat(engine).await {
             Beat::Kept if !gone() => Ok(()),
             Beat::Kept | Beat::Lost => Err(self.held.lost()),
             Beat::Unheard(error) => Err(error),

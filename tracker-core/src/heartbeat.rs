@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ReturnValue;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -13,6 +14,7 @@ use crate::error::Error;
 use crate::event::{EventKind, Told};
 use crate::lease::{Lease, Reading};
 use crate::lock::{self, Save};
+use crate::lookout::LOOK;
 use crate::op::{self, Unwritten};
 use crate::task::TaskHead;
 use crate::time::{Now, Timestamp};
@@ -22,6 +24,8 @@ use crate::update;
 pub(crate) struct Keeper {
     /// The value of `lock`.
     pub(crate) me: String,
+    /// The task as it was started.
+    pub(crate) head: Arc<TaskHead>,
     lease: Mutex<Lease>,
     /// Cancelled when the lease is lost; with a heartbeat alone.
     lost: CancellationToken,
@@ -43,9 +47,10 @@ pub(crate) enum Beat {
 }
 
 impl Keeper {
-    pub(crate) fn new(me: String, lease: Lease) -> Self {
+    pub(crate) fn new(me: String, head: TaskHead, lease: Lease) -> Self {
         Self {
             me,
+            head: Arc::new(head),
             lease: Mutex::new(lease),
             lost: CancellationToken::new(),
             cancel: CancellationToken::new(),
@@ -112,16 +117,17 @@ impl Keeper {
         self.stop.cancel();
     }
 
-    fn lose(&self, engine: &Engine, head: &TaskHead, unheard: Option<Error>) {
+    fn lose(&self, engine: &Engine, unheard: Option<Error>) {
         let unheard = unheard.map(Arc::new);
         self.unheard.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&unheard);
         self.lost.cancel();
-        let told = Told::of(EventKind::LeaseLost, head).from(Some(head.status_name()));
+        let told = Told::of(EventKind::LeaseLost, &self.head).from(Some(self.head.status_name()));
         engine.tell(unheard.as_ref().map_or(told, |unheard| told.because(unheard)));
     }
 
     /// Sends one heartbeat. Once the attempt was asked to end they go on without that question, until it has.
-    pub(crate) async fn beat(&self, engine: &Engine, key: &str) -> Beat {
+    pub(crate) async fn beat(&self, engine: &Engine) -> Beat {
+        let key = &self.head.key;
         loop {
             let Some(now) = self.next_beat(engine.now()) else {
                 return Beat::Kept;
@@ -164,13 +170,40 @@ impl Keeper {
         }
     }
 
+    /// Begins to keep the lease: at the next look, if it is still held then, or now where that may be too late.
+    ///
+    /// Most attempts are over by then, and a task that is spawned for one makes Tokio wake another thread.
+    pub(crate) async fn begin(self: &Arc<Self>, engine: &Arc<Engine>, runtime: &Handle) {
+        if !self.begins_at_next_look(engine, runtime) {
+            runtime.spawn(Arc::clone(self).keep(Arc::clone(engine)));
+            // What was spawned last waits for this very thread: a body that does not yield would never let it begin.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn begins_at_next_look(self: &Arc<Self>, engine: &Arc<Engine>, runtime: &Handle) -> bool {
+        let Some(lookout) = &engine.lookout else {
+            return false;
+        };
+        let (keeper, weak, runtime) = (Arc::downgrade(self), Arc::downgrade(engine), runtime.clone());
+        self.remaining(engine.now()) >= BEGINS_LATE
+            && lookout.at_next_look(move || {
+                let (Some(keeper), Some(engine)) = (keeper.upgrade(), weak.upgrade()) else {
+                    return;
+                };
+                if !keeper.stop.is_cancelled() {
+                    runtime.spawn(keeper.keep(engine));
+                }
+            })
+    }
+
     /// Keeps the lease until it is stopped or lost: a heartbeat every third of the expiry, and more often while none
     /// is answered. The loss is told at the deadline, whatever is still under way.
-    pub(crate) async fn keep(self: Arc<Self>, engine: Arc<Engine>, head: Arc<TaskHead>) {
+    async fn keep(self: Arc<Self>, engine: Arc<Engine>) {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => {}
-            unheard = self.beats(&engine, &head.key) => self.lose(&engine, &head, unheard),
+            unheard = self.beats(&engine) => self.lose(&engine, unheard),
         }
     }
 
@@ -184,21 +217,34 @@ impl Keeper {
             if left.is_zero() || self.has_passed(now) {
                 return;
             }
-            engine.clock.sleep(left.min(LOOK)).await;
+            let looks = async {
+                match &engine.lookout {
+                    Some(lookout) => lookout.next_look().await,
+                    None => std::future::pending().await,
+                }
+            };
+            // The clock wakes nobody of a runtime whose timers wait for a body that computes.
+            tokio::select! {
+                () = engine.clock.sleep(left.min(LOOK)) => {}
+                () = looks => {}
+            }
         }
     }
 
     /// Sends heartbeats until the lease is lost; gives why DynamoDB was not heard, where that is why.
-    async fn beats(&self, engine: &Engine, key: &str) -> Option<Error> {
+    async fn beats(&self, engine: &Engine) -> Option<Error> {
         let third = engine.config.lock_expire / 3;
+        // The first one counts from the start, which may be a look ago.
+        let mut old = engine.config.lock_expire.saturating_sub(self.remaining(engine.now()));
         let mut unheard = None;
         for nth in 0.. {
             let wait = if unheard.is_none() { third } else { third / 8 };
-            let wait = jittered(wait, &self.me, nth).min(self.remaining(engine.now()));
+            let wait = jittered(wait, &self.me, nth).saturating_sub(old).min(self.remaining(engine.now()));
+            old = Duration::ZERO;
             self.sleep(engine, wait).await;
             let beat = async {
                 // After its deadline nothing is sent: somebody else may hold the task.
-                if self.has_passed(engine.now()) { None } else { Some(self.beat(engine, key).await) }
+                if self.has_passed(engine.now()) { None } else { Some(self.beat(engine).await) }
             };
             let beat = tokio::select! {
                 beat = beat => beat,
@@ -218,8 +264,9 @@ impl Keeper {
     }
 }
 
-/// How long a heartbeat sleeps at most before it looks at the clock again.
-const LOOK: Duration = Duration::from_secs(1);
+/// From this length on, the heartbeats of a lease need not begin with it: a look later is no more than a tenth of the time to
+/// the first one.
+const BEGINS_LATE: Duration = LOOK.saturating_mul(30);
 
 /// Between nine tenths of a time and the whole, so that the heartbeats of many workers do not come together. From the
 /// lock and the number of the heartbeat, so that it can be repeated.

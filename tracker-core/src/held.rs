@@ -7,8 +7,9 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::ReturnValue;
 use tokio::runtime::Handle;
 
+use crate::detached::detached;
 use crate::document::Document;
-use crate::engine::{Engine, detached};
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::event::{self, EventKind, Told};
 use crate::expression::Expression;
@@ -30,7 +31,7 @@ use crate::update::{self, Outcome, Then};
 /// a task of its own. Where that cannot run, the lease expires.
 pub(crate) struct Held {
     pub(crate) engine: Arc<Engine>,
-    /// As it was started. Shared, as its history may be long.
+    /// As it was started, but for what was saved since. Shared, as its history may be long.
     head: Arc<TaskHead>,
     pub(crate) keeper: Arc<Keeper>,
     when_dropped: WhenDropped,
@@ -63,10 +64,10 @@ pub(crate) struct Finished {
 }
 
 impl Held {
-    pub(crate) fn new(engine: Arc<Engine>, head: TaskHead, keeper: Keeper) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, keeper: Keeper) -> Self {
         let runtime = Handle::try_current().ok();
         let begun = engine.now().monotonic;
-        let head = Arc::new(head);
+        let head = Arc::clone(&keeper.head);
         Self { engine, head, keeper: Arc::new(keeper), when_dropped: WhenDropped::Release, runtime, begun }
     }
 
@@ -86,10 +87,7 @@ impl Held {
     /// From here on, the lease is kept by heartbeats.
     pub(crate) async fn keep(&self) {
         if let (true, Some(runtime)) = (self.engine.config.heartbeat, &self.runtime) {
-            let keeper = Arc::clone(&self.keeper);
-            runtime.spawn(keeper.keep(Arc::clone(&self.engine), Arc::clone(&self.head)));
-            // What was spawned last waits for this very thread: a body that does not yield would never let it begin.
-            tokio::task::yield_now().await;
+            self.keeper.begin(&self.engine, runtime).await;
         }
     }
 
@@ -131,7 +129,7 @@ impl Held {
         Error::new(kind).with_key(&self.head.key).with_task(TaskHead::clone(&self.head))
     }
 
-    /// Ends the attempt. Once polled it goes on in a task of its own, whoever drops its future.
+    /// Ends the attempt. Once polled it goes on, whoever drops its future or leaves it alone.
     pub(crate) async fn finish(
         mut self,
         outcome: Outcome,
@@ -141,9 +139,9 @@ impl Held {
         if self.keeper.is_lost() {
             return Err(self.abandon());
         }
-        let unknown = self.error(ErrorKind::OutcomeUnknown);
         let finish = self.begin(outcome, changes, returns);
-        detached(Box::pin(finish.send())).await.unwrap_or(Err(unknown))
+        let sent = detached(self.engine.lookout.as_ref(), finish.send()).await;
+        sent.unwrap_or_else(|| Err(self.error(ErrorKind::OutcomeUnknown)))
     }
 
     /// Releases what was started in vain, and gives why. Where its lease has run out already, whoever took it is not

@@ -27,6 +27,7 @@ mod client;
 mod config;
 mod create;
 mod create_many;
+mod detached;
 mod document;
 mod engine;
 mod error;
@@ -46,6 +47,7 @@ mod key;
 mod lease;
 mod lenient;
 mod lock;
+mod lookout;
 #[cfg(test)]
 mod model;
 mod op;

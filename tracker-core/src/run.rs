@@ -25,8 +25,9 @@ impl<T: StatusTracker> Tracker<T> {
     /// Starts a task, runs a body on it, and records how that ended: with the data as the body left it when it
     /// succeeds, with its error when it fails. A body that panics is recorded as failed, and the panic goes on.
     ///
-    /// A heartbeat renews the lease for as long as the body runs, from a task of its own: on a current-thread runtime, a
-    /// body that computes without awaiting starves it. Once the lease is lost the body's future is dropped, and
+    /// A heartbeat renews the lease for as long as the body runs, from a task of its own, which a thread of the process wakes
+    /// up: a body that computes without awaiting starves it only where it has the last free worker thread of its runtime, and
+    /// so always on a current-thread one. Once the lease is lost the body's future is dropped, and
     /// [`LeaseLost`](ErrorKind::LeaseLost) comes back. A body that *hangs* is kept alive by the heartbeat for ever: a
     /// [`timeout`](crate::TrackerBuilder::timeout) ends it, and records it as failed. [`cancel`](Self::cancel) ends it from
     /// outside.

@@ -156,7 +156,7 @@ impl Attempt {
         }
         match head {
             Ok(head) => {
-                let held = Held::new(self.engine, head, Keeper::new(self.me, lease));
+                let held = Held::new(self.engine, Keeper::new(self.me, head, lease));
                 let why = match held.engine.check_clock() {
                     // Others would see another lease than we do.
                     Err(off) => off,

@@ -9,7 +9,6 @@ use tokio::runtime::Handle;
 
 use super::network::{Counted, FaultyNetwork};
 use super::{Fault, content};
-use crate::engine::detached;
 
 #[derive(Debug, Clone)]
 pub(super) struct Link {
@@ -93,6 +92,22 @@ impl Link {
             answer
         });
         delivered.await.unwrap_or_else(|| Err(content::lost(Fault::DuplicateLate(delay))))
+    }
+}
+
+/// Runs a future in a task of its own, so that it goes on when the caller's future is dropped.
+///
+/// Without a Tokio runtime it runs in place. `None` where the runtime shuts down.
+async fn detached<R: Send + 'static>(future: impl Future<Output = R> + Send + 'static) -> Option<R> {
+    let Ok(runtime) = Handle::try_current() else {
+        return Some(future.await);
+    };
+    match runtime.spawn(future).await {
+        Ok(result) => Some(result),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_cancelled) => None,
+        },
     }
 }
 

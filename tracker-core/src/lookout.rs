@@ -1,0 +1,173 @@
+//! What is seen to from outside of every runtime, by a thread of the process that looks once a second.
+//!
+//! It has to be a thread. A worker thread of Tokio that computes may be the one that the timers and sockets of its runtime
+//! wait for: nothing of that runtime wakes up by itself then, heartbeats included. Whatever is spawned or woken from outside
+//! wakes another worker thread, which takes over the timers and sockets, too.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+/// The time from one look to the next.
+pub(crate) const LOOK: Duration = Duration::from_secs(1);
+
+type Later = Box<dyn FnOnce() + Send>;
+
+/// What waits for the next look. Not public API: tests of this crate look by hand.
+pub struct Lookout {
+    state: Mutex<State>,
+    by_hand: bool,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<Later>,
+    /// Whether the thread runs, which it does for as long as anything waits.
+    is_watched: bool,
+}
+
+impl Lookout {
+    /// The one of the process.
+    pub(crate) fn of_process() -> Arc<Self> {
+        static OF_PROCESS: LazyLock<Arc<Lookout>> = LazyLock::new(|| Lookout::new(false));
+        Arc::clone(&OF_PROCESS)
+    }
+
+    /// One that looks when it is told to.
+    #[must_use]
+    pub fn by_hand() -> Arc<Self> {
+        Self::new(true)
+    }
+
+    fn new(by_hand: bool) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), by_hand })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something at the next look, on the thread that looks, which it must not block. Whether there will be one: not where
+    /// the system has no thread to give, and then it is dropped.
+    pub(crate) fn at_next_look(self: &Arc<Self>, later: impl FnOnce() + Send + 'static) -> bool {
+        let mut state = self.state();
+        if !self.by_hand && !state.is_watched {
+            let lookout = Arc::clone(self);
+            let thread = thread::Builder::new().name("tracker-lookout".to_owned());
+            state.is_watched = thread.spawn(move || lookout.watch()).is_ok();
+            if !state.is_watched {
+                return false;
+            }
+        }
+        state.waiting.push(Box::new(later));
+        true
+    }
+
+    /// Waits for the next look; for ever, where there will be none.
+    pub(crate) async fn next_look(self: &Arc<Self>) {
+        let (looks, looked) = oneshot::channel();
+        let told = move || {
+            // Whoever waits may have been woken by something else.
+            let _ = looks.send(());
+        };
+        if !self.at_next_look(told) || looked.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Looks. Whether anything has waited.
+    pub fn look(&self) -> bool {
+        let mut state = self.state();
+        let waiting = std::mem::take(&mut state.waiting);
+        state.is_watched = !waiting.is_empty();
+        drop(state);
+        let has_waited = !waiting.is_empty();
+        for later in waiting {
+            // The hook has told of a panic, and others wait.
+            let _ = catch_unwind(AssertUnwindSafe(later));
+        }
+        has_waited
+    }
+
+    fn watch(&self) {
+        loop {
+            thread::sleep(LOOK);
+            if !self.look() {
+                return;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Lookout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lookout").field("waiting", &self.state().waiting.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn what_waits_is_done_once_and_a_panic_keeps_nothing_from_being_done() {
+        let (lookout, (done, has_been)) = (Lookout::by_hand(), mpsc::channel());
+        for nth in [1, 2, 3] {
+            let done = done.clone();
+            assert!(lookout.at_next_look(move || {
+                assert_ne!(nth, 2, "on purpose");
+                done.send(nth).unwrap();
+            }));
+        }
+        assert!(lookout.look());
+        assert_eq!(has_been.try_iter().collect::<Vec<_>>(), [1, 3]);
+        assert!(!lookout.look());
+        assert_eq!(has_been.try_iter().next(), None);
+    }
+
+    #[test]
+    fn what_is_done_may_ask_for_the_next_look() {
+        let (lookout, (done, has_been)) = (Lookout::by_hand(), mpsc::channel());
+        let again = Arc::clone(&lookout);
+        lookout.at_next_look(move || {
+            again.at_next_look(move || done.send(()).unwrap());
+        });
+        assert!(lookout.look());
+        assert!(has_been.try_recv().is_err());
+        assert!(lookout.look());
+        assert!(has_been.try_recv().is_ok());
+    }
+
+    #[test]
+    fn a_thread_looks_while_anything_waits_and_another_one_when_something_waits_again() {
+        let lookout = Lookout::new(false);
+        for _ in 0..2 {
+            let (done, has_been) = mpsc::channel();
+            assert!(lookout.at_next_look(move || done.send(thread::current().id()).unwrap()));
+            assert!(lookout.state().is_watched);
+            assert_ne!(has_been.recv().unwrap(), thread::current().id());
+            while lookout.state().is_watched {
+                thread::yield_now();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_is_woken_by_a_look() {
+        let lookout = Lookout::by_hand();
+        let waits = tokio::spawn({
+            let lookout = Arc::clone(&lookout);
+            async move { lookout.next_look().await }
+        });
+        while !lookout.look() {
+            tokio::task::yield_now().await;
+        }
+        waits.await.unwrap();
+    }
+}
