@@ -177,8 +177,9 @@ mod tests {
     /// DynamoDB's limit for an expression, in bytes.
     const EXPRESSION_BYTES: usize = 4096;
 
+    /// As many as the derive lets be stored.
     #[test]
-    fn many_fields_fit_into_one_expression() {
+    fn the_most_fields_that_there_may_be_fit_into_one_expression() {
         let names: Vec<&'static str> = (0..150).map(|nth| &*format!("field_{nth:03}").leak()).collect();
         let member = |name: &&'static str| (*name, Member::Map(string("text")));
         let changed = Encoded { members: names.iter().map(member).collect(), ..Encoded::default() };

@@ -392,3 +392,20 @@ fn bounds_of_what_is_accepted() {
         assert_eq!(status_reports(&STATUS.replacen(part, right, 1)), "", "{right}");
     }
 }
+
+#[test]
+fn more_fields_than_a_request_writes() {
+    let with_fields = |fields: usize| {
+        let fields = (0..fields).map(|nth| format!("field_{nth}: u8, ")).collect::<Vec<_>>().concat();
+        // With the attribute beside them.
+        tracker_reports(&TRACKER.replacen("pages: u32,", &fields, 1).replacen(
+            "text_uri: Option<String>,",
+            "",
+            1,
+        ))
+    };
+    assert_eq!(with_fields(149), "");
+    let reported = with_fields(150);
+    assert!(reported.contains("field_149"), "{reported}");
+    assert!(reported.contains("no more than 150 fields are stored"), "{reported}");
+}

@@ -36,6 +36,9 @@ pub(crate) const RESERVED: [&str; 18] = [
     "snoozes",
 ];
 
+/// How many stored fields one update expression takes, in the 4 KB that DynamoDB has for it.
+const MOST_STORED: usize = 150;
+
 /// The struct as a model, or nothing where a mistake was reported.
 pub(crate) fn tracker(ast: &ast::Tracker, diagnostics: &Diagnostics) -> Option<Tracker> {
     for lifetime in ast.generics.lifetimes() {
@@ -241,5 +244,13 @@ fn fields(written: &[ast::Field], diagnostics: &Diagnostics) -> Vec<Field> {
         Some(Field { ident: field.ident.clone(), ty: field.ty.clone(), store })
     };
     let stored = written.iter().filter(|field| !field.args.has(&keys::TASK_ID));
+    let is_kept = |field: &&ast::Field| !field.args.has(&keys::SKIP);
+    if let Some(field) = stored.clone().filter(is_kept).nth(MOST_STORED) {
+        let message = format!(
+            "no more than {MOST_STORED} fields are stored, as one request may write them all: put some into a struct of \
+             their own, which is one field here"
+        );
+        diagnostics.on(&field.ident, message);
+    }
     stored.filter_map(&mut read).collect()
 }
