@@ -49,8 +49,10 @@ struct Document {
     uri: Option<String>,
 }
 
-/// Measures lifecycles of the tracker against hand-written SDK code.
+/// Measures lifecycles of the tracker against hand-written SDK code, on the embedded database, and on DynamoDB Local where
+/// `tests/dynamodb-local` runs it.
 #[derive(Parser)]
+#[command(bin_name = "cargo bench --bench lifecycle --")]
 struct Arguments {
     /// Tasks of each in a turn, of which there are two in a round
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
@@ -58,8 +60,8 @@ struct Arguments {
     /// Rounds, of which the median counts
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// How many tasks are under way at the same time
-    #[arg(long, default_values_t = [1, 16, 64], value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
+    /// How many tasks are under way at the same time, separated by commas [default: 1,16,64]
+    #[arg(long, value_name = "N,..", default_values_t = [1, 16, 64], hide_default_value = true, value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: Vec<u16>,
     /// Passed by `cargo bench`
     #[arg(long, hide = true)]

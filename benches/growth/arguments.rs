@@ -12,14 +12,14 @@ use super::jobs::DECLARED_SHARDS;
 /// On DynamoDB Local where `tests/dynamodb-local` runs it, or the environment has `TRACKER_DYNAMODB_ENDPOINT`; else on the
 /// embedded database. All values of a list are compared with its first.
 #[derive(Parser)]
-#[command(name = "growth")]
+#[command(name = "growth", bin_name = "cargo bench --bench growth --")]
 pub(crate) struct Arguments {
-    /// How many tasks there are in a table, one table for each
-    #[arg(long, value_name = "N,..", default_values_t = [1_000, 10_000, 100_000], value_delimiter = ',',
+    /// How many tasks there are in a table, one table for each [default: 1000,10000,100000]
+    #[arg(long, value_name = "N,..", default_values_t = [1_000, 10_000, 100_000], hide_default_value = true, value_delimiter = ',',
           value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     pub(crate) tasks: Vec<u32>,
-    /// How many workers drain a queue
-    #[arg(long, value_name = "N,..", default_values_t = [1, 2, 4, 8, 16, 32, 64], value_delimiter = ',',
+    /// How many workers drain a queue [default: 1,2,4,8,16,32,64]
+    #[arg(long, value_name = "N,..", default_values_t = [1, 2, 4, 8, 16, 32, 64], hide_default_value = true, value_delimiter = ',',
           value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(crate) workers: Vec<u32>,
     /// How many tasks there are in the queue that the workers drain

@@ -16,7 +16,7 @@ use super::simulation::{Load, Setup};
 #[command(name = "shard_planner", version, after_help = EXIT_STATUS)]
 pub struct Arguments {
     /// Tasks that are created a second, one rate or several
-    #[arg(long, value_name = "N", num_args = 1.., default_values_t = [1_000, 10_000, 100_000],
+    #[arg(long, value_name = "N", num_args = 1.., value_delimiter = ',', default_values_t = [1_000, 10_000, 100_000],
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub rates: Vec<u32>,
     /// How many attempts of a hundred fail
@@ -34,7 +34,7 @@ pub struct Arguments {
     /// For how long a partition saves up what it does not use
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(..=3600))]
     burst_seconds: u32,
-    /// How long to simulate, with the burst and then without
+    /// How long to simulate, with the burst and then without: 10 to 86,400
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(10..=86_400))]
     seconds: u32,
     /// Which part of its throughput a partition is to be used for

@@ -3,7 +3,6 @@
 use std::future::ready;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -12,8 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
-use tracker_core::__private::Lookout;
 use tracker_core::aws_sdk_dynamodb::Client;
+use tracker_core::testing::LookoutByHand;
 use tracker_core::{Clock, Error, ErrorKind, Event, EventKind, Execution, StatusTracker, Tracker};
 
 use crate::support::Fault::{Delay, DropRequest};
@@ -35,14 +34,14 @@ crate::tests![
 const LOOK: Duration = Duration::from_secs(1);
 
 /// With `doc-1`, and a tracker that is seen to when the test looks.
-async fn documents(world: &World) -> (Tracker<Document>, Arc<Lookout>) {
+async fn documents(world: &World) -> (Tracker<Document>, LookoutByHand) {
     world.document().await;
-    let lookout = Lookout::by_hand();
-    (world.beating().__lookout(Arc::clone(&lookout)).build().expect("a valid configuration"), lookout)
+    let lookout = LookoutByHand::new();
+    (world.beating().__lookout(&lookout).build().expect("a valid configuration"), lookout)
 }
 
 /// A look, a second later.
-async fn look(world: &World, lookout: &Lookout) {
+async fn look(world: &World, lookout: &LookoutByHand) {
     world.clock.advance(LOOK);
     assert!(lookout.look(), "nothing has waited");
     others_run().await;
@@ -86,7 +85,7 @@ async fn the_first_heartbeat_counts_from_the_start(world: World) {
     // A machine that was suspended before the first look.
     world.clock.advance(Duration::from_secs(150));
     assert!(lookout.look());
-    let renewed = || ready(task.remaining() == Duration::from_secs(300));
+    let renewed = || ready(task.remaining() == Duration::from_mins(5));
     world.until("a heartbeat, at once", renewed).await;
     assert_eq!(world.stored().await["lock_time"], time(world.clock.now().wall));
     world.clock.advance(Duration::from_secs(299));
@@ -107,8 +106,8 @@ async fn an_attempt_that_is_over_by_then_has_none(world: World) {
 
 async fn one_of_a_short_lease_begins_at_once(world: World) {
     world.document().await;
-    let lookout = Lookout::by_hand();
-    let short = world.beating().lock_expire(Duration::from_secs(29)).__lookout(Arc::clone(&lookout));
+    let lookout = LookoutByHand::new();
+    let short = world.beating().lock_expire(Duration::from_secs(29)).__lookout(&lookout);
     let _task = short.build().unwrap().start("doc-1").await.unwrap();
     beat(&world, 10).await;
     beat(&world, 10).await;
@@ -147,7 +146,7 @@ async fn a_finish_that_is_left_alone_is_recorded(world: World) {
 async fn left_alone<'d>(
     world: &World,
     documents: &'d Tracker<Document>,
-    lookout: &Lookout,
+    lookout: &LookoutByHand,
 ) -> Pin<Box<dyn Future<Output = Result<Execution<Document>, Error>> + Send + 'd>> {
     world.network.next("UpdateItem", [Delay(LOOK)]);
     let before = world.stored().await.get("attempt").cloned();
@@ -208,11 +207,11 @@ fn computes(until: std::sync::mpsc::Receiver<()>) {
 /// is served by a task that waits for the thread which computes.
 async fn a_body_that_never_awaits_keeps_its_lease(world: World) {
     world.document().await;
-    let lookout = Lookout::by_hand();
+    let lookout = LookoutByHand::new();
     let documents = Document::tracker_builder(&client(&world))
         .table(&world.table)
         .clock(world.clock.waiting())
-        .__lookout(Arc::clone(&lookout))
+        .__lookout(&lookout)
         .build()
         .unwrap();
     let (entered, in_body) = oneshot::channel();

@@ -207,8 +207,8 @@ impl<T: StatusTracker> TrackerBuilder<T> {
     #[cfg(feature = "testing")]
     #[doc(hidden)]
     #[must_use]
-    pub fn __lookout(mut self, lookout: Arc<Lookout>) -> Self {
-        self.lookout = Some(lookout);
+    pub fn __lookout(mut self, lookout: &crate::testing::LookoutByHand) -> Self {
+        self.lookout = Some(Arc::clone(&lookout.0));
         self
     }
 

@@ -17,8 +17,8 @@ pub(crate) const LOOK: Duration = Duration::from_secs(1);
 
 type Later = Box<dyn FnOnce() + Send>;
 
-/// What waits for the next look. Not public API: tests of this crate look by hand.
-pub struct Lookout {
+/// What waits for the next look.
+pub(crate) struct Lookout {
     state: Mutex<State>,
     by_hand: bool,
 }
@@ -38,8 +38,8 @@ impl Lookout {
     }
 
     /// One that looks when it is told to.
-    #[must_use]
-    pub fn by_hand() -> Arc<Self> {
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn by_hand() -> Arc<Self> {
         Self::new(true)
     }
 
@@ -80,7 +80,7 @@ impl Lookout {
     }
 
     /// Looks. Whether anything has waited.
-    pub fn look(&self) -> bool {
+    pub(crate) fn look(&self) -> bool {
         let mut state = self.state();
         let waiting = std::mem::take(&mut state.waiting);
         state.is_watched = !waiting.is_empty();

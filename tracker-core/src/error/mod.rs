@@ -149,6 +149,8 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Error");
+        // First, as this is what a `main` that returns it prints.
+        shown.field("message", &self.to_string());
         shown.field("kind", &self.0.kind);
         for (name, value) in [
             ("key", self.0.key.as_ref().map(|key| key as &dyn fmt::Debug)),

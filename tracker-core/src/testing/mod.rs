@@ -77,10 +77,13 @@ mod clock;
 mod content;
 mod fault;
 mod link;
+mod lookout;
 mod network;
 mod rates;
 
 pub use self::clock::ManualClock;
 pub use self::fault::Fault;
+#[doc(hidden)]
+pub use self::lookout::LookoutByHand;
 pub use self::network::{FaultyNetwork, NetworkError};
 pub use self::rates::Rates;

@@ -48,9 +48,12 @@ const LEAST_POLL: Duration = Duration::from_millis(1);
 /// after what is running.
 ///
 /// Each body runs as in [`Tracker::run`]: see there for lost leases, timeouts and panics. A panic is recorded and ends that
-/// attempt alone. A body that computes without awaiting blocks its thread, and on a current-thread runtime also the
-/// heartbeats of all others: spawn it with `tokio::task::spawn_blocking`. That its lease was lost meanwhile is seen when it
-/// comes back, and nothing is written then.
+/// attempt alone.
+///
+/// A body that computes without awaiting takes a worker thread of the runtime with it. Where all of them compute, and so
+/// always on a current-thread runtime, no heartbeat is sent: leases are lost, and the work is done again. So compute in
+/// `tokio::task::spawn_blocking`, or let fewer bodies run at a time than there are worker threads. Whether its lease was lost
+/// is seen when a body comes back: nothing is written where another worker has the task, or a heartbeat has told of the loss.
 ///
 /// # Examples
 ///
