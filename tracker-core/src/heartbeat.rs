@@ -264,9 +264,11 @@ impl Keeper {
     }
 }
 
-/// From this length on, the heartbeats of a lease need not begin with it: a look later is no more than a tenth of the time to
-/// the first one.
-const BEGINS_LATE: Duration = LOOK.saturating_mul(30);
+/// From this length on, the heartbeats of a lease need not begin with it.
+///
+/// Where others compute right after their requests, the SDK's idle connections hang with them, and a heartbeat gives up one
+/// after the other, for up to 10 s each. Between the first one and the deadline, 2 minutes are enough for that.
+const BEGINS_LATE: Duration = Duration::from_mins(3);
 
 /// Between nine tenths of a time and the whole, so that the heartbeats of many workers do not come together. From the
 /// lock and the number of the heartbeat, so that it can be repeated.

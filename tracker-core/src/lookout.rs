@@ -26,8 +26,8 @@ pub(crate) struct Lookout {
 #[derive(Default)]
 struct State {
     waiting: Vec<Later>,
-    /// Whether the thread runs, which it does for as long as anything waits.
-    is_watched: bool,
+    /// The process in which the thread runs, for as long as anything waits: in one that was forked it does not.
+    watched_in: Option<u32>,
 }
 
 impl Lookout {
@@ -55,13 +55,14 @@ impl Lookout {
     /// the system has no thread to give, and then it is dropped.
     pub(crate) fn at_next_look(self: &Arc<Self>, later: impl FnOnce() + Send + 'static) -> bool {
         let mut state = self.state();
-        if !self.by_hand && !state.is_watched {
+        let process = std::process::id();
+        if !self.by_hand && state.watched_in != Some(process) {
             let lookout = Arc::clone(self);
             let thread = thread::Builder::new().name("tracker-lookout".to_owned());
-            state.is_watched = thread.spawn(move || lookout.watch()).is_ok();
-            if !state.is_watched {
+            if thread.spawn(move || lookout.watch()).is_err() {
                 return false;
             }
+            state.watched_in = Some(process);
         }
         state.waiting.push(Box::new(later));
         true
@@ -83,12 +84,16 @@ impl Lookout {
     pub(crate) fn look(&self) -> bool {
         let mut state = self.state();
         let waiting = std::mem::take(&mut state.waiting);
-        state.is_watched = !waiting.is_empty();
-        drop(state);
         let has_waited = !waiting.is_empty();
+        if !has_waited {
+            state.watched_in = None;
+        }
+        drop(state);
         for later in waiting {
-            // The hook has told of a panic, and others wait.
-            let _ = catch_unwind(AssertUnwindSafe(later));
+            // The hook has told of a panic, and others wait. Dropping what it was about could panic again.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(later)) {
+                std::mem::forget(panic);
+            }
         }
         has_waited
     }
@@ -131,6 +136,24 @@ mod tests {
         assert_eq!(has_been.try_iter().next(), None);
     }
 
+    /// A panic with this is followed by another one, when it is dropped.
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("on purpose, too");
+        }
+    }
+
+    #[test]
+    fn a_panic_that_panics_again_keeps_nothing_from_being_done() {
+        let (lookout, (done, has_been)) = (Lookout::by_hand(), mpsc::channel());
+        lookout.at_next_look(|| std::panic::panic_any(Bomb));
+        lookout.at_next_look(move || done.send(()).unwrap());
+        assert!(lookout.look());
+        assert!(has_been.try_recv().is_ok());
+    }
+
     #[test]
     fn what_is_done_may_ask_for_the_next_look() {
         let (lookout, (done, has_been)) = (Lookout::by_hand(), mpsc::channel());
@@ -150,9 +173,9 @@ mod tests {
         for _ in 0..2 {
             let (done, has_been) = mpsc::channel();
             assert!(lookout.at_next_look(move || done.send(thread::current().id()).unwrap()));
-            assert!(lookout.state().is_watched);
+            assert!(lookout.state().watched_in.is_some());
             assert_ne!(has_been.recv().unwrap(), thread::current().id());
-            while lookout.state().is_watched {
+            while lookout.state().watched_in.is_some() {
                 thread::yield_now();
             }
         }
