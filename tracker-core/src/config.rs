@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::declare::spec::{BackoffShape, Takeover, TrackerSpec, Wire};
+use crate::declare::status::{Role, StatusTable};
 use crate::error::{Error, ErrorKind};
-use crate::spec::{BackoffShape, Takeover, TrackerSpec, Wire};
-use crate::status::{Role, StatusTable};
 
 /// DynamoDB's limit for the value of a key, less the numbers in a `value` of the index.
 const KEY_BYTES: usize = 2048 - 2 * 9;
@@ -211,8 +211,8 @@ impl TrackerConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::spec;
-    use crate::status::StatusRow;
+    use crate::declare::spec::spec;
+    use crate::declare::status::StatusRow;
 
     const fn row(role: Role, shards: u32) -> StatusRow {
         StatusRow { code: 10 + role as u32, name: "", role, shards }

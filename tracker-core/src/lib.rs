@@ -18,67 +18,33 @@
 //! `cancel` and `redrive` set a task to another status by hand, `query` and `find` look for tasks, `create_many` and `sweep` work on many; `event` tells what happened; through one function of `op` per
 //! DynamoDB operation.
 
-#[macro_use]
-mod accessors;
-mod builder;
-mod cancel;
-mod checks;
-mod client;
+mod bulk;
 mod config;
-mod create;
-mod create_many;
-mod detached;
-mod document;
-mod engine;
+mod declare;
+mod dynamodb;
 mod error;
-mod event;
-mod execution;
-mod expression;
-mod failure;
-mod fields;
-mod find;
-mod format;
-mod heartbeat;
-mod held;
-mod history;
 mod item;
-mod json;
-mod key;
-mod lease;
-mod lenient;
-mod lock;
-mod lookout;
-#[cfg(test)]
-mod model;
-mod op;
+mod lifecycle;
+mod observe;
+mod protocol;
 mod query;
-mod redrive;
-mod retry;
-mod run;
-mod schema;
-mod service_clock;
-mod shard;
-mod spec;
-mod start;
-mod status;
-mod sweep;
-mod task;
+mod runtime;
+mod table;
 mod time;
 mod tracker;
-mod update;
 mod worker;
 
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+#[cfg(any(test, bench_internals))]
+#[doc(hidden)]
+pub mod bench_internals;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
-#[cfg(any(test, bench_internals))]
-#[doc(hidden)]
-pub mod parts;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -100,27 +66,27 @@ pub use tokio_util::sync::CancellationToken;
 #[cfg(feature = "derive")]
 pub use tracker_derive::{StatusTracker, TrackerStatus};
 
-pub use self::builder::TrackerBuilder;
-pub use self::cancel::Cancel;
-pub use self::client::{Read, Tracker};
+pub use self::bulk::create::{Created, Ensured, Overwritten};
+pub use self::bulk::sweep::{DeleteTasks, Progress, RedriveAll};
 pub use self::config::{Backoff, TrackerConfig};
-pub use self::create_many::{Created, Ensured, Overwritten};
+pub use self::declare::spec::Takeover;
+pub use self::declare::status::{Role, TrackerStatus};
 pub use self::error::{Error, ErrorKind};
-pub use self::event::{Event, EventKind, Observer};
-pub use self::execution::Execution;
-pub use self::failure::{Failure, FailureExt};
-pub use self::find::StatusCounts;
-pub use self::history::HistoryEntry;
+pub use self::item::head::{Task, TaskHead};
+pub use self::item::history::HistoryEntry;
+pub use self::lifecycle::cancel::Cancel;
+pub use self::lifecycle::execution::Execution;
+pub use self::lifecycle::failure::{Failure, FailureExt};
+pub use self::observe::{Event, EventKind, Observer};
+pub use self::query::count::StatusCounts;
 pub use self::query::cursor::Cursor;
+pub use self::query::entry::IndexEntry;
 pub use self::query::refresh::Refreshed;
-pub use self::query::row::IndexEntry;
 pub use self::query::statuses::Statuses;
 pub use self::query::{Page, Query};
-pub use self::schema::CreateTable;
-pub use self::spec::Takeover;
-pub use self::status::{Role, TrackerStatus};
-pub use self::sweep::{DeleteTasks, Progress, RedriveAll};
-pub use self::task::{Task, TaskHead};
+pub use self::table::CreateTable;
 pub use self::time::{Clock, Now, Sleep, SystemClock};
-pub use self::tracker::{StatusTracker, TaskId, WithTable};
+pub use self::tracker::builder::TrackerBuilder;
+pub use self::tracker::status_tracker::{StatusTracker, TaskId, WithTable};
+pub use self::tracker::{Read, Tracker};
 pub use self::worker::{Handler, Summary, Worker};

@@ -2,8 +2,10 @@
 
 pub use core::option::Option::{self, None, Some};
 
-pub use crate::checks::{check_after, check_more_pending};
-pub use crate::fields::{Fields, Member};
-pub use crate::spec::{BackoffShape, MorePending, Takeover, TrackerSpec, Wire, after, more_pending, spec};
-pub use crate::status::{NoTable, Role, StatusRow, StatusTable, TableOf, TrackerStatus};
-pub use crate::tracker::{StatusTracker, TaskId, WithTable};
+pub use crate::declare::checks::{check_after, check_more_pending};
+pub use crate::declare::spec::{
+    BackoffShape, MorePending, Takeover, TrackerSpec, Wire, after, more_pending, spec,
+};
+pub use crate::declare::status::{NoTable, Role, StatusRow, StatusTable, TableOf, TrackerStatus};
+pub use crate::item::fields::{Fields, Member};
+pub use crate::tracker::status_tracker::{StatusTracker, TaskId, WithTable};

@@ -6,7 +6,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 pub use self::kind::ErrorKind;
-use crate::task::TaskHead;
+use crate::item::head::TaskHead;
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 

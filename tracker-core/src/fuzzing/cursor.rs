@@ -2,9 +2,9 @@
 
 use super::key::{SEPARATORS, is_valid, use_case_id};
 use super::source::Source;
+use crate::dynamodb::query::Range;
 use crate::error::ErrorKind;
-use crate::key::encode_value;
-use crate::op::query::Range;
+use crate::item::key::encode_value;
 use crate::query::cursor::{Cursor, fingerprint};
 use crate::query::merge::{Merge, Next, Plan, Position, Row};
 

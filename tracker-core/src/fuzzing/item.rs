@@ -9,21 +9,23 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::sample::{FIELDS, SPEC, Sample};
 use super::source::Source;
 use crate::config::TrackerConfig;
-use crate::document::{Document, Member};
+use crate::declare::spec::{Takeover, Wire};
 use crate::error::{Error, ErrorKind};
-use crate::fields::{self, Encoded};
-use crate::format::Format;
-use crate::history::{History, HistoryEntry, Keep};
-use crate::item::{CREATE_TIME, DATA, ERRORS, HEAD, Item, KEY, NOT_LOCKED, UPDATE_TIME, VALUE, read_head};
-use crate::json;
-use crate::lock::{self, Rules};
+use crate::item::attribute::{
+    CREATE_TIME, DATA, ERRORS, HEAD, Item, KEY, NOT_LOCKED, UPDATE_TIME, VALUE, read_head,
+};
+use crate::item::document::{Document, Member};
+use crate::item::fields::{self, Encoded};
+use crate::item::head::TaskHead;
+use crate::item::history::{History, HistoryEntry, Keep};
+use crate::item::python_json;
+use crate::item::use_case::Format;
+use crate::protocol::classify::{self, Rules};
+use crate::protocol::writes::Then;
+use crate::protocol::writes::{self, Outcome};
+use crate::query::entry::IndexEntry;
 use crate::query::merge::Row;
-use crate::query::row::IndexEntry;
-use crate::spec::{Takeover, Wire};
-use crate::task::TaskHead;
 use crate::time::Timestamp;
-use crate::update::Then;
-use crate::update::{self, Outcome};
 
 pub(super) fn check(source: &mut Source<'_>) {
     let wire = if source.flag() { Wire::Pynamodb } else { Wire::Native };
@@ -60,12 +62,12 @@ fn assert_names(error: &Error, item: &Item, attributes: &[&str]) {
 fn members(stored: &AttributeValue, form: Wire) -> Option<HashMap<String, String>> {
     match stored {
         AttributeValue::M(all) => {
-            if let (Wire::Pynamodb, Some(all)) = (form, json::from_map(all)) {
+            if let (Wire::Pynamodb, Some(all)) = (form, python_json::from_map(all)) {
                 return Some(all.into_iter().collect());
             }
             Some(all.iter().map(|(name, value)| (name.clone(), format!("{value:?}"))).collect())
         }
-        AttributeValue::S(text) => Some(json::members(text).ok()?.into_iter().collect()),
+        AttributeValue::S(text) => Some(python_json::members(text).ok()?.into_iter().collect()),
         _ => None,
     }
 }
@@ -234,9 +236,9 @@ fn check_writes(head: &TaskHead, format: &Format, source: &mut Source<'_>) {
     };
     let latest = Timestamp::EPOCH.plus(Duration::MAX);
     let now = [Timestamp::EPOCH, head.lock_time, head.update_time, latest][source.below(4)];
-    let _ = lock::classify_start(Some(head), ME, now, &rules);
-    let _ = lock::classify_save(Some(head), ME, now);
-    let finish = lock::Finish {
+    let _ = classify::classify_start(Some(head), ME, now, &rules);
+    let _ = classify::classify_save(Some(head), ME, now);
+    let finish = classify::Finish {
         me: ME,
         create_time: now,
         update_time: now,
@@ -245,21 +247,21 @@ fn check_writes(head: &TaskHead, format: &Format, source: &mut Source<'_>) {
         deadline_passed: source.flag(),
         unanswered: source.flag(),
     };
-    let _ = lock::classify_finish(Some(head), &finish);
+    let _ = classify::classify_finish(Some(head), &finish);
     let keep = keep(source);
     let failed = Outcome::Failed { error: "E".to_owned(), traceback: String::new(), then: Then::Retry };
     match source.below(5) {
         0 => {
-            let (after, write) = update::redrive(format, head, now);
+            let (after, write) = writes::redrive(format, head, now);
             write.check();
             assert!(after.is_pending() && after.update_time() >= head.update_time());
         }
         1 => {
-            update::take_over(format, &config, head, ME, "host/2", now, keep).check();
+            writes::take_over(format, &config, head, ME, "host/2", now, keep).check();
         }
         nth => {
             let outcome = [Outcome::Succeeded, failed, Outcome::Released][nth - 2].clone();
-            let (after, write) = update::finish(format, &config, head, ME, &outcome, now, keep);
+            let (after, write) = writes::finish(format, &config, head, ME, &outcome, now, keep);
             write.check();
             assert!(!after.is_locked() && write.values.values().any(|value| *value == free()));
             if matches!(outcome, Outcome::Failed { .. }) && keep == Keep::All {

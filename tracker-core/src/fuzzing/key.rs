@@ -6,7 +6,7 @@ use super::sample::SPEC;
 use super::source::Source;
 use crate::config::TrackerConfig;
 use crate::error::ErrorKind;
-use crate::key::{encode_key, encode_value, shard_of_value, split_key};
+use crate::item::key::{encode_key, encode_value, shard_of_value, split_key};
 use crate::time::Timestamp;
 
 /// Separators that the derive allows, with some that overlap with themselves.

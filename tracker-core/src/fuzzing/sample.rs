@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use crate::fields::Fields;
-use crate::spec::{TrackerSpec, spec};
-use crate::status::{Role, StatusRow, StatusTable, TrackerStatus};
-use crate::tracker::StatusTracker;
+use crate::declare::spec::{TrackerSpec, spec};
+use crate::declare::status::{Role, StatusRow, StatusTable, TrackerStatus};
+use crate::item::fields::Fields;
+use crate::tracker::status_tracker::StatusTracker;
 
 #[derive(Clone, Copy)]
 pub(crate) enum SampleStatus {

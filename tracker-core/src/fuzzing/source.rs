@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::item::{self, Item};
+use crate::item::attribute::{self, Item};
 
 /// What stands in a right item, and what is nearly that.
 const TEXTS: [&str; 20] = [
@@ -284,29 +284,29 @@ impl<'b> Source<'b> {
         let status = self.pick(&["10", "12", "14", "16", "18", "26", "99"]);
         let data = [("pages".to_owned(), number("3")), ("any".to_owned(), AttributeValue::Bool(true))];
         let right = [
-            (item::KEY, text("extract____doc-1")),
-            (item::VALUE, text("extract____012____003")),
-            (item::STATUS, number(status)),
-            (item::RETRY, number("1")),
-            (item::CREATE_TIME, time.clone()),
-            (item::UPDATE_TIME, time.clone()),
-            (item::LOCK, text(self.pick(&TEXTS[6..8]))),
-            (item::LOCK_TIME, time),
-            (item::DATA, AttributeValue::M(data.into())),
-            (item::ATTEMPT, number("2")),
-            (item::OWNER, text("host/1")),
+            (attribute::KEY, text("extract____doc-1")),
+            (attribute::VALUE, text("extract____012____003")),
+            (attribute::STATUS, number(status)),
+            (attribute::RETRY, number("1")),
+            (attribute::CREATE_TIME, time.clone()),
+            (attribute::UPDATE_TIME, time.clone()),
+            (attribute::LOCK, text(self.pick(&TEXTS[6..8]))),
+            (attribute::LOCK_TIME, time),
+            (attribute::DATA, AttributeValue::M(data.into())),
+            (attribute::ATTEMPT, number("2")),
+            (attribute::OWNER, text("host/1")),
         ];
         let mut item: Item = right.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         if self.flag() {
-            item.insert(item::DATA.to_owned(), self.document());
+            item.insert(attribute::DATA.to_owned(), self.document());
         }
         if self.flag() {
-            item.insert(item::ERRORS.to_owned(), self.document());
+            item.insert(attribute::ERRORS.to_owned(), self.document());
         }
         for _ in 0..[0, 0, 1, 1, 2, 5][self.below(6)] {
-            let names = item::HEAD.len() + 2;
+            let names = attribute::HEAD.len() + 2;
             let nth = self.below(names);
-            let name = item::HEAD.get(nth).copied().unwrap_or(["customer", "unknown"][nth % 2]);
+            let name = attribute::HEAD.get(nth).copied().unwrap_or(["customer", "unknown"][nth % 2]);
             match self.below(5) {
                 0 => drop(item.remove(name)),
                 1 => drop(item.insert(name.to_owned(), AttributeValue::N(self.number()))),

@@ -103,7 +103,7 @@ impl FromStr for Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::query::Range;
+    use crate::dynamodb::query::Range;
 
     fn plan(value: &str, newest_first: bool) -> Plan {
         let range = Range { value: value.to_owned(), ..Range::default() };

@@ -5,8 +5,8 @@
 use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
 
-use crate::item::Item;
-use crate::op::query::Range;
+use crate::dynamodb::query::Range;
+use crate::item::attribute::Item;
 
 /// The least and the most rows of a page: a smaller page costs the same, and a larger one only memory.
 const LEAST_ROWS: usize = 16;
@@ -252,7 +252,7 @@ mod tests {
     use proptest::test_runner::RngSeed;
 
     use super::*;
-    use crate::shard::shard_of;
+    use crate::item::shard::shard_of;
 
     /// Shards as a database would page them: rows of one time in an order of their own, pages of any size, some empty.
     #[derive(Debug, Clone)]

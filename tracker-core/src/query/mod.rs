@@ -1,9 +1,10 @@
 //! Finding tasks by status: all shards at once, merged in time order.
 
+pub(crate) mod count;
 pub(crate) mod cursor;
+pub(crate) mod entry;
 pub(crate) mod merge;
 pub(crate) mod refresh;
-pub(crate) mod row;
 pub(crate) mod statuses;
 
 use std::fmt;
@@ -15,17 +16,17 @@ use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
 use self::cursor::Cursor;
+use self::entry::IndexEntry;
 use self::merge::{Merge, Next, Plan, Row};
 use self::refresh::Refreshed;
-use self::row::IndexEntry;
-use crate::engine::Engine;
+use crate::declare::status::Role;
+use crate::dynamodb::context::Engine;
+use crate::dynamodb::query::{Range, query};
 use crate::error::{Error, ErrorKind};
-use crate::format::Status;
-use crate::item::{self, Item};
-use crate::op::query::{Range, query};
-use crate::status::Role;
+use crate::item::attribute::{self, Item};
+use crate::item::use_case::Status;
 use crate::time::Timestamp;
-use crate::tracker::StatusTracker;
+use crate::tracker::status_tracker::StatusTracker;
 
 /// How many pages are read at the same time.
 const READERS: usize = 16;
@@ -319,9 +320,9 @@ fn read_row(mut item: Item) -> Option<Row> {
         _ => None,
     };
     Some(Row {
-        update_time: text(item::UPDATE_TIME)?,
-        key: text(item::KEY)?,
-        create_time: text(item::CREATE_TIME),
+        update_time: text(attribute::UPDATE_TIME)?,
+        key: text(attribute::KEY)?,
+        create_time: text(attribute::CREATE_TIME),
         ..Row::default()
     })
 }

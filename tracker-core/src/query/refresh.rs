@@ -10,15 +10,15 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
 use super::merge::Row;
 use super::{IndexEntry, Query};
-use crate::client::read_task;
-use crate::engine::Engine;
+use crate::declare::status::Role;
+use crate::dynamodb::batch::{KEYS_PER_GET, batch_get};
+use crate::dynamodb::context::Engine;
 use crate::error::{Error, ErrorKind};
-use crate::item::{ERRORS, HEAD, Item, KEY, STATUS};
-use crate::op::batch::{KEYS_PER_GET, batch_get};
-use crate::status::Role;
-use crate::task::Task;
+use crate::item::attribute::{ERRORS, HEAD, Item, KEY, STATUS};
+use crate::item::head::Task;
 use crate::time::Timestamp;
-use crate::tracker::StatusTracker;
+use crate::tracker::read_task;
+use crate::tracker::status_tracker::StatusTracker;
 
 /// How many requests are under way at the same time.
 const READERS: usize = 4;

@@ -1,7 +1,7 @@
 //! One status or many, of this step's enum or of another's.
 
-use crate::format::Status;
-use crate::status::TrackerStatus;
+use crate::declare::status::TrackerStatus;
+use crate::item::use_case::Status;
 
 /// One status or many, for [`query_by_status`](crate::Tracker::query_by_status): a status, or an array, a slice or a
 /// `Vec` of them. They may be of another step's enum: what one step has finished is what the next one waits for.

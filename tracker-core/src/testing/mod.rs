@@ -74,16 +74,16 @@
 //! ```
 
 mod clock;
-mod content;
+mod connector;
 mod fault;
-mod link;
-mod lookout;
+mod http;
 mod network;
 mod rates;
+mod ticker;
 
 pub use self::clock::ManualClock;
 pub use self::fault::Fault;
-#[doc(hidden)]
-pub use self::lookout::LookoutByHand;
 pub use self::network::{FaultyNetwork, NetworkError};
 pub use self::rates::Rates;
+#[doc(hidden)]
+pub use self::ticker::LookoutByHand;

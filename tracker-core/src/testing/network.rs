@@ -17,9 +17,9 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
 use tokio::runtime::Handle;
 
-use super::link::Link;
+use super::connector::Link;
 use super::rates::Storm;
-use super::{Fault, Rates, content};
+use super::{Fault, Rates, http};
 use crate::time::{Clock, Sleep, SystemClock};
 
 /// An HTTP client that injects faults into another one. Clones share everything.
@@ -236,7 +236,7 @@ impl FaultyNetwork {
 
     /// Counts a request, and decides what befalls it.
     pub(super) fn admit(&self, request: &HttpRequest, to: &SharedHttpConnector) -> Fault {
-        let operation = content::operation(request);
+        let operation = http::operation(request);
         let mut state = self.state();
         let sent = state.sent.entry(operation.to_owned()).or_default();
         let nth = *sent;
@@ -255,13 +255,13 @@ impl FaultyNetwork {
             });
         }
         // Also where the script goes first: what is drawn for later requests does not depend on it.
-        let drawn = state.storm.as_mut().map(|storm| storm.draw(operation, &content::key(request)));
+        let drawn = state.storm.as_mut().map(|storm| storm.draw(operation, &http::key(request)));
         let scripted = state.script.iter().position(|(of, _)| of == operation);
         let scripted = scripted.and_then(|nth| state.script.remove(nth)).map(|(_, fault)| fault);
         let fault = scripted.or(drawn).unwrap_or(Fault::None);
         let fits = match fault {
             Fault::None => false,
-            Fault::Unprocessed => content::halves(request).is_some(),
+            Fault::Unprocessed => http::halves(request).is_some(),
             // What comes from a stream cannot be sent twice, and nobody sends a copy without a runtime.
             Fault::DuplicateLate(_) => request.body().bytes().is_some() && Handle::try_current().is_ok(),
             _ => true,

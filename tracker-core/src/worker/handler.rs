@@ -1,8 +1,8 @@
 //! Bodies that a worker can run on any thread.
 
-use crate::execution::Execution;
-use crate::failure::Failure;
-use crate::tracker::StatusTracker;
+use crate::lifecycle::execution::Execution;
+use crate::lifecycle::failure::Failure;
+use crate::tracker::status_tracker::StatusTracker;
 
 /// The body of a task, for [`Worker::run`](crate::Worker::run): an async closure whose future is `Send`.
 ///

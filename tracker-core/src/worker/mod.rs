@@ -1,10 +1,10 @@
 //! The loop that every user of the pattern needs: find tasks, start them, run a body on each, record how it ended.
 
-mod account;
 mod claims;
-mod drive;
 mod handler;
-mod look;
+mod outcomes;
+mod run_loop;
+mod search;
 #[cfg(test)]
 mod simulation;
 mod slot;
@@ -22,11 +22,11 @@ use tokio_util::sync::CancellationToken;
 pub use self::handler::Handler;
 use self::slot::{Claim, Spawned, slot};
 pub use self::summary::Summary;
-use crate::client::Tracker;
 use crate::error::{Error, ErrorKind};
-use crate::execution::Execution;
-use crate::failure::Failure;
-use crate::tracker::StatusTracker;
+use crate::lifecycle::execution::Execution;
+use crate::lifecycle::failure::Failure;
+use crate::tracker::Tracker;
+use crate::tracker::status_tracker::StatusTracker;
 
 /// More than any worker can run at once.
 const MOST_SLOTS: usize = 100_000;
@@ -241,7 +241,7 @@ impl<T: StatusTracker> Worker<T> {
                 let key = claim.key.clone();
                 Spawned::new(key, runtime.spawn(slot!(tracker, claim, |task| Handler::__call(body, task))))
             };
-            drive::drive(self, begin).await
+            run_loop::drive(self, begin).await
         })
     }
 
@@ -259,7 +259,7 @@ impl<T: StatusTracker> Worker<T> {
         let tracker = self.tracker.clone();
         let (tracker, body) = (&tracker, &body);
         let begin = |claim: Claim| slot!(tracker, claim, |task| body(task));
-        drive::drive(self, begin).await
+        run_loop::drive(self, begin).await
     }
 }
 

@@ -10,9 +10,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind};
-use crate::run::Worked;
-use crate::task::TaskHead;
-use crate::tracker::StatusTracker;
+use crate::item::head::TaskHead;
+use crate::lifecycle::run::Worked;
+use crate::tracker::status_tracker::StatusTracker;
 
 /// What came of it.
 #[derive(Debug)]
@@ -87,11 +87,11 @@ macro_rules! slot {
             let end = match started {
                 Err(error) => $crate::worker::slot::Slot::NotStarted(error),
                 Ok(execution) if stop.is_cancelled() => {
-                    let stopped = $crate::run::Worked::Stopped(Box::new(execution));
+                    let stopped = $crate::lifecycle::run::Worked::Stopped(Box::new(execution));
                     $crate::worker::slot::end(stopped).await
                 }
                 Ok(mut execution) => {
-                    let watch = $crate::run::Watch::over(&execution);
+                    let watch = $crate::lifecycle::run::Watch::over(&execution);
                     let ended = {
                         let $task = &mut execution;
                         // In a future of its own, as the body may panic before it has one.

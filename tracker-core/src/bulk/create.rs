@@ -1,0 +1,239 @@
+//! Creating many tasks at once, and one that may be there.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+
+use crate::dynamodb::batch::{ITEMS_PER_WRITE, batch_put};
+use crate::dynamodb::context::Engine;
+use crate::error::{Error, ErrorKind};
+use crate::item::attribute::{Item, KEY};
+use crate::item::head::{Task, TaskHead};
+use crate::lifecycle::create;
+use crate::lifecycle::execution::Execution;
+use crate::tracker::status_tracker::StatusTracker;
+use crate::tracker::{Tracker, read_task};
+
+/// How many requests are under way at the same time.
+const WRITERS: usize = 32;
+/// How many requests of `overwrite_many` are under way at the same time.
+const BATCHES: usize = 4;
+/// How often the items that a request left unprocessed are written again, after 50 ms and then twice as long each.
+const ROUNDS: u32 = 10;
+
+/// What became of one task of [`Tracker::create_many`].
+#[non_exhaustive]
+pub enum Created<T: StatusTracker> {
+    /// It was created.
+    New(Task<T>),
+    /// There was one, which was left as it is: its head, if it can be read.
+    Existing {
+        /// The id.
+        task_id: T::TaskId,
+        /// What is there.
+        found: Option<TaskHead>,
+    },
+    /// It was not created.
+    Failed {
+        /// What was to be created.
+        task_id: T::TaskId,
+        /// Why it was not.
+        error: Error,
+    },
+}
+
+/// What [`Tracker::ensure`] found or made.
+pub enum Ensured<T: StatusTracker> {
+    /// The task was created.
+    Created(Task<T>),
+    /// It was there, and left as it is.
+    Existing(Task<T>),
+}
+
+impl<T: StatusTracker> fmt::Debug for Created<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New(task) => f.debug_tuple("New").field(task).finish(),
+            Self::Existing { found, .. } => {
+                f.debug_struct("Existing").field("found", found).finish_non_exhaustive()
+            }
+            Self::Failed { error, .. } => {
+                f.debug_struct("Failed").field("error", error).finish_non_exhaustive()
+            }
+        }
+    }
+}
+
+impl<T: StatusTracker> fmt::Debug for Ensured<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Created(task) => f.debug_tuple("Created").field(task).finish(),
+            Self::Existing(task) => f.debug_tuple("Existing").field(task).finish(),
+        }
+    }
+}
+
+impl<T: StatusTracker> Ensured<T> {
+    /// The task, either way.
+    #[must_use]
+    pub fn into_task(self) -> Task<T> {
+        match self {
+            Self::Created(task) | Self::Existing(task) => task,
+        }
+    }
+}
+
+impl<T: StatusTracker> Tracker<T>
+where
+    T::TaskId: Clone,
+{
+    /// Creates many tasks, several at a time; existing ones are left as they are. An outcome for each, as they come:
+    /// one that fails stops nothing. Of two tasks with one id, either may be the one that is created.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tracker_core::{Created, Error, StatusTracker, Tracker};
+    /// # use futures_util::StreamExt;
+    /// # async fn seed<T: StatusTracker<TaskId = String>>(documents: &Tracker<T>, new: Vec<T>) {
+    /// let mut outcomes = documents.create_many(new);
+    /// while let Some(outcome) = outcomes.next().await {
+    ///     if let Created::Failed { task_id, error } = outcome {
+    ///         eprintln!("{task_id}: {error}");
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn create_many<I>(&self, tasks: I) -> impl Stream<Item = Created<T>> + Send + Unpin + use<T, I>
+    where
+        I: IntoIterator<Item = T>,
+        I::IntoIter: Send + 'static,
+    {
+        self.create_many_from(stream::iter(tasks))
+    }
+
+    /// As [`create_many`](Self::create_many), from a stream.
+    pub fn create_many_from<S>(&self, tasks: S) -> impl Stream<Item = Created<T>> + Send + Unpin + use<T, S>
+    where
+        S: Stream<Item = T> + Send + 'static,
+    {
+        let engine = Arc::clone(self.shared_engine());
+        let create = move |data: T| {
+            let engine = Arc::clone(&engine);
+            async move {
+                let task_id = data.task_id().clone();
+                match create::create(&engine, data, None).await {
+                    Ok(task) => Created::New(task),
+                    Err(error) if *error.kind() == ErrorKind::AlreadyExists => {
+                        Created::Existing { task_id, found: error.task().cloned() }
+                    }
+                    Err(error) => Created::Failed { task_id, error },
+                }
+            }
+        };
+        tasks.map(create).buffer_unordered(WRITERS).boxed()
+    }
+}
+
+impl<T: StatusTracker> Tracker<T> {
+    /// Creates a task, or finds the one that is there.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`create`](Self::create) but `AlreadyExists`; [`Decode`](ErrorKind::Decode) where the task that is
+    /// there cannot be read.
+    pub async fn ensure(&self, data: T) -> Result<Ensured<T>, Error> {
+        match create::create_or_found(self.engine(), data, None).await? {
+            Ok(task) => Ok(Ensured::Created(task)),
+            Err(item) => read_task(self.engine(), item).map(Ensured::Existing),
+        }
+    }
+
+    /// Starts a task, and creates it first where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`start`](Self::start) and [`create`](Self::create).
+    pub async fn start_or_create(&self, data: T) -> Result<Execution<T>, Error> {
+        let key = self.engine().format.key(&create::shown_id(&data))?;
+        match self.start_key(key.clone()).await {
+            Err(error) if *error.kind() == ErrorKind::NotInitialized => {}
+            result => return result,
+        }
+        match self.create(data).await {
+            Err(error) if *error.kind() != ErrorKind::AlreadyExists => Err(error),
+            // Ours, or another worker's since.
+            _ => self.start_key(key).await,
+        }
+    }
+
+    /// Writes tasks as new ones *over whatever is there*, also over tasks that are running or done: 25 in a request,
+    /// several requests at a time, without a condition. For filling an empty table, and for starting over.
+    ///
+    /// `attempt` begins again at 0 with it, so it is no fencing token for a task that was there before, and requests
+    /// about that task that are still on their way fit the new one. Ids should differ: of two tasks with one id, either
+    /// may be the one that stays.
+    ///
+    /// A task that cannot be stored is in the result, and stops nothing.
+    ///
+    /// # Errors
+    ///
+    /// Where DynamoDB refuses a request: any of the tasks may have been written by then.
+    pub async fn overwrite_many(&self, tasks: impl IntoIterator<Item = T>) -> Result<Overwritten, Error> {
+        let engine = self.engine();
+        let mut overwritten = Overwritten::default();
+        let mut tasks = tasks.into_iter().peekable();
+        while tasks.peek().is_some() {
+            let mut batches: Vec<Vec<Item>> = Vec::new();
+            for _ in 0..BATCHES {
+                let mut batch: Vec<Item> = Vec::with_capacity(ITEMS_PER_WRITE);
+                for data in tasks.by_ref().take(ITEMS_PER_WRITE) {
+                    match create::new_item(engine, &data) {
+                        Ok(item) => {
+                            // A request must not have a key twice.
+                            batch.retain(|other| other.get(KEY) != item.get(KEY));
+                            batch.push(item);
+                        }
+                        Err(error) => overwritten.failed.push(error),
+                    }
+                }
+                if !batch.is_empty() {
+                    batches.push(batch);
+                }
+            }
+            overwritten.written += batches.iter().map(|batch| batch.len() as u64).sum::<u64>();
+            let mut writes = Vec::with_capacity(batches.len());
+            for batch in batches {
+                writes.push(put_all(engine, batch));
+            }
+            stream::iter(writes).buffer_unordered(BATCHES).try_collect::<Vec<()>>().await?;
+        }
+        Ok(overwritten)
+    }
+}
+
+async fn put_all(engine: &Engine, mut items: Vec<Item>) -> Result<(), Error> {
+    let mut wait = Duration::from_millis(50);
+    for _ in 0..ROUNDS {
+        items = batch_put(engine, items).await?;
+        if items.is_empty() {
+            return Ok(());
+        }
+        engine.clock.sleep(wait).await;
+        wait *= 2;
+    }
+    let why = format!("{} items were left unprocessed {ROUNDS} times", items.len());
+    Err(Error::new(ErrorKind::Throttled { reasons: Vec::new() }).with_source(why))
+}
+
+/// What [`Tracker::overwrite_many`] has done.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Overwritten {
+    /// The tasks that were written.
+    pub written: u64,
+    /// Why others were not: their ids or their data cannot be stored. Each names its key, where it has one.
+    pub failed: Vec<Error>,
+}

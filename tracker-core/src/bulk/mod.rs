@@ -1,0 +1,4 @@
+//! Many tasks at once.
+
+pub(crate) mod create;
+pub(crate) mod sweep;

@@ -1,0 +1,155 @@
+//! What every operation works with, for trackers of all types alike.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+
+use crate::config::TrackerConfig;
+use crate::dynamodb;
+use crate::dynamodb::service_clock::ServiceClock;
+use crate::error::{Error, ErrorKind};
+use crate::item::attribute::{self, Item};
+use crate::item::head::TaskHead;
+use crate::item::use_case::Format;
+use crate::observe::Observer;
+use crate::protocol::classify::Rules;
+use crate::runtime::ticker::Lookout;
+use crate::time::{Clock, Now, Timestamp};
+
+/// The longest that one request may take, with the SDK's retries, and one try of it.
+const OPERATION: Duration = Duration::from_secs(30);
+const ATTEMPT: Duration = Duration::from_secs(10);
+
+pub(crate) struct Engine {
+    pub(crate) client: Client,
+    pub(crate) config: TrackerConfig,
+    pub(crate) format: Format,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Who sees to what its callers leave alone; nobody, where time is not the machine's.
+    pub(crate) lookout: Option<Arc<Lookout>>,
+    pub(crate) owner: String,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+    /// Whether the index was found not to project `run_at`.
+    pub(crate) knows_no_run_at: AtomicBool,
+    service_clock: ServiceClock,
+    last_create: Mutex<Timestamp>,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        client: &Client,
+        config: TrackerConfig,
+        format: Format,
+        clock: Arc<dyn Clock>,
+        lookout: Option<Arc<Lookout>>,
+        owner: Option<String>,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Self {
+        let service_clock = ServiceClock::new(Arc::clone(&clock), config.max_clock_skew);
+        let ours = client
+            .config()
+            .to_builder()
+            .timeout_config(timeouts(client.config().timeout_config(), config.lock_expire))
+            .interceptor(service_clock.clone());
+        Self {
+            client: Client::from_conf(ours.build()),
+            config,
+            format,
+            clock,
+            lookout,
+            owner: owner.unwrap_or_else(host_and_process),
+            observer,
+            knows_no_run_at: AtomicBool::new(false),
+            service_clock,
+            last_create: Mutex::new(Timestamp::EPOCH),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// The time of a creation: no other of this tracker has it, as a repeated creation knows its own write by it.
+    pub(crate) fn create_time(&self) -> Timestamp {
+        let now = Timestamp::from(self.now());
+        let mut last = self.last_create.lock().unwrap_or_else(PoisonError::into_inner);
+        // Far ahead is not what was created in the same moment, but a clock that was set back.
+        let ahead = last.since(now) > Duration::from_secs(1);
+        *last = if ahead { now } else { now.after(*last) };
+        *last
+    }
+
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            lock_expire: self.config.lock_expire,
+            max_clock_skew: self.config.max_clock_skew,
+            takeover: self.config.takeover,
+        }
+    }
+
+    /// Reads the tracker's own attributes of an item; see [`item::read_head`].
+    pub(crate) fn head(&self, item: &mut Item) -> Result<TaskHead, Error> {
+        attribute::read_head(item, &self.format, self.config.wire)
+    }
+
+    /// Goes on with a clock that was compared with the service's, and is right: what a wrong one writes may lock a task
+    /// for years. Any answer tells; a read asks for one where none has come yet, or the clock may have been set since.
+    pub(crate) async fn known_clock(&self, key: &str) -> Result<(), Error> {
+        if self.service_clock.is_unheard() || self.check_clock().is_err() {
+            let read = dynamodb::get(self, key, false, true).await;
+            // An error of the service's has a date, too.
+            if self.service_clock.is_unheard() {
+                read?;
+            }
+        }
+        self.check_clock()
+    }
+
+    /// Refuses to go on with a clock that is known to be wrong.
+    pub(crate) fn check_clock(&self) -> Result<(), Error> {
+        match self.service_clock.excess() {
+            Some(offset) => Err(Error::new(ErrorKind::ClockOff { offset })),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The SDK has no operation timeout, and one must end well before the lease that it is about. What the user's
+/// client has stays where it is shorter.
+fn timeouts(given: Option<&TimeoutConfig>, lock_expire: Duration) -> TimeoutConfig {
+    let shorter = |given: Option<Duration>, ours: Duration| given.map_or(ours, |given| given.min(ours));
+    let operation = OPERATION.min(lock_expire / 3);
+    let attempt = ATTEMPT.min(operation / 2);
+    let builder = given.map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
+    builder
+        .operation_timeout(shorter(given.and_then(TimeoutConfig::operation_timeout), operation))
+        .operation_attempt_timeout(shorter(given.and_then(TimeoutConfig::operation_attempt_timeout), attempt))
+        .build()
+}
+
+fn host_and_process() -> String {
+    format!("{}/{}", gethostname::gethostname().to_string_lossy(), std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_shorter_than_the_lease_and_no_longer_than_the_users() {
+        let secs = Duration::from_secs;
+        let long = timeouts(None, secs(300));
+        assert_eq!(long.operation_timeout(), Some(secs(30)));
+        assert_eq!(long.operation_attempt_timeout(), Some(secs(10)));
+        let short = timeouts(None, secs(3));
+        assert_eq!(short.operation_timeout(), Some(secs(1)));
+        assert_eq!(short.operation_attempt_timeout(), Some(Duration::from_millis(500)));
+        let users = TimeoutConfig::builder().operation_timeout(secs(2)).read_timeout(secs(1)).build();
+        let merged = timeouts(Some(&users), secs(300));
+        assert_eq!(merged.operation_timeout(), Some(secs(2)));
+        assert_eq!(merged.read_timeout(), Some(secs(1)));
+    }
+}

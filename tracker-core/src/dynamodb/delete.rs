@@ -1,0 +1,36 @@
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+
+use super::{Unwritten, classify, unwritten};
+use crate::dynamodb::context::Engine;
+use crate::item::attribute::{Item, KEY, string};
+use crate::protocol::expression::Expression;
+
+/// Deletes an item under a condition; gives back what was deleted, if there was anything.
+pub(crate) async fn delete(
+    engine: &Engine,
+    key: &str,
+    condition: Expression,
+) -> Result<Option<Item>, Unwritten> {
+    let result = engine
+        .client
+        .delete_item()
+        .table_name(&*engine.config.table)
+        .key(KEY, string(key))
+        .condition_expression(condition.condition)
+        .set_expression_attribute_names(Some(condition.names))
+        .set_expression_attribute_values((!condition.values.is_empty()).then_some(condition.values))
+        .return_values(ReturnValue::AllOld)
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+        .send()
+        .await;
+    match result {
+        Ok(output) => Ok(output.attributes),
+        Err(error) => Err(match error.as_service_error() {
+            Some(DeleteItemError::ConditionalCheckFailedException(failed)) => {
+                Unwritten::Condition(failed.item().cloned())
+            }
+            _ => unwritten(classify(&engine.config.table, error).with_key(key)),
+        }),
+    }
+}

@@ -1,0 +1,29 @@
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+
+use super::{Unwritten, classify, unwritten};
+use crate::dynamodb::context::Engine;
+use crate::item::attribute::{Item, KEY};
+
+/// Puts an item, unless there is one with its key.
+pub(crate) async fn put(engine: &Engine, item: Item) -> Result<(), Unwritten> {
+    let result = engine
+        .client
+        .put_item()
+        .table_name(&*engine.config.table)
+        .set_item(Some(item))
+        .condition_expression("attribute_not_exists(#key)")
+        .expression_attribute_names("#key", KEY)
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+        .send()
+        .await;
+    match result {
+        Ok(_) => Ok(()),
+        Err(error) => Err(match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(failed)) => {
+                Unwritten::Condition(failed.item().cloned())
+            }
+            _ => unwritten(classify(&engine.config.table, error)),
+        }),
+    }
+}

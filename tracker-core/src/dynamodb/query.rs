@@ -1,0 +1,123 @@
+use std::sync::atomic::Ordering;
+
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::types::Select;
+
+use super::classify;
+use crate::dynamodb::context::Engine;
+use crate::error::Error;
+use crate::item::attribute::{CREATE_TIME, Item, KEY, RUN_AT, UPDATE_TIME, VALUE, string};
+
+/// A range of one partition of the index.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Range {
+    /// The partition: a `value`.
+    pub(crate) value: String,
+    /// The first `update_time`, inclusive, as it is stored.
+    pub(crate) from: Option<String>,
+    /// The last one, inclusive.
+    pub(crate) until: Option<String>,
+    /// Only what is to be started by then; where the index does not project that, all of them.
+    pub(crate) due_by: Option<String>,
+}
+
+/// A page of rows.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) items: Vec<Item>,
+    /// Where the next page begins; none at the end.
+    pub(crate) next: Option<Item>,
+}
+
+/// Reads a page of at most `rows` rows of the index. A page may be empty and still not the last.
+pub(crate) async fn query(
+    engine: &Engine,
+    range: &Range,
+    newest_first: bool,
+    rows: i32,
+    start: Option<Item>,
+) -> Result<Page, Error> {
+    let request = of_range(engine, range)
+        .scan_index_forward(!newest_first)
+        .limit(rows)
+        .projection_expression("#key, #update_time, #create_time")
+        .expression_attribute_names("#key", KEY)
+        .expression_attribute_names("#update_time", UPDATE_TIME)
+        .expression_attribute_names("#create_time", CREATE_TIME)
+        .set_exclusive_start_key(start);
+    let due_by = range.due_by.as_deref().filter(|_| !engine.knows_no_run_at.load(Ordering::Relaxed));
+    let sent = match due_by {
+        None => request.send().await,
+        Some(due_by) => {
+            let filtered = request
+                .clone()
+                .filter_expression("attribute_not_exists(#run_at) OR #run_at <= :due_by")
+                .expression_attribute_names("#run_at", RUN_AT)
+                .expression_attribute_values(":due_by", string(due_by));
+            match filtered.send().await {
+                // The index of a table that was made by other means need not have it: a start refuses what is not due.
+                Err(error) if is_not_projected(&error) => {
+                    engine.knows_no_run_at.store(true, Ordering::Relaxed);
+                    request.send().await
+                }
+                sent => sent,
+            }
+        }
+    };
+    match sent {
+        Ok(output) => Ok(Page { items: output.items.unwrap_or_default(), next: output.last_evaluated_key }),
+        Err(error) => Err(classify(&engine.config.table, error)),
+    }
+}
+
+/// Whether a filter asks for what the index does not have: `.. does not project one or more filter attributes`.
+fn is_not_projected(error: &impl ProvideErrorMetadata) -> bool {
+    error.code() == Some("ValidationException")
+        && error.message().is_some_and(|message| message.contains("does not project"))
+}
+
+/// Counts the rows of a page of the index.
+pub(crate) async fn count(
+    engine: &Engine,
+    range: &Range,
+    start: Option<Item>,
+) -> Result<(u64, Option<Item>), Error> {
+    let request = of_range(engine, range).select(Select::Count).set_exclusive_start_key(start);
+    match request.send().await {
+        Ok(output) => Ok((u64::try_from(output.count).unwrap_or(0), output.last_evaluated_key)),
+        Err(error) => Err(classify(&engine.config.table, error)),
+    }
+}
+
+fn of_range(engine: &Engine, range: &Range) -> QueryFluentBuilder {
+    let request = engine
+        .client
+        .query()
+        .table_name(&*engine.config.table)
+        .index_name(&*engine.config.index)
+        .expression_attribute_names("#value", VALUE)
+        .expression_attribute_values(":value", string(&*range.value));
+    let (condition, request) = match (&range.from, &range.until) {
+        (None, None) => ("#value = :value", request),
+        (Some(from), None) => (
+            "#value = :value AND #update_time >= :from",
+            request.expression_attribute_values(":from", string(&**from)),
+        ),
+        (None, Some(until)) => (
+            "#value = :value AND #update_time <= :until",
+            request.expression_attribute_values(":until", string(&**until)),
+        ),
+        (Some(from), Some(until)) => (
+            "#value = :value AND #update_time BETWEEN :from AND :until",
+            request
+                .expression_attribute_values(":from", string(&**from))
+                .expression_attribute_values(":until", string(&**until)),
+        ),
+    };
+    let request = request.key_condition_expression(condition);
+    if condition.contains("#update_time") {
+        return request.expression_attribute_names("#update_time", UPDATE_TIME);
+    }
+    request
+}

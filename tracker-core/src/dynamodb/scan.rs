@@ -1,0 +1,64 @@
+use aws_sdk_dynamodb::types::Select;
+
+use super::classify;
+use crate::dynamodb::context::Engine;
+use crate::error::Error;
+use crate::item::attribute::{Item, KEY, VALUE, string};
+
+/// One of the parts of a table that are scanned at the same time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Segment {
+    pub(crate) nth: i32,
+    pub(crate) of: i32,
+}
+
+/// A page of a scan.
+#[derive(Debug)]
+pub(crate) struct Scanned {
+    /// The keys of the items that begin with the prefix, unless they are only counted.
+    pub(crate) keys: Vec<String>,
+    pub(crate) count: u64,
+    pub(crate) next: Option<Item>,
+}
+
+/// Scans a page of a segment for items whose key begins with `prefix`.
+pub(crate) async fn scan(
+    engine: &Engine,
+    segment: Segment,
+    prefix: &str,
+    count_only: bool,
+    start: Option<Item>,
+) -> Result<Scanned, Error> {
+    let mut request = engine
+        .client
+        .scan()
+        .table_name(&*engine.config.table)
+        .segment(segment.nth)
+        .total_segments(segment.of)
+        // `test____` begins the keys of a use case `test_` too, but not its values: a number has to follow.
+        .filter_expression(
+            "begins_with(#key, :prefix) AND (attribute_not_exists(#value) OR #value BETWEEN :first AND :last)",
+        )
+        .expression_attribute_names("#key", KEY)
+        .expression_attribute_names("#value", VALUE)
+        .expression_attribute_values(":prefix", string(prefix))
+        .expression_attribute_values(":first", string(format!("{prefix}0")))
+        .expression_attribute_values(":last", string(format!("{prefix}:")))
+        .set_exclusive_start_key(start);
+    request = if count_only { request.select(Select::Count) } else { request.projection_expression("#key") };
+    match request.send().await {
+        Ok(output) => {
+            let keys =
+                output.items.unwrap_or_default().into_iter().filter_map(|mut item| match item.remove(KEY) {
+                    Some(aws_sdk_dynamodb::types::AttributeValue::S(key)) => Some(key),
+                    _ => None,
+                });
+            Ok(Scanned {
+                keys: keys.collect(),
+                count: u64::try_from(output.count).unwrap_or(0),
+                next: output.last_evaluated_key,
+            })
+        }
+        Err(error) => Err(classify(&engine.config.table, error)),
+    }
+}

@@ -1,0 +1,85 @@
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, ProvisionedThroughput,
+    TableDescription, TimeToLiveSpecification, TimeToLiveStatus,
+};
+
+use super::classify;
+use crate::dynamodb::context::Engine;
+use crate::error::{Error, ErrorKind};
+
+/// What `CreateTable` is asked for.
+#[derive(Debug)]
+pub(crate) struct NewTable {
+    pub(crate) attributes: Vec<AttributeDefinition>,
+    pub(crate) key_schema: Vec<KeySchemaElement>,
+    pub(crate) index: GlobalSecondaryIndex,
+    pub(crate) throughput: Option<ProvisionedThroughput>,
+}
+
+/// Creates the table. `false` where there is one with its name.
+pub(crate) async fn create(engine: &Engine, table: NewTable) -> Result<bool, Error> {
+    let result = engine
+        .client
+        .create_table()
+        .table_name(&*engine.config.table)
+        .set_attribute_definitions(Some(table.attributes))
+        .set_key_schema(Some(table.key_schema))
+        .global_secondary_indexes(table.index)
+        .billing_mode(match table.throughput {
+            Some(_) => BillingMode::Provisioned,
+            None => BillingMode::PayPerRequest,
+        })
+        .set_provisioned_throughput(table.throughput)
+        .send()
+        .await;
+    match result {
+        Ok(_) => Ok(true),
+        Err(error) if error.code() == Some("ResourceInUseException") => Ok(false),
+        Err(error) => Err(classify(&engine.config.table, error)),
+    }
+}
+
+/// Describes the table.
+pub(crate) async fn describe(engine: &Engine) -> Result<TableDescription, Error> {
+    let table = &*engine.config.table;
+    match engine.client.describe_table().table_name(table).send().await {
+        Ok(output) => {
+            output.table.ok_or_else(|| Error::new(ErrorKind::TableNotFound { table: table.to_owned() }))
+        }
+        Err(error) => Err(classify(table, error)),
+    }
+}
+
+/// The attribute by which DynamoDB deletes items, where that is switched on.
+pub(crate) async fn time_to_live(engine: &Engine) -> Result<Option<String>, Error> {
+    let table = &*engine.config.table;
+    match engine.client.describe_time_to_live().table_name(table).send().await {
+        Ok(output) => Ok(output.time_to_live_description.and_then(|described| {
+            let is_on = [TimeToLiveStatus::Enabled, TimeToLiveStatus::Enabling];
+            described.time_to_live_status.is_some_and(|status| is_on.contains(&status)).then_some(())?;
+            described.attribute_name
+        })),
+        Err(error) => Err(classify(table, error)),
+    }
+}
+
+/// Switches on that DynamoDB deletes items by an attribute.
+pub(crate) async fn switch_time_to_live_on(engine: &Engine, attribute: &str) -> Result<(), Error> {
+    let table = &*engine.config.table;
+    let by = TimeToLiveSpecification::builder().attribute_name(attribute).enabled(true).build();
+    let by = by.map_err(|error| Error::new(ErrorKind::Service { code: None }).with_source(error))?;
+    match engine.client.update_time_to_live().table_name(table).time_to_live_specification(by).send().await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(classify(table, error)),
+    }
+}
+
+/// Deletes the table.
+pub(crate) async fn delete(engine: &Engine) -> Result<(), Error> {
+    let table = &*engine.config.table;
+    match engine.client.delete_table().table_name(table).send().await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(classify(table, error)),
+    }
+}

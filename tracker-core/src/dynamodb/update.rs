@@ -1,0 +1,38 @@
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+
+use super::{Unwritten, classify, unwritten};
+use crate::dynamodb::context::Engine;
+use crate::item::attribute::{Item, KEY, string};
+use crate::protocol::expression::Expression;
+
+/// Updates an item under a condition; gives back the item as it is then, where `returns` asks for it.
+pub(crate) async fn update(
+    engine: &Engine,
+    key: &str,
+    update: Expression,
+    returns: ReturnValue,
+) -> Result<Option<Item>, Unwritten> {
+    let result = engine
+        .client
+        .update_item()
+        .table_name(&*engine.config.table)
+        .key(KEY, string(key))
+        .update_expression(update.update())
+        .condition_expression(update.condition)
+        .set_expression_attribute_names(Some(update.names))
+        .set_expression_attribute_values(Some(update.values))
+        .return_values(returns)
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+        .send()
+        .await;
+    match result {
+        Ok(output) => Ok(output.attributes),
+        Err(error) => Err(match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                Unwritten::Condition(failed.item().cloned())
+            }
+            _ => unwritten(classify(&engine.config.table, error).with_key(key)),
+        }),
+    }
+}

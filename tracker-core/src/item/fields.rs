@@ -1,0 +1,245 @@
+//! The walk over a struct's fields, which the derive writes once and which both encodes and decodes.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::declare::spec::Wire;
+use crate::error::{BoxError, Error, ErrorKind};
+use crate::item::attribute::{self, Item};
+use crate::item::document::{self, Document, Member as EncodedMember};
+use crate::tracker::status_tracker::{StatusTracker, TaskId};
+
+/// What a field must be to be stored: serde's `Serialize` and `DeserializeOwned`, and free to go to other threads.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be stored in a task",
+    label = "not both `Serialize` and `DeserializeOwned`",
+    note = "derive `serde::Serialize` and `serde::Deserialize` for it, or leave the field out with `#[tracker(skip)]`"
+)]
+pub trait Member: Serialize + DeserializeOwned + Send + Sync + 'static {
+    #[doc(hidden)]
+    fn __encode(&self, form: Wire) -> Result<EncodedMember, BoxError>;
+    #[doc(hidden)]
+    fn __encode_attribute(&self) -> Result<AttributeValue, BoxError>;
+    #[doc(hidden)]
+    fn __decode(document: &mut Document, name: &str) -> Option<Result<Self, BoxError>>;
+    #[doc(hidden)]
+    fn __decode_attribute(value: AttributeValue) -> Result<Self, BoxError>;
+    #[doc(hidden)]
+    fn __missing_attribute() -> Result<Self, BoxError>;
+    #[doc(hidden)]
+    fn __missing() -> Result<Self, BoxError>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<F: Serialize + DeserializeOwned + Send + Sync + 'static> Member for F {
+    fn __encode(&self, form: Wire) -> Result<EncodedMember, BoxError> {
+        EncodedMember::encode(form, self)
+    }
+
+    fn __encode_attribute(&self) -> Result<AttributeValue, BoxError> {
+        document::encode(self)
+    }
+
+    fn __decode(document: &mut Document, name: &str) -> Option<Result<Self, BoxError>> {
+        document.take(name)
+    }
+
+    fn __decode_attribute(value: AttributeValue) -> Result<Self, BoxError> {
+        Ok(serde_dynamo::from_attribute_value(value)?)
+    }
+
+    fn __missing_attribute() -> Result<Self, BoxError> {
+        // A NULL is left out, be it an `Option`'s or another type's.
+        let null = || serde_dynamo::from_attribute_value(AttributeValue::Null(true));
+        document::decode_missing().or_else(|error| null().map_err(|_| error))
+    }
+
+    fn __missing() -> Result<Self, BoxError> {
+        document::decode_missing()
+    }
+}
+
+/// What the derived walk calls for each field. Keeps the first error, and the walk's result is then unused.
+#[derive(Debug)]
+pub struct Fields<'w> {
+    walk: Walk<'w>,
+    error: Option<(String, BoxError)>,
+}
+
+#[derive(Debug)]
+enum Walk<'w> {
+    Encode { form: Wire, into: &'w mut Encoded },
+    Decode { task_id: &'w str, item: &'w mut Item, data: &'w mut Document },
+}
+
+/// A struct's fields, encoded.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Encoded {
+    pub(crate) task_id: String,
+    /// Attributes of the item; NULL stands for one that is to be absent.
+    pub(crate) attributes: BTreeMap<&'static str, AttributeValue>,
+    /// Members of `data`.
+    pub(crate) members: BTreeMap<&'static str, EncodedMember>,
+}
+
+impl Encoded {
+    /// Takes out the fields that are in `other`, so that they count as changed.
+    pub(crate) fn forget(&mut self, other: &Self) {
+        self.attributes.retain(|name, _| !other.attributes.contains_key(name));
+        self.members.retain(|name, _| !other.members.contains_key(name));
+    }
+
+    /// The size of the values, as DynamoDB counts it.
+    pub(crate) fn size(&self) -> usize {
+        let attributes = self.attributes.iter().map(|(name, value)| name.len() + attribute::size_of(value));
+        let members = self.members.iter().map(|(name, member)| name.len() + member.size());
+        attributes.sum::<usize>() + members.sum::<usize>()
+    }
+
+    /// The fields that differ from what they were.
+    pub(crate) fn since(&self, stored: &Self) -> Self {
+        Self {
+            task_id: self.task_id.clone(),
+            attributes: differing(&self.attributes, &stored.attributes),
+            members: differing(&self.members, &stored.members),
+        }
+    }
+}
+
+fn differing<V: Clone + PartialEq>(
+    fields: &BTreeMap<&'static str, V>,
+    stored: &BTreeMap<&'static str, V>,
+) -> BTreeMap<&'static str, V> {
+    let differ = fields.iter().filter(|(name, value)| stored.get(*name) != Some(*value));
+    differ.map(|(name, value)| (*name, value.clone())).collect()
+}
+
+impl Fields<'_> {
+    /// The task id, which is not stored by itself but in the key.
+    pub fn task_id<T: StatusTracker>(&mut self, from: Option<&T::TaskId>) -> Option<T::TaskId> {
+        match &mut self.walk {
+            Walk::Encode { into, .. } => {
+                into.task_id = from?.__encode();
+                None
+            }
+            Walk::Decode { task_id, .. } => {
+                let decoded = T::TaskId::__decode(task_id);
+                self.keep(attribute::KEY, decoded)
+            }
+        }
+    }
+
+    /// An attribute of the item. A NULL is left out, since an index on the attribute would refuse it.
+    pub fn attribute<F: Member>(&mut self, name: &'static str, from: Option<&F>) -> Option<F> {
+        self.attribute_or(name, from, F::__missing_attribute)
+    }
+
+    /// An attribute of the item that is its type's default where it is absent.
+    pub fn attribute_or_default<F: Member + Default>(
+        &mut self,
+        name: &'static str,
+        from: Option<&F>,
+    ) -> Option<F> {
+        self.attribute_or(name, from, || Ok(F::default()))
+    }
+
+    fn attribute_or<F: Member>(
+        &mut self,
+        name: &'static str,
+        from: Option<&F>,
+        missing: impl FnOnce() -> Result<F, BoxError>,
+    ) -> Option<F> {
+        match &mut self.walk {
+            Walk::Encode { into, .. } => match from?.__encode_attribute() {
+                Ok(value) => {
+                    into.attributes.insert(name, value);
+                    None
+                }
+                Err(error) => self.keep(name, Err(error)),
+            },
+            Walk::Decode { item, .. } => {
+                let decoded = match item.remove(name) {
+                    Some(value) => F::__decode_attribute(value),
+                    None => missing(),
+                };
+                self.keep(name, decoded)
+            }
+        }
+    }
+
+    /// A member of the item's `data`.
+    pub fn member<F: Member>(&mut self, name: &'static str, from: Option<&F>) -> Option<F> {
+        self.member_or(name, from, F::__missing)
+    }
+
+    /// A member of the item's `data` that is its type's default where it is absent.
+    pub fn member_or_default<F: Member + Default>(
+        &mut self,
+        name: &'static str,
+        from: Option<&F>,
+    ) -> Option<F> {
+        self.member_or(name, from, || Ok(F::default()))
+    }
+
+    fn member_or<F: Member>(
+        &mut self,
+        name: &'static str,
+        from: Option<&F>,
+        missing: impl FnOnce() -> Result<F, BoxError>,
+    ) -> Option<F> {
+        let result = match &mut self.walk {
+            Walk::Encode { form, into } => match from?.__encode(*form) {
+                Ok(member) => {
+                    into.members.insert(name, member);
+                    return None;
+                }
+                Err(error) => Err(error),
+            },
+            Walk::Decode { data, .. } => F::__decode(data, name).unwrap_or_else(missing),
+        };
+        result.map_err(|error| self.fail(format!("{}.{name}", attribute::DATA), error)).ok()
+    }
+
+    /// A field that is not stored.
+    pub fn skip<F: Default>(&mut self) -> Option<F> {
+        matches!(self.walk, Walk::Decode { .. }).then(F::default)
+    }
+
+    fn keep<F>(&mut self, attribute: &str, result: Result<F, BoxError>) -> Option<F> {
+        result.map_err(|error| self.fail(attribute.to_owned(), error)).ok()
+    }
+
+    fn fail(&mut self, attribute: String, error: BoxError) {
+        self.error.get_or_insert((attribute, error));
+    }
+}
+
+/// Encodes every field, the members in the form in which the item's `data` is stored.
+pub(crate) fn encode<T: StatusTracker>(data: &T, form: Wire) -> Result<Encoded, Error> {
+    let mut into = Encoded::default();
+    let mut fields = Fields { walk: Walk::Encode { form, into: &mut into }, error: None };
+    T::__fields(Some(data), &mut fields);
+    match fields.error {
+        Some((attribute, error)) => Err(Error::new(ErrorKind::Encode { attribute }).with_source(error)),
+        None => Ok(into),
+    }
+}
+
+/// Decodes every field. What the struct does not know stays in `item` and `data`.
+pub(crate) fn decode<T: StatusTracker>(
+    task_id: &str,
+    item: &mut Item,
+    data: &mut Document,
+) -> Result<T, Error> {
+    let mut fields = Fields { walk: Walk::Decode { task_id, item, data }, error: None };
+    let decoded = T::__fields(None, &mut fields);
+    let error = fields.error;
+    match (decoded, error) {
+        (Some(decoded), None) => Ok(decoded),
+        (_, Some((attribute, error))) => Err(attribute::decode_error(item, attribute, error)),
+        (None, None) => Err(attribute::decode_error(item, attribute::DATA, "a field was left out")),
+    }
+}

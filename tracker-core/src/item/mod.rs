@@ -1,0 +1,12 @@
+//! One DynamoDB item.
+
+pub(crate) mod attribute;
+pub(crate) mod document;
+pub(crate) mod fields;
+pub(crate) mod head;
+pub(crate) mod history;
+pub(crate) mod key;
+pub(crate) mod lenient;
+pub(crate) mod python_json;
+pub(crate) mod shard;
+pub(crate) mod use_case;

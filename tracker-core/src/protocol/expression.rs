@@ -1,0 +1,217 @@
+//! Update and condition expressions, with every attribute name aliased: many of ours are reserved words.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::error::{Error, ErrorKind};
+use crate::item::attribute::DATA;
+use crate::item::document::{Document, Member};
+use crate::item::fields::Encoded;
+
+/// An update and its condition, in DynamoDB's own words: `#lock` is the attribute `lock`, and `:now` what is bound to it.
+///
+/// What is the same for every task is written once, and copied for each request.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Expression {
+    set: String,
+    remove: String,
+    add: String,
+    pub(crate) condition: String,
+    pub(crate) names: HashMap<String, String>,
+    pub(crate) values: HashMap<String, AttributeValue>,
+}
+
+impl Expression {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds assignments: `#lock = :me, #lock_time = :now`.
+    pub(crate) fn set(mut self, assignments: &str) -> Self {
+        self.alias(assignments);
+        push(&mut self.set, ", ", assignments);
+        self
+    }
+
+    /// Sets an attribute to a value that is bound to its own name.
+    pub(crate) fn set_to(self, name: &str, value: AttributeValue) -> Self {
+        self.set(&format!("#{name} = :{name}")).with(format!(":{name}"), value)
+    }
+
+    /// Removes attributes: `#cancel, #expires_at`.
+    pub(crate) fn remove(mut self, names: &str) -> Self {
+        self.alias(names);
+        push(&mut self.remove, ", ", names);
+        self
+    }
+
+    /// Adds to numbers: `#attempt :one`.
+    pub(crate) fn add(mut self, additions: &str) -> Self {
+        self.alias(additions);
+        push(&mut self.add, ", ", additions);
+        self
+    }
+
+    /// Adds a condition to those there are.
+    pub(crate) fn and(mut self, condition: &str) -> Self {
+        self.alias(condition);
+        push(&mut self.condition, " AND ", condition);
+        self
+    }
+
+    /// Adds the condition that an attribute is one of some values.
+    pub(crate) fn and_in(mut self, name: &str, values: impl IntoIterator<Item = AttributeValue>) -> Self {
+        let mut condition = format!("#{name} IN (");
+        for (nth, value) in values.into_iter().enumerate() {
+            let placeholder = format!(":{name}_{nth}");
+            condition.push_str(if nth == 0 { "" } else { ", " });
+            condition.push_str(&placeholder);
+            self.values.insert(placeholder, value);
+        }
+        condition.push(')');
+        self.and(&condition)
+    }
+
+    /// Binds a value.
+    pub(crate) fn with(mut self, placeholder: impl Into<String>, value: AttributeValue) -> Self {
+        self.values.insert(placeholder.into(), value);
+        self
+    }
+
+    /// Makes the names known that a text of ours has.
+    fn alias(&mut self, text: &str) {
+        let starts = text.match_indices('#').map(|(at, _)| &text[at..]);
+        for rest in starts {
+            let end = rest[1..].find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+            let alias = end.map_or(rest, |end| &rest[..=end]);
+            if !self.names.contains_key(alias) {
+                self.names.insert(alias.to_owned(), alias[1..].to_owned());
+            }
+        }
+    }
+
+    /// The alias of a name that a user chose, in which any character may stand, and a placeholder for it. Short, as an
+    /// expression has 4 KB, and there is one for each field that has changed.
+    fn given_name(&mut self, name: &str) -> (String, String) {
+        let nth = self.names.len();
+        let alias = format!("#g{nth}");
+        self.names.insert(alias.clone(), name.to_owned());
+        (alias, format!(":g{nth}"))
+    }
+
+    /// Writes what has changed of a struct's fields: single members of a stored map, the whole of a JSON text.
+    pub(crate) fn set_fields(mut self, document: &mut Document, changed: Encoded) -> Result<Self, Error> {
+        for (name, value) in changed.attributes {
+            let (alias, placeholder) = self.given_name(name);
+            if value.is_null() {
+                push(&mut self.remove, ", ", &alias);
+            } else {
+                push(&mut self.set, ", ", &format!("{alias} = {placeholder}"));
+                self.values.insert(placeholder, value);
+            }
+        }
+        if changed.members.is_empty() {
+            return Ok(self);
+        }
+        if matches!(document, Document::Map(_)) {
+            self.alias("#data");
+            for (name, member) in changed.members {
+                if let Member::Map(value) = member {
+                    let (alias, placeholder) = self.given_name(name);
+                    push(&mut self.set, ", ", &format!("#data.{alias} = {placeholder}"));
+                    self.values.insert(placeholder, value);
+                }
+            }
+            return Ok(self);
+        }
+        match document.merged(changed.members) {
+            Some(Ok(whole)) => Ok(self.set_to(DATA, whole)),
+            Some(Err(error)) => {
+                Err(Error::new(ErrorKind::Encode { attribute: DATA.to_owned() }).with_source(error))
+            }
+            None => Err(Error::new(ErrorKind::Decode { attribute: DATA.to_owned() })),
+        }
+    }
+
+    /// The update expression.
+    pub(crate) fn update(&self) -> String {
+        let clauses = [("SET ", &self.set), ("REMOVE ", &self.remove), ("ADD ", &self.add)];
+        let mut update = String::with_capacity(24 + self.set.len() + self.remove.len() + self.add.len());
+        for (verb, parts) in clauses.into_iter().filter(|(_, parts)| !parts.is_empty()) {
+            push(&mut update, " ", verb);
+            update.push_str(parts);
+        }
+        update
+    }
+}
+
+fn push(all: &mut String, separator: &str, part: &str) {
+    if !all.is_empty() {
+        all.push_str(separator);
+    }
+    all.push_str(part);
+}
+
+#[cfg(any(fuzzing, test))]
+impl Expression {
+    /// Fails unless all is bound that is used, and all used that is bound: DynamoDB refuses either.
+    pub(crate) fn check(&self) {
+        use std::collections::BTreeSet;
+
+        let text = format!("{} {}", self.update(), self.condition);
+        let used = |sign: char| -> BTreeSet<&str> {
+            let words = text.split(|letter: char| " ,().".contains(letter));
+            words.filter(|word| word.starts_with(sign)).collect()
+        };
+        assert_eq!(used('#'), self.names.keys().map(String::as_str).collect(), "{text}");
+        assert_eq!(used(':'), self.values.keys().map(String::as_str).collect(), "{text}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::item::attribute::{number, string};
+
+    /// DynamoDB's limit for an expression, in bytes.
+    const EXPRESSION_BYTES: usize = 4096;
+
+    /// As many as the derive lets be stored.
+    #[test]
+    fn the_most_fields_that_there_may_be_fit_into_one_expression() {
+        let names: Vec<&'static str> = (0..150).map(|nth| &*format!("field_{nth:03}").leak()).collect();
+        let member = |name: &&'static str| (*name, Member::Map(string("text")));
+        let changed = Encoded { members: names.iter().map(member).collect(), ..Encoded::default() };
+        let mut stored = Document::Map(HashMap::new());
+        let write = Expression::new().set_fields(&mut stored, changed).unwrap();
+        write.check();
+        assert_eq!(write.values.len(), names.len());
+        // What a finish has beside them takes less than 400.
+        assert!(write.update().len() < EXPRESSION_BYTES - 400, "{}", write.update().len());
+    }
+
+    #[test]
+    fn clauses_are_put_together_in_their_order() {
+        let expression = Expression::new()
+            .add("#attempt :one")
+            .with(":one", number(1_u32))
+            .set("#lock = :me, #old_lock = #lock")
+            .remove("#cancel")
+            .remove("#owner")
+            .set_to("retry", number(0_u32))
+            .and("(attribute_not_exists(#run_at) OR #run_at <= :me)")
+            .and_in("status", [10_u32, 14].map(number))
+            .with(":me", string("me"));
+        assert_eq!(
+            expression.update(),
+            "SET #lock = :me, #old_lock = #lock, #retry = :retry REMOVE #cancel, #owner ADD #attempt :one"
+        );
+        assert_eq!(
+            expression.condition,
+            "(attribute_not_exists(#run_at) OR #run_at <= :me) AND #status IN (:status_0, :status_1)"
+        );
+        assert_eq!(expression.names["#run_at"], "run_at");
+        expression.check();
+    }
+}

@@ -1,0 +1,316 @@
+//! What a worker does, and what it makes of an answer. All that it decides, the crate's own functions decide.
+
+use super::mutant::Mutant;
+use super::row::{Data, Row, Time, lock_text};
+use super::table::{self, EXPIRE, How, Request, head, steps};
+use super::worker::{Event, Held, Phase, Saving, Wait};
+use super::world::World;
+use crate::declare::status::Role;
+use crate::item::attribute::time;
+use crate::protocol::classify::{self, Save, Start, Written};
+use crate::protocol::lease::{Lease, Reading};
+use crate::time::Now;
+
+/// How many requests one start takes at most.
+const SENDS: usize = 3;
+
+/// A worker that has its turn.
+pub(super) struct Act<'w> {
+    pub(super) world: &'w mut World,
+    pub(super) nth: usize,
+    pub(super) mutant: Mutant,
+}
+
+/// A start on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Starting {
+    pub(super) step: u8,
+    pub(super) me: u8,
+    sent: Vec<Reading>,
+    pub(super) cancelled: bool,
+}
+
+impl Act<'_> {
+    /// Lets it do something.
+    pub(super) fn on(&mut self, event: Event) {
+        let phase = std::mem::replace(&mut self.world.workers[self.nth].phase, Phase::Idle);
+        let next = match (phase, event) {
+            (_, Event::Crash | Event::Lose) => Phase::Idle,
+            (Phase::Idle, event) => self.begin(event),
+            (Phase::Holding { held, beat, save }, event) => self.hold(held, beat, save, event),
+            (Phase::Starting { wait, starting }, Event::Cancel) => {
+                Phase::Starting { wait, starting: Starting { cancelled: true, ..starting } }
+            }
+            (Phase::Finishing { held, how, .. }, Event::GiveUp) => Phase::Settling { held, how, read: None },
+            (Phase::Settling { held, how, .. }, Event::Read) => {
+                Phase::Settling { held, how, read: Some(self.world.row.ok_or(())) }
+            }
+            (phase, Event::Receive) => self.receive(phase),
+            (phase, event) => unreachable!("{event:?} in {phase:?}"),
+        };
+        self.world.workers[self.nth].phase = next;
+    }
+
+    fn now(&self) -> Now {
+        self.world.now(self.nth)
+    }
+
+    fn send(&mut self, request: Request) -> Wait {
+        self.world.send(request);
+        Wait { request, answer: None }
+    }
+
+    fn begin(&mut self, event: Event) -> Phase {
+        match event {
+            Event::Create => {
+                // Unique to this program.
+                self.world.spent.creates += 1;
+                let create_time = Time(Time::at(1).0 + u16::from(self.world.spent.creates));
+                Phase::Creating { wait: self.send(Request::Create { create_time }), create_time }
+            }
+            Event::Redrive { step } => self.redrive(step),
+            Event::Start { step } => {
+                let me = self.world.ghost.new_lock();
+                self.start(Starting { step, me, sent: Vec::new(), cancelled: false })
+            }
+            other => unreachable!("{other:?} of an idle worker"),
+        }
+    }
+
+    fn redrive(&mut self, step: u8) -> Phase {
+        let Some(seen) = self.world.row else {
+            return Phase::Idle;
+        };
+        let role = head(steps(), step, &seen).role;
+        if seen.lock != 0 || !matches!(role, Some(Role::Failed | Role::Ignored)) {
+            return Phase::Idle;
+        }
+        self.world.spent.redrives += 1;
+        let now = Time::of(self.now().into());
+        let request = Request::Redrive { step, seen, now, sent_at: self.world.tick };
+        Phase::Redriving { wait: self.send(request), step, seen, now }
+    }
+
+    fn start(&mut self, mut starting: Starting) -> Phase {
+        let reading = starting.next(self.now());
+        let Starting { step, me, .. } = starting;
+        let request = Request::Start { step, me, now: Time::of(reading.time), sent_at: self.world.tick };
+        Phase::Starting { wait: self.send(request), starting }
+    }
+
+    fn receive(&mut self, phase: Phase) -> Phase {
+        match phase {
+            Phase::Creating { wait, create_time } => self.created(&wait, create_time),
+            Phase::Redriving { wait, step, seen, now } => self.redriven(&wait, step, &seen, now),
+            Phase::Starting { wait, starting } => {
+                return match wait.answer {
+                    Some(Ok(row)) => self.started(&starting, row),
+                    Some(Err(image)) => self.refused(starting, image),
+                    None => Phase::Idle,
+                };
+            }
+            Phase::Finishing { held, how, wait } => match wait.answer {
+                Some(Ok(row)) => self.world.ghost.told_done(held.me, row.status),
+                Some(Err(image)) => self.finished(&held, how, image, false),
+                None => {}
+            },
+            Phase::Settling { held, how, read } => {
+                self.finished(&held, how, read.and_then(Result::ok), true);
+            }
+            other => unreachable!("an answer in {other:?}"),
+        }
+        Phase::Idle
+    }
+
+    fn created(&mut self, wait: &Wait, create_time: Time) {
+        let created = match wait.answer {
+            Some(Err(found)) => {
+                let found = found.map(|found| time(found.create_time.stamp()));
+                let ours = time(create_time.stamp());
+                classify::has_created(found.as_ref(), Some(&ours))
+                    || self.mutant == Mutant::CreateBelievesItem
+            }
+            _ => true,
+        };
+        self.world.ghost.told_created(create_time, created);
+    }
+
+    fn redriven(&mut self, wait: &Wait, step: u8, seen: &Row, now: Time) {
+        let after = table::redriven(step, seen, now);
+        let redriven = match wait.answer {
+            Some(Err(Some(image))) => classify::was_set_by_hand(&head(steps(), step, &image), &after),
+            Some(Err(None)) | None => false,
+            Some(Ok(_)) => true,
+        };
+        if redriven {
+            self.world.ghost.told_redriven();
+        }
+    }
+
+    fn refused(&mut self, mut starting: Starting, image: Option<Row>) -> Phase {
+        let Starting { step, me, .. } = starting;
+        let found = image.map(|row| head(steps(), step, &row));
+        let now = self.now();
+        let rules = table::rules(self.mutant);
+        let verdict = classify::classify_start(found.as_deref(), &lock_text(me), now.into(), &rules);
+        let may_send = starting.sent.len() < SENDS;
+        match (verdict, image) {
+            (Start::Started, Some(row)) if self.mutant.knows_its_own_start() => {
+                return self.started(&starting, row);
+            }
+            (Start::TakeOver, Some(seen)) if may_send => {
+                let now = Time::of(starting.next(now).time);
+                let request = Request::TakeOver { step, me, seen, now, sent_at: self.world.tick };
+                return Phase::Starting { wait: self.send(request), starting };
+            }
+            (Start::Again, _) if may_send => return self.start(starting),
+            (Start::GaveUp, _) => {}
+            (verdict, image) => {
+                // A task that goes round to it once more than it may is left as it is.
+                if !matches!(verdict, Start::TakeOver | Start::Again) {
+                    self.world.ghost.told_nothing(me, image);
+                }
+                self.world.ghost.told_refused(me);
+            }
+        }
+        Phase::Idle
+    }
+
+    fn started(&mut self, starting: &Starting, row: Row) -> Phase {
+        let Starting { step, me, sent, cancelled } = starting;
+        if row.lock != *me {
+            // Given up with our takeover.
+            return Phase::Idle;
+        }
+        let now = self.now();
+        let stored = Some(row.lock_time.stamp());
+        let lease = match self.mutant {
+            Mutant::DeadlineFromAnswer => Lease::granted(&[now.into()], None, EXPIRE),
+            _ => Lease::granted(sent, stored, EXPIRE),
+        };
+        let applied = sent.iter().find(|reading| Some(reading.time) == stored);
+        let held = Held {
+            step: *step,
+            me: *me,
+            head: row,
+            lease: lease.expect("a start that was sent"),
+            acknowledged: applied.copied().filter(|_| self.mutant == Mutant::MonotonicOnly),
+            version: 0,
+        };
+        if *cancelled || held.has_passed(now, self.mutant) {
+            return self.finish(held, How::Released);
+        }
+        self.world.ghost.told_started(*me, row.attempt);
+        Phase::Holding { held, beat: None, save: None }
+    }
+
+    fn hold(
+        &mut self,
+        mut held: Held,
+        beat: Option<(Wait, Reading)>,
+        save: Option<Saving>,
+        event: Event,
+    ) -> Phase {
+        match (event, beat, save) {
+            (Event::Finish(how), ..) => self.finish(held, how),
+            (Event::Beat, _, save) => {
+                self.world.spent.heartbeats += 1;
+                let next = held.next(self.now(), self.mutant);
+                let request = Request::Save { me: held.me, now: Time::of(next.time), data: None };
+                Phase::Holding { held, beat: Some((self.send(request), next)), save }
+            }
+            (Event::Save, beat, _) => {
+                self.world.spent.saves += 1;
+                let data = held.next_data();
+                let save = Some(self.save(&mut held, data));
+                Phase::Holding { held, beat, save }
+            }
+            (Event::ReceiveBeat, Some((wait, written)), save) => {
+                match saved(&wait, &held, written) {
+                    Save::Saved => held.acknowledge(written, self.mutant),
+                    Save::Again => {}
+                    Save::LeaseLost => return Phase::Idle,
+                }
+                Phase::Holding { held, beat: None, save }
+            }
+            (Event::ReceiveSave, beat, Some(Saving { wait, written, data })) => {
+                let save = match saved(&wait, &held, written) {
+                    Save::Again if self.mutant != Mutant::SaveSuperseded => {
+                        if let Some(Err(Some(image))) = wait.answer {
+                            held.lease.seen(image.lock_time.stamp());
+                        }
+                        let passed = held.has_passed(self.now(), self.mutant);
+                        (!passed).then(|| self.save(&mut held, data))
+                    }
+                    Save::Saved | Save::Again => {
+                        held.acknowledge(written, self.mutant);
+                        self.world.ghost.told_saved(data);
+                        None
+                    }
+                    Save::LeaseLost => None,
+                };
+                Phase::Holding { held, beat, save }
+            }
+            (Event::GiveUpBeat, _, save) => Phase::Holding { held, beat: None, save },
+            (Event::GiveUpSave, beat, _) => Phase::Holding { held, beat, save: None },
+            (other, ..) => unreachable!("{other:?} of a holder"),
+        }
+    }
+
+    fn save(&mut self, held: &mut Held, data: Data) -> Saving {
+        let written = held.next(self.now(), self.mutant);
+        let request = Request::Save { me: held.me, now: Time::of(written.time), data: Some(data) };
+        Saving { wait: self.send(request), written, data }
+    }
+
+    fn finish(&mut self, mut held: Held, how: How) -> Phase {
+        let now = Time::of(held.next(self.now(), self.mutant).time);
+        let data = held.next_data();
+        let Held { step, me, head, .. } = held;
+        let request = Request::Finish { step, me, head, how, now, sent_at: self.world.tick, data };
+        Phase::Finishing { held, how, wait: self.send(request) }
+    }
+
+    fn finished(&mut self, held: &Held, how: How, image: Option<Row>, unanswered: bool) {
+        let found = image.map(|row| head(steps(), held.step, &row));
+        let status = table::finished_as(held.step, &held.head, how);
+        let passed = held.has_passed(self.now(), self.mutant);
+        let sent = classify::Finish {
+            me: &lock_text(held.me),
+            create_time: held.head.create_time.stamp(),
+            update_time: held.lease.sent(),
+            attempt: held.head.attempt.into(),
+            status: status.into(),
+            deadline_passed: passed && self.mutant != Mutant::DoneAfterDeadline,
+            unanswered: unanswered && self.mutant != Mutant::SettledByOwnLock,
+        };
+        let verdict = match self.mutant {
+            Mutant::AlwaysUnknown => Written::Unknown,
+            _ => classify::classify_finish(found.as_deref(), &sent),
+        };
+        match verdict {
+            Written::Done => self.world.ghost.told_done(held.me, status),
+            Written::LeaseLost => self.world.ghost.told_lost(held.me),
+            Written::Unknown if unanswered => {}
+            Written::Unknown => self.world.ghost.told_nothing(held.me, image),
+        }
+    }
+}
+
+impl Starting {
+    fn next(&mut self, now: Now) -> Reading {
+        let reading = Reading::after_all(&self.sent, now);
+        self.sent.push(reading);
+        reading
+    }
+}
+
+fn saved(wait: &Wait, held: &Held, written: Reading) -> Save {
+    match wait.answer {
+        Some(Err(image)) => {
+            let found = image.map(|row| head(steps(), held.step, &row));
+            classify::classify_save(found.as_deref(), &lock_text(held.me), written.time)
+        }
+        _ => Save::Saved,
+    }
+}

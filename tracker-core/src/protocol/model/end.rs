@@ -1,0 +1,81 @@
+//! From every state the task can end: shown by ending it, with a worker that is alone and has time.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use super::ghost::{Violation, has_ended};
+use super::mutant::Mutant;
+use super::row::{Data, Row, Time, lock_text};
+use super::table::{self, How, MAX_RETRY, Request, apply, head, steps};
+use super::world::Bounds;
+use crate::protocol::classify::{Start, classify_start};
+
+/// Long after everything else.
+const LATER: u16 = 100;
+/// The locks of who comes later.
+const LOCKS: u8 = 200;
+
+type Known = HashMap<(Row, bool, Mutant), Option<Violation>>;
+
+thread_local! {
+    static KNOWN: RefCell<Known> = RefCell::default();
+}
+
+/// What keeps a task from its end, whatever else was sent and never arrives.
+pub(super) fn check(row: Row, bounds: &Bounds, mutant: Mutant) -> Option<Violation> {
+    let key = (row, bounds.two_steps, mutant);
+    if let Some(known) = KNOWN.with_borrow(|known| known.get(&key).copied()) {
+        return known;
+    }
+    let found = find(row, bounds, mutant);
+    KNOWN.with_borrow_mut(|known| known.insert(key, found));
+    found
+}
+
+fn find(row: Row, bounds: &Bounds, mutant: Mutant) -> Option<Violation> {
+    let last_step = u8::from(bounds.two_steps);
+    let mut ending = Some(row);
+    let mut killing = Some(row);
+    for step in 0..=last_step {
+        ending = ending.and_then(|row| work(row, step, false, mutant));
+        killing = killing.and_then(|row| work(row, step, true, mutant));
+    }
+    match (ending, killing) {
+        (None, _) => Some(Violation::Stuck),
+        (_, None) => Some(Violation::Endless),
+        _ => None,
+    }
+}
+
+/// The task when a step has done with it: by a worker that succeeds, or by workers that die of it one after the other.
+fn work(mut row: Row, step: u8, kills: bool, mutant: Mutant) -> Option<Row> {
+    for nth in 0..=(2 * MAX_RETRY + 2) {
+        let role = head(steps(), step, &row).role;
+        // What this step does not know is behind it, or was given up before it.
+        if has_ended(role) || role.is_none() {
+            return Some(row);
+        }
+        let turn = 16 * step + nth;
+        let (me, now) = (LOCKS + turn, Time::at(LATER + 10 * u16::from(turn)));
+        let start = Request::Start { step, me, now, sent_at: 0 };
+        let started = apply(Some(row), start, mutant).or_else(|| {
+            let rules = table::rules(mutant);
+            let found = head(steps(), step, &row);
+            match classify_start(Some(&found), &lock_text(me), now.stamp(), &rules) {
+                Start::TakeOver => {
+                    let take_over = Request::TakeOver { step, me, seen: row, now, sent_at: 0 };
+                    apply(Some(row), take_over, mutant)
+                }
+                _ => None,
+            }
+        });
+        row = started?;
+        if row.lock == me && !kills {
+            let data = Data { lock: me, version: 1 };
+            let how = How::Succeeded;
+            let finish = Request::Finish { step, me, head: row, how, now: Time(now.0 + 1), sent_at: 0, data };
+            row = apply(Some(row), finish, mutant)?;
+        }
+    }
+    None
+}

@@ -1,0 +1,161 @@
+//! The task as it is stored, small enough for millions of states.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::declare::spec::Wire;
+use crate::item::attribute::{self, Item, NOT_LOCKED, number, string, time};
+use crate::item::history::{History, HistoryEntry, Keep};
+use crate::time::Timestamp;
+
+pub(super) const KEY: &str = "model____task";
+
+/// A moment: ticks, and as many microseconds as writes at the same tick need. 0 is "never".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub(super) struct Time(pub(super) u16);
+
+/// How many microseconds a tick has room for.
+const MICROS: u16 = 16;
+
+impl Time {
+    pub(super) const NEVER: Self = Self(0);
+
+    fn origin() -> Timestamp {
+        Timestamp::EPOCH.plus(Duration::from_secs(1_000_000))
+    }
+
+    pub(super) fn at(tick: u16) -> Self {
+        Self(tick * MICROS)
+    }
+
+    pub(super) fn stamp(self) -> Timestamp {
+        if self == Self::NEVER {
+            return Timestamp::EPOCH;
+        }
+        let ticks = Duration::from_secs(u64::from(self.0 / MICROS));
+        Self::origin().plus(ticks + Duration::from_micros(u64::from(self.0 % MICROS)))
+    }
+
+    pub(super) fn of(stamp: Timestamp) -> Self {
+        if stamp == Timestamp::EPOCH {
+            return Self::NEVER;
+        }
+        let since = stamp.since(Self::origin());
+        let micros = u16::try_from(since.subsec_micros()).expect("few microseconds");
+        assert!(micros < MICROS, "more writes at one tick than there is room for");
+        Self(u16::try_from(since.as_secs()).expect("few ticks") * MICROS + micros)
+    }
+}
+
+/// The task as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Row {
+    pub(super) status: u8,
+    pub(super) retry: u8,
+    pub(super) attempt: u8,
+    /// 0 is free.
+    pub(super) lock: u8,
+    pub(super) last_lock: u8,
+    pub(super) started_from: u8,
+    pub(super) create_time: Time,
+    pub(super) lock_time: Time,
+    pub(super) update_time: Time,
+    /// How many failed attempts are recorded.
+    pub(super) history: u8,
+    /// The version of the data.
+    pub(super) data: Data,
+}
+
+/// A version of the data: the lock that wrote it, and which of its writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Data {
+    pub(super) lock: u8,
+    pub(super) version: u8,
+}
+
+pub(super) fn lock_text(lock: u8) -> String {
+    format!("{lock:032x}")
+}
+
+impl Row {
+    pub(super) fn new(create_time: Time) -> Self {
+        Self {
+            status: 10,
+            retry: 0,
+            attempt: 0,
+            lock: 0,
+            last_lock: 0,
+            started_from: 0,
+            create_time,
+            lock_time: Time::NEVER,
+            update_time: create_time,
+            history: 0,
+            data: Data { lock: 0, version: 0 },
+        }
+    }
+
+    pub(super) fn item(&self) -> Item {
+        let lock = if self.lock == 0 { NOT_LOCKED.to_owned() } else { lock_text(self.lock) };
+        let mut errors = History::parse(None, Wire::Native);
+        for nth in 0..self.history {
+            errors.push(HistoryEntry::new(nth.into(), Timestamp::EPOCH, "", ""), usize::MAX);
+        }
+        let data = u32::from(self.data.lock) * 256 + u32::from(self.data.version);
+        let mut item = Item::from(
+            [
+                (attribute::KEY, string(KEY)),
+                (attribute::STATUS, number(self.status)),
+                (attribute::RETRY, number(self.retry)),
+                (attribute::CREATE_TIME, time(self.create_time.stamp())),
+                (attribute::UPDATE_TIME, time(self.update_time.stamp())),
+                (attribute::LOCK, string(lock)),
+                (attribute::LOCK_TIME, time(self.lock_time.stamp())),
+                (attribute::DATA, number(data)),
+                (attribute::ERRORS, errors.encode(Keep::All).expect("a history")),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        // Absent until something writes them.
+        let later = [
+            (attribute::ATTEMPT, self.attempt, number(self.attempt)),
+            (attribute::LAST_LOCK, self.last_lock, string(lock_text(self.last_lock))),
+            (attribute::STARTED_FROM, self.started_from, number(self.started_from)),
+        ];
+        for (name, is_there, value) in later {
+            if is_there != 0 {
+                item.insert(name.to_owned(), value);
+            }
+        }
+        item
+    }
+
+    pub(super) fn of(item: &Item) -> Self {
+        let small = |name: &str| match item.get(name) {
+            Some(AttributeValue::N(number)) => number.parse().expect("a small number"),
+            Some(AttributeValue::S(text)) if text == NOT_LOCKED => 0,
+            Some(AttributeValue::S(lock)) => u8::from_str_radix(lock, 16).expect("a lock"),
+            _ => 0_u16.try_into().unwrap_or(0),
+        };
+        let moment = |name: &str| {
+            let text = item[name].as_s().expect("a text");
+            Time::of(Timestamp::parse(text).expect("a time"))
+        };
+        let data: u16 = item[attribute::DATA].as_n().expect("a number").parse().expect("a version");
+        let [lock, version] = data.to_be_bytes();
+        let errors = History::parse(item.get(attribute::ERRORS).cloned(), Wire::Native);
+        Self {
+            status: small(attribute::STATUS),
+            retry: small(attribute::RETRY),
+            attempt: small(attribute::ATTEMPT),
+            lock: small(attribute::LOCK),
+            last_lock: small(attribute::LAST_LOCK),
+            started_from: small(attribute::STARTED_FROM),
+            create_time: moment(attribute::CREATE_TIME),
+            lock_time: moment(attribute::LOCK_TIME),
+            update_time: moment(attribute::UPDATE_TIME),
+            history: errors.entries().len().try_into().expect("few entries"),
+            data: Data { lock, version },
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The requests, which are the crate's own expressions, and what the table makes of them.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::evaluate::Sent;
+use super::mutant::Mutant;
+use super::row::{Data, KEY, Row, Time, lock_text};
+use crate::config::TrackerConfig;
+use crate::declare::spec::{Takeover, TrackerSpec, Wire, spec};
+use crate::declare::status::{Role, StatusRow, StatusTable};
+use crate::item::attribute::{self, number};
+use crate::item::head::TaskHead;
+use crate::item::history::Keep;
+use crate::item::use_case::Format;
+use crate::protocol::classify::Rules;
+use crate::protocol::expression::Expression;
+use crate::protocol::writes::{self, Outcome, Then};
+use crate::time::Timestamp;
+
+/// A lease lasts two ticks of the clock, which are seconds; clocks differ by at most two.
+pub(super) const EXPIRE: Duration = Duration::from_secs(2);
+pub(super) const SKEW_TICKS: u16 = 2;
+const SKEW: Duration = Duration::from_secs(SKEW_TICKS as u64);
+pub(super) const MAX_RETRY: u8 = 2;
+
+const fn row(code: u32, name: &'static str, role: Role) -> StatusRow {
+    StatusRow { code, name, role, shards: 1 }
+}
+
+static STATUSES: [StatusTable; 2] = [
+    StatusTable {
+        type_name: "First",
+        rows: &[
+            row(10, "Pending", Role::Pending),
+            row(12, "InProgress", Role::InProgress),
+            row(14, "Failed", Role::Failed),
+            row(16, "Succeeded", Role::Succeeded),
+            row(18, "Ignored", Role::Ignored),
+        ],
+        code_pad: 3,
+        shard_pad: 3,
+    },
+    StatusTable {
+        type_name: "Second",
+        rows: &[
+            row(20, "Pending", Role::Pending),
+            row(22, "InProgress", Role::InProgress),
+            row(24, "Failed", Role::Failed),
+            row(26, "Succeeded", Role::Succeeded),
+            row(28, "Ignored", Role::Ignored),
+        ],
+        code_pad: 3,
+        shard_pad: 3,
+    },
+];
+static FIRST: TrackerSpec = spec("First", "model", &STATUSES[0]);
+static SECOND: TrackerSpec = TrackerSpec { after: Some(&FIRST), ..spec("Second", "model", &STATUSES[1]) };
+
+/// A step of the pipeline: what it works with, as a tracker does.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) format: Format,
+    pub(super) config: TrackerConfig,
+}
+
+impl Step {
+    fn new(spec: &'static TrackerSpec) -> Self {
+        let mut config = TrackerConfig::declared(spec);
+        config.lock_expire = EXPIRE;
+        config.max_clock_skew = SKEW;
+        config.max_retry = MAX_RETRY.into();
+        Self { format: Format::new(spec, "model"), config }
+    }
+}
+
+/// A request, with all that it depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Request {
+    Create {
+        create_time: Time,
+    },
+    Start {
+        step: u8,
+        me: u8,
+        now: Time,
+        sent_at: u16,
+    },
+    TakeOver {
+        step: u8,
+        me: u8,
+        seen: Row,
+        now: Time,
+        sent_at: u16,
+    },
+    /// A heartbeat is a save without data.
+    Save {
+        me: u8,
+        now: Time,
+        data: Option<Data>,
+    },
+    Finish {
+        step: u8,
+        me: u8,
+        head: Row,
+        how: How,
+        now: Time,
+        sent_at: u16,
+        data: Data,
+    },
+    Redrive {
+        step: u8,
+        seen: Row,
+        now: Time,
+        sent_at: u16,
+    },
+}
+
+/// How an attempt ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum How {
+    Succeeded,
+    Failed,
+    Released,
+}
+
+impl How {
+    fn outcome(self) -> Outcome {
+        match self {
+            Self::Succeeded => Outcome::Succeeded,
+            Self::Failed => {
+                Outcome::Failed { error: String::new(), traceback: String::new(), then: Then::Retry }
+            }
+            Self::Released => Outcome::Released,
+        }
+    }
+}
+
+impl Request {
+    /// The lock that it is sent for.
+    pub(super) fn me(&self) -> u8 {
+        match *self {
+            Self::Start { me, .. }
+            | Self::TakeOver { me, .. }
+            | Self::Save { me, .. }
+            | Self::Finish { me, .. } => me,
+            Self::Create { .. } | Self::Redrive { .. } => 0,
+        }
+    }
+
+    fn sent(&self, steps: &[Step; 2], mutant: Mutant) -> Sent {
+        match *self {
+            Self::Create { .. } => unreachable!("a create is no update"),
+            Self::Start { step, me, now, .. } => {
+                let Step { format, config } = &steps[usize::from(step)];
+                mutant.start(writes::start(format, config, KEY, &lock_text(me), "", now.stamp()).into())
+            }
+            Self::TakeOver { step, me, seen, now, .. } => {
+                let Step { format, config } = &steps[usize::from(step)];
+                let (me, now) = (lock_text(me), now.stamp());
+                let seen = head(steps, step, &seen);
+                mutant.take_over(writes::take_over(format, config, &seen, &me, "", now, Keep::All).into())
+            }
+            Self::Save { me, now, data } => {
+                let me = lock_text(me);
+                let save = match data {
+                    Some(_) => writes::save(&me, now.stamp()),
+                    None => writes::heartbeat(&me, now.stamp()),
+                };
+                mutant.save(with_data(save, data).into())
+            }
+            Self::Finish { step, me, head: started, how, now, data, .. } => {
+                let Step { format, config } = &steps[usize::from(step)];
+                let (me, now) = (lock_text(me), now.stamp());
+                let started = head(steps, step, &started);
+                let outcome = how.outcome();
+                let (_, finish) = writes::finish(format, config, &started, &me, &outcome, now, Keep::All);
+                let data = (how == How::Succeeded).then_some(data);
+                mutant.finish(with_data(finish, data).into())
+            }
+            Self::Redrive { step, seen, now, .. } => {
+                let Step { format, .. } = &steps[usize::from(step)];
+                let (_, redrive) = writes::redrive(format, &head(steps, step, &seen), now.stamp());
+                mutant.redrive(redrive.into(), now.stamp())
+            }
+        }
+    }
+}
+
+fn with_data(write: Expression, data: Option<Data>) -> Expression {
+    match data {
+        Some(data) => {
+            write.set_to(attribute::DATA, number(u32::from(data.lock) * 256 + u32::from(data.version)))
+        }
+        None => write,
+    }
+}
+
+impl From<Expression> for Sent {
+    fn from(expression: Expression) -> Self {
+        Self {
+            update: expression.update(),
+            condition: expression.condition,
+            names: expression.names,
+            values: expression.values,
+        }
+    }
+}
+
+type Applied = HashMap<(Option<Row>, Request, Mutant), Option<Row>>;
+
+thread_local! {
+    static STEPS: &'static [Step; 2] = Box::leak(Box::new([Step::new(&FIRST), Step::new(&SECOND)]));
+    static APPLIED: RefCell<Applied> = RefCell::default();
+    static HEADS: RefCell<HashMap<(u8, Row), Rc<TaskHead>>> = RefCell::default();
+}
+
+pub(super) fn steps() -> &'static [Step; 2] {
+    STEPS.with(|steps| *steps)
+}
+
+/// What the crate reads of a row.
+pub(super) fn head(steps: &[Step; 2], step: u8, row: &Row) -> Rc<TaskHead> {
+    HEADS.with_borrow_mut(|heads| {
+        let head = heads.entry((step, *row)).or_insert_with(|| {
+            let format = &steps[usize::from(step)].format;
+            Rc::new(attribute::read_head(&mut row.item(), format, Wire::Native).expect("a readable item"))
+        });
+        Rc::clone(head)
+    })
+}
+
+/// The task after a request; `None` where its condition does not hold.
+pub(super) fn apply(row: Option<Row>, request: Request, mutant: Mutant) -> Option<Row> {
+    if let Request::Create { create_time } = request {
+        return row.is_none().then(|| Row::new(create_time));
+    }
+    APPLIED.with_borrow_mut(|applied| {
+        *applied.entry((row, request, mutant)).or_insert_with(|| {
+            let sent = request.sent(steps(), mutant);
+            sent.apply(row.map(|row| row.item()).as_ref()).map(|item| Row::of(&item))
+        })
+    })
+}
+
+/// The status that a finish sets.
+pub(super) fn finished_as(step: u8, started: &Row, how: How) -> u8 {
+    let Step { format, config } = &steps()[usize::from(step)];
+    let started = head(steps(), step, started);
+    let now = Timestamp::EPOCH;
+    let (after, _) = writes::finish(format, config, &started, "", &how.outcome(), now, Keep::All);
+    after.status_code.try_into().expect("a small code")
+}
+
+/// The task as a redrive makes it.
+pub(super) fn redriven(step: u8, seen: &Row, now: Time) -> TaskHead {
+    let format = &steps()[usize::from(step)].format;
+    writes::redrive(format, &head(steps(), step, seen), now.stamp()).0
+}
+
+/// What all workers of a protocol agree on.
+pub(super) fn rules(mutant: Mutant) -> Rules {
+    let skew = if mutant == Mutant::TakeoverWithoutSkew { Duration::ZERO } else { SKEW };
+    let takeover = if mutant == Mutant::PynamodbMate { Takeover::Never } else { Takeover::Expired };
+    Rules { lock_expire: EXPIRE, max_clock_skew: skew, takeover }
+}

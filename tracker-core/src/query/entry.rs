@@ -1,0 +1,145 @@
+//! A row of the index.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use chrono::{DateTime, Utc};
+
+use super::merge::Row;
+use crate::declare::status::TrackerStatus;
+use crate::error::{Error, ErrorKind};
+use crate::item::attribute;
+use crate::item::use_case::{Format, Status};
+use crate::time::Timestamp;
+use crate::tracker::status_tracker::{StatusTracker, TaskId};
+
+/// What the index holds of a task: enough to start it, or to look it up.
+pub struct IndexEntry<T> {
+    pub(super) row: Row,
+    task_id: String,
+    status_name: String,
+    update_time: Timestamp,
+    create_time: Option<Timestamp>,
+    shard_id: Option<u32>,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T: StatusTracker> IndexEntry<T> {
+    /// Makes an entry of a row. Rows that other programs wrote may have no separator in their key, or a time in
+    /// another form.
+    pub(crate) fn new(row: Row, format: &Format, statuses: &[Status]) -> Result<Self, Error> {
+        let decode = |attribute: &str, why: String| {
+            Error::new(ErrorKind::Decode { attribute: attribute.to_owned() })
+                .with_source(why)
+                .with_key(&row.key)
+        };
+        if let Some((attribute, why)) = &row.unreadable {
+            return Err(decode(attribute, why.clone()));
+        }
+        let name = |status: &Status| format!("{}::{}", status.table.type_name, status.row.name);
+        let status_name = match format.status_name(row.code) {
+            Some(name) => name.into_owned(),
+            None => statuses.iter().find(|status| status.code() == row.code).map(name).unwrap_or_default(),
+        };
+        let Some((_, task_id)) = format.split_key(&row.key) else {
+            let why = format!("it has no separator \"{}\"", format.sep());
+            return Err(decode(attribute::KEY, why));
+        };
+        let Some(update_time) = Timestamp::parse(&row.update_time) else {
+            let why = format!("\"{}\" is not a time such as {}", row.update_time, Timestamp::EPOCH);
+            return Err(decode(attribute::UPDATE_TIME, why));
+        };
+        Ok(Self {
+            task_id: task_id.to_owned(),
+            status_name,
+            update_time,
+            create_time: row.create_time.as_deref().and_then(Timestamp::parse),
+            shard_id: format.shard_of_value(&row.value),
+            row,
+            of: PhantomData,
+        })
+    }
+
+    /// The task's id, as it stands in the key.
+    #[must_use]
+    pub fn task_id(&self) -> &str {
+        &self.task_id
+    }
+
+    /// The task's id, in its own type: what [`Tracker::start`](crate::Tracker::start) takes.
+    ///
+    /// # Errors
+    ///
+    /// [`Decode`](ErrorKind::Decode) where the text is none.
+    pub fn parse_task_id(&self) -> Result<T::TaskId, Error> {
+        T::TaskId::__decode(&self.task_id).map_err(|error| {
+            Error::new(ErrorKind::Decode { attribute: attribute::KEY.to_owned() })
+                .with_source(error)
+                .with_key(&self.row.key)
+        })
+    }
+
+    /// The status, or `None` where it is another step's.
+    #[must_use]
+    pub fn status(&self) -> Option<T::Status> {
+        T::Status::from_code(self.row.code)
+    }
+
+    /// The status in an enum of the caller's choice.
+    #[must_use]
+    pub fn status_in<S: TrackerStatus>(&self) -> Option<S> {
+        S::from_code(self.row.code)
+    }
+
+    /// The name of the status; another step's has its type before it.
+    #[must_use]
+    pub fn status_name(&self) -> &str {
+        &self.status_name
+    }
+
+    /// The `key` attribute.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.row.key
+    }
+
+    /// When the status last changed.
+    #[must_use]
+    pub fn update_time(&self) -> DateTime<Utc> {
+        self.update_time.utc()
+    }
+
+    /// When the task was created, where the index has it.
+    #[must_use]
+    pub fn create_time(&self) -> Option<DateTime<Utc>> {
+        self.create_time.map(Timestamp::utc)
+    }
+
+    /// The shard that it was found in, counted from 1.
+    #[must_use]
+    pub fn shard_id(&self) -> Option<u32> {
+        self.shard_id
+    }
+}
+
+impl<T> Clone for IndexEntry<T> {
+    fn clone(&self) -> Self {
+        Self {
+            row: self.row.clone(),
+            task_id: self.task_id.clone(),
+            status_name: self.status_name.clone(),
+            of: PhantomData,
+            ..*self
+        }
+    }
+}
+
+impl<T> fmt::Debug for IndexEntry<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IndexEntry")
+            .field("key", &self.row.key)
+            .field("status", &self.status_name)
+            .field("update_time", &self.update_time)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,213 @@
+//! The table and its index: making them, and comparing what is there with what is needed.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::pin::Pin;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, GlobalSecondaryIndex, GlobalSecondaryIndexDescription, IndexStatus,
+    KeySchemaElement, KeyType, Projection, ProjectionType, ProvisionedThroughput, ScalarAttributeType,
+    TableDescription, TableStatus,
+};
+
+use crate::dynamodb::context::Engine;
+use crate::dynamodb::table::{self, NewTable};
+use crate::error::{Error, ErrorKind};
+use crate::item::attribute::{CREATE_TIME, EXPIRES_AT, KEY, RUN_AT, UPDATE_TIME, VALUE};
+
+/// How often, and how long apart, a new table is looked at until it can be used: about five minutes.
+const LOOKS: u32 = 150;
+const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+
+/// The creation of a table, done when it is awaited.
+#[must_use = "the table is created when this is awaited"]
+pub struct CreateTable<'t> {
+    engine: &'t Engine,
+    provisioned: Option<(i64, i64)>,
+}
+
+impl<'t> CreateTable<'t> {
+    pub(crate) fn new(engine: &'t Engine) -> Self {
+        Self { engine, provisioned: None }
+    }
+
+    /// With provisioned capacity, of the table and of its index each, instead of on-demand.
+    pub fn provisioned(mut self, read_units: i64, write_units: i64) -> Self {
+        self.provisioned = Some((read_units, write_units));
+        self
+    }
+}
+
+impl<'t> IntoFuture for CreateTable<'t> {
+    type Output = Result<(), Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 't>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(create(self.engine, self.provisioned))
+    }
+}
+
+impl fmt::Debug for CreateTable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreateTable")
+            .field("table", &self.engine.config.table)
+            .field("provisioned", &self.provisioned)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn create(engine: &Engine, provisioned: Option<(i64, i64)>) -> Result<(), Error> {
+    let new = new_table(&engine.config.index, provisioned).map_err(|error| {
+        Error::new(ErrorKind::InvalidConfig { reason: "the table cannot be described".to_owned() })
+            .with_source(error)
+    })?;
+    table::create(engine, new).await?;
+    for _ in 1..LOOKS {
+        let description = table::describe(engine).await?;
+        if is_coming(&description, &engine.config.index) {
+            engine.clock.sleep(BETWEEN_LOOKS).await;
+        } else {
+            matches(engine, &description)?;
+            return switch_time_to_live_on(engine).await;
+        }
+    }
+    verify(engine).await
+}
+
+/// Where ended tasks are not kept for ever, DynamoDB is to delete them.
+async fn switch_time_to_live_on(engine: &Engine) -> Result<(), Error> {
+    if keeps_all(engine) || table::time_to_live(engine).await?.as_deref() == Some(EXPIRES_AT) {
+        return Ok(());
+    }
+    match table::switch_time_to_live_on(engine, EXPIRES_AT).await {
+        // Another, or an earlier send of this one, may have been faster.
+        Err(_) if table::time_to_live(engine).await?.as_deref() == Some(EXPIRES_AT) => Ok(()),
+        switched => switched,
+    }
+}
+
+fn keeps_all(engine: &Engine) -> bool {
+    engine.config.retain.is_none() && engine.config.retain_ignored.is_none()
+}
+
+/// Compares the table with what is needed.
+pub(crate) async fn verify(engine: &Engine) -> Result<(), Error> {
+    let mut differences = differences(&table::describe(engine).await?, &engine.config.index);
+    // What is known already is not lost to an error.
+    if !keeps_all(engine) && differences.is_empty() {
+        let by = table::time_to_live(engine).await?;
+        if by.as_deref() != Some(EXPIRES_AT) {
+            let is = by.map_or_else(|| "off".to_owned(), |other| format!("by {other}"));
+            differences.push(format!(
+                "its time to live is {is}, and by {EXPIRES_AT} is needed for `retain`; `create_table` switches it on"
+            ));
+        }
+    }
+    mismatch(engine, differences)
+}
+
+fn matches(engine: &Engine, description: &TableDescription) -> Result<(), Error> {
+    mismatch(engine, differences(description, &engine.config.index))
+}
+
+fn mismatch(engine: &Engine, differences: Vec<String>) -> Result<(), Error> {
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let table = engine.config.table.clone().into_owned();
+    Err(Error::new(ErrorKind::TableMismatch { table, differences }))
+}
+
+fn new_table(index: &str, provisioned: Option<(i64, i64)>) -> Result<NewTable, BuildError> {
+    let attribute = |name: &str| {
+        AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build()
+    };
+    let part =
+        |name: &str, part: KeyType| KeySchemaElement::builder().attribute_name(name).key_type(part).build();
+    let throughput = provisioned
+        .map(|(read, write)| {
+            ProvisionedThroughput::builder().read_capacity_units(read).write_capacity_units(write).build()
+        })
+        .transpose()?;
+    let projection = Projection::builder()
+        .projection_type(ProjectionType::Include)
+        .non_key_attributes(CREATE_TIME)
+        .non_key_attributes(RUN_AT)
+        .build();
+    Ok(NewTable {
+        attributes: vec![attribute(KEY)?, attribute(VALUE)?, attribute(UPDATE_TIME)?],
+        key_schema: vec![part(KEY, KeyType::Hash)?],
+        index: GlobalSecondaryIndex::builder()
+            .index_name(index)
+            .key_schema(part(VALUE, KeyType::Hash)?)
+            .key_schema(part(UPDATE_TIME, KeyType::Range)?)
+            .projection(projection)
+            .set_provisioned_throughput(throughput.clone())
+            .build()?,
+        throughput,
+    })
+}
+
+fn index_of<'d>(table: &'d TableDescription, name: &str) -> Option<&'d GlobalSecondaryIndexDescription> {
+    table.global_secondary_indexes().iter().find(|index| index.index_name() == Some(name))
+}
+
+/// Whether the table or its index is still being made.
+fn is_coming(table: &TableDescription, index: &str) -> bool {
+    let index = index_of(table, index).and_then(GlobalSecondaryIndexDescription::index_status);
+    matches!(table.table_status(), Some(TableStatus::Creating | TableStatus::Updating))
+        || matches!(index, Some(IndexStatus::Creating | IndexStatus::Updating))
+}
+
+/// Every difference of a table from what is needed, each with what that is.
+fn differences(table: &TableDescription, index_name: &str) -> Vec<String> {
+    let mut differences = Vec::new();
+    let mut differs = |holds: bool, difference: String| {
+        if !holds {
+            differences.push(difference);
+        }
+    };
+    let status = table.table_status().map_or("unknown", TableStatus::as_str);
+    differs(matches!(status, "ACTIVE" | "UPDATING"), format!("its status is {status}, and ACTIVE is needed"));
+    let key = shown_key(table.key_schema());
+    differs(key == "key (HASH)", format!("its key is {key}, and key (HASH) is needed"));
+    for name in [KEY, VALUE, UPDATE_TIME] {
+        let defined = table.attribute_definitions().iter().find(|part| part.attribute_name() == name);
+        let of_type = defined.map(|part| part.attribute_type().as_str());
+        differs(
+            of_type == Some("S"),
+            match of_type {
+                Some(other) => format!("attribute {name} is of type {other}, and S is needed"),
+                None => format!("attribute {name} of type S is in no key"),
+            },
+        );
+    }
+    let Some(index) = index_of(table, index_name) else {
+        let others: Vec<_> =
+            table.global_secondary_indexes().iter().filter_map(|index| index.index_name()).collect();
+        let others = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
+        differs(false, format!("it has no global secondary index {index_name}; those it has: {others}"));
+        return differences;
+    };
+    let status = index.index_status().map_or("unknown", IndexStatus::as_str);
+    differs(
+        matches!(status, "ACTIVE" | "UPDATING"),
+        format!("the status of index {index_name} is {status}, and ACTIVE is needed"),
+    );
+    let key = shown_key(index.key_schema());
+    let needed = "value (HASH), update_time (RANGE)";
+    differs(key == needed, format!("the key of index {index_name} is {key}, and {needed} is needed"));
+    let projects = index.projection().is_some_and(|projection| {
+        projection.projection_type() == Some(&ProjectionType::All)
+            || projection.non_key_attributes().iter().any(|name| name == CREATE_TIME)
+    });
+    differs(projects, format!("index {index_name} does not project {CREATE_TIME}"));
+    differences
+}
+
+fn shown_key(parts: &[KeySchemaElement]) -> String {
+    let parts = parts.iter().map(|part| format!("{} ({})", part.attribute_name(), part.key_type().as_str()));
+    parts.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,24 @@
+//! A lookout that looks when it is told to, for the tests of this crate alone.
+
+use std::sync::Arc;
+
+use crate::runtime::ticker::Lookout;
+
+/// Not public API.
+#[doc(hidden)]
+#[derive(Debug, Clone)]
+pub struct LookoutByHand(pub(crate) Arc<Lookout>);
+
+impl LookoutByHand {
+    #[expect(clippy::new_without_default, reason = "there is one way to get it")]
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Lookout::by_hand())
+    }
+
+    /// Looks. Whether anything has waited.
+    #[must_use]
+    pub fn look(&self) -> bool {
+        self.0.look()
+    }
+}
