@@ -1,6 +1,7 @@
-//! A table with many tasks: what it takes to fill, query, refresh, count and empty it, in time, requests and memory.
+//! A table with many tasks: the time, requests and memory that it takes to fill, query, refresh, count and empty it.
 //!
-//! It teaches: bulk operations with progress, streams that hold little, and an interceptor that counts requests.
+//! It teaches how to run bulk operations with progress, stream a query without keeping its rows, and count requests with
+//! an interceptor of the SDK.
 //!
 //! ```text
 //! cargo run --release --example large_table                        # 100,000 tasks, embedded
@@ -8,6 +9,9 @@
 //! tests/dynamodb-local sh -c 'cargo run --release --example large_table -- --endpoint-url $TRACKER_DYNAMODB_ENDPOINT'
 //! ```
 
+mod common;
+
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -15,13 +19,13 @@ use std::time::Instant;
 use clap::Parser;
 use futures_util::TryStreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
+use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
-use tracker_core::aws_sdk_dynamodb::config::{
-    BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RuntimeComponents,
-};
+use tracker_core::aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use tracker_core::aws_sdk_dynamodb::error::BoxError;
-use tracker_core::aws_sdk_dynamodb::{Client, Config};
 use tracker_core::{Error, StatusTracker, TrackerStatus, embedded};
+
+use common::AnyError;
 
 #[derive(TrackerStatus, Debug, Clone, Copy, PartialEq, Eq)]
 enum JobStatus {
@@ -45,11 +49,11 @@ struct Job {
     payload: String,
 }
 
-/// Fills a table with tasks, and measures what it takes to read, count and delete them.
+/// Fills a table with tasks, and measures the time, requests and memory to read, count and delete them.
 #[derive(Parser)]
 #[command(name = "large_table", version)]
 struct Arguments {
-    /// How many tasks
+    /// How many tasks to create
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1000..))]
     tasks: u64,
     /// Use the DynamoDB at this address instead of the embedded database
@@ -57,7 +61,7 @@ struct Arguments {
     endpoint_url: Option<String>,
 }
 
-/// Counts the requests that are sent.
+/// Counts the requests that the client sends, retries included.
 #[derive(Debug, Clone, Default)]
 struct Requests(Arc<AtomicU64>);
 
@@ -77,7 +81,7 @@ impl Intercept for Requests {
     }
 }
 
-/// Prints what each step took.
+/// Prints the requests, the time and the memory of each step.
 struct Report {
     requests: Requests,
     sent: u64,
@@ -95,7 +99,7 @@ impl Report {
     }
 }
 
-/// The resident memory of this process, where the system tells: the last column, from step to step.
+/// Returns the resident memory of this process in bytes, if the system reports it (Linux does).
 fn resident() -> Option<f64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: f64 = statm.split(' ').nth(1)?.parse().ok()?;
@@ -103,23 +107,28 @@ fn resident() -> Option<f64> {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arguments = Arguments::parse();
-    let requests = Requests::default();
-    let config = match &arguments.endpoint_url {
-        Some(url) => Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::from_static("us-east-1"))
-            .credentials_provider(Credentials::new("local", "local", None, None, "local"))
-            .endpoint_url(url)
-            .http_client(aws_smithy_http_client::Builder::new().build_http()),
-        None => embedded::in_memory()?.config().to_builder(),
+async fn main() -> ExitCode {
+    match run(&Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            common::print_error(error.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<(), AnyError> {
+    let client = match &arguments.endpoint_url {
+        Some(url) => common::local_client(url),
+        None => embedded::in_memory()?,
     };
-    let client = Client::from_conf(config.interceptor(requests.clone()).build());
+    let requests = Requests::default();
+    let config = client.config().to_builder().interceptor(requests.clone());
+    let client = Client::from_conf(config.build());
     let jobs = Job::tracker(&client);
     jobs.create_table().await?;
     let mut report = Report { requests, sent: 0, began: Instant::now() };
-    report.step("the table");
+    report.step("table created");
 
     let progress = ProgressBar::new(arguments.tasks)
         .with_style(ProgressStyle::with_template("filling {bar:40} {pos}/{len} {per_sec}")?);
@@ -128,24 +137,24 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         progress.inc(jobs.overwrite_many(new).await?.written);
     }
     progress.finish_and_clear();
-    report.step("filled, with overwrite_many");
+    report.step("filled with overwrite_many");
 
     let oldest = jobs.query_by_status(JobStatus::Pending).limit(100).all().await?;
-    report.step(&format!("the {} oldest of {}", oldest.len(), arguments.tasks));
+    report.step(&format!("queried the {} oldest of {}", oldest.len(), arguments.tasks));
 
     let rows = jobs.query_by_status(JobStatus::Pending).stream();
     let streamed = rows.try_fold(0_u64, async |count, _| Ok::<_, Error>(count + 1)).await?;
-    report.step(&format!("a stream of {streamed} rows, none kept"));
+    report.step(&format!("streamed {streamed} rows, none kept"));
 
     let tasks = jobs.query_by_status(JobStatus::Pending).limit(1000).refresh().all().await?;
     let bytes: usize = tasks.iter().map(|task| task.data().payload.len()).sum();
-    report.step(&format!("{} tasks with {bytes} bytes, by refresh", tasks.len()));
+    report.step(&format!("refreshed {} tasks with {bytes} bytes", tasks.len()));
 
     let counts = jobs.count_by_status().await?;
     report.step(&format!("counted by status: {}", counts.get(JobStatus::Pending)));
 
     let count = jobs.count_tasks_by_use_case_id().await?;
-    report.step(&format!("counted by use case, a scan: {count}"));
+    report.step(&format!("counted by use case, with a scan: {count}"));
 
     let progress = ProgressBar::new(count)
         .with_style(ProgressStyle::with_template("deleting {bar:40} {pos}/{len} {per_sec}")?);

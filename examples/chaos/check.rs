@@ -1,4 +1,4 @@
-//! The promises, and what the journal and the table say of them.
+//! The guarantees, checked against the journal and the table.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,10 +8,10 @@ use tracker_core::{Error, Task};
 use super::fleet::{Chaos, Job};
 use super::journal::{Behaviour, Verdict, Visit};
 
-/// A promise, and each case in which it was broken.
+/// Each guarantee with the cases in which it was broken.
 pub type Report = Vec<(&'static str, Vec<String>)>;
 
-/// What is known of one task.
+/// One task with all visits of its body.
 struct Known<'k> {
     task: &'k Task<Job>,
     visits: Vec<&'k Visit>,
@@ -20,13 +20,13 @@ struct Known<'k> {
 type Promise = fn(&Known<'_>, &Chaos) -> Option<String>;
 
 const PROMISES: [(&str, Promise); 8] = [
-    ("every task has ended, and nobody holds it", has_ended),
-    ("no two workers held a task at once", held_by_one),
-    ("each attempt has a number of its own, and the numbers grow", attempts_grow),
-    ("a success is recorded once: the one whose body came to its end", succeeded_once),
-    ("what workers were told is true", told_the_truth),
+    ("every task has ended, and no worker holds it", has_ended),
+    ("no two workers held a task at the same time", held_by_one),
+    ("the attempt numbers of a task are unique and grow", attempts_grow),
+    ("at most one success is recorded, and its body finished", succeeded_once),
+    ("the result that a worker received is true", told_the_truth),
     ("every failed or lost attempt is recorded, and none twice", failures_are_counted),
-    ("a task that kills its workers is given up", poison_is_given_up),
+    ("a task that kills its workers is ignored", poison_is_given_up),
     ("saved data is not lost, and no older data comes back", data_is_kept),
 ];
 
@@ -70,10 +70,10 @@ impl Known<'_> {
 fn has_ended(known: &Known<'_>, _: &Chaos) -> Option<String> {
     let task = known.task;
     let ended = (task.is_succeeded() || task.is_ignored()) && !task.is_locked();
-    (!ended).then(|| format!("it is {}, held by {:?}", task.status_name(), task.owner()))
+    (!ended).then(|| format!("the status is {}, the owner is {:?}", task.status_name(), task.owner()))
 }
 
-/// A body holds its task until it is over, and no longer than its lease.
+/// A body holds its task until the body ends or its lease expires, whichever comes first.
 fn held_by_one(known: &Known<'_>, _: &Chaos) -> Option<String> {
     let mut held: Vec<_> = known
         .visits
@@ -96,28 +96,29 @@ fn attempts_grow(known: &Known<'_>, _: &Chaos) -> Option<String> {
     let grow = attempts.windows(2).all(|pair| pair[0] < pair[1]);
     let last = attempts.last().copied().unwrap_or_default();
     (!grow || last > known.task.attempt())
-        .then(|| format!("{attempts:?}, and {} stored", known.task.attempt()))
+        .then(|| format!("bodies ran in attempts {attempts:?}, but {} is stored", known.task.attempt()))
 }
 
 fn succeeded_once(known: &Known<'_>, _: &Chaos) -> Option<String> {
     let done_by = known.task.data().done_by;
     if !known.is_done() {
-        return done_by.map(|attempt| format!("given up, with the data of attempt {attempt}"));
+        return done_by.map(|attempt| format!("not succeeded, but the data is of attempt {attempt}"));
     }
-    // Nothing comes after a success: it was the last attempt.
+    // No attempt follows a success.
     if done_by != Some(known.task.attempt()) {
-        return Some(format!("done by {done_by:?}, and the last attempt was {}", known.task.attempt()));
+        return Some(format!("succeeded in attempt {done_by:?}, but the last was {}", known.task.attempt()));
     }
     let visit = known.visits.iter().find(|visit| Some(visit.attempt) == done_by);
     let Some(visit) = visit else {
-        return Some("done by an attempt that nobody made".to_owned());
+        return Some("succeeded in an attempt that no body ran".to_owned());
     };
     let came_to_its_end = visit.end.is_some()
         && matches!(
             visit.behaviour,
             Behaviour::Work | Behaviour::Save | Behaviour::Hang | Behaviour::Release | Behaviour::Cancel
         );
-    (!came_to_its_end).then(|| format!("done by a body that was to {}", visit.behaviour.name()))
+    (!came_to_its_end)
+        .then(|| format!("succeeded, but its body did not finish: behaviour {}", visit.behaviour.name()))
 }
 
 fn told_the_truth(known: &Known<'_>, _: &Chaos) -> Option<String> {
@@ -127,34 +128,36 @@ fn told_the_truth(known: &Known<'_>, _: &Chaos) -> Option<String> {
         Some(Verdict::Failed | Verdict::Released | Verdict::Lost) => done_by == Some(visit.attempt),
         Some(Verdict::Unknown) | None => false,
     })?;
-    Some(format!("attempt {} was told {:?}, and the task was done by {done_by:?}", lie.attempt, lie.verdict))
+    let (attempt, verdict) = (lie.attempt, lie.verdict);
+    Some(format!("attempt {attempt} was reported as {verdict:?}, but the task succeeded in {done_by:?}"))
 }
 
-/// Attempts that are neither a success nor were given back are failures; one that was given back in vain, or of which
-/// nobody was told, may be either.
+/// The recorded failures include every attempt that was reported as failed and every attempt whose worker vanished. They
+/// are no more than all attempts without the success.
 fn failures_are_counted(known: &Known<'_>, chaos: &Chaos) -> Option<String> {
     let task = known.task;
     let recorded = task.errors().len() as u64;
     let successes = u64::from(known.is_done());
     let failed = |visit: &&&Visit| match visit.verdict {
         Some(Verdict::Failed) => true,
-        // Nobody but a takeover ends what nobody ended.
+        // Only a takeover ends the attempt of a worker that vanished, and it records a failure.
         _ => visit.behaviour == Behaviour::Vanish,
     };
     let least = known.visits.iter().filter(failed).count() as u64;
     let most = task.attempt() - successes;
     let distinct: BTreeSet<_> = task.errors().iter().map(|entry| &entry.update_time).collect();
     if !(least..=most).contains(&recorded) || distinct.len() as u64 != recorded {
-        return Some(format!("{recorded} recorded, which should be {least} to {most}"));
+        return Some(format!("{recorded} failures at {} times, expected {least} to {most}", distinct.len()));
     }
     let max_retry = chaos.calm.config().max_retry;
     let retry = if known.is_done() { 0 } else { max_retry };
-    (task.retry() != retry).then(|| format!("retry is {}, not {retry}", task.retry()))
+    (task.failed_attempts() != retry)
+        .then(|| format!("{} failed attempts in a row, expected {retry}", task.failed_attempts()))
 }
 
 fn poison_is_given_up(known: &Known<'_>, chaos: &Chaos) -> Option<String> {
     let is_poison = chaos.plan.is_poison(*known.task.task_id());
-    (is_poison && !known.task.is_ignored()).then(|| format!("it is {}", known.task.status_name()))
+    (is_poison && !known.task.is_ignored()).then(|| format!("the status is {}", known.task.status_name()))
 }
 
 fn data_is_kept(known: &Known<'_>, _: &Chaos) -> Option<String> {
@@ -162,5 +165,5 @@ fn data_is_kept(known: &Known<'_>, _: &Chaos) -> Option<String> {
     let saved =
         |visit: &&&Visit| visit.behaviour == Behaviour::Save && visit.verdict == Some(Verdict::Succeeded);
     let last = known.visits.iter().filter(saved).map(|visit| visit.attempt).max();
-    (saved_by < last).then(|| format!("saved by {last:?}, and {saved_by:?} is stored"))
+    (saved_by < last).then(|| format!("attempt {last:?} saved last, but the data is of attempt {saved_by:?}"))
 }

@@ -1,4 +1,4 @@
-//! The tasks, the workers, and all that befalls them.
+//! The tasks, the workers, and everything that goes wrong with them.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -8,13 +8,12 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::config::retry::RetryConfig;
-use tracker_core::aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use tracker_core::aws_sdk_dynamodb::{Client, Config};
 use tracker_core::testing::{Fault, FaultyNetwork, Rates};
 use tracker_core::{
-    Clock, Error, ErrorKind, Execution, Failure, Now, Sleep, StatusCounts, StatusTracker, SystemClock,
-    Tracker, TrackerStatus,
+    Clock, ClockReading, Error, ErrorKind, Execution, Failure, Sleep, StatusCounts, StatusTracker,
+    SystemClock, Tracker, TrackerStatus,
 };
 
 use super::journal::{Behaviour, Journal, Verdict};
@@ -38,16 +37,16 @@ pub enum JobStatus {
 pub struct Job {
     #[tracker(task_id)]
     pub id: u32,
-    /// The attempt that has done it.
+    /// The attempt whose body finished the task.
     pub done_by: Option<u64>,
-    /// The last attempt that has saved something on its way.
+    /// The last attempt that saved the data before its end.
     pub saved_by: Option<u64>,
 }
 
 pub const LOCK_EXPIRE: Duration = Duration::from_secs(1);
 const MAX_CLOCK_SKEW: Duration = Duration::from_millis(500);
 
-/// How much of it there is.
+/// The size of a run, and its seed.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
     pub tasks: u32,
@@ -56,14 +55,14 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A number below `limit` that depends on the seed and on what it is for.
+    /// Draws a number below `limit` that depends only on the seed and on its purpose `what`.
     fn draw(&self, what: impl Hash, limit: u64) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self.seed, what).hash(&mut hasher);
         hasher.finish() % limit
     }
 
-    /// Whether a task kills each worker that starts it.
+    /// Returns true if a task kills every worker that starts it.
     pub fn is_poison(&self, task: u32) -> bool {
         self.draw(("poison", task), 50) == 0
     }
@@ -90,24 +89,13 @@ pub struct Chaos {
     pub plan: Plan,
     pub network: FaultyNetwork,
     pub journal: Journal,
-    /// Without faults: for the table, and for what is checked.
+    /// A tracker without faults, to create the table and to check it.
     pub calm: Tracker<Job>,
     client: Client,
     table: String,
 }
 
-/// A client for a DynamoDB that asks for no credentials.
-pub fn client_of(url: &str) -> Client {
-    let config = Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::from_static("us-east-1"))
-        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
-        .endpoint_url(url)
-        .http_client(aws_smithy_http_client::Builder::new().build_http());
-    Client::from_conf(config.build())
-}
-
-/// How many tasks have ended.
+/// Returns how many tasks have ended.
 pub fn ended(counts: &StatusCounts<JobStatus>) -> u64 {
     counts.get(JobStatus::Succeeded) + counts.get(JobStatus::Ignored)
 }
@@ -121,10 +109,10 @@ impl Chaos {
         let (faulty, network) = FaultyNetwork::around(client)?;
         let rates = Rates::stormy()
             .with(Fault::Delay(Duration::from_millis(700)), 0.03)
-            // Long after the lease of the first one is over.
+            // Late enough to arrive after the lease of the first request has expired.
             .with(Fault::DuplicateLate(LOCK_EXPIRE * 3), 0.06);
         network.seed(plan.seed, rates);
-        // The SDK's own retries, but not with the patience of a day.
+        // The SDK retries too; a short backoff keeps the run short.
         let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(10));
         let client_config = faulty.config().to_builder().retry_config(retries);
         let calm = Job::tracker_builder(client).table(table).build()?;
@@ -132,7 +120,7 @@ impl Chaos {
         Ok(Self { plan, network, journal: Journal::default(), calm, client, table: table.to_owned() })
     }
 
-    /// Creates the tasks, and works on them until all have ended.
+    /// Creates the tasks and processes them until all have ended.
     pub async fn run(self: Arc<Self>) -> Result<(), Error> {
         let creator = &self.tracker("creator", Alive::new(Duration::ZERO), true)?;
         stream::iter(0..self.plan.tasks)
@@ -163,7 +151,7 @@ impl Chaos {
                 Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
             }
         }
-        // Whatever is late arrives before anything is checked.
+        // All late requests must arrive before the check.
         while self.network.late() > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -181,11 +169,11 @@ impl Chaos {
             .build()
     }
 
-    /// One worker after the other in the same place: the next one comes when one vanishes.
+    /// Runs one worker at a time, and replaces it when it vanishes.
     async fn work(self: Arc<Self>, nth: u32) -> Result<(), Error> {
         for life in 0_u32.. {
             let owner = format!("worker-{nth}.{life}");
-            // Clocks differ by less than `MAX_CLOCK_SKEW`, as they must.
+            // The guarantees require that clocks differ by less than `MAX_CLOCK_SKEW`.
             let ahead = Duration::from_millis(self.plan.draw(("clock", nth, life), 300));
             let alive = Alive::new(ahead);
             let tracker = self.tracker(&owner, alive.clone(), (nth + life).is_multiple_of(2))?;
@@ -198,7 +186,7 @@ impl Chaos {
     }
 }
 
-/// The clock of a worker, which stops with it: who sleeps when the worker vanishes never wakes.
+/// The clock of a worker. When the worker vanishes, no sleep on this clock ends any more, so heartbeats stop.
 #[derive(Debug, Clone)]
 struct Alive {
     ahead: Duration,
@@ -218,9 +206,9 @@ impl Alive {
 }
 
 impl Clock for Alive {
-    fn now(&self) -> Now {
+    fn now(&self) -> ClockReading {
         let now = SystemClock.now();
-        Now { wall: now.wall + self.ahead, ..now }
+        ClockReading { wall: now.wall + self.ahead, ..now }
     }
 
     fn sleep(&self, duration: Duration) -> Sleep {
@@ -243,11 +231,11 @@ struct Worker {
 }
 
 impl Worker {
-    /// Works until all tasks have ended, and says so; or vanishes.
+    /// Works until all tasks have ended and returns true, or returns false if the worker has vanished.
     async fn live(&self) -> bool {
         let plan = self.chaos.plan;
         for round in 0_u32.. {
-            // One that fails is asked again.
+            // Faults can make the query fail: repeat it.
             let Ok(found) = self.tracker.query_for_unfinished().limit(64).all().await else {
                 continue;
             };
@@ -269,7 +257,7 @@ impl Worker {
                 tokio::select! {
                     biased;
                     () = self.alive.vanished.notified() => return false,
-                    // A panic is told to the tracker, not to this worker.
+                    // The tracker records a panic; this worker ignores it.
                     _ = attempt => {}
                 }
             }
@@ -277,7 +265,7 @@ impl Worker {
         true
     }
 
-    /// One attempt, by `run` or by hand.
+    /// Makes one attempt: with `run` if `how` is 0, otherwise with `start`.
     async fn attempt(self, task: u32, how: u64) {
         if how == 0 {
             let ended = self.tracker.run(&task, async |execution| self.body(execution).await).await;
@@ -291,7 +279,7 @@ impl Worker {
         let body = self.body(&mut execution).await;
         let verdict = match (body, behaviour) {
             (_, Behaviour::Release) => Verdict::of(&execution.release().await, Verdict::Released),
-            // Recorded as failed by its drop, best effort.
+            // Dropping the execution records the attempt as failed, best effort.
             (_, Behaviour::Cancel) => return drop(execution),
             (Ok(()), _) => Verdict::of(&execution.succeed().await, Verdict::Succeeded),
             (Err(failure), _) => Verdict::of(&execution.fail(failure).await, Verdict::Failed),
@@ -323,9 +311,9 @@ impl Worker {
                 task.save().await?;
                 inside.still_here(task);
             }
-            Behaviour::Fail => return Err("it was to fail".into()),
-            // Without the hook, which would print each of them.
-            Behaviour::Panic => std::panic::resume_unwind(Box::new("it was to panic")),
+            Behaviour::Fail => return Err("this body fails on purpose".into()),
+            // `resume_unwind` skips the panic hook, which would print every panic.
+            Behaviour::Panic => std::panic::resume_unwind(Box::new("this body panics on purpose")),
             Behaviour::Hang => {
                 tokio::time::sleep((LOCK_EXPIRE + MAX_CLOCK_SKEW) * 3 / 2).await;
                 inside.still_here(task);

@@ -1,4 +1,4 @@
-//! What was seen from inside the bodies: written outside of the table, and outside of the tracker.
+//! What the bodies saw. The journal is independent of the table and of the tracker.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,19 +8,20 @@ use tracker_core::{Error, ErrorKind, Execution};
 
 use super::fleet::Job;
 
-/// What a body does.
+/// The way in which a body behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behaviour {
     Work,
     Save,
     Fail,
     Panic,
-    /// Until its lease is over, and then goes on as if nothing had been.
+    /// Sleeps until its lease has expired unless a heartbeat renews it, then continues normally.
     Hang,
-    /// Its worker is gone, with heartbeat and all, and says nothing.
+    /// Stops its worker and the heartbeat, without ending the attempt.
     Vanish,
+    /// Works, then is released, or succeeds under `run`.
     Release,
-    /// Its future is dropped.
+    /// Works, then its execution is dropped, or succeeds under `run`.
     Cancel,
 }
 
@@ -39,20 +40,20 @@ impl Behaviour {
     }
 }
 
-/// What a worker was told at the end of an attempt.
+/// The result that a worker received at the end of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Succeeded,
     Failed,
     Released,
-    /// That nothing is recorded, as the lease was lost.
+    /// Nothing was recorded, because the lease was lost.
     Lost,
-    /// That it cannot be known.
+    /// It is not known what was recorded.
     Unknown,
 }
 
 impl Verdict {
-    /// What the result of an attempt says that was to end so.
+    /// Returns the verdict of a result, where `meant` is the verdict of a success.
     pub fn of<R>(result: &Result<R, Error>, meant: Self) -> Self {
         match result {
             Ok(_) => meant,
@@ -65,7 +66,7 @@ impl Verdict {
     }
 }
 
-/// One attempt, as its body saw it.
+/// One attempt as its body saw it.
 #[derive(Debug, Clone)]
 pub struct Visit {
     pub task: u32,
@@ -73,11 +74,11 @@ pub struct Visit {
     pub owner: String,
     pub behaviour: Behaviour,
     pub begin: Instant,
-    /// Until when its worker holds the task, as far as it knew.
+    /// When the lease expires, as far as the worker knows.
     pub deadline: Instant,
-    /// When the body was over: returned, dropped, or gone with its worker.
+    /// When the body returned, was dropped, or vanished with its worker.
     pub end: Option<Instant>,
-    /// Nothing where nobody was told.
+    /// `None` if no worker received a result.
     pub verdict: Option<Verdict>,
 }
 
@@ -89,7 +90,7 @@ impl Journal {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A body begins; what it is given ends with it, however it ends.
+    /// Records that a body begins. Dropping the returned guard records that the body has ended.
     pub fn begin(&self, task: &Execution<Job>, owner: &str, behaviour: Behaviour) -> Inside<'_> {
         let begin = Instant::now();
         let visit = Visit {
@@ -107,7 +108,7 @@ impl Journal {
         Inside { journal: self, nth: visits.len() - 1 }
     }
 
-    /// The last attempt of a worker at a task was told how it ended.
+    /// Records the result of a worker's last attempt at a task.
     pub fn told(&self, task: u32, owner: &str, verdict: Verdict) {
         let mut visits = self.visits();
         let mut last = visits.iter_mut().rev();
@@ -121,7 +122,7 @@ impl Journal {
         self.visits().clone()
     }
 
-    /// How often a body did what.
+    /// Counts the visits by behaviour.
     pub fn behaviours(&self) -> BTreeMap<&'static str, usize> {
         let mut counts = BTreeMap::new();
         for visit in self.visits().iter() {
@@ -131,7 +132,7 @@ impl Journal {
     }
 }
 
-/// A body that is not over.
+/// A body that has not ended.
 #[derive(Debug)]
 pub struct Inside<'j> {
     journal: &'j Journal,
@@ -139,11 +140,11 @@ pub struct Inside<'j> {
 }
 
 impl Inside<'_> {
-    /// The lease lasts longer by now, where a heartbeat came through.
+    /// Records the later deadline if a heartbeat has renewed the lease.
     pub fn still_here(&self, task: &Execution<Job>) {
         let deadline = Instant::now() + task.remaining();
         let visit = &mut self.journal.visits()[self.nth];
-        // What has run out is over, whenever that was.
+        // An expired lease keeps its earlier deadline.
         if !task.remaining().is_zero() {
             visit.deadline = visit.deadline.max(deadline);
         }

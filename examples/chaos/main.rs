@@ -1,9 +1,9 @@
-//! Everything that goes wrong at once, and what it leaves: the claims of the README, checked on a table.
+//! Checks the guarantees of the README while workers, tasks and the network fail in every way at once.
 //!
-//! It teaches: what a fleet of workers does with faults, by `tracker_core::testing`, and how to check it from outside.
-//! Workers panic, hang past their lease and vanish without a word; some tasks kill whoever starts them; every request
-//! may be lost, delayed, repeated late, throttled or answered by half. Bodies write into a journal, which is then
-//! compared with the table.
+//! It teaches how to inject faults with `tracker_core::testing`, and how to check a fleet of workers from outside.
+//! Workers panic, hang past their lease, and vanish without ending their attempt. Some tasks kill every worker that starts
+//! them. Any request may be lost, delayed, delivered twice, throttled, failed, or answered with half a response. Each body
+//! writes into a journal, and at the end the example compares the journal with the table.
 //!
 //! ```text
 //! cargo run --example chaos
@@ -11,10 +11,12 @@
 //! tests/dynamodb-local sh -c 'cargo run --example chaos -- --backend $TRACKER_DYNAMODB_ENDPOINT'
 //! ```
 
-// Nothing of an example is exported, and `pub` is what its modules show each other, and the test that runs them too.
+// An example exports nothing: `pub` items are shared between its modules, and with the test that includes them.
 #![allow(unreachable_pub)]
 
 mod check;
+#[path = "../common/mod.rs"]
+mod common;
 mod fleet;
 mod journal;
 
@@ -25,39 +27,41 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use common::AnyError;
 use fleet::{Chaos, Plan};
 
-/// Lets workers and network fail in every way, and compares what it leaves with what is promised.
+/// Lets workers and the network fail in every way, and checks that every guarantee still holds.
 ///
-/// The 2,000 tasks of a run without options take about a minute and a half. A seed repeats what bodies do and, for each
-/// task, which of its requests meet which fault; how workers interleave is up to the scheduler, so run a seed that broke
-/// a promise again, several times if need be. Bodies work, save on the way, fail, panic, hang past their lease, vanish
-/// (their worker is gone, with its heartbeat), are released or cancelled.
+/// A run without options processes 2,000 tasks and takes about a minute and a half. A body may work, save, fail, panic,
+/// hang past its lease, vanish together with its worker and heartbeat, be released, or be cancelled.
+///
+/// The seed fixes what each body does and, for each task, which of its requests meet which fault. It does not fix how
+/// workers interleave. If a seed breaks a guarantee, repeat it, several times if necessary.
 #[derive(Parser)]
 #[command(name = "chaos", version, after_help = EXIT_STATUS)]
 struct Arguments {
-    /// How many tasks
+    /// How many tasks to create
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     tasks: u32,
-    /// How many workers work at once
+    /// How many workers run at the same time
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1000))]
     workers: u32,
-    /// What all chance is drawn from
+    /// The seed of all random choices
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// `embedded`, or the address of a DynamoDB to write to, such as `http://127.0.0.1:8000`
+    /// `embedded`, or the address of a DynamoDB, for example `http://127.0.0.1:8000`
     #[arg(long, value_name = "embedded|URL", default_value = "embedded", value_parser = backend)]
     backend: String,
 }
 
-const EXIT_STATUS: &str = "Exit status: 0 nothing is wrong, 1 a promise is broken, 2 wrong arguments, 3 it could not run, \
-                           130 interrupted.";
+const EXIT_STATUS: &str = "Exit status: 0 every guarantee holds, 1 a guarantee is broken, 2 wrong arguments, \
+                           3 an error, 130 stopped by Ctrl-C or SIGTERM.";
 
 fn backend(text: &str) -> Result<String, String> {
     if text == "embedded" || text.starts_with("http://") || text.starts_with("https://") {
         return Ok(text.to_owned());
     }
-    Err("neither `embedded` nor a URL such as http://127.0.0.1:8000".to_owned())
+    Err("use `embedded` or a URL such as http://127.0.0.1:8000".to_owned())
 }
 
 #[tokio::main]
@@ -65,22 +69,17 @@ async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
         Ok(status) => status,
         Err(error) => {
-            eprintln!("chaos could not run: {error}");
-            let mut source = error.source();
-            while let Some(error) = source {
-                eprintln!("  because: {error}");
-                source = error.source();
-            }
+            common::print_error(error.as_ref());
             ExitCode::from(3)
         }
     }
 }
 
-async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error + Send + Sync>> {
+async fn run(arguments: Arguments) -> Result<ExitCode, AnyError> {
     let Arguments { tasks, workers, seed, backend } = arguments;
     let client = match &*backend {
         "embedded" => tracker_core::embedded::in_memory()?,
-        url => fleet::client_of(url),
+        url => common::local_client(url),
     };
     let table = format!("chaos-{}", std::process::id());
     let chaos = Arc::new(Chaos::new(&client, &table, Plan { tasks, workers, seed })?);
@@ -94,7 +93,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error
     let interrupted = tokio::select! {
         done = Arc::clone(&chaos).run() => done.map(|()| false),
         () = watched => Ok(false),
-        _ = tokio::signal::ctrl_c() => Ok(true),
+        _ = common::stop_signal() => Ok(true),
     };
     progress.finish_and_clear();
     if interrupted.is_err() {
@@ -102,7 +101,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error
     }
     if interrupted? {
         chaos.calm.delete_table().await?;
-        println!("interrupted, and nothing checked; the table is deleted");
+        println!("interrupted: nothing was checked, and the table is deleted");
         return Ok(ExitCode::from(130));
     }
 
@@ -125,7 +124,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error
     Ok(if violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Shows how far it is, for ever.
+/// Updates the progress bar every half second, without end.
 async fn watch(chaos: &Chaos, progress: &ProgressBar) {
     loop {
         tokio::time::sleep(Duration::from_millis(500)).await;

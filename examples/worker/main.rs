@@ -1,26 +1,27 @@
-//! Workers on one table: each finds tasks, starts them, runs a body on each and records how it ended.
+//! Workers on one table: each finds tasks, starts them, runs a body on each, and records the outcome.
 //!
-//! It teaches: `worker()` and how it is stopped, what each error of a domain means to its task, a wait after each failed
-//! attempt, ended tasks that DynamoDB deletes, a live view, and an observer. Start it as often as you like on DynamoDB
-//! Local or on AWS; an embedded file is for one process at a time.
+//! It teaches how to run and stop a worker, map your own errors to retry, snooze or fatal, wait with a backoff after a
+//! failed attempt, let DynamoDB delete finished tasks, show progress, and receive events in an observer.
 //!
 //! ```text
 //! cargo run --example worker                                          # 500 tasks in memory
 //! cargo run --example worker -- --db tasks.db --seed-tasks 1000 --drain
 //! cargo run --example worker -- --endpoint-url http://127.0.0.1:8000 --seed-tasks 5000
-//! cargo run --example worker -- --endpoint-url http://127.0.0.1:8000  # in another terminal: the same tasks
+//! cargo run --example worker -- --endpoint-url http://127.0.0.1:8000  # in another terminal: shares the tasks
 //! cargo run --example worker --features aws -- --aws --seed-tasks 5000
 //! tests/dynamodb-local sh -c 'cargo run --example worker -- --endpoint-url $TRACKER_DYNAMODB_ENDPOINT --seed-tasks 1000 --workers 16 --drain'
 //! ```
+//!
+//! Any number of processes can share a table on DynamoDB Local or on AWS. An embedded file is for one process at a time.
 
-// Nothing of an example is exported, and `pub` is what its modules show each other.
+// An example exports nothing: `pub` items are shared between its modules.
 #![allow(unreachable_pub)]
 
 mod arguments;
-mod signals;
+#[path = "../common/mod.rs"]
+mod common;
 mod view;
 
-use std::error::Error as StdError;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -34,8 +35,7 @@ use tracker_core::{
 };
 
 use arguments::Arguments;
-
-type AnyError = Box<dyn StdError + Send + Sync>;
+use common::AnyError;
 
 #[derive(TrackerStatus, Debug, Clone, Copy, PartialEq, Eq)]
 enum DeliveryStatus {
@@ -57,11 +57,11 @@ enum DeliveryStatus {
     status = DeliveryStatus,
     table = "deliveries",
     max_retry = 3,
-    // After a failed attempt, a task waits for a second, after the next one for two, and so on.
+    // A task waits up to 1 s after its first failed attempt, up to 2 s after the second, and never more than 60 s.
     backoff = "exponential",
     backoff_base_seconds = 1,
     backoff_max_seconds = 60,
-    // A week after it has succeeded, DynamoDB deletes it: `create_table` switches that on.
+    // DynamoDB deletes a task a week after it has succeeded; `create_table` enables this.
     retain_seconds = 604_800,
 )]
 struct Delivery {
@@ -71,7 +71,7 @@ struct Delivery {
     receipt: Option<String>,
 }
 
-/// What goes wrong with a delivery.
+/// The ways in which a delivery fails.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
     #[error("the road is closed")]
@@ -82,7 +82,7 @@ enum Trouble {
     NobodyAtHome,
 }
 
-/// What each error means to the task. Any other error in a body, by `?`, is tried again.
+/// Maps each error to retry, fatal or snooze. Any other error that a body returns with `?` is retried.
 fn verdict(trouble: Trouble) -> Failure {
     match trouble {
         Trouble::RoadClosed => Failure::retry(trouble),
@@ -91,23 +91,23 @@ fn verdict(trouble: Trouble) -> Failure {
     }
 }
 
-/// How the bodies of this example behave.
+/// The behaviour of the bodies in this example.
 #[derive(Debug, Clone, Copy)]
 struct Play {
-    /// The least and the most milliseconds that a body works.
+    /// The shortest and the longest time that a body works, in milliseconds.
     body_ms: (u64, u64),
-    /// How many of a hundred fail.
+    /// The percentage of bodies that fail.
     failing: u8,
 }
 
-/// The body.
+/// The body that the workers run on each task.
 async fn deliver(task: &mut Execution<Delivery>, play: Play) -> Result<(), Failure> {
     let receipt = hand_over(&task.data().to, play).await.map_err(verdict)?;
     task.data_mut().receipt = Some(receipt);
     Ok(())
 }
 
-/// Stands for the work: takes its time, and fails now and then.
+/// Simulates the work: sleeps for a while, and sometimes fails.
 async fn hand_over(to: &str, play: Play) -> Result<String, Trouble> {
     let (least, most) = play.body_ms;
     tokio::time::sleep(Duration::from_millis(fastrand::u64(least..=most))).await;
@@ -130,10 +130,7 @@ async fn main() -> ExitCode {
     match run(&arguments).await {
         Ok(code) => code,
         Err(error) => {
-            let first: &(dyn StdError + 'static) = error.as_ref();
-            let chain = std::iter::successors(Some(first), |&error| error.source());
-            let chain: Vec<_> = chain.map(ToString::to_string).collect();
-            eprintln!("error: {}", chain.join(": "));
+            common::print_error(error.as_ref());
             ExitCode::FAILURE
         }
     }
@@ -148,13 +145,13 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, AnyError> {
     deliveries.create_table().await?;
 
     let signalled = CancellationToken::new();
-    signals::stop(signalled.clone(), bar.clone());
+    common::cancel_on_signal(signalled.clone(), bar.clone());
     seed(&deliveries, arguments.tasks(), &signalled).await?;
     if arguments.seed_only {
         return Ok(if signalled.is_cancelled() { ExitCode::from(130) } else { ExitCode::SUCCESS });
     }
 
-    // Ends all workers when one of them fails, too.
+    // If one worker fails, this token stops the others too.
     let stop = signalled.child_token();
     let workers: Vec<_> =
         trackers.iter().map(|tracker| worker(tracker, arguments).shutdown(stop.clone())).collect();
@@ -176,7 +173,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, AnyError> {
     })
 }
 
-/// A tracker on one client, which tells what a worker meets that is none of its tasks' business.
+/// Builds a tracker whose observer prints when a worker slows down or finds an unreadable task.
 fn tracker(client: &Client, arguments: &Arguments, bar: &ProgressBar) -> Result<Tracker<Delivery>, AnyError> {
     let bar = bar.clone();
     let mut builder = Delivery::tracker_builder(client).observer(move |event: &Event<'_>| {
@@ -204,7 +201,7 @@ fn worker(tracker: &Tracker<Delivery>, arguments: &Arguments) -> Worker<Delivery
     worker
 }
 
-/// Creates tasks with new ids, so that it can be done again.
+/// Creates tasks with new ids, so that every run can add more.
 async fn seed(deliveries: &Tracker<Delivery>, tasks: u32, stop: &CancellationToken) -> Result<(), AnyError> {
     if tasks == 0 {
         return Ok(());
@@ -230,7 +227,7 @@ async fn seed(deliveries: &Tracker<Delivery>, tasks: u32, stop: &CancellationTok
     Ok(())
 }
 
-/// Prints what was done, and what is in the table. `false` if this process still holds a task.
+/// Prints what the workers have done and what the table contains. Returns false if this process still holds a task.
 async fn report(deliveries: &Tracker<Delivery>, summary: Summary) -> Result<bool, AnyError> {
     println!("{summary}");
     let starts = summary.attempts() + summary.refused;
@@ -241,10 +238,10 @@ async fn report(deliveries: &Tracker<Delivery>, summary: Summary) -> Result<bool
     println!("in the table: {}", shown.join(", "));
     let left = view::to_do(&counts);
     if left > 0 {
-        println!("{} to be done yet, some of which may wait for their time", HumanCount(left));
+        println!("{} can still be started, now or after a wait", HumanCount(left));
     }
 
-    // `refresh` reads the tasks themselves: the index may be a moment old.
+    // The index can be stale: `refresh` reads the tasks themselves.
     let in_progress = deliveries.query_by_status(DeliveryStatus::InProgress).refresh().stream();
     let is_ours = |task: &tracker_core::Task<Delivery>| task.owner() == Some(deliveries.owner());
     let held: Vec<_> = in_progress.try_filter(|task| future::ready(is_ours(task))).try_collect().await?;

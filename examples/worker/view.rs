@@ -1,4 +1,4 @@
-//! What is shown while the workers work: a bar on a terminal, a line now and then elsewhere.
+//! Shows progress while the workers run: a bar on a terminal, otherwise a line every five seconds.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use tracker_core::{StatusCounts, Summary, Tracker};
 
 use super::{Delivery, DeliveryStatus};
 
-/// Over how long the rate is measured.
+/// The time over which the rate is measured.
 const RATE_OVER: Duration = Duration::from_secs(5);
 
-/// Shows the sum of all workers, until all of them have ended.
+/// Shows the sum of all workers until all of them have ended.
 pub async fn show(
     mut progress: impl Stream<Item = (usize, Summary)> + Unpin,
     workers: usize,
@@ -59,21 +59,21 @@ pub async fn show(
 fn line(sum: &Summary, rate: f64, left: Option<u64>) -> String {
     let left = left.map_or_else(|| "?".to_owned(), |left| HumanCount(left).to_string());
     let [done, failed] = [sum.succeeded, sum.failed + sum.ignored].map(HumanCount);
-    format!("{done} done, {failed} failed, {} running, {rate:.0}/s, {left} left", sum.running)
+    format!("{done} succeeded, {failed} failed, {} running, {rate:.0}/s, {left} left", sum.running)
 }
 
-/// How many tasks can be started, now or after a wait.
+/// Returns how many tasks can be started, now or after a wait.
 pub fn to_do(counts: &StatusCounts<DeliveryStatus>) -> u64 {
     [DeliveryStatus::Pending, DeliveryStatus::Failed].map(|status| counts.get(status)).iter().sum()
 }
 
-/// Asks again and again how many are left: the same number for all processes. Counting costs as much as reading the
-/// index, so a large table should be asked less often.
+/// Counts every two seconds how many tasks are left, over all processes. A count reads the whole index of the use case:
+/// count less often if your table is large.
 fn watch_left(deliveries: Tracker<Delivery>) -> watch::Receiver<Option<u64>> {
     let (tell, left) = watch::channel(None);
     tokio::spawn(async move {
         while !tell.is_closed() {
-            // What goes wrong here goes wrong for the workers too, and they say so.
+            // Errors are not shown here, because the workers meet and report them too.
             if let Ok(counts) = deliveries.count_by_status().await {
                 tell.send_replace(Some(to_do(&counts)));
             }
@@ -83,7 +83,7 @@ fn watch_left(deliveries: Tracker<Delivery>) -> watch::Receiver<Option<u64>> {
     left
 }
 
-/// Prints a line, whether there is a bar or not.
+/// Prints a line above the bar, if there is one.
 pub fn say(bar: &ProgressBar, text: &str) {
     bar.suspend(|| eprintln!("{text}"));
 }

@@ -164,7 +164,7 @@ async fn a_redrive_ends_the_wait(world: World) {
     assert_eq!((&item["status"], &item["retry"], &item["snoozes"]), (&number(14), &number(1), &number(1)));
     assert_eq!(wait_of(&item), Some(Duration::from_hours(1)));
     let head = documents.redrive("doc-1").await.unwrap();
-    assert_eq!((head.run_at(), head.snoozes(), head.retry()), (None, 0, 0));
+    assert_eq!((head.run_at(), head.snoozes(), head.failed_attempts()), (None, 0, 0));
     let item = world.stored().await;
     assert_eq!((&item["status"], &item["retry"]), (&number(10), &number(0)));
     assert_eq!((item.get("run_at"), item.get("snoozes")), (None, None));

@@ -196,7 +196,7 @@ async fn redriving(world: World) {
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();
     refused(ErrorKind::AlreadySucceeded).await;
     let error = documents.redrive("doc-2").await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::NotInitialized);
+    assert_eq!(*error.kind(), ErrorKind::NotFound);
 }
 
 async fn redriving_all(world: World) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use tracker_core::{Cancel, Clock, ErrorKind, Failure, TaskHead, Tracker};
+use tracker_core::{CancelOutcome, Clock, ErrorKind, Failure, TaskHead, Tracker};
 
 use crate::support::Fault::{DropRequest, DropResponse};
 use crate::support::{Document, Item, World, entry, history, number, text};
@@ -26,7 +26,7 @@ crate::tests![
 
 async fn given_up(documents: &Tracker<Document>) -> TaskHead {
     match documents.cancel("doc-1").await.unwrap() {
-        Cancel::GivenUp(task) => task,
+        CancelOutcome::Ignored(task) => task,
         other => panic!("{other:?}"),
     }
 }
@@ -113,7 +113,7 @@ async fn what_the_second_step_has_not_begun(world: World) {
     assert_eq!(*error.kind(), ErrorKind::AlreadySucceeded);
     assert_eq!(world.stored().await, before);
     let cancelled = world.summaries().cancel("doc-1").await.unwrap();
-    assert!(matches!(cancelled, Cancel::GivenUp(_)), "{cancelled:?}");
+    assert!(matches!(cancelled, CancelOutcome::Ignored(_)), "{cancelled:?}");
     let item = world.stored().await;
     assert_eq!((&item["status"], &item["value"]), (&number(28), &text("extract____028____001")));
     assert_eq!(entry(&item, 0, "error"), "cancelled on request");
@@ -134,7 +134,7 @@ async fn a_redrive_brings_it_back(world: World) {
 async fn tasks_that_cannot_be_cancelled(world: World) {
     let (documents, summaries) = (world.documents(), world.summaries());
     let error = documents.cancel("doc-1").await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::NotInitialized);
+    assert_eq!(*error.kind(), ErrorKind::NotFound);
     assert_eq!(error.key(), Some("extract____doc-1"));
     assert_eq!(world.stored_as("extract____doc-1").await, None);
 
@@ -206,7 +206,7 @@ async fn what_others_did_meanwhile(world: World) {
         std::mem::forget(rival.start("doc-1").await.unwrap());
     });
     let cancelled = documents.cancel("doc-1").await.unwrap();
-    assert!(matches!(cancelled, Cancel::Requested(_)), "{cancelled:?}");
+    assert!(matches!(cancelled, CancelOutcome::Requested(_)), "{cancelled:?}");
     let item = world.stored().await;
     assert_eq!((&item["status"], &item["cancel"]), (&number(12), &item["lock"]));
 
@@ -228,7 +228,7 @@ async fn what_others_did_meanwhile(world: World) {
         rival.delete("doc-3").await.unwrap();
     });
     let error = documents.cancel("doc-3").await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::NotInitialized);
+    assert_eq!(*error.kind(), ErrorKind::NotFound);
     assert_eq!(world.stored_as("extract____doc-3").await, None, "and it was not made anew");
 }
 
@@ -239,7 +239,7 @@ async fn two_at_once(world: World) {
     let (one, other) = tokio::join!(documents.cancel("doc-1"), rival.cancel("doc-1"));
     for cancelled in [&one, &other] {
         match cancelled {
-            Ok(Cancel::GivenUp(task)) => assert!(task.is_ignored()),
+            Ok(CancelOutcome::Ignored(task)) => assert!(task.is_ignored()),
             Err(error) => assert_eq!(*error.kind(), ErrorKind::Ignored),
             other => panic!("{other:?}"),
         }
@@ -251,7 +251,7 @@ async fn two_at_once(world: World) {
     std::mem::forget(documents.start("doc-1").await.unwrap());
     let (one, other) = tokio::join!(documents.cancel("doc-1"), rival.cancel("doc-1"));
     for cancelled in [one.unwrap(), other.unwrap()] {
-        assert!(matches!(&cancelled, Cancel::Requested(task) if task.is_cancel_requested()), "{cancelled:?}");
+        assert!(matches!(&cancelled, CancelOutcome::Requested(task) if task.is_cancel_requested()), "{cancelled:?}");
     }
     let item = world.stored().await;
     assert_eq!((&item["status"], &item["cancel"]), (&number(12), &item["lock"]));
@@ -269,7 +269,7 @@ async fn an_expired_lease_is_given_up_at_once(world: World) {
     // Up to the last moment that others may have, the holder is asked.
     world.clock.advance(Duration::from_secs(305));
     let cancelled = world.rival().cancel("doc-1").await.unwrap();
-    assert!(matches!(cancelled, Cancel::Requested(_)), "{cancelled:?}");
+    assert!(matches!(cancelled, CancelOutcome::Requested(_)), "{cancelled:?}");
     assert_eq!(world.stored().await["status"], number(12));
     world.clock.advance(Duration::from_micros(1));
     let task = given_up(&world.rival()).await;
@@ -311,7 +311,7 @@ async fn the_largest_item_is_given_up(world: World) {
             world.expire_lease();
         }
         let cancelled = documents.cancel(&id).await.unwrap_or_else(|error| panic!("{size}: {error:?}"));
-        assert!(matches!(cancelled, Cancel::GivenUp(_)), "{size}: {cancelled:?}");
+        assert!(matches!(cancelled, CancelOutcome::Ignored(_)), "{size}: {cancelled:?}");
         let item = stored().await;
         assert_eq!((&item["status"], &item["lock"]), (&number(18), &text("__not_locked__")), "{size}");
         assert_eq!(item["data"].as_m().unwrap()["text_uri"].is_null(), is_too_large, "{size}");
@@ -324,7 +324,7 @@ async fn the_largest_item_is_given_up(world: World) {
         };
         let before = stored().await;
         match documents.cancel(&id).await {
-            Ok(Cancel::Requested(_)) => assert_eq!(stored().await["cancel"], before["lock"], "{size}"),
+            Ok(CancelOutcome::Requested(_)) => assert_eq!(stored().await["cancel"], before["lock"], "{size}"),
             Err(error) => {
                 assert_eq!(*error.kind(), ErrorKind::ItemTooLarge, "{size}");
                 assert!(size >= 409_160, "{size}");

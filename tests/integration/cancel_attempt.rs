@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tracker_core::{Cancel, Error, ErrorKind, Execution, Failure, Takeover, Tracker};
+use tracker_core::{CancelOutcome, Error, ErrorKind, Execution, Failure, Takeover, Tracker};
 
 use crate::support::Fault::{DropRequest, DropResponse};
 use crate::support::{Document, Running, World, asleep, beat, entry, history, number, others_run, text};
@@ -30,7 +30,7 @@ crate::tests![
 
 async fn requested(documents: &Tracker<Document>) {
     let cancelled = documents.cancel("doc-1").await.unwrap();
-    let Cancel::Requested(task) = cancelled else { panic!("{cancelled:?}") };
+    let CancelOutcome::Requested(task) = cancelled else { panic!("{cancelled:?}") };
     assert!(task.is_cancel_requested() && task.is_in_progress());
     assert_eq!(task.owner(), Some("worker-1"));
 }
@@ -192,7 +192,7 @@ async fn a_request_after_the_end_hits_nothing(world: World) {
         execution.fail("no").await.unwrap();
     });
     let cancelled = documents.cancel("doc-2").await.unwrap();
-    assert!(matches!(cancelled, Cancel::GivenUp(_)), "{cancelled:?}");
+    assert!(matches!(cancelled, CancelOutcome::Ignored(_)), "{cancelled:?}");
     let item = world.stored_as("extract____doc-2").await.unwrap();
     assert_eq!((&item["status"], item.get("cancel"), history(&item).len()), (&number(18), None, 2));
 }
@@ -334,7 +334,7 @@ async fn a_lease_that_may_not_be_taken_over_is_only_asked(world: World) {
     world.expire_lease();
     for _ in 0..2 {
         let cancelled = documents.cancel("doc-1").await.unwrap();
-        assert!(matches!(cancelled, Cancel::Requested(_)), "{cancelled:?}");
+        assert!(matches!(cancelled, CancelOutcome::Requested(_)), "{cancelled:?}");
         let item = world.stored().await;
         assert_eq!((&item["status"], &item["cancel"]), (&number(12), &item["lock"]));
         assert!(history(&item).is_empty());

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tracker_core::{Cancel, ErrorKind, Failure, StatusTracker, Tracker};
+use tracker_core::{CancelOutcome, ErrorKind, Failure, StatusTracker, Tracker};
 
 use crate::support::{Document, Spent, Units, World};
 
@@ -145,7 +145,7 @@ async fn takeover(world: World) {
 async fn redrive_and_cancel(world: World) {
     let documents = measured(&world).await;
     let cancelled = documents.cancel("doc-1").await.unwrap();
-    assert!(matches!(cancelled, Cancel::GivenUp(_)));
+    assert!(matches!(cancelled, CancelOutcome::Ignored(_)));
     assert_eq!(spent(&world), ["GetItem 1+0", "UpdateItem 1+2"]);
     documents.cancel("doc-1").await.unwrap_err();
     assert_eq!(spent(&world), ["GetItem 1+0"], "refused");
@@ -157,7 +157,7 @@ async fn redrive_and_cancel(world: World) {
     let execution = documents.start("doc-1").await.unwrap();
     world.probe.spent();
     let cancelled = documents.cancel("doc-1").await.unwrap();
-    assert!(matches!(cancelled, Cancel::Requested(_)));
+    assert!(matches!(cancelled, CancelOutcome::Requested(_)));
     assert_eq!(spent(&world), ["GetItem 1+0", "UpdateItem 1+0"]);
     execution.release().await.unwrap();
 }

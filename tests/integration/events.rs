@@ -8,7 +8,7 @@ use tracker_core::EventKind::{
     CancelRequested, Created, Failed, Heartbeat, Ignored, LeaseLost, OutcomeUnknown, Redriven, Refused,
     Released, Snoozed, Started, Succeeded, TakenOver,
 };
-use tracker_core::{Cancel, ErrorKind, Event, EventKind, Failure, StatusTracker, TrackerBuilder};
+use tracker_core::{CancelOutcome, ErrorKind, Event, EventKind, Failure, StatusTracker, TrackerBuilder};
 
 use crate::support::Fault::{DropRequest, DropResponse};
 use crate::support::{Document, Running, Summary, World, asleep, beat, number};
@@ -173,7 +173,7 @@ async fn a_task_that_is_cancelled(world: World) {
     documents.cancel("doc-1").await.unwrap();
     world.expire_lease();
     let cancelled = documents.cancel("doc-1").await.unwrap();
-    assert!(matches!(cancelled, Cancel::GivenUp(_)));
+    assert!(matches!(cancelled, CancelOutcome::Ignored(_)));
     assert_eq!(*execution.succeed().await.unwrap_err().kind(), ErrorKind::LeaseLost);
     assert_eq!(
         told.take(),

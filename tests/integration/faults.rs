@@ -96,7 +96,7 @@ async fn a_finish_sent_twice_is_done(world: World) {
     let execution = documents.start("doc-2").await.unwrap();
     world.network.next("UpdateItem", [DropResponse]);
     let task = execution.fail("once").await.unwrap();
-    assert_eq!((task.retry(), task.errors().len()), (1, 1));
+    assert_eq!((task.failed_attempts(), task.errors().len()), (1, 1));
     let item = world.stored_as("extract____doc-2").await.unwrap();
     assert_eq!(item["retry"], number(1), "counted once");
 }

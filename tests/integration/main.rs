@@ -25,7 +25,7 @@ mod hygiene;
 mod interop;
 mod killed;
 mod lifecycle;
-mod lookout;
+mod ticker;
 mod network;
 mod pipeline;
 mod queries;
@@ -79,7 +79,7 @@ fn main() -> ExitCode {
         heartbeat::tests(),
         hygiene::tests(),
         lifecycle::tests(),
-        lookout::tests(),
+        ticker::tests(),
         network::tests(),
         pipeline::tests(),
         queries::tests(),

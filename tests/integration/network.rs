@@ -78,7 +78,7 @@ async fn lives_with(world: &World, id: &str, operation: &str, nth: usize, fault:
         End::Fail => (ExtractStatus::Failed, 1),
         End::Release => (ExtractStatus::Pending, 0),
     };
-    assert_eq!((task.status(), u64::from(task.retry())), (Some(status), retry), "{case}");
+    assert_eq!((task.status(), u64::from(task.failed_attempts())), (Some(status), retry), "{case}");
     let status = u64::from(status.code());
     let key = format!("extract____{id}");
     let item = world.stored_as(&key).await.unwrap();

@@ -24,7 +24,7 @@ crate::tests![
 
 async fn there_is_no_such_task(world: World) {
     let error = world.documents().start("doc-1").await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::NotInitialized);
+    assert_eq!(*error.kind(), ErrorKind::NotFound);
     assert!(error.is_refusal() && error.task().is_none());
     assert_eq!(error.key(), Some("extract____doc-1"));
     assert_eq!(world.stored_as("extract____doc-1").await, None);

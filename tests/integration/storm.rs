@@ -107,7 +107,7 @@ impl Worker {
                         assert!(new, "{}: attempt {attempt} has failed twice", self.id);
                         Duration::ZERO
                     }
-                    ErrorKind::Locked { .. } | ErrorKind::NotInitialized => Duration::from_secs(20),
+                    ErrorKind::Locked { .. } | ErrorKind::NotFound => Duration::from_secs(20),
                     _ if is_transient(&error) => Duration::from_secs(1),
                     _ => panic!("{}: {error:?}", self.id),
                 },

@@ -24,7 +24,7 @@ async fn an_expired_lease_is_taken_over_until_ignored(world: World) {
 
     world.expire_lease();
     let second = world.rival().start("doc-1").await.unwrap();
-    assert_eq!((second.attempt(), second.retry()), (2, 1));
+    assert_eq!((second.attempt(), second.failed_attempts()), (2, 1));
     let item = world.stored().await;
     assert_eq!(item["status"], number(12));
     assert_eq!(item["retry"], number(1));
@@ -37,7 +37,7 @@ async fn an_expired_lease_is_taken_over_until_ignored(world: World) {
 
     world.expire_lease();
     let third = documents.start("doc-1").await.unwrap();
-    assert_eq!((third.attempt(), third.retry()), (3, 2));
+    assert_eq!((third.attempt(), third.failed_attempts()), (3, 2));
 
     world.expire_lease();
     let error = documents.start("doc-1").await.unwrap_err();

@@ -86,7 +86,7 @@ async fn every_golden_item_reads_as_its_note_says(world: World) {
         let (tracker, id) = with_item(&world, named).await;
         let task = tracker.get(&id).consistent().await.unwrap().unwrap();
         assert_eq!(task.status(), Some(status), "{named}");
-        assert_eq!((task.retry(), task.attempt()), (retry, 0), "{named}");
+        assert_eq!((task.failed_attempts(), task.attempt()), (retry, 0), "{named}");
         assert_eq!(task.errors().iter().map(|entry| &entry.error).collect::<Vec<_>>(), errors, "{named}");
         assert_eq!(*task.data(), Golden { id, ..data }, "{named}");
         task
@@ -124,7 +124,7 @@ async fn every_golden_item_reads_as_its_note_says(world: World) {
         let (_, id) = with_item(&world, named).await;
         let tracker = world.builder::<GoldenSummary>().build().unwrap();
         let task = tracker.get(&id).consistent().await.unwrap().unwrap();
-        assert_eq!((task.status(), task.retry()), (Some(status), retry));
+        assert_eq!((task.status(), task.failed_attempts()), (Some(status), retry));
         assert_eq!(task.errors()[0].error, "RuntimeError('second step')");
         assert_eq!(task.data().v, Some(data));
     }

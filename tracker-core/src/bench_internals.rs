@@ -9,7 +9,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 
 use crate::declare::status::Role;
-use crate::dynamodb::context::Engine;
+use crate::dynamodb::context::Context;
 use crate::dynamodb::query::Range;
 use crate::error::Error;
 use crate::item::attribute::{
@@ -58,33 +58,33 @@ where
     T: StatusTracker<TaskId = String>,
 {
     let tracker = T::tracker_builder(client).table("documents").owner(WORKER).build()?;
-    let engine = Arc::clone(tracker.shared_engine());
+    let cx = Arc::clone(tracker.shared_cx());
     let id = task.task_id().clone();
-    let key = engine.format.key(&id)?;
-    let now = Timestamp::from(engine.now());
+    let key = cx.use_case.key(&id)?;
+    let now = Timestamp::from(cx.now());
     let run: Box<dyn FnOnce()> = match name {
-        "key" => times(vec![(); count], move |()| engine.format.key(&id)),
+        "key" => times(vec![(); count], move |()| cx.use_case.key(&id)),
         "value" => {
-            let pending = engine.format.own(Role::Pending);
-            times(vec![(); count], move |()| engine.format.value_in_shard(pending, black_box(7)))
+            let pending = cx.use_case.status_of(Role::Pending);
+            times(vec![(); count], move |()| cx.use_case.value_in_shard(pending, black_box(7)))
         }
         "shard" => times(vec![(); count], move |()| shard_of(black_box(&key), black_box(SHARDS))),
-        "create" => times(vec![(); count], move |()| new_item(&engine, &task)),
+        "create" => times(vec![(); count], move |()| new_item(&cx, &task)),
         "decode" => {
-            let item = started(&engine, &key, new_item(&engine, &task)?, now);
-            times(vec![item; count], move |item| read_task::<T>(&engine, item))
+            let item = started(&cx, &key, new_item(&cx, &task)?, now);
+            times(vec![item; count], move |item| read_task::<T>(&cx, item))
         }
         "start" => times(vec![(); count], move |()| {
-            let start = writes::start(&engine.format, &engine.config, &key, ME, WORKER, now);
+            let start = writes::start(&cx.use_case, &cx.config, &key, ME, WORKER, now);
             (start.update(), start)
         }),
         "finish" => {
-            let mut item = started(&engine, &key, new_item(&engine, &task)?, now);
-            let head = engine.head(&mut item)?;
-            let document = Document::parse(item.remove(DATA), engine.config.wire);
+            let mut item = started(&cx, &key, new_item(&cx, &task)?, now);
+            let head = cx.head(&mut item)?;
+            let document = Document::parse(item.remove(DATA), cx.config.wire);
             let stored = fields::encode(&task, document.form())?;
             times(vec![(head, document); count], move |(head, document)| {
-                finish(&engine, &head, document, &stored, &changed, now)
+                finish(&cx, &head, document, &stored, &changed, now)
             })
         }
         "merge" => times(vec![pages(); count], |(plan, pages)| merge(plan, pages)),
@@ -99,13 +99,13 @@ fn times<I: 'static, O>(inputs: Vec<I>, mut part: impl FnMut(I) -> O + 'static) 
 }
 
 /// The item as a start leaves it.
-fn started(engine: &Engine, key: &str, mut item: Item, now: Timestamp) -> Item {
-    let in_progress = engine.format.own(Role::InProgress);
+fn started(cx: &Context, key: &str, mut item: Item, now: Timestamp) -> Item {
+    let in_progress = cx.use_case.status_of(Role::InProgress);
     item.extend(
         [
-            (VALUE, string(engine.format.value(in_progress, key))),
+            (VALUE, string(cx.use_case.value(in_progress, key))),
             (STATUS, number(in_progress.code())),
-            (STARTED_FROM, number(engine.format.own(Role::Pending).code())),
+            (STARTED_FROM, number(cx.use_case.status_of(Role::Pending).code())),
             (LOCK, string(ME)),
             (LOCK_TIME, time(now)),
             (UPDATE_TIME, time(now)),
@@ -119,7 +119,7 @@ fn started(engine: &Engine, key: &str, mut item: Item, now: Timestamp) -> Item {
 
 /// A finish that succeeds: what has changed of the data, and the write.
 fn finish<T: StatusTracker>(
-    engine: &Engine,
+    cx: &Context,
     head: &TaskHead,
     mut document: Document,
     stored: &Encoded,
@@ -127,8 +127,8 @@ fn finish<T: StatusTracker>(
     now: Timestamp,
 ) -> Result<(TaskHead, String, Expression), Error> {
     let changed = fields::encode(changed, document.form())?.since(stored);
-    let Engine { format, config, .. } = engine;
-    let (after, write) = writes::finish(format, config, head, ME, &Outcome::Succeeded, now, Keep::All);
+    let Context { use_case, config, .. } = cx;
+    let (after, write) = writes::finish(use_case, config, head, ME, &Outcome::Succeeded, now, Keep::All);
     let write = write.set_fields(&mut document, changed)?;
     Ok((after, write.update(), write))
 }
@@ -194,15 +194,15 @@ mod tests {
     fn they_do_what_they_are_measured_for() {
         let client = Client::from_conf(Config::builder().behavior_version(BehaviorVersion::latest()).build());
         let tracker = Sample::tracker_builder(&client).table("documents").build().unwrap();
-        let engine = tracker.engine();
-        let (task, now) = (Sample::new("doc-1", 3), Timestamp::from(engine.now()));
-        let mut item = started(engine, "extract____doc-1", new_item(engine, &task).unwrap(), now);
-        assert_eq!(*read_task::<Sample>(engine, item.clone()).unwrap().data(), task);
-        let head = engine.head(&mut item).unwrap();
-        let document = Document::parse(item.remove(DATA), engine.config.wire);
+        let cx = tracker.cx();
+        let (task, now) = (Sample::new("doc-1", 3), Timestamp::from(cx.now()));
+        let mut item = started(cx, "extract____doc-1", new_item(cx, &task).unwrap(), now);
+        assert_eq!(*read_task::<Sample>(cx, item.clone()).unwrap().data(), task);
+        let head = cx.head(&mut item).unwrap();
+        let document = Document::parse(item.remove(DATA), cx.config.wire);
         let stored = fields::encode(&task, document.form()).unwrap();
         let changed = Sample::new("doc-1", 4);
-        let (after, update, _) = finish(engine, &head, document, &stored, &changed, now).unwrap();
+        let (after, update, _) = finish(cx, &head, document, &stored, &changed, now).unwrap();
         assert!(after.is_succeeded() && update.matches("#data.").count() == 1, "{update}");
         let (plan, pages) = pages();
         assert_eq!(merge(plan, pages), 1000);

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use crate::declare::status::Role;
-use crate::dynamodb::context::Engine;
+use crate::dynamodb::context::Context;
 use crate::error::Error;
 use crate::item::head::TaskHead;
 
@@ -150,7 +150,7 @@ impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Observer for F {
 
 /// An event about the task of a key, to be told.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Told<'e> {
+pub(crate) struct EventDraft<'e> {
     kind: EventKind,
     key: &'e str,
     head: Option<&'e TaskHead>,
@@ -160,7 +160,7 @@ pub(crate) struct Told<'e> {
     error: Option<&'e Error>,
 }
 
-impl<'e> Told<'e> {
+impl<'e> EventDraft<'e> {
     pub(crate) fn of_key(kind: EventKind, key: &'e str) -> Self {
         Self { kind, key, head: None, from: None, to: None, duration: None, error: None }
     }
@@ -180,11 +180,11 @@ impl<'e> Told<'e> {
         Self { from, ..self }
     }
 
-    pub(crate) fn took(self, duration: Duration) -> Self {
+    pub(crate) fn with_duration(self, duration: Duration) -> Self {
         Self { duration: Some(duration), ..self }
     }
 
-    pub(crate) fn because(self, error: &'e Error) -> Self {
+    pub(crate) fn with_error(self, error: &'e Error) -> Self {
         Self { error: Some(error), ..self }
     }
 }
@@ -201,11 +201,11 @@ pub(crate) fn ended(snoozed: bool, after: &TaskHead, counted: bool) -> EventKind
     }
 }
 
-impl Engine {
+impl Context {
     /// Tells of an event.
-    pub(crate) fn tell(&self, told: Told<'_>) {
-        let Told { kind, key, head, from, to, duration, error } = told;
-        let (use_case_id, task_id) = self.format.split_key(key).unwrap_or((&*self.config.use_case_id, key));
+    pub(crate) fn emit(&self, told: EventDraft<'_>) {
+        let EventDraft { kind, key, head, from, to, duration, error } = told;
+        let (use_case_id, task_id) = self.use_case.split_key(key).unwrap_or((&*self.config.use_case_id, key));
         let event = Event {
             kind,
             use_case_id,

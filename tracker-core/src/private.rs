@@ -8,4 +8,4 @@ pub use crate::declare::spec::{
 };
 pub use crate::declare::status::{NoTable, Role, StatusRow, StatusTable, TableOf, TrackerStatus};
 pub use crate::item::fields::{Fields, Member};
-pub use crate::tracker::status_tracker::{StatusTracker, TaskId, WithTable};
+pub use crate::tracker::status_tracker::{HasTable, StatusTracker, TaskId};

@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::{
     TableDescription, TableStatus,
 };
 
-use crate::dynamodb::context::Engine;
+use crate::dynamodb::context::Context;
 use crate::dynamodb::table::{self, NewTable};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{CREATE_TIME, EXPIRES_AT, KEY, RUN_AT, UPDATE_TIME, VALUE};
@@ -24,13 +24,13 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 /// The creation of a table, done when it is awaited.
 #[must_use = "the table is created when this is awaited"]
 pub struct CreateTable<'t> {
-    engine: &'t Engine,
+    cx: &'t Context,
     provisioned: Option<(i64, i64)>,
 }
 
 impl<'t> CreateTable<'t> {
-    pub(crate) fn new(engine: &'t Engine) -> Self {
-        Self { engine, provisioned: None }
+    pub(crate) fn new(cx: &'t Context) -> Self {
+        Self { cx, provisioned: None }
     }
 
     /// With provisioned capacity, of the table and of its index each, instead of on-demand.
@@ -45,59 +45,59 @@ impl<'t> IntoFuture for CreateTable<'t> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 't>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(create(self.engine, self.provisioned))
+        Box::pin(create(self.cx, self.provisioned))
     }
 }
 
 impl fmt::Debug for CreateTable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CreateTable")
-            .field("table", &self.engine.config.table)
+            .field("table", &self.cx.config.table)
             .field("provisioned", &self.provisioned)
             .finish_non_exhaustive()
     }
 }
 
-async fn create(engine: &Engine, provisioned: Option<(i64, i64)>) -> Result<(), Error> {
-    let new = new_table(&engine.config.index, provisioned).map_err(|error| {
+async fn create(cx: &Context, provisioned: Option<(i64, i64)>) -> Result<(), Error> {
+    let new = new_table(&cx.config.index, provisioned).map_err(|error| {
         Error::new(ErrorKind::InvalidConfig { reason: "the table cannot be described".to_owned() })
             .with_source(error)
     })?;
-    table::create(engine, new).await?;
+    table::create(cx, new).await?;
     for _ in 1..LOOKS {
-        let description = table::describe(engine).await?;
-        if is_coming(&description, &engine.config.index) {
-            engine.clock.sleep(BETWEEN_LOOKS).await;
+        let description = table::describe(cx).await?;
+        if is_coming(&description, &cx.config.index) {
+            cx.clock.sleep(BETWEEN_LOOKS).await;
         } else {
-            matches(engine, &description)?;
-            return switch_time_to_live_on(engine).await;
+            matches(cx, &description)?;
+            return switch_time_to_live_on(cx).await;
         }
     }
-    verify(engine).await
+    verify(cx).await
 }
 
 /// Where ended tasks are not kept for ever, DynamoDB is to delete them.
-async fn switch_time_to_live_on(engine: &Engine) -> Result<(), Error> {
-    if keeps_all(engine) || table::time_to_live(engine).await?.as_deref() == Some(EXPIRES_AT) {
+async fn switch_time_to_live_on(cx: &Context) -> Result<(), Error> {
+    if keeps_all(cx) || table::time_to_live(cx).await?.as_deref() == Some(EXPIRES_AT) {
         return Ok(());
     }
-    match table::switch_time_to_live_on(engine, EXPIRES_AT).await {
+    match table::switch_time_to_live_on(cx, EXPIRES_AT).await {
         // Another, or an earlier send of this one, may have been faster.
-        Err(_) if table::time_to_live(engine).await?.as_deref() == Some(EXPIRES_AT) => Ok(()),
+        Err(_) if table::time_to_live(cx).await?.as_deref() == Some(EXPIRES_AT) => Ok(()),
         switched => switched,
     }
 }
 
-fn keeps_all(engine: &Engine) -> bool {
-    engine.config.retain.is_none() && engine.config.retain_ignored.is_none()
+fn keeps_all(cx: &Context) -> bool {
+    cx.config.retain.is_none() && cx.config.retain_ignored.is_none()
 }
 
 /// Compares the table with what is needed.
-pub(crate) async fn verify(engine: &Engine) -> Result<(), Error> {
-    let mut differences = differences(&table::describe(engine).await?, &engine.config.index);
+pub(crate) async fn verify(cx: &Context) -> Result<(), Error> {
+    let mut differences = differences(&table::describe(cx).await?, &cx.config.index);
     // What is known already is not lost to an error.
-    if !keeps_all(engine) && differences.is_empty() {
-        let by = table::time_to_live(engine).await?;
+    if !keeps_all(cx) && differences.is_empty() {
+        let by = table::time_to_live(cx).await?;
         if by.as_deref() != Some(EXPIRES_AT) {
             let is = by.map_or_else(|| "off".to_owned(), |other| format!("by {other}"));
             differences.push(format!(
@@ -105,18 +105,18 @@ pub(crate) async fn verify(engine: &Engine) -> Result<(), Error> {
             ));
         }
     }
-    mismatch(engine, differences)
+    mismatch(cx, differences)
 }
 
-fn matches(engine: &Engine, description: &TableDescription) -> Result<(), Error> {
-    mismatch(engine, differences(description, &engine.config.index))
+fn matches(cx: &Context, description: &TableDescription) -> Result<(), Error> {
+    mismatch(cx, differences(description, &cx.config.index))
 }
 
-fn mismatch(engine: &Engine, differences: Vec<String>) -> Result<(), Error> {
+fn mismatch(cx: &Context, differences: Vec<String>) -> Result<(), Error> {
     if differences.is_empty() {
         return Ok(());
     }
-    let table = engine.config.table.clone().into_owned();
+    let table = cx.config.table.clone().into_owned();
     Err(Error::new(ErrorKind::TableMismatch { table, differences }))
 }
 

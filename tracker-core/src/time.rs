@@ -11,7 +11,7 @@ use chrono::{DateTime, NaiveDate, SubsecRound, TimeDelta, Timelike, Utc};
 
 /// Two clocks read at the same moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
+pub struct ClockReading {
     /// The time of day, which other workers see too, and which may step.
     pub wall: DateTime<Utc>,
     /// Time since a fixed moment of this process, which never steps back.
@@ -26,7 +26,7 @@ pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Replace it in tests, so that leases expire without waiting.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Both clocks, read together.
-    fn now(&self) -> Now;
+    fn now(&self) -> ClockReading;
 
     /// Waits: for a clock that is a little ahead of ours, between two sends of a request, for a table, between two
     /// heartbeats (at most a second at once), and for the timeout of a body.
@@ -43,10 +43,10 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    fn now(&self) -> Now {
+    fn now(&self) -> ClockReading {
         static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
         let origin = *ORIGIN;
-        Now { wall: Utc::now(), monotonic: origin.elapsed() }
+        ClockReading { wall: Utc::now(), monotonic: origin.elapsed() }
     }
 
     fn sleep(&self, duration: Duration) -> Sleep {
@@ -149,8 +149,8 @@ impl fmt::Debug for Timestamp {
     }
 }
 
-impl From<Now> for Timestamp {
-    fn from(now: Now) -> Self {
+impl From<ClockReading> for Timestamp {
+    fn from(now: ClockReading) -> Self {
         Self::new(now.wall)
     }
 }

@@ -59,7 +59,7 @@ pub(crate) fn tracker(ast: &ast::Tracker) -> TokenStream {
     let with_table = ast.args.mentions(&keys::TABLE).then(|| {
         quote! {
             #[automatically_derived]
-            impl #impl_generics __private::WithTable for #ident #ty_generics #bounds {}
+            impl #impl_generics __private::HasTable for #ident #ty_generics #bounds {}
         }
     });
     let items = quote! {

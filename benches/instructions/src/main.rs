@@ -12,7 +12,7 @@ use std::error::Error;
 
 use tracker_core::aws_sdk_dynamodb::config::BehaviorVersion;
 use tracker_core::aws_sdk_dynamodb::{Client, Config};
-use tracker_core::{StatusTracker, TrackerStatus, parts};
+use tracker_core::{StatusTracker, TrackerStatus, bench_internals};
 
 #[cfg(feature = "allocations")]
 #[global_allocator]
@@ -55,13 +55,13 @@ fn document(pages: u32) -> Document {
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [name, count, idle @ ..] = &arguments[..] else {
-        println!("{}", parts::NAMES.join("\n"));
+        println!("{}", bench_internals::NAMES.join("\n"));
         return Ok(());
     };
     let count: usize = count.parse()?;
     // It sends nothing.
     let client = Client::from_conf(Config::builder().behavior_version(BehaviorVersion::latest()).build());
-    let part = parts::prepare(&client, name, count, document(12), document(13))?.ok_or("no such part")?;
+    let part = bench_internals::prepare(&client, name, count, document(12), document(13))?.ok_or("no such part")?;
     if !idle.is_empty() {
         std::mem::forget(part);
         return Ok(());

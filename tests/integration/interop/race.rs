@@ -58,7 +58,7 @@ async fn attempt(tracker: &Tracker<Job>, name: &str, id: &str, journal: &Journal
         tokio::time::sleep(Duration::from_millis(5)).await;
         let fails = match task.task_id().split_once('-').map(|(kind, _)| kind) {
             Some("bad") => true,
-            Some("shaky") => task.retry() == 0,
+            Some("shaky") => task.failed_attempts() == 0,
             _ => false,
         };
         let pages = task.data().pages.unwrap_or(0);

@@ -101,7 +101,7 @@ pub fn head(head: &TaskHead) -> Value {
     json!({
         "id": head.task_id(),
         "status": head.status_code(),
-        "retry": head.retry(),
+        "retry": head.failed_attempts(),
         "attempt": head.attempt(),
         "locked": head.is_locked(),
         "owner": head.owner(),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tracker_core::testing::ManualClock;
-use tracker_core::{Clock, Now, Sleep};
+use tracker_core::{Clock, ClockReading, Sleep};
 
 /// Whoever sleeps by it, or by a clock that is made from it, sets it forward.
 #[derive(Clone)]
@@ -50,7 +50,7 @@ impl Deref for TestClock {
 }
 
 impl Clock for TestClock {
-    fn now(&self) -> Now {
+    fn now(&self) -> ClockReading {
         self.clock.now()
     }
 

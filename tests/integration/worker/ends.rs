@@ -56,7 +56,7 @@ async fn what_runs_after_it_is_given_back(world: World) {
     assert_eq!(stored(&world, 5).await, so_many([(Pending, 5)]));
     for nth in 0..5 {
         let task = documents.get(&format!("doc-{nth}")).consistent().await.unwrap().unwrap();
-        assert_eq!((task.retry(), task.errors().len()), (0, 0), "not counted");
+        assert_eq!((task.failed_attempts(), task.errors().len()), (0, 0), "not counted");
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tracker_core::{Cancel, Execution, Failure, FailureExt};
+use tracker_core::{CancelOutcome, Execution, Failure, FailureExt};
 
 use super::{documents, so_many, stored};
 use crate::support::ExtractStatus::{Failed, Ignored, Pending, Succeeded};
@@ -146,7 +146,7 @@ async fn a_task_is_cancelled_from_outside(world: World) {
     let requests = Arc::clone(&asked);
     let worker = documents.worker().drain().run(async move |task| {
         let cancel = outside.cancel(task.task_id()).await?;
-        requests.fetch_add(u32::from(matches!(cancel, Cancel::Requested(_))), Ordering::Relaxed);
+        requests.fetch_add(u32::from(matches!(cancel, CancelOutcome::Requested(_))), Ordering::Relaxed);
         std::future::pending().await
     });
     let summary = world.driven(worker).await.unwrap();

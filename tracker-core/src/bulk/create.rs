@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
 use crate::dynamodb::batch::{ITEMS_PER_WRITE, batch_put};
-use crate::dynamodb::context::Engine;
+use crate::dynamodb::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, KEY};
 use crate::item::head::{Task, TaskHead};
@@ -119,12 +119,12 @@ where
     where
         S: Stream<Item = T> + Send + 'static,
     {
-        let engine = Arc::clone(self.shared_engine());
+        let cx = Arc::clone(self.shared_cx());
         let create = move |data: T| {
-            let engine = Arc::clone(&engine);
+            let cx = Arc::clone(&cx);
             async move {
                 let task_id = data.task_id().clone();
-                match create::create(&engine, data, None).await {
+                match create::create(&cx, data, None).await {
                     Ok(task) => Created::New(task),
                     Err(error) if *error.kind() == ErrorKind::AlreadyExists => {
                         Created::Existing { task_id, found: error.task().cloned() }
@@ -145,9 +145,9 @@ impl<T: StatusTracker> Tracker<T> {
     /// Those of [`create`](Self::create) but `AlreadyExists`; [`Decode`](ErrorKind::Decode) where the task that is
     /// there cannot be read.
     pub async fn ensure(&self, data: T) -> Result<Ensured<T>, Error> {
-        match create::create_or_found(self.engine(), data, None).await? {
+        match create::create_or_found(self.cx(), data, None).await? {
             Ok(task) => Ok(Ensured::Created(task)),
-            Err(item) => read_task(self.engine(), item).map(Ensured::Existing),
+            Err(item) => read_task(self.cx(), item).map(Ensured::Existing),
         }
     }
 
@@ -157,9 +157,9 @@ impl<T: StatusTracker> Tracker<T> {
     ///
     /// Those of [`start`](Self::start) and [`create`](Self::create).
     pub async fn start_or_create(&self, data: T) -> Result<Execution<T>, Error> {
-        let key = self.engine().format.key(&create::shown_id(&data))?;
+        let key = self.cx().use_case.key(&create::shown_id(&data))?;
         match self.start_key(key.clone()).await {
-            Err(error) if *error.kind() == ErrorKind::NotInitialized => {}
+            Err(error) if *error.kind() == ErrorKind::NotFound => {}
             result => return result,
         }
         match self.create(data).await {
@@ -182,7 +182,7 @@ impl<T: StatusTracker> Tracker<T> {
     ///
     /// Where DynamoDB refuses a request: any of the tasks may have been written by then.
     pub async fn overwrite_many(&self, tasks: impl IntoIterator<Item = T>) -> Result<Overwritten, Error> {
-        let engine = self.engine();
+        let cx = self.cx();
         let mut overwritten = Overwritten::default();
         let mut tasks = tasks.into_iter().peekable();
         while tasks.peek().is_some() {
@@ -190,7 +190,7 @@ impl<T: StatusTracker> Tracker<T> {
             for _ in 0..BATCHES {
                 let mut batch: Vec<Item> = Vec::with_capacity(ITEMS_PER_WRITE);
                 for data in tasks.by_ref().take(ITEMS_PER_WRITE) {
-                    match create::new_item(engine, &data) {
+                    match create::new_item(cx, &data) {
                         Ok(item) => {
                             // A request must not have a key twice.
                             batch.retain(|other| other.get(KEY) != item.get(KEY));
@@ -206,7 +206,7 @@ impl<T: StatusTracker> Tracker<T> {
             overwritten.written += batches.iter().map(|batch| batch.len() as u64).sum::<u64>();
             let mut writes = Vec::with_capacity(batches.len());
             for batch in batches {
-                writes.push(put_all(engine, batch));
+                writes.push(put_all(cx, batch));
             }
             stream::iter(writes).buffer_unordered(BATCHES).try_collect::<Vec<()>>().await?;
         }
@@ -214,14 +214,14 @@ impl<T: StatusTracker> Tracker<T> {
     }
 }
 
-async fn put_all(engine: &Engine, mut items: Vec<Item>) -> Result<(), Error> {
+async fn put_all(cx: &Context, mut items: Vec<Item>) -> Result<(), Error> {
     let mut wait = Duration::from_millis(50);
     for _ in 0..ROUNDS {
-        items = batch_put(engine, items).await?;
+        items = batch_put(cx, items).await?;
         if items.is_empty() {
             return Ok(());
         }
-        engine.clock.sleep(wait).await;
+        cx.clock.sleep(wait).await;
         wait *= 2;
     }
     let why = format!("{} items were left unprocessed {ROUNDS} times", items.len());

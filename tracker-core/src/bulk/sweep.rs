@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
-use crate::dynamodb::context::Engine;
+use crate::dynamodb::context::Context;
 use crate::dynamodb::scan::{Segment, scan};
 use crate::error::{Error, ErrorKind};
 use crate::item::head::TaskHead;
@@ -24,21 +24,21 @@ impl<T: StatusTracker> Tracker<T> {
     /// Deletes all tasks of the use case, in whatever step: a parallel scan of the whole table. Those that a worker
     /// holds are skipped, unless asked otherwise.
     pub fn delete_tasks_by_use_case_id(&self) -> DeleteTasks<'_> {
-        DeleteTasks { engine: self.engine(), with_live_leases: false, callbacks: Callbacks::default() }
+        DeleteTasks { cx: self.cx(), with_live_leases: false, callbacks: Callbacks::default() }
     }
 
     /// Sets an ignored or failed task back to pending, with `retry` at 0; its history is kept.
     ///
     /// # Errors
     ///
-    /// [`NotInitialized`](ErrorKind::NotInitialized), [`Locked`](ErrorKind::Locked) where a worker holds it,
+    /// [`NotFound`](ErrorKind::NotFound), [`Locked`](ErrorKind::Locked) where a worker holds it,
     /// [`AlreadySucceeded`](ErrorKind::AlreadySucceeded), and [`NotReady`](ErrorKind::NotReady) in any other status, each with the task as it was found.
     pub async fn redrive<Q>(&self, task_id: &Q) -> Result<TaskHead, Error>
     where
         Q: fmt::Display + ?Sized,
         T::TaskId: std::borrow::Borrow<Q>,
     {
-        redrive::redrive(self.engine(), &self.engine().format.key(task_id)?).await
+        redrive::redrive(self.cx(), &self.cx().use_case.key(task_id)?).await
     }
 
     /// Redrives all tasks in a status, ignored or failed. Those that have moved on meanwhile are skipped.
@@ -81,7 +81,7 @@ enum Outcome {
 /// The deletion of a use case's tasks, done when it is awaited.
 #[must_use = "the tasks are deleted when this is awaited"]
 pub struct DeleteTasks<'t> {
-    engine: &'t Engine,
+    cx: &'t Context,
     with_live_leases: bool,
     callbacks: Callbacks<'t>,
 }
@@ -111,12 +111,12 @@ impl<'t> IntoFuture for DeleteTasks<'t> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 't>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { engine, with_live_leases, callbacks } = self;
-        let prefix = engine.format.prefix();
-        let deleted = keys_of(engine, prefix)
+        let Self { cx, with_live_leases, callbacks } = self;
+        let prefix = cx.use_case.prefix();
+        let deleted = keys_of(cx, prefix)
             .map(move |key| async move {
                 let key = key?;
-                Ok(match create::delete(engine, &key, with_live_leases).await {
+                Ok(match create::delete(cx, &key, with_live_leases).await {
                     Ok(_) => Outcome::Done,
                     Err(error) if matches!(error.kind(), ErrorKind::Locked { .. }) => Outcome::Skipped,
                     Err(error) => Outcome::Failed(error),
@@ -130,7 +130,7 @@ impl<'t> IntoFuture for DeleteTasks<'t> {
 impl fmt::Debug for DeleteTasks<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeleteTasks")
-            .field("use_case_id", &self.engine.config.use_case_id)
+            .field("use_case_id", &self.cx.config.use_case_id)
             .field("with_live_leases", &self.with_live_leases)
             .finish_non_exhaustive()
     }
@@ -164,7 +164,7 @@ impl<'t, T: StatusTracker> IntoFuture for RedriveAll<'t, T> {
 
     fn into_future(self) -> Self::IntoFuture {
         let Self { tracker, status, callbacks } = self;
-        let engine = tracker.engine();
+        let cx = tracker.cx();
         Box::pin(async move {
             redrive::check_status::<T>(status)?;
             let redriven = tracker
@@ -173,7 +173,7 @@ impl<'t, T: StatusTracker> IntoFuture for RedriveAll<'t, T> {
                 .until_now()
                 .rows()
                 .map(move |row| async move {
-                    Ok(match redrive::redrive(engine, &row?.key).await {
+                    Ok(match redrive::redrive(cx, &row?.key).await {
                         Ok(_) => Outcome::Done,
                         Err(error) if error.is_refusal() => Outcome::Skipped,
                         Err(error) => Outcome::Failed(error),
@@ -213,13 +213,13 @@ async fn counted(
 }
 
 /// The keys of a use case, from all segments of the table.
-fn keys_of(engine: &Engine, prefix: String) -> impl Stream<Item = Result<String, Error>> + Send + '_ {
+fn keys_of(cx: &Context, prefix: String) -> impl Stream<Item = Result<String, Error>> + Send + '_ {
     let prefix: Arc<str> = prefix.into();
     let segments = (0..READERS).map(move |nth| {
         let state = Some((Arc::clone(&prefix), None));
         stream::try_unfold(state, move |state| async move {
             let Some((prefix, start)) = state else { return Ok::<_, Error>(None) };
-            let page = scan(engine, Segment { nth, of: READERS }, &prefix, false, start).await?;
+            let page = scan(cx, Segment { nth, of: READERS }, &prefix, false, start).await?;
             let next = page.next.map(|next| (prefix, Some(next)));
             Ok(Some((stream::iter(page.keys.into_iter().map(Ok)), next)))
         })

@@ -13,7 +13,7 @@ pub enum Role {
     Pending,
     /// Waits for a worker too, under a code of its own, as a task that an earlier step finished does.
     MorePending,
-    /// Held by a worker, for as long as its lease lasts.
+    /// Attempt by a worker, for as long as its lease lasts.
     InProgress,
     /// The last attempt failed; to be tried again.
     Failed,

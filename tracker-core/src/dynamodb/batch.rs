@@ -1,7 +1,7 @@
 use aws_sdk_dynamodb::types::{KeysAndAttributes, PutRequest, WriteRequest};
 
 use super::classify;
-use crate::dynamodb::context::Engine;
+use crate::dynamodb::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, KEY, string};
 
@@ -12,11 +12,11 @@ pub(crate) const ITEMS_PER_WRITE: usize = 25;
 
 /// Reads items by their keys, which differ. Gives the items found, and the keys that were not processed.
 pub(crate) async fn batch_get(
-    engine: &Engine,
+    cx: &Context,
     keys: &[String],
     projection: &[&str],
 ) -> Result<(Vec<Item>, Vec<String>), Error> {
-    let table = &*engine.config.table;
+    let table = &*cx.config.table;
     let mut wanted = KeysAndAttributes::builder();
     for key in keys {
         wanted = wanted.keys(Item::from([(KEY.to_owned(), string(&**key))]));
@@ -30,7 +30,7 @@ pub(crate) async fn batch_get(
     }
     let wanted =
         wanted.build().map_err(|error| Error::new(ErrorKind::Service { code: None }).with_source(error))?;
-    match engine.client.batch_get_item().request_items(table, wanted).send().await {
+    match cx.client.batch_get_item().request_items(table, wanted).send().await {
         Ok(output) => {
             let items = output.responses.and_then(|mut tables| tables.remove(table)).unwrap_or_default();
             let left = output.unprocessed_keys.and_then(|mut tables| tables.remove(table));
@@ -46,15 +46,15 @@ pub(crate) async fn batch_get(
 }
 
 /// Puts items, whatever is stored under their keys. Gives those that were not processed.
-pub(crate) async fn batch_put(engine: &Engine, items: Vec<Item>) -> Result<Vec<Item>, Error> {
-    let table = &*engine.config.table;
+pub(crate) async fn batch_put(cx: &Context, items: Vec<Item>) -> Result<Vec<Item>, Error> {
+    let table = &*cx.config.table;
     let mut writes = Vec::with_capacity(items.len());
     for item in items {
         let put = PutRequest::builder().set_item(Some(item)).build();
         let put = put.map_err(|error| Error::new(ErrorKind::Service { code: None }).with_source(error))?;
         writes.push(WriteRequest::builder().put_request(put).build());
     }
-    match engine.client.batch_write_item().request_items(table, writes).send().await {
+    match cx.client.batch_write_item().request_items(table, writes).send().await {
         Ok(output) => {
             let left =
                 output.unprocessed_items.and_then(|mut tables| tables.remove(table)).unwrap_or_default();

@@ -13,23 +13,23 @@ use crate::dynamodb::service_clock::ServiceClock;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{self, Item};
 use crate::item::head::TaskHead;
-use crate::item::use_case::Format;
+use crate::item::use_case::UseCase;
 use crate::observe::Observer;
 use crate::protocol::classify::Rules;
-use crate::runtime::ticker::Lookout;
-use crate::time::{Clock, Now, Timestamp};
+use crate::runtime::ticker::Ticker;
+use crate::time::{Clock, ClockReading, Timestamp};
 
 /// The longest that one request may take, with the SDK's retries, and one try of it.
 const OPERATION: Duration = Duration::from_secs(30);
 const ATTEMPT: Duration = Duration::from_secs(10);
 
-pub(crate) struct Engine {
+pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) config: TrackerConfig,
-    pub(crate) format: Format,
+    pub(crate) use_case: UseCase,
     pub(crate) clock: Arc<dyn Clock>,
     /// Who sees to what its callers leave alone; nobody, where time is not the machine's.
-    pub(crate) lookout: Option<Arc<Lookout>>,
+    pub(crate) ticker: Option<Arc<Ticker>>,
     pub(crate) owner: String,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     /// Whether the index was found not to project `run_at`.
@@ -38,13 +38,13 @@ pub(crate) struct Engine {
     last_create: Mutex<Timestamp>,
 }
 
-impl Engine {
+impl Context {
     pub(crate) fn new(
         client: &Client,
         config: TrackerConfig,
-        format: Format,
+        use_case: UseCase,
         clock: Arc<dyn Clock>,
-        lookout: Option<Arc<Lookout>>,
+        ticker: Option<Arc<Ticker>>,
         owner: Option<String>,
         observer: Option<Arc<dyn Observer>>,
     ) -> Self {
@@ -57,9 +57,9 @@ impl Engine {
         Self {
             client: Client::from_conf(ours.build()),
             config,
-            format,
+            use_case,
             clock,
-            lookout,
+            ticker,
             owner: owner.unwrap_or_else(host_and_process),
             observer,
             knows_no_run_at: AtomicBool::new(false),
@@ -68,7 +68,7 @@ impl Engine {
         }
     }
 
-    pub(crate) fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> ClockReading {
         self.clock.now()
     }
 
@@ -92,7 +92,7 @@ impl Engine {
 
     /// Reads the tracker's own attributes of an item; see [`item::read_head`].
     pub(crate) fn head(&self, item: &mut Item) -> Result<TaskHead, Error> {
-        attribute::read_head(item, &self.format, self.config.wire)
+        attribute::read_head(item, &self.use_case, self.config.wire)
     }
 
     /// Goes on with a clock that was compared with the service's, and is right: what a wrong one writes may lock a task

@@ -1,21 +1,21 @@
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
-use super::{Unwritten, classify, unwritten};
-use crate::dynamodb::context::Engine;
+use super::{WriteError, classify, write_error};
+use crate::dynamodb::context::Context;
 use crate::item::attribute::{Item, KEY, string};
 use crate::protocol::expression::Expression;
 
 /// Deletes an item under a condition; gives back what was deleted, if there was anything.
 pub(crate) async fn delete(
-    engine: &Engine,
+    cx: &Context,
     key: &str,
     condition: Expression,
-) -> Result<Option<Item>, Unwritten> {
-    let result = engine
+) -> Result<Option<Item>, WriteError> {
+    let result = cx
         .client
         .delete_item()
-        .table_name(&*engine.config.table)
+        .table_name(&*cx.config.table)
         .key(KEY, string(key))
         .condition_expression(condition.condition)
         .set_expression_attribute_names(Some(condition.names))
@@ -28,9 +28,9 @@ pub(crate) async fn delete(
         Ok(output) => Ok(output.attributes),
         Err(error) => Err(match error.as_service_error() {
             Some(DeleteItemError::ConditionalCheckFailedException(failed)) => {
-                Unwritten::Condition(failed.item().cloned())
+                WriteError::Condition(failed.item().cloned())
             }
-            _ => unwritten(classify(&engine.config.table, error).with_key(key)),
+            _ => write_error(classify(&cx.config.table, error).with_key(key)),
         }),
     }
 }

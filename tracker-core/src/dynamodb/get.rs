@@ -1,21 +1,17 @@
 use super::classify;
-use crate::dynamodb::context::Engine;
+use crate::dynamodb::context::Context;
 use crate::error::Error;
 use crate::item::attribute::{HEAD, Item, KEY, string};
 
 /// Reads an item: the whole, or the tracker's own attributes without `data`.
 pub(crate) async fn get(
-    engine: &Engine,
+    cx: &Context,
     key: &str,
     consistent: bool,
     head_only: bool,
 ) -> Result<Option<Item>, Error> {
-    let mut request = engine
-        .client
-        .get_item()
-        .table_name(&*engine.config.table)
-        .key(KEY, string(key))
-        .consistent_read(consistent);
+    let mut request =
+        cx.client.get_item().table_name(&*cx.config.table).key(KEY, string(key)).consistent_read(consistent);
     if head_only {
         let aliases = HEAD.map(|name| format!("#{name}"));
         request = request.projection_expression(aliases.join(", "));
@@ -25,6 +21,6 @@ pub(crate) async fn get(
     }
     match request.send().await {
         Ok(output) => Ok(output.item),
-        Err(error) => Err(classify(&engine.config.table, error).with_key(key)),
+        Err(error) => Err(classify(&cx.config.table, error).with_key(key)),
     }
 }

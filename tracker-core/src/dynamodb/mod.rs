@@ -22,7 +22,7 @@ pub(crate) use self::delete::delete;
 pub(crate) use self::get::get;
 pub(crate) use self::put::put;
 pub(crate) use self::update::update;
-use crate::dynamodb::context::Engine;
+use crate::dynamodb::context::Context;
 use crate::dynamodb::service_clock::FirstTry;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
@@ -32,7 +32,7 @@ use crate::time::Clock;
 
 /// Why a conditional write returned no success.
 #[derive(Debug)]
-pub(crate) enum Unwritten {
+pub(crate) enum WriteError {
     /// The condition did not hold for the item as it is; nothing was written by this request.
     Condition(Option<Item>),
     /// It may have been applied, now or later.
@@ -41,7 +41,7 @@ pub(crate) enum Unwritten {
     Refused(Error),
 }
 
-impl Unwritten {
+impl WriteError {
     /// For writes after which a caller cannot tell what is stored.
     pub(crate) fn unknown_outcome(error: Error) -> Error {
         Error::new(ErrorKind::OutcomeUnknown).with_source(error)
@@ -59,17 +59,17 @@ pub(crate) async fn settle<R, F>(
     clock: &dyn Clock,
     sends: u32,
     mut send: impl FnMut() -> F,
-) -> Result<R, Unwritten>
+) -> Result<R, WriteError>
 where
-    F: Future<Output = Result<R, Unwritten>>,
+    F: Future<Output = Result<R, WriteError>>,
 {
     let mut sent = 1;
     loop {
         match send().await {
-            Err(Unwritten::Unknown(_)) if sent < sends => {}
+            Err(WriteError::Unknown(_)) if sent < sends => {}
             // Whatever refuses this one, an earlier one may have been applied.
-            Err(Unwritten::Refused(error)) if sent > 1 && !is_final(&error) => {
-                return Err(Unwritten::Unknown(error));
+            Err(WriteError::Refused(error)) if sent > 1 && !is_final(&error) => {
+                return Err(WriteError::Unknown(error));
             }
             result => return result,
         }
@@ -80,16 +80,15 @@ where
 
 /// Settles a write of the history, of which an item that would be too large gets a part.
 pub(crate) async fn settle_history(
-    engine: &Engine,
+    cx: &Context,
     key: &str,
     write: impl Fn(Keep) -> Expression,
-) -> Result<Option<Item>, Unwritten> {
+) -> Result<Option<Item>, WriteError> {
     let mut keep = Keep::All;
     loop {
-        let sent =
-            settle(&*engine.clock, SENDS, || update(engine, key, write(keep), ReturnValue::AllNew)).await;
+        let sent = settle(&*cx.clock, SENDS, || update(cx, key, write(keep), ReturnValue::AllNew)).await;
         match (sent, keep.less()) {
-            (Err(Unwritten::Refused(error)), Some(less)) if *error.kind() == ErrorKind::ItemTooLarge => {
+            (Err(WriteError::Refused(error)), Some(less)) if *error.kind() == ErrorKind::ItemTooLarge => {
                 keep = less;
             }
             (sent, _) => return sent,
@@ -154,11 +153,11 @@ fn throttling_reasons(raw: &HttpResponse) -> Vec<String> {
 /// A write's error: whether it may have been applied decides what to do next.
 ///
 /// A throttled request may follow an attempt of the SDK that was applied and whose answer was lost.
-fn unwritten(error: Error) -> Unwritten {
+fn write_error(error: Error) -> WriteError {
     if is_transient(&error) || (error.was_retried() && !is_final(&error)) {
-        Unwritten::Unknown(error)
+        WriteError::Unknown(error)
     } else {
-        Unwritten::Refused(error)
+        WriteError::Refused(error)
     }
 }
 

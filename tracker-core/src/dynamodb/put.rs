@@ -1,16 +1,16 @@
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
-use super::{Unwritten, classify, unwritten};
-use crate::dynamodb::context::Engine;
+use super::{WriteError, classify, write_error};
+use crate::dynamodb::context::Context;
 use crate::item::attribute::{Item, KEY};
 
 /// Puts an item, unless there is one with its key.
-pub(crate) async fn put(engine: &Engine, item: Item) -> Result<(), Unwritten> {
-    let result = engine
+pub(crate) async fn put(cx: &Context, item: Item) -> Result<(), WriteError> {
+    let result = cx
         .client
         .put_item()
-        .table_name(&*engine.config.table)
+        .table_name(&*cx.config.table)
         .set_item(Some(item))
         .condition_expression("attribute_not_exists(#key)")
         .expression_attribute_names("#key", KEY)
@@ -21,9 +21,9 @@ pub(crate) async fn put(engine: &Engine, item: Item) -> Result<(), Unwritten> {
         Ok(_) => Ok(()),
         Err(error) => Err(match error.as_service_error() {
             Some(PutItemError::ConditionalCheckFailedException(failed)) => {
-                Unwritten::Condition(failed.item().cloned())
+                WriteError::Condition(failed.item().cloned())
             }
-            _ => unwritten(classify(&engine.config.table, error)),
+            _ => write_error(classify(&cx.config.table, error)),
         }),
     }
 }

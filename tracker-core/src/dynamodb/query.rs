@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::Select;
 
 use super::classify;
-use crate::dynamodb::context::Engine;
+use crate::dynamodb::context::Context;
 use crate::error::Error;
 use crate::item::attribute::{CREATE_TIME, Item, KEY, RUN_AT, UPDATE_TIME, VALUE, string};
 
@@ -32,13 +32,13 @@ pub(crate) struct Page {
 
 /// Reads a page of at most `rows` rows of the index. A page may be empty and still not the last.
 pub(crate) async fn query(
-    engine: &Engine,
+    cx: &Context,
     range: &Range,
     newest_first: bool,
     rows: i32,
     start: Option<Item>,
 ) -> Result<Page, Error> {
-    let request = of_range(engine, range)
+    let request = of_range(cx, range)
         .scan_index_forward(!newest_first)
         .limit(rows)
         .projection_expression("#key, #update_time, #create_time")
@@ -46,7 +46,7 @@ pub(crate) async fn query(
         .expression_attribute_names("#update_time", UPDATE_TIME)
         .expression_attribute_names("#create_time", CREATE_TIME)
         .set_exclusive_start_key(start);
-    let due_by = range.due_by.as_deref().filter(|_| !engine.knows_no_run_at.load(Ordering::Relaxed));
+    let due_by = range.due_by.as_deref().filter(|_| !cx.knows_no_run_at.load(Ordering::Relaxed));
     let sent = match due_by {
         None => request.send().await,
         Some(due_by) => {
@@ -58,7 +58,7 @@ pub(crate) async fn query(
             match filtered.send().await {
                 // The index of a table that was made by other means need not have it: a start refuses what is not due.
                 Err(error) if is_not_projected(&error) => {
-                    engine.knows_no_run_at.store(true, Ordering::Relaxed);
+                    cx.knows_no_run_at.store(true, Ordering::Relaxed);
                     request.send().await
                 }
                 sent => sent,
@@ -67,7 +67,7 @@ pub(crate) async fn query(
     };
     match sent {
         Ok(output) => Ok(Page { items: output.items.unwrap_or_default(), next: output.last_evaluated_key }),
-        Err(error) => Err(classify(&engine.config.table, error)),
+        Err(error) => Err(classify(&cx.config.table, error)),
     }
 }
 
@@ -79,23 +79,23 @@ fn is_not_projected(error: &impl ProvideErrorMetadata) -> bool {
 
 /// Counts the rows of a page of the index.
 pub(crate) async fn count(
-    engine: &Engine,
+    cx: &Context,
     range: &Range,
     start: Option<Item>,
 ) -> Result<(u64, Option<Item>), Error> {
-    let request = of_range(engine, range).select(Select::Count).set_exclusive_start_key(start);
+    let request = of_range(cx, range).select(Select::Count).set_exclusive_start_key(start);
     match request.send().await {
         Ok(output) => Ok((u64::try_from(output.count).unwrap_or(0), output.last_evaluated_key)),
-        Err(error) => Err(classify(&engine.config.table, error)),
+        Err(error) => Err(classify(&cx.config.table, error)),
     }
 }
 
-fn of_range(engine: &Engine, range: &Range) -> QueryFluentBuilder {
-    let request = engine
+fn of_range(cx: &Context, range: &Range) -> QueryFluentBuilder {
+    let request = cx
         .client
         .query()
-        .table_name(&*engine.config.table)
-        .index_name(&*engine.config.index)
+        .table_name(&*cx.config.table)
+        .index_name(&*cx.config.index)
         .expression_attribute_names("#value", VALUE)
         .expression_attribute_values(":value", string(&*range.value));
     let (condition, request) = match (&range.from, &range.until) {

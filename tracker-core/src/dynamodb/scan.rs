@@ -1,7 +1,7 @@
 use aws_sdk_dynamodb::types::Select;
 
 use super::classify;
-use crate::dynamodb::context::Engine;
+use crate::dynamodb::context::Context;
 use crate::error::Error;
 use crate::item::attribute::{Item, KEY, VALUE, string};
 
@@ -23,16 +23,16 @@ pub(crate) struct Scanned {
 
 /// Scans a page of a segment for items whose key begins with `prefix`.
 pub(crate) async fn scan(
-    engine: &Engine,
+    cx: &Context,
     segment: Segment,
     prefix: &str,
     count_only: bool,
     start: Option<Item>,
 ) -> Result<Scanned, Error> {
-    let mut request = engine
+    let mut request = cx
         .client
         .scan()
-        .table_name(&*engine.config.table)
+        .table_name(&*cx.config.table)
         .segment(segment.nth)
         .total_segments(segment.of)
         // `test____` begins the keys of a use case `test_` too, but not its values: a number has to follow.
@@ -59,6 +59,6 @@ pub(crate) async fn scan(
                 next: output.last_evaluated_key,
             })
         }
-        Err(error) => Err(classify(&engine.config.table, error)),
+        Err(error) => Err(classify(&cx.config.table, error)),
     }
 }

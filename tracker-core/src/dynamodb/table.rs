@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::{
 };
 
 use super::classify;
-use crate::dynamodb::context::Engine;
+use crate::dynamodb::context::Context;
 use crate::error::{Error, ErrorKind};
 
 /// What `CreateTable` is asked for.
@@ -18,11 +18,11 @@ pub(crate) struct NewTable {
 }
 
 /// Creates the table. `false` where there is one with its name.
-pub(crate) async fn create(engine: &Engine, table: NewTable) -> Result<bool, Error> {
-    let result = engine
+pub(crate) async fn create(cx: &Context, table: NewTable) -> Result<bool, Error> {
+    let result = cx
         .client
         .create_table()
-        .table_name(&*engine.config.table)
+        .table_name(&*cx.config.table)
         .set_attribute_definitions(Some(table.attributes))
         .set_key_schema(Some(table.key_schema))
         .global_secondary_indexes(table.index)
@@ -36,14 +36,14 @@ pub(crate) async fn create(engine: &Engine, table: NewTable) -> Result<bool, Err
     match result {
         Ok(_) => Ok(true),
         Err(error) if error.code() == Some("ResourceInUseException") => Ok(false),
-        Err(error) => Err(classify(&engine.config.table, error)),
+        Err(error) => Err(classify(&cx.config.table, error)),
     }
 }
 
 /// Describes the table.
-pub(crate) async fn describe(engine: &Engine) -> Result<TableDescription, Error> {
-    let table = &*engine.config.table;
-    match engine.client.describe_table().table_name(table).send().await {
+pub(crate) async fn describe(cx: &Context) -> Result<TableDescription, Error> {
+    let table = &*cx.config.table;
+    match cx.client.describe_table().table_name(table).send().await {
         Ok(output) => {
             output.table.ok_or_else(|| Error::new(ErrorKind::TableNotFound { table: table.to_owned() }))
         }
@@ -52,9 +52,9 @@ pub(crate) async fn describe(engine: &Engine) -> Result<TableDescription, Error>
 }
 
 /// The attribute by which DynamoDB deletes items, where that is switched on.
-pub(crate) async fn time_to_live(engine: &Engine) -> Result<Option<String>, Error> {
-    let table = &*engine.config.table;
-    match engine.client.describe_time_to_live().table_name(table).send().await {
+pub(crate) async fn time_to_live(cx: &Context) -> Result<Option<String>, Error> {
+    let table = &*cx.config.table;
+    match cx.client.describe_time_to_live().table_name(table).send().await {
         Ok(output) => Ok(output.time_to_live_description.and_then(|described| {
             let is_on = [TimeToLiveStatus::Enabled, TimeToLiveStatus::Enabling];
             described.time_to_live_status.is_some_and(|status| is_on.contains(&status)).then_some(())?;
@@ -65,20 +65,20 @@ pub(crate) async fn time_to_live(engine: &Engine) -> Result<Option<String>, Erro
 }
 
 /// Switches on that DynamoDB deletes items by an attribute.
-pub(crate) async fn switch_time_to_live_on(engine: &Engine, attribute: &str) -> Result<(), Error> {
-    let table = &*engine.config.table;
+pub(crate) async fn switch_time_to_live_on(cx: &Context, attribute: &str) -> Result<(), Error> {
+    let table = &*cx.config.table;
     let by = TimeToLiveSpecification::builder().attribute_name(attribute).enabled(true).build();
     let by = by.map_err(|error| Error::new(ErrorKind::Service { code: None }).with_source(error))?;
-    match engine.client.update_time_to_live().table_name(table).time_to_live_specification(by).send().await {
+    match cx.client.update_time_to_live().table_name(table).time_to_live_specification(by).send().await {
         Ok(_) => Ok(()),
         Err(error) => Err(classify(table, error)),
     }
 }
 
 /// Deletes the table.
-pub(crate) async fn delete(engine: &Engine) -> Result<(), Error> {
-    let table = &*engine.config.table;
-    match engine.client.delete_table().table_name(table).send().await {
+pub(crate) async fn delete(cx: &Context) -> Result<(), Error> {
+    let table = &*cx.config.table;
+    match cx.client.delete_table().table_name(table).send().await {
         Ok(_) => Ok(()),
         Err(error) => Err(classify(table, error)),
     }

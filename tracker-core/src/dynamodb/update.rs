@@ -1,22 +1,22 @@
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
-use super::{Unwritten, classify, unwritten};
-use crate::dynamodb::context::Engine;
+use super::{WriteError, classify, write_error};
+use crate::dynamodb::context::Context;
 use crate::item::attribute::{Item, KEY, string};
 use crate::protocol::expression::Expression;
 
 /// Updates an item under a condition; gives back the item as it is then, where `returns` asks for it.
 pub(crate) async fn update(
-    engine: &Engine,
+    cx: &Context,
     key: &str,
     update: Expression,
     returns: ReturnValue,
-) -> Result<Option<Item>, Unwritten> {
-    let result = engine
+) -> Result<Option<Item>, WriteError> {
+    let result = cx
         .client
         .update_item()
-        .table_name(&*engine.config.table)
+        .table_name(&*cx.config.table)
         .key(KEY, string(key))
         .update_expression(update.update())
         .condition_expression(update.condition)
@@ -30,9 +30,9 @@ pub(crate) async fn update(
         Ok(output) => Ok(output.attributes),
         Err(error) => Err(match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                Unwritten::Condition(failed.item().cloned())
+                WriteError::Condition(failed.item().cloned())
             }
-            _ => unwritten(classify(&engine.config.table, error).with_key(key)),
+            _ => write_error(classify(&cx.config.table, error).with_key(key)),
         }),
     }
 }

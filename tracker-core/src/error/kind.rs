@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 #[non_exhaustive]
 pub enum ErrorKind {
     /// Refusal: there is no such task.
-    NotInitialized,
+    NotFound,
     /// Refusal: another worker holds the task.
     Locked {
         /// Who holds the lease, where the item tells.
@@ -122,7 +122,7 @@ pub enum ErrorKind {
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotInitialized => f.write_str("there is no such task"),
+            Self::NotFound => f.write_str("there is no such task"),
             Self::Locked { owner, until } => write!(
                 f,
                 "held by {} until {}; start another task, or this one again after that",

@@ -104,7 +104,7 @@ impl Error {
     pub fn is_refusal(&self) -> bool {
         matches!(
             self.0.kind,
-            ErrorKind::NotInitialized
+            ErrorKind::NotFound
                 | ErrorKind::Locked { .. }
                 | ErrorKind::ClockBehind { .. }
                 | ErrorKind::AlreadySucceeded

@@ -19,7 +19,7 @@ use crate::item::fields::{self, Encoded};
 use crate::item::head::TaskHead;
 use crate::item::history::{History, HistoryEntry, Keep};
 use crate::item::python_json;
-use crate::item::use_case::Format;
+use crate::item::use_case::UseCase;
 use crate::protocol::classify::{self, Rules};
 use crate::protocol::writes::Then;
 use crate::protocol::writes::{self, Outcome};
@@ -30,15 +30,15 @@ use crate::time::Timestamp;
 pub(super) fn check(source: &mut Source<'_>) {
     let wire = if source.flag() { Wire::Pynamodb } else { Wire::Native };
     let item = source.item();
-    let format = Format::new(&SPEC, SPEC.use_case_id);
+    let use_case = UseCase::new(&SPEC, SPEC.use_case_id);
     check_history(item.get(ERRORS), wire, source);
     check_document(item.get(DATA), wire);
-    check_row(&item, &format);
-    match read_head(&mut item.clone(), &format, wire) {
+    check_row(&item, &use_case);
+    match read_head(&mut item.clone(), &use_case, wire) {
         Ok(head) => {
             assert_eq!(Some(head.key()), key_of(&item));
             check_fields(head.task_id(), &item, wire);
-            check_writes(&head, &format, source);
+            check_writes(&head, &use_case, source);
         }
         Err(error) => assert_names(&error, &item, &HEAD),
     }
@@ -166,7 +166,7 @@ fn entry() -> HistoryEntry {
 }
 
 /// A row of the index reads, or names what is wrong.
-fn check_row(item: &Item, format: &Format) {
+fn check_row(item: &Item, use_case: &UseCase) {
     let text = |name| item.get(name).and_then(|value: &AttributeValue| value.as_s().ok()).cloned();
     let row = Row {
         key: text(KEY).unwrap_or_default(),
@@ -176,7 +176,7 @@ fn check_row(item: &Item, format: &Format) {
         ..Row::default()
     };
     let key = AttributeValue::S(row.key.clone());
-    match IndexEntry::<Sample>::new(row, format, &[]) {
+    match IndexEntry::<Sample>::new(row, use_case, &[]) {
         Ok(entry) => {
             assert_eq!(Some(entry.key()), key_of(item));
             let _ = (entry.parse_task_id(), entry.status(), entry.shard_id(), entry.create_time());
@@ -226,7 +226,7 @@ fn check_fields(task_id: &str, item: &Item, wire: Wire) {
 }
 
 /// A task that was read can be classified and written, whatever its numbers and times are.
-fn check_writes(head: &TaskHead, format: &Format, source: &mut Source<'_>) {
+fn check_writes(head: &TaskHead, use_case: &UseCase, source: &mut Source<'_>) {
     const ME: &str = "fedcba9876543210fedcba9876543210";
     let config = TrackerConfig::declared(&SPEC);
     let rules = Rules {
@@ -239,7 +239,7 @@ fn check_writes(head: &TaskHead, format: &Format, source: &mut Source<'_>) {
     let _ = classify::classify_start(Some(head), ME, now, &rules);
     let _ = classify::classify_save(Some(head), ME, now);
     let finish = classify::Finish {
-        me: ME,
+        lock_id: ME,
         create_time: now,
         update_time: now,
         attempt: head.attempt.saturating_sub(source.below(3) as u64),
@@ -252,16 +252,16 @@ fn check_writes(head: &TaskHead, format: &Format, source: &mut Source<'_>) {
     let failed = Outcome::Failed { error: "E".to_owned(), traceback: String::new(), then: Then::Retry };
     match source.below(5) {
         0 => {
-            let (after, write) = writes::redrive(format, head, now);
+            let (after, write) = writes::redrive(use_case, head, now);
             write.check();
             assert!(after.is_pending() && after.update_time() >= head.update_time());
         }
         1 => {
-            writes::take_over(format, &config, head, ME, "host/2", now, keep).check();
+            writes::take_over(use_case, &config, head, ME, "host/2", now, keep).check();
         }
         nth => {
             let outcome = [Outcome::Succeeded, failed, Outcome::Released][nth - 2].clone();
-            let (after, write) = writes::finish(format, &config, head, ME, &outcome, now, keep);
+            let (after, write) = writes::finish(use_case, &config, head, ME, &outcome, now, keep);
             write.check();
             assert!(!after.is_locked() && write.values.values().any(|value| *value == free()));
             if matches!(outcome, Outcome::Failed { .. }) && keep == Keep::All {
@@ -286,13 +286,13 @@ mod tests {
     /// Garbage that is all alike would test little.
     #[test]
     fn the_garbage_is_mixed() {
-        let format = Format::new(&SPEC, SPEC.use_case_id);
+        let use_case = UseCase::new(&SPEC, SPEC.use_case_id);
         let (mut unreadable, mut undecodable, mut decoded) = (0, 0, 0);
         for nth in 0..1000_u64 {
             let bytes: Vec<u8> =
                 (0..32).flat_map(|part| xxh3_64(&(nth * 32 + part).to_le_bytes()).to_le_bytes()).collect();
             let mut item = Source::new(&bytes).item();
-            let Ok(head) = read_head(&mut item, &format, Wire::Native) else {
+            let Ok(head) = read_head(&mut item, &use_case, Wire::Native) else {
                 unreadable += 1;
                 continue;
             };

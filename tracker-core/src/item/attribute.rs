@@ -9,7 +9,7 @@ use crate::declare::spec::Wire;
 use crate::error::{Error, ErrorKind};
 use crate::item::head::TaskHead;
 use crate::item::history::History;
-use crate::item::use_case::Format;
+use crate::item::use_case::UseCase;
 use crate::time::Timestamp;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -105,13 +105,13 @@ pub(crate) fn size_of(value: &AttributeValue) -> usize {
 /// Reads the tracker's own attributes, and takes `errors` out of the item.
 ///
 /// What this crate adds to the format may be missing, since a Python `save` drops it.
-pub(crate) fn read_head(item: &mut Item, format: &Format, wire: Wire) -> Result<TaskHead, Error> {
+pub(crate) fn read_head(item: &mut Item, use_case: &UseCase, wire: Wire) -> Result<TaskHead, Error> {
     let errors = History::parse(item.remove(ERRORS), wire);
     let bytes_without_errors = size_of_item(item);
     let read = Reader { item };
     let key = read.string(KEY)?.ok_or_else(|| read.error(KEY, "it is missing".to_owned()))?;
-    let Some((use_case_id, task_id)) = format.split_key(key) else {
-        let why = format!("it has no separator \"{}\"", format.sep());
+    let Some((use_case_id, task_id)) = use_case.split_key(key) else {
+        let why = format!("it has no separator \"{}\"", use_case.sep());
         return Err(read.error(KEY, why));
     };
     let status_code = read.required(STATUS, read.number(STATUS)?)?;
@@ -121,9 +121,9 @@ pub(crate) fn read_head(item: &mut Item, format: &Format, wire: Wire) -> Result<
         use_case_id: use_case_id.to_owned(),
         task_id: task_id.to_owned(),
         status_code,
-        role: format.role(status_code),
-        status_name: format.status_name(status_code).unwrap_or_else(|| Cow::Owned(status_code.to_string())),
-        shard_id: value.and_then(|value| format.shard_of_value(value)),
+        role: use_case.role(status_code),
+        status_name: use_case.status_name(status_code).unwrap_or_else(|| Cow::Owned(status_code.to_string())),
+        shard_id: value.and_then(|value| use_case.shard_of_value(value)),
         retry: read.number(RETRY)?.unwrap_or(0),
         attempt: read.number(ATTEMPT)?.unwrap_or(0),
         create_time: read.time(CREATE_TIME)?,

@@ -131,9 +131,10 @@ impl TaskHead {
         self.shard_id
     }
 
-    /// How many attempts failed since the last success or redrive.
+    /// Returns how many attempts have failed since the last success or redrive: the attribute `retry`.
+    #[doc(alias = "retry")]
     #[must_use]
-    pub fn retry(&self) -> u32 {
+    pub fn failed_attempts(&self) -> u32 {
         self.retry
     }
 

@@ -11,12 +11,12 @@ use crate::item::shard::shard_of;
 
 /// What it takes to encode and decode the parts of an item that name something.
 #[derive(Debug, Clone)]
-pub(crate) struct Format {
+pub(crate) struct UseCase {
     use_case_id: Cow<'static, str>,
     spec: &'static TrackerSpec,
 }
 
-impl Format {
+impl UseCase {
     pub(crate) fn new(spec: &'static TrackerSpec, use_case_id: impl Into<Cow<'static, str>>) -> Self {
         Self { use_case_id: use_case_id.into(), spec }
     }
@@ -71,7 +71,7 @@ impl Format {
     }
 
     /// This step's own status of a role.
-    pub(crate) fn own(&self, role: Role) -> Status {
+    pub(crate) fn status_of(&self, role: Role) -> Status {
         let table = self.spec.status;
         // The derive refuses an enum without one of these roles.
         let row = table.of_role(role).unwrap_or(&MISSING);

@@ -7,8 +7,8 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::ReturnValue;
 use tokio::runtime::Handle;
 
-use crate::dynamodb::context::Engine;
-use crate::dynamodb::{self, SENDS_OF_A_FINISH, Unwritten};
+use crate::dynamodb::context::Context;
+use crate::dynamodb::{self, SENDS_OF_A_FINISH, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
 use crate::item::document::Document;
@@ -16,25 +16,25 @@ use crate::item::fields::Encoded;
 use crate::item::head::TaskHead;
 use crate::item::history::Keep;
 use crate::lifecycle::failure;
-use crate::lifecycle::heartbeat::Keeper;
-use crate::observe::{self, EventKind, Told};
+use crate::lifecycle::heartbeat::SharedLease;
+use crate::observe::{self, EventDraft, EventKind};
 use crate::protocol::classify::{self, Written};
 use crate::protocol::expression::Expression;
 use crate::protocol::lease::Reading;
 use crate::protocol::writes::{self, Outcome, Then};
 use crate::runtime::detached::detached;
-use crate::time::{Now, Timestamp};
+use crate::time::{ClockReading, Timestamp};
 
 /// A task that was started and is not finished yet.
 ///
 /// Dropped so, it is released while nobody has seen it, and recorded as failed afterwards: best effort, from
 /// a task of its own. Where that cannot run, the lease expires.
-pub(crate) struct Held {
-    pub(crate) engine: Arc<Engine>,
+pub(crate) struct Attempt {
+    pub(crate) cx: Arc<Context>,
     /// As it was started, but for what was saved since. Shared, as its history may be long.
     head: Arc<TaskHead>,
-    pub(crate) keeper: Arc<Keeper>,
-    when_dropped: WhenDropped,
+    pub(crate) lease: Arc<SharedLease>,
+    on_drop: OnDrop,
     /// Where it was started, as it may be dropped on a thread that is not the runtime's.
     runtime: Option<Handle>,
     /// When it began, by the monotonic clock.
@@ -42,7 +42,7 @@ pub(crate) struct Held {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum WhenDropped {
+enum OnDrop {
     Release,
     Fail,
     Nothing,
@@ -63,38 +63,38 @@ pub(crate) struct Finished {
     pub(crate) item: Option<Item>,
 }
 
-impl Held {
-    pub(crate) fn new(engine: Arc<Engine>, keeper: Keeper) -> Self {
+impl Attempt {
+    pub(crate) fn new(cx: Arc<Context>, lease: SharedLease) -> Self {
         let runtime = Handle::try_current().ok();
-        let begun = engine.now().monotonic;
-        let head = Arc::clone(&keeper.head);
-        Self { engine, head, keeper: Arc::new(keeper), when_dropped: WhenDropped::Release, runtime, begun }
+        let begun = cx.now().monotonic;
+        let head = Arc::clone(&lease.head);
+        Self { cx, head, lease: Arc::new(lease), on_drop: OnDrop::Release, runtime, begun }
     }
 
     pub(crate) fn head(&self) -> &TaskHead {
         &self.head
     }
 
-    pub(crate) fn has_passed(&self, now: Now) -> bool {
-        self.keeper.has_passed(now)
+    pub(crate) fn has_passed(&self, now: ClockReading) -> bool {
+        self.lease.has_passed(now)
     }
 
     /// From here on, being dropped is a failure of the attempt.
-    pub(crate) fn handed_over(&mut self) {
-        self.when_dropped = WhenDropped::Fail;
+    pub(crate) fn hand_to_caller(&mut self) {
+        self.on_drop = OnDrop::Fail;
     }
 
     /// From here on, the lease is kept by heartbeats.
     pub(crate) async fn keep(&self) {
-        if let (true, Some(runtime)) = (self.engine.config.heartbeat, &self.runtime) {
-            self.keeper.begin(&self.engine, runtime).await;
+        if let (true, Some(runtime)) = (self.cx.config.heartbeat, &self.runtime) {
+            self.lease.begin(&self.cx, runtime).await;
         }
     }
 
     /// The error of a lease that is lost; its source tells where that is because the service was not heard.
     pub(crate) fn lost(&self) -> Error {
         let lost = self.error(ErrorKind::LeaseLost);
-        match self.keeper.unheard() {
+        match self.lease.unheard() {
             Some(unheard) => lost.with_source(unheard),
             None => lost,
         }
@@ -102,14 +102,14 @@ impl Held {
 
     /// Leaves a lost lease to whoever has the task: nothing is written any more.
     pub(crate) fn abandon(mut self) -> Error {
-        self.keeper.stop();
-        self.when_dropped = WhenDropped::Nothing;
+        self.lease.stop();
+        self.on_drop = OnDrop::Nothing;
         self.lost()
     }
 
     /// A save was acknowledged, of values of about this size.
     pub(crate) fn saved(&mut self, written: Reading, bytes: usize) {
-        self.keeper.acknowledge(written);
+        self.lease.acknowledge(written);
         Arc::make_mut(&mut self.head).bytes_without_errors += bytes;
     }
 
@@ -136,17 +136,17 @@ impl Held {
         changes: Changes,
         returns: ReturnValue,
     ) -> Result<Finished, Error> {
-        if self.keeper.is_lost() {
+        if self.lease.is_lost() {
             return Err(self.abandon());
         }
         let finish = self.begin(outcome, changes, returns);
-        let sent = detached(self.engine.lookout.as_ref(), finish.send()).await;
+        let sent = detached(self.cx.ticker.as_ref(), finish.send()).await;
         sent.unwrap_or_else(|| Err(self.error(ErrorKind::OutcomeUnknown)))
     }
 
     /// Releases what was started in vain, and gives why. Where its lease has run out already, whoever took it is not
     /// disturbed.
-    pub(crate) async fn in_vain(mut self, why: Error) -> Error {
+    pub(crate) async fn release_unused(mut self, why: Error) -> Error {
         let why = why.with_key(&self.head.key).with_task(TaskHead::clone(&self.head));
         let finish = self.begin(Outcome::Released, Changes::default(), ReturnValue::None);
         finish.best_effort().await;
@@ -155,13 +155,13 @@ impl Held {
 
     fn begin(&mut self, outcome: Outcome, changes: Changes, returns: ReturnValue) -> Finish {
         // No heartbeat may come after the finish, nor take a later time.
-        self.keeper.stop();
-        let now = self.keeper.next(self.engine.now()).time;
-        self.when_dropped = WhenDropped::Nothing;
+        self.lease.stop();
+        let now = self.lease.next(self.cx.now()).time;
+        self.on_drop = OnDrop::Nothing;
         Finish {
-            engine: Arc::clone(&self.engine),
+            cx: Arc::clone(&self.cx),
             head: Arc::clone(&self.head),
-            keeper: Arc::clone(&self.keeper),
+            lease: Arc::clone(&self.lease),
             outcome,
             changes,
             returns,
@@ -171,16 +171,16 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for Attempt {
     fn drop(&mut self) {
-        if self.keeper.is_lost() {
-            self.keeper.stop();
+        if self.lease.is_lost() {
+            self.lease.stop();
             return;
         }
-        let outcome = match self.when_dropped {
-            WhenDropped::Nothing => return,
-            WhenDropped::Release => Outcome::Released,
-            WhenDropped::Fail => Outcome::Failed {
+        let outcome = match self.on_drop {
+            OnDrop::Nothing => return,
+            OnDrop::Release => Outcome::Released,
+            OnDrop::Fail => Outcome::Failed {
                 error: if std::thread::panicking() {
                     "the worker panicked".to_owned()
                 } else {
@@ -203,17 +203,20 @@ impl Drop for Held {
     }
 }
 
-impl fmt::Debug for Held {
+impl fmt::Debug for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held").field("head", &self.head).field("keeper", &self.keeper).finish_non_exhaustive()
+        f.debug_struct("Attempt")
+            .field("head", &self.head)
+            .field("lease", &self.lease)
+            .finish_non_exhaustive()
     }
 }
 
 /// A finish on its way.
 struct Finish {
-    engine: Arc<Engine>,
+    cx: Arc<Context>,
     head: Arc<TaskHead>,
-    keeper: Arc<Keeper>,
+    lease: Arc<SharedLease>,
     outcome: Outcome,
     changes: Changes,
     returns: ReturnValue,
@@ -265,9 +268,9 @@ impl Finish {
     }
 
     fn write(&mut self, keep: Keep) -> Result<(TaskHead, Expression), Error> {
-        let Engine { format, config, .. } = &*self.engine;
+        let Context { use_case, config, .. } = &*self.cx;
         let (after, write) =
-            writes::finish(format, config, &self.head, &self.keeper.me, &self.outcome, self.now, keep);
+            writes::finish(use_case, config, &self.head, &self.lease.lock_id, &self.outcome, self.now, keep);
         match &mut self.changes.document {
             None => Ok((after, write)),
             Some(document) => {
@@ -278,36 +281,36 @@ impl Finish {
     }
 
     async fn send_once(&self, after: TaskHead, write: Expression) -> Result<Finished, Error> {
-        let Self { engine, head, .. } = self;
-        let sent = dynamodb::settle(&*engine.clock, SENDS_OF_A_FINISH, || {
-            dynamodb::update(engine, &head.key, write.clone(), self.returns.clone())
+        let Self { cx, head, .. } = self;
+        let sent = dynamodb::settle(&*cx.clock, SENDS_OF_A_FINISH, || {
+            dynamodb::update(cx, &head.key, write.clone(), self.returns.clone())
         });
         let (image, unanswered) = match sent.await {
             Ok(item) => return Ok(self.done(after, item)),
-            Err(Unwritten::Refused(error)) => return Err(error.with_task(TaskHead::clone(head))),
-            Err(Unwritten::Condition(image)) => (image, None),
-            Err(Unwritten::Unknown(error)) => match dynamodb::get(engine, &head.key, true, false).await {
+            Err(WriteError::Refused(error)) => return Err(error.with_task(TaskHead::clone(head))),
+            Err(WriteError::Condition(image)) => (image, None),
+            Err(WriteError::Unknown(error)) => match dynamodb::get(cx, &head.key, true, false).await {
                 Ok(image) => (image, Some(error)),
                 Err(_) => return Err(self.unknown(Some(error))),
             },
         };
         let mut item = image;
-        let found = item.as_mut().map(|item| engine.head(item));
+        let found = item.as_mut().map(|item| cx.head(item));
         let found = found.transpose().map_err(|error| self.unknown(Some(error)))?;
         let sent = classify::Finish {
-            me: &self.keeper.me,
+            lock_id: &self.lease.lock_id,
             create_time: head.create_time,
             update_time: after.update_time,
             attempt: head.attempt,
             status: after.status_code,
-            deadline_passed: self.keeper.has_passed(engine.now()),
+            deadline_passed: self.lease.has_passed(cx.now()),
             unanswered: unanswered.is_some(),
         };
         match classify::classify_finish(found.as_ref(), &sent) {
             Written::Done => Ok(self.done(after, item)),
             Written::LeaseLost => {
                 let lost = Error::new(ErrorKind::LeaseLost).with_key(&head.key).with_found(found);
-                self.tell(EventKind::LeaseLost, head, Some(&lost));
+                self.emit(EventKind::LeaseLost, head, Some(&lost));
                 Err(lost)
             }
             Written::Unknown => Err(self.unknown(unanswered).with_found(found)),
@@ -316,21 +319,21 @@ impl Finish {
 
     fn done(&self, after: TaskHead, item: Option<Item>) -> Finished {
         let snoozed = matches!(self.outcome, Outcome::Snoozed { .. });
-        self.tell(observe::ended(snoozed, &after, after.retry > self.head.retry), &after, None);
+        self.emit(observe::ended(snoozed, &after, after.retry > self.head.retry), &after, None);
         Finished { head: after, item }
     }
 
     /// Tells how it ended, once.
-    fn tell(&self, kind: EventKind, after: &TaskHead, error: Option<&Error>) {
-        let took = self.engine.now().monotonic.saturating_sub(self.begun);
-        let told = Told::of(kind, after).from(Some(self.head.status_name())).took(took);
-        self.engine.tell(error.map_or(told, |error| told.because(error)));
+    fn emit(&self, kind: EventKind, after: &TaskHead, error: Option<&Error>) {
+        let took = self.cx.now().monotonic.saturating_sub(self.begun);
+        let told = EventDraft::of(kind, after).from(Some(self.head.status_name())).with_duration(took);
+        self.cx.emit(error.map_or(told, |error| told.with_error(error)));
     }
 
     /// Records that a success could not be written, and gives back why.
     async fn fail_instead(self, error: Error) -> Error {
         let fail = Self {
-            outcome: failure::outcome(&error, self.engine.config.traceback_stack_limit as usize, Then::Retry),
+            outcome: failure::outcome(&error, self.cx.config.traceback_stack_limit as usize, Then::Retry),
             changes: Changes::default(),
             now: self.now.after(self.now),
             ..self
@@ -349,7 +352,7 @@ impl Finish {
             Some(error) => unknown.with_source(error),
             None => unknown,
         };
-        self.tell(EventKind::OutcomeUnknown, &self.head, Some(&unknown));
+        self.emit(EventKind::OutcomeUnknown, &self.head, Some(&unknown));
         unknown
     }
 }

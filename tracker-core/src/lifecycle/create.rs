@@ -4,8 +4,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::declare::spec::Takeover;
 use crate::declare::status::Role;
-use crate::dynamodb::context::Engine;
-use crate::dynamodb::{self, SENDS, Unwritten};
+use crate::dynamodb::context::Context;
+use crate::dynamodb::{self, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{
     self, CREATE_TIME, DATA, ERRORS, ITEM_BYTES, Item, KEY, LOCK, LOCK_TIME, NOT_LOCKED, RETRY, RUN_AT,
@@ -16,7 +16,7 @@ use crate::item::fields;
 use crate::item::head::Task;
 use crate::item::head::TaskHead;
 use crate::item::history::{History, Keep};
-use crate::observe::{EventKind, Told};
+use crate::observe::{EventDraft, EventKind};
 use crate::protocol::classify;
 use crate::protocol::expression::Expression;
 use crate::time::Timestamp;
@@ -27,11 +27,11 @@ const RESERVED_BYTES: usize = 1024;
 
 /// Creates a task, unless there is one with its key.
 pub(crate) async fn create<T: StatusTracker>(
-    engine: &Engine,
+    cx: &Context,
     data: T,
     run_at: Option<Timestamp>,
 ) -> Result<Task<T>, Error> {
-    let found = match create_or_found(engine, data, run_at).await? {
+    let found = match create_or_found(cx, data, run_at).await? {
         Ok(task) => return Ok(task),
         Err(found) => found,
     };
@@ -42,7 +42,7 @@ pub(crate) async fn create<T: StatusTracker>(
         None => error,
     };
     // What cannot be read exists all the same.
-    Err(match engine.head(&mut item) {
+    Err(match cx.head(&mut item) {
         Ok(found) => error.with_task(found),
         Err(unreadable) => error.with_source(unreadable),
     })
@@ -50,32 +50,32 @@ pub(crate) async fn create<T: StatusTracker>(
 
 /// Creates a task, or gives the item that is there.
 pub(crate) async fn create_or_found<T: StatusTracker>(
-    engine: &Engine,
+    cx: &Context,
     data: T,
     run_at: Option<Timestamp>,
 ) -> Result<Result<Task<T>, Item>, Error> {
-    let mut item = new_item(engine, &data)?;
+    let mut item = new_item(cx, &data)?;
     if let Some(run_at) = run_at {
         item.insert(RUN_AT.to_owned(), time(run_at));
     }
-    let head = engine.head(&mut item.clone())?;
+    let head = cx.head(&mut item.clone())?;
     let created = item.get(CREATE_TIME).cloned();
     let key = head.key.clone();
-    match dynamodb::settle(&*engine.clock, SENDS, || dynamodb::put(engine, item.clone())).await {
+    match dynamodb::settle(&*cx.clock, SENDS, || dynamodb::put(cx, item.clone())).await {
         Ok(()) => {
-            engine.tell(Told::of(EventKind::Created, &head));
+            cx.emit(EventDraft::of(EventKind::Created, &head));
             Ok(Ok(Task::new(head, data)))
         }
         // Ours, whose answer was lost; a worker may have started it since.
-        Err(Unwritten::Condition(Some(found)))
+        Err(WriteError::Condition(Some(found)))
             if classify::has_created(found.get(CREATE_TIME), created.as_ref()) =>
         {
-            engine.tell(Told::of(EventKind::Created, &head));
+            cx.emit(EventDraft::of(EventKind::Created, &head));
             Ok(Ok(Task::new(head, data)))
         }
-        Err(Unwritten::Condition(found)) => Ok(Err(found.unwrap_or_default())),
-        Err(Unwritten::Unknown(error)) => Err(Unwritten::unknown_outcome(error).with_key(&key)),
-        Err(Unwritten::Refused(error)) => Err(error.with_key(&key)),
+        Err(WriteError::Condition(found)) => Ok(Err(found.unwrap_or_default())),
+        Err(WriteError::Unknown(error)) => Err(WriteError::unknown_outcome(error).with_key(&key)),
+        Err(WriteError::Refused(error)) => Err(error.with_key(&key)),
     }
 }
 
@@ -85,24 +85,24 @@ pub(crate) fn shown_id<T: StatusTracker>(data: &T) -> String {
 }
 
 /// The item of a new task.
-pub(crate) fn new_item<T: StatusTracker>(engine: &Engine, data: &T) -> Result<Item, Error> {
+pub(crate) fn new_item<T: StatusTracker>(cx: &Context, data: &T) -> Result<Item, Error> {
     let shown = shown_id(data);
-    let key = engine.format.key(&shown)?;
+    let key = cx.use_case.key(&shown)?;
     // Or nobody could ever start it.
     if let Err(error) = T::TaskId::__decode(&shown) {
         let reason = format!("\"{shown}\", which its `Display` shows, is not read back by its `FromStr`");
         return Err(Error::new(ErrorKind::InvalidTaskId { reason }).with_source(error).with_key(&key));
     }
-    let item = encode(engine, &key, data, engine.create_time()).map_err(|error| error.with_key(&key))?;
+    let item = encode(cx, &key, data, cx.create_time()).map_err(|error| error.with_key(&key))?;
     if attribute::size_of_item(&item) > ITEM_BYTES - RESERVED_BYTES {
         return Err(Error::new(ErrorKind::ItemTooLarge).with_key(&key));
     }
     Ok(item)
 }
 
-fn encode<T: StatusTracker>(engine: &Engine, key: &str, data: &T, now: Timestamp) -> Result<Item, Error> {
-    let wire = engine.config.wire;
-    let pending = engine.format.own(Role::Pending);
+fn encode<T: StatusTracker>(cx: &Context, key: &str, data: &T, now: Timestamp) -> Result<Item, Error> {
+    let wire = cx.config.wire;
+    let pending = cx.use_case.status_of(Role::Pending);
     let mut document = Document::Absent(wire);
     let fields = fields::encode(data, document.form())?;
     let encode_error = |attribute: &str| Error::new(ErrorKind::Encode { attribute: attribute.to_owned() });
@@ -114,7 +114,7 @@ fn encode<T: StatusTracker>(engine: &Engine, key: &str, data: &T, now: Timestamp
     let mut item = Item::from(
         [
             (KEY, string(key)),
-            (VALUE, string(engine.format.value(pending, key))),
+            (VALUE, string(cx.use_case.value(pending, key))),
             (STATUS, number(pending.code())),
             (RETRY, number(0_u32)),
             (CREATE_TIME, time(now)),
@@ -138,16 +138,16 @@ fn encode<T: StatusTracker>(engine: &Engine, key: &str, data: &T, now: Timestamp
 
 /// Deletes a task, unless a worker holds it.
 pub(crate) async fn delete(
-    engine: &Engine,
+    cx: &Context,
     key: &str,
     with_live_lease: bool,
 ) -> Result<Option<TaskHead>, Error> {
     if !with_live_lease {
         // Whether a lease has expired is told by the clock.
-        engine.known_clock(key).await?;
+        cx.known_clock(key).await?;
     }
-    let rules = engine.rules();
-    let now = Timestamp::from(engine.now());
+    let rules = cx.rules();
+    let now = Timestamp::from(cx.now());
     let stale = now.minus(rules.lock_expire).minus(rules.max_clock_skew);
     let condition = if with_live_lease {
         // Always so: what is there is given back all the same.
@@ -163,16 +163,16 @@ pub(crate) async fn delete(
         };
         condition.with(":free", string(NOT_LOCKED))
     };
-    match dynamodb::settle(&*engine.clock, SENDS, || dynamodb::delete(engine, key, condition.clone())).await {
+    match dynamodb::settle(&*cx.clock, SENDS, || dynamodb::delete(cx, key, condition.clone())).await {
         // What cannot be read is deleted all the same.
-        Ok(deleted) => Ok(deleted.and_then(|mut item| engine.head(&mut item).ok())),
-        Err(Unwritten::Condition(Some(mut item))) => {
-            let found = engine.head(&mut item)?;
+        Ok(deleted) => Ok(deleted.and_then(|mut item| cx.head(&mut item).ok())),
+        Err(WriteError::Condition(Some(mut item))) => {
+            let found = cx.head(&mut item)?;
             let kind = classify::locked(&found, &rules);
             Err(Error::new(kind).with_key(key).with_task(found))
         }
-        Err(Unwritten::Condition(None)) => Ok(None),
-        Err(Unwritten::Unknown(error)) => Err(Unwritten::unknown_outcome(error).with_key(key)),
-        Err(Unwritten::Refused(error)) => Err(error),
+        Err(WriteError::Condition(None)) => Ok(None),
+        Err(WriteError::Unknown(error)) => Err(WriteError::unknown_outcome(error).with_key(key)),
+        Err(WriteError::Refused(error)) => Err(error),
     }
 }

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ReturnValue;
 
-use crate::dynamodb::{self, SENDS, Unwritten};
+use crate::dynamodb::{self, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{DATA, Item};
 use crate::item::document::Document;
 use crate::item::fields::{self, Encoded};
 use crate::item::head::Task;
-use crate::lifecycle::attempt::{Changes, Finished, Held};
+use crate::lifecycle::attempt::{Attempt, Changes, Finished};
 use crate::lifecycle::failure::{self, Failure};
-use crate::lifecycle::heartbeat::Beat;
+use crate::lifecycle::heartbeat::HeartbeatResult;
 use crate::protocol::classify::{self, Save};
 use crate::protocol::lease::Reading;
 use crate::protocol::writes::{self, Outcome, Then};
@@ -25,7 +25,7 @@ use crate::tracker::status_tracker::StatusTracker;
 /// dropped instead is recorded as failed, best effort: where that cannot run, its lease expires.
 #[must_use = "dropping an execution records a failed attempt; end it with `succeed`, `fail` or `release`"]
 pub struct Execution<T: StatusTracker> {
-    pub(crate) held: Held,
+    pub(crate) held: Attempt,
     data: T,
     /// `data` of the item, with the members that `T` does not know where it is JSON text.
     document: Document,
@@ -47,12 +47,12 @@ enum Stored {
 
 impl<T: StatusTracker> Execution<T> {
     /// Decodes the task that was started; what cannot be decoded is released, uncounted.
-    pub(crate) async fn decode(mut held: Held, mut item: Item) -> Result<Self, Error> {
-        let mut document = Document::parse(item.remove(DATA), held.engine.config.wire);
+    pub(crate) async fn decode(mut held: Attempt, mut item: Item) -> Result<Self, Error> {
+        let mut document = Document::parse(item.remove(DATA), held.cx.config.wire);
         match fields::decode(&held.head().task_id, &mut item, &mut document) {
             Ok(data) => {
                 held.keep().await;
-                held.handed_over();
+                held.hand_to_caller();
                 Ok(Self { held, data, document, stored: Stored::AsIs })
             }
             Err(error) => {
@@ -116,7 +116,7 @@ impl<T: StatusTracker> Execution<T> {
     /// How long the lease lasts: zero when it has run out.
     #[must_use]
     pub fn remaining(&self) -> Duration {
-        self.held.keeper.remaining(self.held.engine.now())
+        self.held.lease.remaining(self.held.cx.now())
     }
 
     /// Completes when the lease is lost: another worker has the task, or DynamoDB was not heard until the lease ran
@@ -139,7 +139,7 @@ impl<T: StatusTracker> Execution<T> {
     /// # Ok(()) }
     /// ```
     pub fn lost(&self) -> impl Future<Output = ()> + Send + Unpin + 'static + use<T> {
-        Box::pin(self.held.keeper.lost().cancelled_owned())
+        Box::pin(self.held.lease.lost().cancelled_owned())
     }
 
     /// Completes when a heartbeat has seen that this attempt is to be [cancelled](crate::Tracker::cancel). The lease is kept
@@ -148,7 +148,7 @@ impl<T: StatusTracker> Execution<T> {
     ///
     /// With the heartbeat switched off, this never completes.
     pub fn cancelled(&self) -> impl Future<Output = ()> + Send + Unpin + 'static + use<T> {
-        Box::pin(self.held.keeper.cancel().cancelled_owned())
+        Box::pin(self.held.lease.cancel().cancelled_owned())
     }
 
     /// Renews the lease now. The heartbeat does so by itself, unless it is switched off.
@@ -158,15 +158,15 @@ impl<T: StatusTracker> Execution<T> {
     /// [`LeaseLost`](ErrorKind::LeaseLost); [`Unavailable`](ErrorKind::Unavailable) and the like where no answer came:
     /// the lease then still lasts as long as [`remaining`](Self::remaining) says.
     pub async fn heartbeat(&self) -> Result<(), Error> {
-        let engine = &self.held.engine;
-        let gone = || self.held.keeper.is_lost() || self.held.has_passed(engine.now());
+        let cx = &self.held.cx;
+        let gone = || self.held.lease.is_lost() || self.held.has_passed(cx.now());
         if gone() {
             return Err(self.held.lost());
         }
-        match self.held.keeper.beat(engine).await {
-            Beat::Kept if !gone() => Ok(()),
-            Beat::Kept | Beat::Lost => Err(self.held.lost()),
-            Beat::Unheard(error) => Err(error),
+        match self.held.lease.beat(cx).await {
+            HeartbeatResult::Kept if !gone() => Ok(()),
+            HeartbeatResult::Kept | HeartbeatResult::Lost => Err(self.held.lost()),
+            HeartbeatResult::Unheard(error) => Err(error),
         }
     }
 
@@ -188,34 +188,34 @@ impl<T: StatusTracker> Execution<T> {
             stored.forget(&changed);
         }
         for _ in 0..SAVES {
-            let engine = &self.held.engine;
-            if self.held.keeper.is_lost() || self.held.has_passed(engine.now()) {
+            let cx = &self.held.cx;
+            if self.held.lease.is_lost() || self.held.has_passed(cx.now()) {
                 return Err(self.held.lost());
             }
-            let now = self.held.keeper.next(engine.now());
-            let me = &self.held.keeper.me;
+            let now = self.held.lease.next(cx.now());
+            let lock_id = &self.held.lease.lock_id;
             let mut document = self.document.clone();
-            let write = writes::save(me, now.time)
+            let write = writes::save(lock_id, now.time)
                 .set_fields(&mut document, changed.clone())
                 .map_err(|error| error.with_key(&self.held.head().key))?;
             // Boxed, as the SDK's future would make that of every body large.
-            let sent = Box::pin(dynamodb::settle(&*engine.clock, SENDS, || {
-                dynamodb::update(engine, &self.held.head().key, write.clone(), ReturnValue::None)
+            let sent = Box::pin(dynamodb::settle(&*cx.clock, SENDS, || {
+                dynamodb::update(cx, &self.held.head().key, write.clone(), ReturnValue::None)
             }));
             let verdict = match sent.await {
                 Ok(_) => Save::Saved,
-                Err(Unwritten::Condition(mut image)) => {
-                    let found = image.as_mut().map(|item| engine.head(item)).transpose()?;
-                    let verdict = classify::classify_save(found.as_ref(), me, now.time);
+                Err(WriteError::Condition(mut image)) => {
+                    let found = image.as_mut().map(|item| cx.head(item)).transpose()?;
+                    let verdict = classify::classify_save(found.as_ref(), lock_id, now.time);
                     if let (Save::Again, Some(found)) = (verdict, found) {
-                        self.held.keeper.seen(found.lock_time);
+                        self.held.lease.seen(found.lock_time);
                     }
                     verdict
                 }
-                Err(Unwritten::Unknown(error)) => {
+                Err(WriteError::Unknown(error)) => {
                     return Err(self.held.error(ErrorKind::OutcomeUnknown).with_source(error));
                 }
-                Err(Unwritten::Refused(error)) => return Err(error),
+                Err(WriteError::Refused(error)) => return Err(error),
             };
             match verdict {
                 Save::Saved => return self.saved(now, document, encoded, &changed),
@@ -239,7 +239,7 @@ impl<T: StatusTracker> Execution<T> {
         if !matches!(self.stored, Stored::AsIs) {
             self.stored = Stored::Encoded(encoded);
         }
-        if self.held.has_passed(self.held.engine.now()) {
+        if self.held.has_passed(self.held.cx.now()) {
             return Err(self.held.lost());
         }
         Ok(())
@@ -262,7 +262,7 @@ impl<T: StatusTracker> Execution<T> {
         let changed = match self.changes() {
             Ok((_, changed)) => changed,
             Err(error) => {
-                let limit = self.held.engine.config.traceback_stack_limit as usize;
+                let limit = self.held.cx.config.traceback_stack_limit as usize;
                 let outcome = failure::outcome(&error, limit, Then::Retry);
                 return Err(match self.end(outcome, ReturnValue::None).await {
                     Ok((finished, _)) => error.with_task(finished.head),
@@ -288,9 +288,9 @@ impl<T: StatusTracker> Execution<T> {
     /// [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) where no answer came, and where others have had the task and
     /// finished it since the lease ran out: then the item does not tell whether this finish came first.
     pub async fn fail(self, error: impl Into<Failure>) -> Result<Task<T>, Error> {
-        let limit = self.held.engine.config.traceback_stack_limit as usize;
+        let limit = self.held.cx.config.traceback_stack_limit as usize;
         let outcome = error.into().outcome(limit);
-        self.undone(outcome).await
+        self.end_without_data(outcome).await
     }
 
     /// Gives the task back to where it was started from, without counting an attempt, and drops what was not
@@ -302,16 +302,16 @@ impl<T: StatusTracker> Execution<T> {
     ///
     /// As [`fail`](Self::fail).
     pub async fn release(self) -> Result<Task<T>, Error> {
-        self.undone(Outcome::Released).await
+        self.end_without_data(Outcome::Released).await
     }
 
     /// Ends the attempt without writing data, and gives the task as it is stored.
-    async fn undone(self, outcome: Outcome) -> Result<Task<T>, Error> {
+    async fn end_without_data(self, outcome: Outcome) -> Result<Task<T>, Error> {
         if matches!(self.stored, Stored::AsIs) {
             let (Finished { head, .. }, data) = self.end(outcome, ReturnValue::None).await?;
             return Ok(Task::new(head, data));
         }
-        let wire = self.held.engine.config.wire;
+        let wire = self.held.cx.config.wire;
         let (Finished { head, item }, data) = self.end(outcome, ReturnValue::AllNew).await?;
         let Some(mut item) = item else {
             return Ok(Task::new(head, data));

@@ -9,21 +9,21 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::dynamodb::context::Engine;
-use crate::dynamodb::{self, Unwritten};
+use crate::dynamodb::context::Context;
+use crate::dynamodb::{self, WriteError};
 use crate::error::Error;
 use crate::item::head::TaskHead;
-use crate::observe::{EventKind, Told};
+use crate::observe::{EventDraft, EventKind};
 use crate::protocol::classify::{self, Save};
 use crate::protocol::lease::{Lease, Reading};
 use crate::protocol::writes;
-use crate::runtime::ticker::LOOK;
-use crate::time::{Now, Timestamp};
+use crate::runtime::ticker::TICK;
+use crate::time::{ClockReading, Timestamp};
 
 /// A lease, as the execution and its heartbeat share it.
-pub(crate) struct Keeper {
+pub(crate) struct SharedLease {
     /// The value of `lock`.
-    pub(crate) me: String,
+    pub(crate) lock_id: String,
     /// The task as it was started.
     pub(crate) head: Arc<TaskHead>,
     lease: Mutex<Lease>,
@@ -39,17 +39,17 @@ pub(crate) struct Keeper {
 
 /// What one heartbeat came to.
 #[derive(Debug)]
-pub(crate) enum Beat {
+pub(crate) enum HeartbeatResult {
     Kept,
     Lost,
     /// No answer, or none that tells.
     Unheard(Error),
 }
 
-impl Keeper {
-    pub(crate) fn new(me: String, head: TaskHead, lease: Lease) -> Self {
+impl SharedLease {
+    pub(crate) fn new(lock_id: String, head: TaskHead, lease: Lease) -> Self {
         Self {
-            me,
+            lock_id,
             head: Arc::new(head),
             lease: Mutex::new(lease),
             lost: CancellationToken::new(),
@@ -64,12 +64,12 @@ impl Keeper {
     }
 
     /// The time to write next.
-    pub(crate) fn next(&self, now: Now) -> Reading {
+    pub(crate) fn next(&self, now: ClockReading) -> Reading {
         self.lease().next(now)
     }
 
     /// The time of the next heartbeat; `None` once they are stopped.
-    fn next_beat(&self, now: Now) -> Option<Reading> {
+    fn next_beat(&self, now: ClockReading) -> Option<Reading> {
         let mut lease = self.lease();
         // Asked under the lock, under which a finish takes its time after it has stopped them.
         (!self.stop.is_cancelled()).then(|| lease.next(now))
@@ -85,11 +85,11 @@ impl Keeper {
         self.lease().seen(stored);
     }
 
-    pub(crate) fn has_passed(&self, now: Now) -> bool {
+    pub(crate) fn has_passed(&self, now: ClockReading) -> bool {
         self.lease().has_passed(now)
     }
 
-    pub(crate) fn remaining(&self, now: Now) -> Duration {
+    pub(crate) fn remaining(&self, now: ClockReading) -> Duration {
         self.lease().remaining(now)
     }
 
@@ -117,146 +117,144 @@ impl Keeper {
         self.stop.cancel();
     }
 
-    fn lose(&self, engine: &Engine, unheard: Option<Error>) {
+    fn lose(&self, cx: &Context, unheard: Option<Error>) {
         let unheard = unheard.map(Arc::new);
         self.unheard.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&unheard);
         self.lost.cancel();
-        let told = Told::of(EventKind::LeaseLost, &self.head).from(Some(self.head.status_name()));
-        engine.tell(unheard.as_ref().map_or(told, |unheard| told.because(unheard)));
+        let told = EventDraft::of(EventKind::LeaseLost, &self.head).from(Some(self.head.status_name()));
+        cx.emit(unheard.as_ref().map_or(told, |unheard| told.with_error(unheard)));
     }
 
     /// Sends one heartbeat. Once the attempt was asked to end they go on without that question, until it has.
-    pub(crate) async fn beat(&self, engine: &Engine) -> Beat {
+    pub(crate) async fn beat(&self, cx: &Context) -> HeartbeatResult {
         let key = &self.head.key;
         loop {
-            let Some(now) = self.next_beat(engine.now()) else {
-                return Beat::Kept;
+            let Some(now) = self.next_beat(cx.now()) else {
+                return HeartbeatResult::Kept;
             };
             let asks = !self.cancel.is_cancelled();
             let beat = if asks { writes::heartbeat } else { writes::save };
-            let sent = dynamodb::update(engine, key, beat(&self.me, now.time), ReturnValue::None).await;
+            let sent = dynamodb::update(cx, key, beat(&self.lock_id, now.time), ReturnValue::None).await;
             let found = match sent {
                 Ok(_) => {
-                    let took = engine.now().monotonic.saturating_sub(now.monotonic);
-                    engine.tell(Told::of_key(EventKind::Heartbeat, key).took(took));
+                    let took = cx.now().monotonic.saturating_sub(now.monotonic);
+                    cx.emit(EventDraft::of_key(EventKind::Heartbeat, key).with_duration(took));
                     return self.kept(now, Save::Saved);
                 }
-                Err(Unwritten::Condition(mut image)) => {
-                    image.as_mut().map(|item| engine.head(item)).transpose()
-                }
-                Err(Unwritten::Unknown(error) | Unwritten::Refused(error)) => Err(error),
+                Err(WriteError::Condition(mut image)) => image.as_mut().map(|item| cx.head(item)).transpose(),
+                Err(WriteError::Unknown(error) | WriteError::Refused(error)) => Err(error),
             };
             let found = match found {
                 Ok(found) => found,
-                Err(error) => return Beat::Unheard(error),
+                Err(error) => return HeartbeatResult::Unheard(error),
             };
-            if asks && found.as_ref().is_some_and(|found| classify::is_cancelled(found, &self.me)) {
+            if asks && found.as_ref().is_some_and(|found| classify::is_cancelled(found, &self.lock_id)) {
                 self.cancel.cancel();
                 continue;
             }
-            return self.kept(now, classify::classify_save(found.as_ref(), &self.me, now.time));
+            return self.kept(now, classify::classify_save(found.as_ref(), &self.lock_id, now.time));
         }
     }
 
-    fn kept(&self, now: Reading, verdict: Save) -> Beat {
+    fn kept(&self, now: Reading, verdict: Save) -> HeartbeatResult {
         match verdict {
             Save::Saved => {
                 self.acknowledge(now);
-                Beat::Kept
+                HeartbeatResult::Kept
             }
             // A later write of ours, which is acknowledged by itself.
-            Save::Again => Beat::Kept,
-            Save::LeaseLost => Beat::Lost,
+            Save::Again => HeartbeatResult::Kept,
+            Save::LeaseLost => HeartbeatResult::Lost,
         }
     }
 
     /// Begins to keep the lease: at the next look, if it is still held then, or now where that may be too late.
     ///
     /// Most attempts are over by then, and a task that is spawned for one makes Tokio wake another thread.
-    pub(crate) async fn begin(self: &Arc<Self>, engine: &Arc<Engine>, runtime: &Handle) {
-        if !self.begins_at_next_look(engine, runtime) {
-            runtime.spawn(Arc::clone(self).keep(Arc::clone(engine)));
+    pub(crate) async fn begin(self: &Arc<Self>, cx: &Arc<Context>, runtime: &Handle) {
+        if !self.begins_at_next_tick(cx, runtime) {
+            runtime.spawn(Arc::clone(self).keep(Arc::clone(cx)));
             // What was spawned last waits for this very thread: a body that does not yield would never let it begin.
             tokio::task::yield_now().await;
         }
     }
 
-    fn begins_at_next_look(self: &Arc<Self>, engine: &Arc<Engine>, runtime: &Handle) -> bool {
-        let Some(lookout) = &engine.lookout else {
+    fn begins_at_next_tick(self: &Arc<Self>, cx: &Arc<Context>, runtime: &Handle) -> bool {
+        let Some(ticker) = &cx.ticker else {
             return false;
         };
-        let (keeper, weak, runtime) = (Arc::downgrade(self), Arc::downgrade(engine), runtime.clone());
-        self.remaining(engine.now()) >= BEGINS_LATE
-            && lookout.at_next_look(move || {
-                let (Some(keeper), Some(engine)) = (keeper.upgrade(), weak.upgrade()) else {
+        let (lease, weak, runtime) = (Arc::downgrade(self), Arc::downgrade(cx), runtime.clone());
+        self.remaining(cx.now()) >= BEGINS_LATE
+            && ticker.at_next_tick(move || {
+                let (Some(lease), Some(cx)) = (lease.upgrade(), weak.upgrade()) else {
                     return;
                 };
-                if !keeper.stop.is_cancelled() {
-                    runtime.spawn(keeper.keep(engine));
+                if !lease.stop.is_cancelled() {
+                    runtime.spawn(lease.keep(cx));
                 }
             })
     }
 
     /// Keeps the lease until it is stopped or lost: a heartbeat every third of the expiry, and more often while none
     /// is answered. The loss is told at the deadline, whatever is still under way.
-    async fn keep(self: Arc<Self>, engine: Arc<Engine>) {
+    async fn keep(self: Arc<Self>, cx: Arc<Context>) {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => {}
-            unheard = self.beats(&engine) => self.lose(&engine, unheard),
+            unheard = self.beats(&cx) => self.lose(&cx, unheard),
         }
     }
 
     /// Sleeps, but not beyond the deadline: the sleep of a machine that is suspended does not count what it missed, and
     /// the wall clock does.
-    async fn sleep(&self, engine: &Engine, wait: Duration) {
-        let due = engine.clock.now().monotonic.saturating_add(wait);
+    async fn sleep(&self, cx: &Context, wait: Duration) {
+        let due = cx.clock.now().monotonic.saturating_add(wait);
         loop {
-            let now = engine.now();
+            let now = cx.now();
             let left = due.saturating_sub(now.monotonic);
             if left.is_zero() || self.has_passed(now) {
                 return;
             }
             let looks = async {
-                match &engine.lookout {
-                    Some(lookout) => lookout.next_look().await,
+                match &cx.ticker {
+                    Some(ticker) => ticker.next_tick().await,
                     None => std::future::pending().await,
                 }
             };
             // The clock wakes nobody of a runtime whose timers wait for a body that computes.
             tokio::select! {
-                () = engine.clock.sleep(left.min(LOOK)) => {}
+                () = cx.clock.sleep(left.min(TICK)) => {}
                 () = looks => {}
             }
         }
     }
 
     /// Sends heartbeats until the lease is lost; gives why DynamoDB was not heard, where that is why.
-    async fn beats(&self, engine: &Engine) -> Option<Error> {
-        let third = engine.config.lock_expire / 3;
+    async fn beats(&self, cx: &Context) -> Option<Error> {
+        let third = cx.config.lock_expire / 3;
         // The first one counts from the start, which may be a look ago.
-        let mut old = engine.config.lock_expire.saturating_sub(self.remaining(engine.now()));
+        let mut old = cx.config.lock_expire.saturating_sub(self.remaining(cx.now()));
         let mut unheard = None;
         for nth in 0.. {
             let wait = if unheard.is_none() { third } else { third / 8 };
-            let wait = jittered(wait, &self.me, nth).saturating_sub(old).min(self.remaining(engine.now()));
+            let wait = jittered(wait, &self.lock_id, nth).saturating_sub(old).min(self.remaining(cx.now()));
             old = Duration::ZERO;
-            self.sleep(engine, wait).await;
+            self.sleep(cx, wait).await;
             let beat = async {
                 // After its deadline nothing is sent: somebody else may hold the task.
-                if self.has_passed(engine.now()) { None } else { Some(self.beat(engine).await) }
+                if self.has_passed(cx.now()) { None } else { Some(self.beat(cx).await) }
             };
             let beat = tokio::select! {
                 beat = beat => beat,
-                () = self.sleep(engine, self.remaining(engine.now())) => None,
+                () = self.sleep(cx, self.remaining(cx.now())) => None,
             };
             match beat {
-                Some(Beat::Kept) if !self.has_passed(engine.now()) => unheard = None,
-                Some(Beat::Lost) => return None,
-                Some(Beat::Unheard(error)) if !self.has_passed(engine.now()) => unheard = Some(error),
-                Some(Beat::Unheard(error)) => return Some(error),
+                Some(HeartbeatResult::Kept) if !self.has_passed(cx.now()) => unheard = None,
+                Some(HeartbeatResult::Lost) => return None,
+                Some(HeartbeatResult::Unheard(error)) if !self.has_passed(cx.now()) => unheard = Some(error),
+                Some(HeartbeatResult::Unheard(error)) => return Some(error),
                 // A save has moved the deadline meanwhile.
-                None if !self.has_passed(engine.now()) => {}
+                None if !self.has_passed(cx.now()) => {}
                 _ => return unheard,
             }
         }
@@ -272,14 +270,14 @@ const BEGINS_LATE: Duration = Duration::from_mins(3);
 
 /// Between nine tenths of a time and the whole, so that the heartbeats of many workers do not come together. From the
 /// lock and the number of the heartbeat, so that it can be repeated.
-fn jittered(wait: Duration, me: &str, nth: u64) -> Duration {
-    let thousandths = 900 + xxh3_64_with_seed(me.as_bytes(), nth) % 101;
+fn jittered(wait: Duration, lock_id: &str, nth: u64) -> Duration {
+    let thousandths = 900 + xxh3_64_with_seed(lock_id.as_bytes(), nth) % 101;
     wait.mul_f64(f64::from(u32::try_from(thousandths).unwrap_or(1000)) / 1000.0)
 }
 
-impl fmt::Debug for Keeper {
+impl fmt::Debug for SharedLease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keeper")
+        f.debug_struct("SharedLease")
             .field("lease", &self.lease())
             .field("is_lost", &self.is_lost())
             .finish_non_exhaustive()

@@ -3,11 +3,11 @@
 use aws_sdk_dynamodb::types::ReturnValue;
 
 use crate::declare::status::{Role, TrackerStatus};
-use crate::dynamodb::context::Engine;
-use crate::dynamodb::{self, SENDS, Unwritten};
+use crate::dynamodb::context::Context;
+use crate::dynamodb::{self, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::head::TaskHead;
-use crate::observe::{EventKind, Told};
+use crate::observe::{EventDraft, EventKind};
 use crate::protocol::classify;
 use crate::protocol::writes;
 use crate::time::Timestamp;
@@ -26,38 +26,38 @@ pub(crate) fn check_status<T: StatusTracker>(status: T::Status) -> Result<(), Er
 }
 
 /// Redrives a task, pinned to what was read of it.
-pub(crate) async fn redrive(engine: &Engine, key: &str) -> Result<TaskHead, Error> {
-    let mut found = dynamodb::get(engine, key, true, true).await?;
+pub(crate) async fn redrive(cx: &Context, key: &str) -> Result<TaskHead, Error> {
+    let mut found = dynamodb::get(cx, key, true, true).await?;
     let mut last = None;
-    engine.check_clock()?;
+    cx.check_clock()?;
     for _ in 0..ROUNDS {
         let Some(mut item) = found.take() else {
-            return Err(Error::new(ErrorKind::NotInitialized).with_key(key));
+            return Err(Error::new(ErrorKind::NotFound).with_key(key));
         };
-        let seen = engine.head(&mut item)?;
-        if let Some(refusal) = refusal(engine, &seen) {
+        let seen = cx.head(&mut item)?;
+        if let Some(refusal) = refusal(cx, &seen) {
             return Err(Error::new(refusal).with_key(key).with_task(seen));
         }
         last = Some(seen.clone());
-        let now = Timestamp::from(engine.now());
-        let (after, write) = writes::redrive(&engine.format, &seen, now);
-        let sent = dynamodb::settle(&*engine.clock, SENDS, || {
-            dynamodb::update(engine, key, write.clone(), ReturnValue::None)
+        let now = Timestamp::from(cx.now());
+        let (after, write) = writes::redrive(&cx.use_case, &seen, now);
+        let sent = dynamodb::settle(&*cx.clock, SENDS, || {
+            dynamodb::update(cx, key, write.clone(), ReturnValue::None)
         });
         match sent.await {
-            Ok(_) => return Ok(told(engine, &seen, after)),
+            Ok(_) => return Ok(told(cx, &seen, after)),
             // Ours, whose answer was lost.
-            Err(Unwritten::Condition(Some(mut item))) => {
+            Err(WriteError::Condition(Some(mut item))) => {
                 let image = item.clone();
-                let now_there = engine.head(&mut item)?;
-                if classify::was_set_by_hand(&now_there, &after) {
-                    return Ok(told(engine, &seen, after));
+                let now_there = cx.head(&mut item)?;
+                if classify::was_set_by_operator(&now_there, &after) {
+                    return Ok(told(cx, &seen, after));
                 }
                 found = Some(image);
             }
-            Err(Unwritten::Condition(None)) => {}
-            Err(Unwritten::Unknown(error)) => return Err(Unwritten::unknown_outcome(error).with_key(key)),
-            Err(Unwritten::Refused(error)) => return Err(error),
+            Err(WriteError::Condition(None)) => {}
+            Err(WriteError::Unknown(error)) => return Err(WriteError::unknown_outcome(error).with_key(key)),
+            Err(WriteError::Refused(error)) => return Err(error),
         }
     }
     // Others were faster each time: nothing was written.
@@ -65,14 +65,14 @@ pub(crate) async fn redrive(engine: &Engine, key: &str) -> Result<TaskHead, Erro
     Err(Error::new(ErrorKind::NotReady { status }).with_key(key).with_found(last))
 }
 
-fn told(engine: &Engine, seen: &TaskHead, after: TaskHead) -> TaskHead {
-    engine.tell(Told::of(EventKind::Redriven, &after).from(Some(seen.status_name())));
+fn told(cx: &Context, seen: &TaskHead, after: TaskHead) -> TaskHead {
+    cx.emit(EventDraft::of(EventKind::Redriven, &after).from(Some(seen.status_name())));
     after
 }
 
-fn refusal(engine: &Engine, seen: &TaskHead) -> Option<ErrorKind> {
+fn refusal(cx: &Context, seen: &TaskHead) -> Option<ErrorKind> {
     if seen.is_locked() || seen.is_in_progress() {
-        return Some(classify::locked(seen, &engine.rules()));
+        return Some(classify::locked(seen, &cx.rules()));
     }
     match seen.role {
         Some(Role::Ignored | Role::Failed) => None,

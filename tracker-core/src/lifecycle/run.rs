@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::error::{Error, ErrorKind};
-use crate::lifecycle::attempt::{Finished, Held};
+use crate::lifecycle::attempt::{Attempt, Finished};
 use crate::lifecycle::execution::Execution;
 use crate::lifecycle::failure::Failure;
 use crate::protocol::writes::{Outcome, Then};
@@ -89,7 +89,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn over<T: StatusTracker>(execution: &Execution<T>) -> Self {
-        let Held { keeper, engine, .. } = &execution.held;
+        let Attempt { lease, cx, .. } = &execution.held;
         let head = execution.held.head();
         let span = tracing::info_span!(
             target: "tracker_core::task",
@@ -101,10 +101,10 @@ impl Watch {
         );
         Self {
             span,
-            lost: keeper.lost(),
-            cancel: keeper.cancel(),
-            timeout: engine.config.timeout,
-            clock: Arc::clone(&engine.clock),
+            lost: lease.lost(),
+            cancel: lease.cancel(),
+            timeout: cx.config.timeout,
+            clock: Arc::clone(&cx.clock),
         }
     }
 
@@ -161,14 +161,14 @@ impl<T: StatusTracker> Execution<T> {
 
     /// The error that ends a `run` whose body failed.
     async fn fail_body(self, failure: Failure) -> Error {
-        let limit = self.held.engine.config.traceback_stack_limit as usize;
+        let limit = self.held.cx.config.traceback_stack_limit as usize;
         let outcome = failure.outcome(limit);
-        let retry = self.held.head().retry();
+        let retry = self.held.head().failed_attempts();
         match self.end(outcome, ReturnValue::None).await {
             Ok((Finished { head, .. }, _)) => {
                 let kind = match head.run_at() {
                     // One too many is counted; one that is not may go back to failed.
-                    Some(until) if failure.is_snooze() && head.retry() == retry => {
+                    Some(until) if failure.is_snooze() && head.failed_attempts() == retry => {
                         ErrorKind::Snoozed { until }
                     }
                     _ => ErrorKind::BodyFailed { ignored: head.is_ignored() },

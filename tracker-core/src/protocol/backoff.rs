@@ -23,11 +23,11 @@ pub(crate) fn next(retry: u32, max_retry: u32, fatal: bool) -> Next {
 
 /// How long a task waits after its `retry`th failed attempt in a row, if it does: between half of the backoff and the
 /// whole, by the lock of that attempt, so that a copy of the finish says the same.
-pub(crate) fn wait(backoff: Backoff, retry: u32, me: &str) -> Option<Duration> {
+pub(crate) fn wait(backoff: Backoff, retry: u32, lock_id: &str) -> Option<Duration> {
     let Backoff::Exponential { base, max } = backoff else { return None };
     let doubled = 1_u32.checked_shl(retry.saturating_sub(1)).filter(|factor| *factor > 0);
     let whole = doubled.and_then(|factor| base.checked_mul(factor)).map_or(max, |wait| wait.min(max));
-    let thousandths = 500 + u32::try_from(xxh3_64(me.as_bytes()) % 501).unwrap_or(500);
+    let thousandths = 500 + u32::try_from(xxh3_64(lock_id.as_bytes()) % 501).unwrap_or(500);
     Some(whole / 1000 * thousandths)
 }
 

@@ -35,14 +35,19 @@ pub(crate) enum Start {
 }
 
 /// Classifies the image that a failed start or takeover came back with; `me` is the lock that it was to set.
-pub(crate) fn classify_start(image: Option<&TaskHead>, me: &str, now: Timestamp, rules: &Rules) -> Start {
+pub(crate) fn classify_start(
+    image: Option<&TaskHead>,
+    lock_id: &str,
+    now: Timestamp,
+    rules: &Rules,
+) -> Start {
     let Some(image) = image else {
-        return Start::Refused(ErrorKind::NotInitialized);
+        return Start::Refused(ErrorKind::NotFound);
     };
-    if image.lock.as_deref() == Some(me) {
+    if image.lock.as_deref() == Some(lock_id) {
         return Start::Started;
     }
-    if image.last_lock.as_deref() == Some(me) {
+    if image.last_lock.as_deref() == Some(lock_id) {
         return Start::GaveUp;
     }
     match image.role {
@@ -79,7 +84,7 @@ pub(crate) fn locked(image: &TaskHead, rules: &Rules) -> ErrorKind {
 /// The finish that was sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Finish<'f> {
-    pub(crate) me: &'f str,
+    pub(crate) lock_id: &'f str,
     /// When the task was created: another one may have taken its key since.
     pub(crate) create_time: Timestamp,
     /// The `update_time` that it was to set.
@@ -109,12 +114,12 @@ pub(crate) fn classify_finish(image: Option<&TaskHead>, finish: &Finish<'_>) -> 
     if image.create_time != finish.create_time {
         return Written::Unknown;
     }
-    if finish.unanswered && image.lock.as_deref() == Some(finish.me) {
+    if finish.unanswered && image.lock.as_deref() == Some(finish.lock_id) {
         return Written::Unknown;
     }
     // Whatever became of the task since: nothing else of ours writes it once the task was started. A redrive, and what
     // Python starts and finishes, leave it as it is.
-    if image.last_lock.as_deref() == Some(finish.me) {
+    if image.last_lock.as_deref() == Some(finish.lock_id) {
         return Written::Done;
     }
     let taken_over = finish.attempt.checked_add(1) == Some(image.attempt) && image.lock.is_some();
@@ -138,13 +143,13 @@ pub(crate) fn has_created(found: Option<&AttributeValue>, create_time: Option<&A
 }
 
 /// Whether a redrive or a cancel whose condition failed had been applied before, to what `after` is.
-pub(crate) fn was_set_by_hand(image: &TaskHead, after: &TaskHead) -> bool {
+pub(crate) fn was_set_by_operator(image: &TaskHead, after: &TaskHead) -> bool {
     image.status_code == after.status_code && image.update_time == after.update_time
 }
 
 /// Whether the attempt of a lock was asked to end.
-pub(crate) fn is_cancelled(image: &TaskHead, me: &str) -> bool {
-    image.lock.as_deref() == Some(me) && image.is_cancel_requested()
+pub(crate) fn is_cancelled(image: &TaskHead, lock_id: &str) -> bool {
+    image.lock.as_deref() == Some(lock_id) && image.is_cancel_requested()
 }
 
 /// What to do after a save whose condition failed.
@@ -157,9 +162,9 @@ pub(crate) enum Save {
 }
 
 /// Classifies the image that a failed save came back with; `sent` is the `lock_time` that it was to set.
-pub(crate) fn classify_save(image: Option<&TaskHead>, me: &str, sent: Timestamp) -> Save {
+pub(crate) fn classify_save(image: Option<&TaskHead>, lock_id: &str, sent: Timestamp) -> Save {
     match image {
-        Some(image) if image.lock.as_deref() == Some(me) => {
+        Some(image) if image.lock.as_deref() == Some(lock_id) => {
             if image.lock_time == sent {
                 Save::Saved
             } else {

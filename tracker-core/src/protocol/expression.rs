@@ -196,20 +196,20 @@ mod tests {
         let expression = Expression::new()
             .add("#attempt :one")
             .with(":one", number(1_u32))
-            .set("#lock = :me, #old_lock = #lock")
+            .set("#lock = :lock_id, #old_lock = #lock")
             .remove("#cancel")
             .remove("#owner")
             .set_to("retry", number(0_u32))
-            .and("(attribute_not_exists(#run_at) OR #run_at <= :me)")
+            .and("(attribute_not_exists(#run_at) OR #run_at <= :lock_id)")
             .and_in("status", [10_u32, 14].map(number))
             .with(":me", string("me"));
         assert_eq!(
             expression.update(),
-            "SET #lock = :me, #old_lock = #lock, #retry = :retry REMOVE #cancel, #owner ADD #attempt :one"
+            "SET #lock = :lock_id, #old_lock = #lock, #retry = :retry REMOVE #cancel, #owner ADD #attempt :one"
         );
         assert_eq!(
             expression.condition,
-            "(attribute_not_exists(#run_at) OR #run_at <= :me) AND #status IN (:status_0, :status_1)"
+            "(attribute_not_exists(#run_at) OR #run_at <= :lock_id) AND #status IN (:status_0, :status_1)"
         );
         assert_eq!(expression.names["#run_at"], "run_at");
         expression.check();

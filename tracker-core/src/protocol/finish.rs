@@ -9,17 +9,17 @@ use crate::declare::status::Role;
 use crate::item::attribute::{EXPIRES_AT, RETRY, RUN_AT, SNOOZES, number, time};
 use crate::item::head::TaskHead;
 use crate::item::history::{HistoryEntry, Keep};
-use crate::item::use_case::Format;
+use crate::item::use_case::UseCase;
 use crate::protocol::backoff;
 use crate::protocol::expression::Expression;
 use crate::time::Timestamp;
 
 /// Finish: the task as it is afterwards, and the write that makes it so.
 pub(crate) fn finish(
-    format: &Format,
+    use_case: &UseCase,
     config: &TrackerConfig,
     head: &TaskHead,
-    me: &str,
+    lock_id: &str,
     outcome: &Outcome,
     now: Timestamp,
     keep: Keep,
@@ -34,7 +34,7 @@ pub(crate) fn finish(
             Some(Role::Succeeded)
         }
         Outcome::Failed { error, traceback, then } => {
-            Some(fail(&mut after, config, me, (error, traceback), *then, now))
+            Some(fail(&mut after, config, lock_id, (error, traceback), *then, now))
         }
         Outcome::Released => {
             after.run_at = head.run_at;
@@ -49,7 +49,7 @@ pub(crate) fn finish(
         // One that cannot be counted would have no end.
         Outcome::Snoozed { wait } => {
             let error = format!("put off for {wait:?}, after {} times in a row", head.snoozes);
-            Some(fail(&mut after, config, me, (&error, ""), Then::RetryAfter(*wait), now))
+            Some(fail(&mut after, config, lock_id, (&error, ""), Then::RetryAfter(*wait), now))
         }
         Outcome::Cancelled => {
             let entry = HistoryEntry::new(head.retry, now, CANCELLED, "");
@@ -57,14 +57,15 @@ pub(crate) fn finish(
             Some(Role::Ignored)
         }
     };
-    let status = ended.map_or_else(|| released_to(format, head.started_from), |role| format.own(role));
+    let status =
+        ended.map_or_else(|| released_to(use_case, head.started_from), |role| use_case.status_of(role));
     after.expires_at = ended.and_then(|role| expires_at(config, role, now));
     if keep == Keep::AsStored {
         // There is no room for what was not there before.
         after.run_at = after.run_at.filter(|_| head.run_at.is_some());
         after.expires_at = after.expires_at.filter(|_| head.expires_at.is_some());
     }
-    let mut write = at_status(freed(me, now), format, status, &head.key);
+    let mut write = at_status(freed(lock_id, now), use_case, status, &head.key);
     write = set_or_remove(write, RUN_AT, head.run_at.is_some(), after.run_at.map(time));
     write =
         set_or_remove(write, SNOOZES, head.snoozes > 0, (after.snoozes > 0).then(|| number(after.snoozes)));
@@ -80,11 +81,11 @@ pub(crate) fn finish(
     } else if keep == Keep::AsStored {
         write = write.remove("#owner, #started_from");
     }
-    set_head_status(&mut after, format, status);
+    set_head_status(&mut after, use_case, status);
     after.update_time = now;
     after.lock_time = now;
     after.lock = None;
-    after.last_lock = Some(me.to_owned());
+    after.last_lock = Some(lock_id.to_owned());
     (after, write)
 }
 
@@ -97,7 +98,7 @@ fn fits(head: &TaskHead, keep: Keep) -> bool {
 fn fail(
     after: &mut TaskHead,
     config: &TrackerConfig,
-    me: &str,
+    lock_id: &str,
     (error, traceback): (&str, &str),
     then: Then,
     now: Timestamp,
@@ -111,7 +112,7 @@ fn fail(
     }
     let wait = match then {
         Then::RetryAfter(wait) => Some(wait),
-        _ => backoff::wait(config.backoff, next.retry, me),
+        _ => backoff::wait(config.backoff, next.retry, lock_id),
     };
     after.run_at = wait.filter(|wait| !wait.is_zero()).map(|wait| now.plus(wait));
     Role::Failed

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::time::{Now, Timestamp};
+use crate::time::{ClockReading, Timestamp};
 
 /// A time that is written, with the monotonic clock as read together with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -13,7 +13,7 @@ pub(crate) struct Reading {
 
 impl Reading {
     /// What to send after the times that were sent before: the clock's, and later than the last of them.
-    pub(crate) fn after_all(sent: &[Self], now: Now) -> Self {
+    pub(crate) fn after_all(sent: &[Self], now: ClockReading) -> Self {
         let reading = Self::from(now);
         match sent.last() {
             Some(last) => Self { time: reading.time.after(last.time), ..reading },
@@ -22,8 +22,8 @@ impl Reading {
     }
 }
 
-impl From<Now> for Reading {
-    fn from(now: Now) -> Self {
+impl From<ClockReading> for Reading {
+    fn from(now: ClockReading) -> Self {
         Self { time: now.into(), monotonic: now.monotonic }
     }
 }
@@ -57,7 +57,7 @@ impl Lease {
     }
 
     /// The time to write next: the clock's, and later than whatever was sent before.
-    pub(crate) fn next(&mut self, now: Now) -> Reading {
+    pub(crate) fn next(&mut self, now: ClockReading) -> Reading {
         let reading = Reading::from(now);
         self.sent = reading.time.after(self.sent);
         Reading { time: self.sent, ..reading }
@@ -76,12 +76,12 @@ impl Lease {
     }
 
     /// Whether the lease has run out, by the wall clock or by the monotonic one, whichever is first.
-    pub(crate) fn has_passed(&self, now: Now) -> bool {
+    pub(crate) fn has_passed(&self, now: ClockReading) -> bool {
         self.remaining(now).is_zero()
     }
 
     /// How long the lease lasts.
-    pub(crate) fn remaining(&self, now: Now) -> Duration {
+    pub(crate) fn remaining(&self, now: ClockReading) -> Duration {
         let wall = self.acknowledged.time.plus(self.expire).since(now.into());
         let monotonic = self.acknowledged.monotonic.saturating_add(self.expire);
         wall.min(monotonic.saturating_sub(now.monotonic))
@@ -94,8 +94,8 @@ mod tests {
 
     const EXPIRE: Duration = Duration::from_mins(5);
 
-    fn at(wall: u64, monotonic: u64) -> Now {
-        Now {
+    fn at(wall: u64, monotonic: u64) -> ClockReading {
+        ClockReading {
             wall: Timestamp::EPOCH.plus(Duration::from_secs(1_000_000 + wall)).utc(),
             monotonic: Duration::from_secs(monotonic),
         }

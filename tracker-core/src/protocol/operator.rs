@@ -6,13 +6,13 @@ use crate::declare::status::Role;
 use crate::item::attribute::{EXPIRES_AT, NOT_LOCKED, RETRY, RUN_AT, SNOOZES, number, string, time};
 use crate::item::head::TaskHead;
 use crate::item::history::{HistoryEntry, Keep};
-use crate::item::use_case::Format;
+use crate::item::use_case::UseCase;
 use crate::protocol::expression::Expression;
 use crate::time::Timestamp;
 
 /// Redrive of a task that was read: the task as it is afterwards, and the write, pinned to what was seen.
-pub(crate) fn redrive(format: &Format, seen: &TaskHead, now: Timestamp) -> (TaskHead, Expression) {
-    let (mut after, write) = by_hand(format, Role::Pending, seen, now);
+pub(crate) fn redrive(use_case: &UseCase, seen: &TaskHead, now: Timestamp) -> (TaskHead, Expression) {
+    let (mut after, write) = by_hand(use_case, Role::Pending, seen, now);
     let write = write.set_to(RETRY, number(0_u32));
     let write = set_or_remove(write, EXPIRES_AT, seen.expires_at.is_some(), None);
     after.retry = 0;
@@ -22,14 +22,14 @@ pub(crate) fn redrive(format: &Format, seen: &TaskHead, now: Timestamp) -> (Task
 
 /// Giving up a free task on request: the task as it is afterwards, and the write, pinned to what was seen.
 pub(crate) fn cancel(
-    format: &Format,
+    use_case: &UseCase,
     config: &TrackerConfig,
     seen: &TaskHead,
     owner: &str,
     now: Timestamp,
     keep: Keep,
 ) -> (TaskHead, Expression) {
-    let (mut after, write) = by_hand(format, Role::Ignored, seen, now);
+    let (mut after, write) = by_hand(use_case, Role::Ignored, seen, now);
     let entry = HistoryEntry::new(seen.retry, now, CANCELLED, &format!("by {owner}"));
     after.errors.push(entry, config.history_limit as usize);
     after.expires_at = expires_at(config, Role::Ignored, now);
@@ -44,8 +44,8 @@ pub(crate) fn request_cancel(lock: &str) -> Expression {
 }
 
 /// Sets a free task to another status, pinned to what was seen.
-fn by_hand(format: &Format, to: Role, seen: &TaskHead, now: Timestamp) -> (TaskHead, Expression) {
-    let to = format.own(to);
+fn by_hand(use_case: &UseCase, to: Role, seen: &TaskHead, now: Timestamp) -> (TaskHead, Expression) {
+    let to = use_case.status_of(to);
     let now = now.after(seen.update_time);
     let lock_time = now.max(seen.lock_time);
     let write = Expression::new()
@@ -56,7 +56,7 @@ fn by_hand(format: &Format, to: Role, seen: &TaskHead, now: Timestamp) -> (TaskH
         .with(":seen_status", number(seen.status_code))
         .with(":seen_update_time", time(seen.update_time))
         .with(":free", string(NOT_LOCKED));
-    let write = at_status(write, format, to, &seen.key);
+    let write = at_status(write, use_case, to, &seen.key);
     let write = set_or_remove(write, RUN_AT, seen.run_at.is_some(), None);
     let write = set_or_remove(write, SNOOZES, seen.snoozes > 0, None);
     // A Python `save` drops `attempt`, which then counts as 0.
@@ -66,7 +66,7 @@ fn by_hand(format: &Format, to: Role, seen: &TaskHead, now: Timestamp) -> (TaskH
     };
     let write = write.with(":attempt", number(seen.attempt));
     let mut after = seen.clone();
-    set_head_status(&mut after, format, to);
+    set_head_status(&mut after, use_case, to);
     after.run_at = None;
     after.snoozes = 0;
     after.update_time = now;

@@ -12,7 +12,7 @@ use crate::item::attribute::{
 };
 use crate::item::head::TaskHead;
 use crate::item::history::{History, HistoryEntry, Keep};
-use crate::item::use_case::{Format, Status};
+use crate::item::use_case::{Status, UseCase};
 use crate::protocol::backoff;
 use crate::protocol::expression::Expression;
 use crate::time::Timestamp;
@@ -54,10 +54,10 @@ pub(super) const CANCELLED: &str = "cancelled on request";
 
 /// Start: takes a free task that is ready.
 pub(crate) fn start(
-    format: &Format,
+    use_case: &UseCase,
     config: &TrackerConfig,
     key: &str,
-    me: &str,
+    lock_id: &str,
     owner: &str,
     now: Timestamp,
 ) -> Expression {
@@ -65,7 +65,7 @@ pub(crate) fn start(
     static START: LazyLock<Expression> = LazyLock::new(|| {
         Expression::new()
             .set("#value = :value, #status = :status, #started_from = #status")
-            .set("#lock = :me, #lock_time = :now, #update_time = :now, #owner = :owner")
+            .set("#lock = :lock_id, #lock_time = :now, #update_time = :now, #owner = :owner")
             // What an earlier step or attempt has left; a task at work must not be deleted.
             .remove("#cancel, #expires_at")
             .add("#attempt :one")
@@ -76,21 +76,21 @@ pub(crate) fn start(
             .with(":free", string(NOT_LOCKED))
     });
     let stale = now.minus(config.lock_expire).minus(config.max_clock_skew);
-    at_status(START.clone(), format, format.own(Role::InProgress), key)
-        .with(":me", string(me))
+    at_status(START.clone(), use_case, use_case.status_of(Role::InProgress), key)
+        .with(":me", string(lock_id))
         .with(":now", time(now))
         .with(":owner", string(owner))
         .with(":stale", time(stale))
-        .and_in(STATUS, format.ready().map(number))
+        .and_in(STATUS, use_case.ready().map(number))
 }
 
 /// Takeover of an expired lease, pinned to the lease that was seen; or giving the task up, if this was its
 /// last attempt, or the attempt that was lost had been asked to end.
 pub(crate) fn take_over(
-    format: &Format,
+    use_case: &UseCase,
     config: &TrackerConfig,
     seen: &TaskHead,
-    me: &str,
+    lock_id: &str,
     owner: &str,
     now: Timestamp,
     keep: Keep,
@@ -114,36 +114,42 @@ pub(crate) fn take_over(
         .with(":seen_lock", string(seen.lock.as_deref().unwrap_or(NOT_LOCKED)))
         .with(":seen_lock_time", time(seen.lock_time))
         .with(":seen_status", number(seen.status_code))
-        .with(":me", string(me))
+        .with(":me", string(lock_id))
         .with(":now", time(now));
     let (status, takeover) = if next.ignored {
         let freed = takeover.set(FREE).with(":free", string(NOT_LOCKED));
         let expires_at = expires_at(config, Role::Ignored, now).filter(|_| keep != Keep::AsStored);
         let is_there = seen.expires_at.is_some();
-        (format.own(Role::Ignored), set_or_remove(freed, EXPIRES_AT, is_there, expires_at.map(number)))
+        (
+            use_case.status_of(Role::Ignored),
+            set_or_remove(freed, EXPIRES_AT, is_there, expires_at.map(number)),
+        )
     } else {
-        let held =
-            takeover.set("#lock = :me, #lock_time = :now").add("#attempt :one").with(":one", number(1_u32));
+        let held = takeover
+            .set("#lock = :lock_id, #lock_time = :now")
+            .add("#attempt :one")
+            .with(":one", number(1_u32));
         let held = set_or_remove(held, EXPIRES_AT, seen.expires_at.is_some(), None);
         // Where there is no room for the history, there may be none for another owner's name.
         let named = if keep == Keep::AsStored { held } else { held.set_to(OWNER, string(owner)) };
-        (format.own(Role::InProgress), named)
+        (use_case.status_of(Role::InProgress), named)
     };
     // The holder that is lost has not put the task off.
     let takeover = set_or_remove(takeover, SNOOZES, seen.snoozes > 0, None);
-    set_errors(at_status(takeover, format, status, &seen.key), seen, &mut errors, keep)
+    set_errors(at_status(takeover, use_case, status, &seen.key), seen, &mut errors, keep)
 }
 
 /// Save: renews the lease; what is saved is added by the caller.
-pub(crate) fn save(me: &str, now: Timestamp) -> Expression {
-    static SAVE: LazyLock<Expression> =
-        LazyLock::new(|| Expression::new().set("#lock_time = :now").and("#lock = :me AND #lock_time < :now"));
-    SAVE.clone().with(":me", string(me)).with(":now", time(now))
+pub(crate) fn save(lock_id: &str, now: Timestamp) -> Expression {
+    static SAVE: LazyLock<Expression> = LazyLock::new(|| {
+        Expression::new().set("#lock_time = :now").and("#lock = :lock_id AND #lock_time < :now")
+    });
+    SAVE.clone().with(":me", string(lock_id)).with(":now", time(now))
 }
 
 /// Heartbeat: renews the lease, unless the attempt was asked to end.
-pub(crate) fn heartbeat(me: &str, now: Timestamp) -> Expression {
-    save(me, now).and("(attribute_not_exists(#cancel) OR #cancel <> :me)")
+pub(crate) fn heartbeat(lock_id: &str, now: Timestamp) -> Expression {
+    save(lock_id, now).and("(attribute_not_exists(#cancel) OR #cancel <> :lock_id)")
 }
 
 /// From when on a task that ended in a status at this time is deleted.
@@ -172,39 +178,39 @@ pub(super) fn set_or_remove(
 
 /// Release of a task of which nothing could be read but what the start itself wrote.
 pub(crate) fn release(
-    format: &Format,
+    use_case: &UseCase,
     key: &str,
     started_from: Option<u32>,
-    me: &str,
+    lock_id: &str,
     now: Timestamp,
 ) -> Expression {
-    at_status(freed(me, now), format, released_to(format, started_from), key)
+    at_status(freed(lock_id, now), use_case, released_to(use_case, started_from), key)
 }
 
-pub(super) fn set_head_status(head: &mut TaskHead, format: &Format, status: Status) {
+pub(super) fn set_head_status(head: &mut TaskHead, use_case: &UseCase, status: Status) {
     head.status_code = status.code();
-    head.status_name = format.status_name(status.code()).unwrap_or_default();
-    head.role = format.role(status.code());
-    head.shard_id = format.shard_of_value(&format.value(status, &head.key));
+    head.status_name = use_case.status_name(status.code()).unwrap_or_default();
+    head.role = use_case.role(status.code());
+    head.shard_id = use_case.shard_of_value(&use_case.value(status, &head.key));
 }
 
 /// Where a release goes back to: `failed` where it is not known, so that the task is tried again. Python leaves
 /// `started_from` as an earlier step has set it, from where this step cannot have started.
-pub(super) fn released_to(format: &Format, started_from: Option<u32>) -> Status {
-    let started_from = started_from.filter(|code| format.ready().any(|ready| ready == *code));
-    started_from.and_then(|code| format.status(code)).unwrap_or_else(|| format.own(Role::Failed))
+pub(super) fn released_to(use_case: &UseCase, started_from: Option<u32>) -> Status {
+    let started_from = started_from.filter(|code| use_case.ready().any(|ready| ready == *code));
+    started_from.and_then(|code| use_case.status(code)).unwrap_or_else(|| use_case.status_of(Role::Failed))
 }
 
 /// Binds what a status is stored as.
-pub(super) fn at_status(write: Expression, format: &Format, status: Status, key: &str) -> Expression {
-    write.with(":value", string(format.value(status, key))).with(":status", number(status.code()))
+pub(super) fn at_status(write: Expression, use_case: &UseCase, status: Status, key: &str) -> Expression {
+    write.with(":value", string(use_case.value(status, key))).with(":status", number(status.code()))
 }
 
 /// Frees the lock, and moves `lock_time` on: a late copy of a refused start must not fit.
 const FREE: &str = "#lock = :free, #lock_time = :now, #last_lock = :me";
 
 /// The end of an attempt, whichever: frees the lock that it holds, and sets a status, which is to be bound.
-pub(super) fn freed(me: &str, now: Timestamp) -> Expression {
+pub(super) fn freed(lock_id: &str, now: Timestamp) -> Expression {
     static FREED: LazyLock<Expression> = LazyLock::new(|| {
         Expression::new()
             .set(FREE)
@@ -212,7 +218,7 @@ pub(super) fn freed(me: &str, now: Timestamp) -> Expression {
             .and("#lock = :me")
             .with(":free", string(NOT_LOCKED))
     });
-    FREED.clone().with(":me", string(me)).with(":now", time(now))
+    FREED.clone().with(":me", string(lock_id)).with(":now", time(now))
 }
 
 /// Writes the history as far as there is room for it. The next start must fit, too: the item has its size while

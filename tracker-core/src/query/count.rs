@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use crate::declare::spec::Takeover;
 use crate::declare::status::{Role, TrackerStatus};
 use crate::dynamodb;
-use crate::dynamodb::context::Engine;
+use crate::dynamodb::context::Context;
 use crate::dynamodb::query::Range;
 use crate::dynamodb::scan::{Segment, scan};
 use crate::error::Error;
@@ -17,7 +17,7 @@ use crate::query::entry::IndexEntry;
 use crate::query::refresh::refresh;
 use crate::query::statuses::Statuses;
 use crate::tracker::Tracker;
-use crate::tracker::status_tracker::{StatusTracker, status_of};
+use crate::tracker::status_tracker::{StatusTracker, declared_status};
 
 /// How many partitions or segments are read at the same time.
 pub(crate) const READERS: i32 = 8;
@@ -42,7 +42,7 @@ impl<T: StatusTracker> Tracker<T> {
         reason = "a status is a word, and callers write an array in place"
     )]
     pub fn query_by_status(&self, statuses: impl Statuses) -> Query<T> {
-        Query::new(self.shared_engine(), &statuses.__rows())
+        Query::new(self.shared_cx(), &statuses.__rows())
     }
 
     /// All tasks that can be started now: pending, more pending and failed ones, and those in progress whose lease
@@ -51,18 +51,18 @@ impl<T: StatusTracker> Tracker<T> {
     /// that of [`create_table`](Self::create_table) does; elsewhere their start is refused as
     /// [`NotDue`](crate::ErrorKind::NotDue). They are read all the same, so that many of them cost as much as many others.
     pub fn query_for_unfinished(&self) -> Query<T> {
-        let engine = self.shared_engine();
-        let ready = engine.format.ready().filter_map(|code| engine.format.status(code));
-        let takes_over = engine.config.takeover == Takeover::Expired;
-        let expired = takes_over.then(|| engine.format.own(Role::InProgress));
+        let cx = self.shared_cx();
+        let ready = cx.use_case.ready().filter_map(|code| cx.use_case.status(code));
+        let takes_over = cx.config.takeover == Takeover::Expired;
+        let expired = takes_over.then(|| cx.use_case.status_of(Role::InProgress));
         let statuses: Vec<_> = ready.chain(expired).collect();
-        Query::new(engine, &statuses).expired_only()
+        Query::new(cx, &statuses).expired_only()
     }
 
     /// The tasks in progress whose lease has expired: their holders are lost, and they wait to be taken over.
     pub fn query_for_expired(&self) -> Query<T> {
-        let engine = self.shared_engine();
-        Query::new(engine, &[engine.format.own(Role::InProgress)]).expired_only()
+        let cx = self.shared_cx();
+        Query::new(cx, &[cx.use_case.status_of(Role::InProgress)]).expired_only()
     }
 
     /// Reads the tasks of rows that a query gave, 100 in a request, in their order. Tasks that are gone or have moved
@@ -72,7 +72,7 @@ impl<T: StatusTracker> Tracker<T> {
     ///
     /// [`Decode`](crate::ErrorKind::Decode) for the first that cannot be read; [`Query::refresh`] goes on after it.
     pub async fn refresh(&self, entries: &[IndexEntry<T>]) -> Result<Vec<Task<T>>, Error> {
-        refresh(self.engine(), entries, false).await
+        refresh(self.cx(), entries, false).await
     }
 
     /// How many tasks there are in each status of this step. Counted in the index, which may be a moment old; costs
@@ -82,16 +82,16 @@ impl<T: StatusTracker> Tracker<T> {
     ///
     /// Those of the service.
     pub async fn count_by_status(&self) -> Result<StatusCounts<T::Status>, Error> {
-        let engine = self.engine();
-        let statuses = T::Status::ALL.iter().filter_map(|status| status_of::<T>(*status));
+        let cx = self.cx();
+        let statuses = T::Status::ALL.iter().filter_map(|status| declared_status::<T>(*status));
         let mut partitions = Vec::new();
         for (nth, status) in statuses.enumerate() {
-            let values = engine.format.partitions(status, engine.config.read_shards);
+            let values = cx.use_case.partitions(status, cx.config.read_shards);
             partitions.extend(values.into_iter().map(|value| (nth, value)));
         }
         let counts = stream::iter(partitions).map(|(nth, value)| async move {
             let range = Range { value, ..Range::default() };
-            Ok::<_, Error>((nth, count(engine, &range).await?))
+            Ok::<_, Error>((nth, count(cx, &range).await?))
         });
         let mut counts = counts.buffer_unordered(READERS as usize);
         let mut all: Vec<_> = T::Status::ALL.iter().map(|status| (*status, 0)).collect();
@@ -109,15 +109,15 @@ impl<T: StatusTracker> Tracker<T> {
     ///
     /// Those of the service.
     pub async fn count_tasks_by_use_case_id(&self) -> Result<u64, Error> {
-        let engine = self.engine();
-        let prefix = engine.format.prefix();
+        let cx = self.cx();
+        let prefix = cx.use_case.prefix();
         let segments = (0..READERS).map(|nth| {
             let prefix = &prefix;
             async move {
                 let (mut total, mut start) = (0, None);
                 loop {
                     let segment = Segment { nth, of: READERS };
-                    let page = scan(engine, segment, prefix, true, start).await?;
+                    let page = scan(cx, segment, prefix, true, start).await?;
                     total += page.count;
                     match page.next {
                         Some(next) => start = Some(next),
@@ -132,10 +132,10 @@ impl<T: StatusTracker> Tracker<T> {
     }
 }
 
-async fn count(engine: &Engine, range: &Range) -> Result<u64, Error> {
+async fn count(cx: &Context, range: &Range) -> Result<u64, Error> {
     let (mut total, mut start) = (0, None);
     loop {
-        let (tasks, next) = dynamodb::query::count(engine, range, start).await?;
+        let (tasks, next) = dynamodb::query::count(cx, range, start).await?;
         total += tasks;
         match next {
             Some(next) => start = Some(next),

@@ -9,7 +9,7 @@ use super::merge::Row;
 use crate::declare::status::TrackerStatus;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute;
-use crate::item::use_case::{Format, Status};
+use crate::item::use_case::{Status, UseCase};
 use crate::time::Timestamp;
 use crate::tracker::status_tracker::{StatusTracker, TaskId};
 
@@ -27,7 +27,7 @@ pub struct IndexEntry<T> {
 impl<T: StatusTracker> IndexEntry<T> {
     /// Makes an entry of a row. Rows that other programs wrote may have no separator in their key, or a time in
     /// another form.
-    pub(crate) fn new(row: Row, format: &Format, statuses: &[Status]) -> Result<Self, Error> {
+    pub(crate) fn new(row: Row, use_case: &UseCase, statuses: &[Status]) -> Result<Self, Error> {
         let decode = |attribute: &str, why: String| {
             Error::new(ErrorKind::Decode { attribute: attribute.to_owned() })
                 .with_source(why)
@@ -37,12 +37,12 @@ impl<T: StatusTracker> IndexEntry<T> {
             return Err(decode(attribute, why.clone()));
         }
         let name = |status: &Status| format!("{}::{}", status.table.type_name, status.row.name);
-        let status_name = match format.status_name(row.code) {
+        let status_name = match use_case.status_name(row.code) {
             Some(name) => name.into_owned(),
             None => statuses.iter().find(|status| status.code() == row.code).map(name).unwrap_or_default(),
         };
-        let Some((_, task_id)) = format.split_key(&row.key) else {
-            let why = format!("it has no separator \"{}\"", format.sep());
+        let Some((_, task_id)) = use_case.split_key(&row.key) else {
+            let why = format!("it has no separator \"{}\"", use_case.sep());
             return Err(decode(attribute::KEY, why));
         };
         let Some(update_time) = Timestamp::parse(&row.update_time) else {
@@ -54,7 +54,7 @@ impl<T: StatusTracker> IndexEntry<T> {
             status_name,
             update_time,
             create_time: row.create_time.as_deref().and_then(Timestamp::parse),
-            shard_id: format.shard_of_value(&row.value),
+            shard_id: use_case.shard_of_value(&row.value),
             row,
             of: PhantomData,
         })

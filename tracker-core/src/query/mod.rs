@@ -18,9 +18,9 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use self::cursor::Cursor;
 use self::entry::IndexEntry;
 use self::merge::{Merge, Next, Plan, Row};
-use self::refresh::Refreshed;
+use self::refresh::TaskQuery;
 use crate::declare::status::Role;
-use crate::dynamodb::context::Engine;
+use crate::dynamodb::context::Context;
 use crate::dynamodb::query::{Range, query};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{self, Item};
@@ -38,7 +38,7 @@ const READERS: usize = 16;
 /// [`refresh`](Self::refresh) makes tasks of them.
 #[must_use = "a query is read with `stream`, `all` or `page`"]
 pub struct Query<T> {
-    engine: Arc<Engine>,
+    cx: Arc<Context>,
     plan: Plan,
     statuses: Vec<Status>,
     /// Of tasks in progress, only those whose lease has expired.
@@ -61,20 +61,20 @@ pub struct Page<T> {
 }
 
 impl<T: StatusTracker> Query<T> {
-    pub(crate) fn new(engine: &Arc<Engine>, statuses: &[Status]) -> Self {
+    pub(crate) fn new(cx: &Arc<Context>, statuses: &[Status]) -> Self {
         let partition = |status: &Status| {
             let code = status.code();
-            let values = engine.format.partitions(*status, engine.config.read_shards);
+            let values = cx.use_case.partitions(*status, cx.config.read_shards);
             values.into_iter().map(move |value| (code, Range { value, ..Range::default() }))
         };
         let ranges = statuses.iter().flat_map(partition).collect();
-        let foreign = statuses.iter().find(|status| engine.format.means_another(**status));
+        let foreign = statuses.iter().find(|status| cx.use_case.means_another(**status));
         let invalid = foreign.map(|Status { table, row }| {
             let (of, name, code) = (table.type_name, row.name, row.code);
             format!("`{of}::{name}` has the code {code}, which is another status of this step; use the enum of a step of this pipeline")
         });
         Self {
-            engine: Arc::clone(engine),
+            cx: Arc::clone(cx),
             plan: Plan { ranges, ..Plan::default() },
             statuses: statuses.to_vec(),
             expired_only: false,
@@ -87,10 +87,10 @@ impl<T: StatusTracker> Query<T> {
     /// Of tasks in progress, only those that can be taken over. The index tells when a task was started; whether
     /// its lease was renewed since is read from the item, for those that are old enough.
     pub(crate) fn expired_only(mut self) -> Self {
-        let rules = self.engine.rules();
-        let now = Timestamp::from(self.engine.now());
+        let rules = self.cx.rules();
+        let now = Timestamp::from(self.cx.now());
         let until = now.minus(rules.lock_expire).minus(rules.max_clock_skew);
-        let in_progress = self.engine.format.own(Role::InProgress).code();
+        let in_progress = self.cx.use_case.status_of(Role::InProgress).code();
         for (code, range) in &mut self.plan.ranges {
             if *code == in_progress {
                 range.until = Some(until.to_string());
@@ -127,8 +127,8 @@ impl<T: StatusTracker> Query<T> {
     }
 
     /// Reads the tasks themselves, 100 in a request, instead of what the index holds of them.
-    pub fn refresh(self) -> Refreshed<T> {
-        Refreshed::new(self)
+    pub fn refresh(self) -> TaskQuery<T> {
+        TaskQuery::new(self)
     }
 
     /// The rows, as they are read: a few hundred of each shard are held at a time, or all those of one shard that have
@@ -137,9 +137,9 @@ impl<T: StatusTracker> Query<T> {
     /// A row that cannot be read is an `Err`, and the stream goes on; where DynamoDB refuses a request, the stream
     /// ends with its error. A wrong limit or cursor is its only element.
     pub fn stream(self) -> impl Stream<Item = Result<IndexEntry<T>, Error>> + Send + Unpin + use<T> {
-        let engine = Arc::clone(&self.engine);
+        let cx = Arc::clone(&self.cx);
         let statuses = self.statuses.clone();
-        self.rows().map(move |row| IndexEntry::new(row?, &engine.format, &statuses))
+        self.rows().map(move |row| IndexEntry::new(row?, &cx.use_case, &statuses))
     }
 
     /// The rows, not yet made entries.
@@ -148,12 +148,12 @@ impl<T: StatusTracker> Query<T> {
             let invalid = Error::new(ErrorKind::InvalidQuery { reason });
             return stream::once(std::future::ready(Err(invalid))).boxed();
         }
-        rows(self.engine, self.plan, self.expired_only, self.cursor)
+        rows(self.cx, self.plan, self.expired_only, self.cursor)
     }
 
     /// Only the rows up to now, by the fastest clock, so that what changes while it is read does not come up for ever.
     pub(crate) fn until_now(mut self) -> Self {
-        let now = Timestamp::from(self.engine.now()).plus(self.engine.config.max_clock_skew).to_string();
+        let now = Timestamp::from(self.cx.now()).plus(self.cx.config.max_clock_skew).to_string();
         for (_, range) in &mut self.plan.ranges {
             range.until = Some(now.clone());
         }
@@ -195,7 +195,7 @@ impl<T: StatusTracker> Query<T> {
             self.plan.limit = Some(limit.saturating_add(1));
         }
         let (plan, expired_only, statuses) = (self.plan.clone(), self.expired_only, self.statuses.clone());
-        let engine = Arc::clone(&self.engine);
+        let cx = Arc::clone(&self.cx);
         let mut rows: Vec<_> = self.rows().try_collect().await?;
         let more = rows.len() > limit;
         rows.truncate(limit);
@@ -203,7 +203,7 @@ impl<T: StatusTracker> Query<T> {
         let next = last.and_then(|last| Cursor::new(&plan, expired_only, last.position()));
         let (mut entries, mut errors) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in rows {
-            match IndexEntry::new(row, &engine.format, &statuses) {
+            match IndexEntry::new(row, &cx.use_case, &statuses) {
                 Ok(entry) => entries.push(entry),
                 Err(error) => errors.push(error),
             }
@@ -230,7 +230,7 @@ impl<T> fmt::Debug for Query<T> {
 
 /// The rows of a plan, in order.
 pub(crate) fn rows(
-    engine: Arc<Engine>,
+    cx: Arc<Context>,
     mut plan: Plan,
     expired_only: bool,
     cursor: Option<Cursor>,
@@ -242,10 +242,10 @@ pub(crate) fn rows(
         Err(error) => return stream::once(std::future::ready(Err(error))).boxed(),
     }
     if !expired_only {
-        return merged(engine, Merge::new(plan)).boxed();
+        return merged(cx, Merge::new(plan)).boxed();
     }
     // What has not expired does not count, so the limits are applied to what is left.
-    let in_progress = engine.format.own(Role::InProgress).code();
+    let in_progress = cx.use_case.status_of(Role::InProgress).code();
     plan.uncounted = Some(in_progress);
     plan.hint = plan.limit.take();
     let mut limit = plan.hint.unwrap_or(usize::MAX);
@@ -260,7 +260,7 @@ pub(crate) fn rows(
         left -= usize::from(counts && within);
         std::future::ready(within)
     };
-    let expired = refresh::only_expired(Arc::clone(&engine), merged(engine, Merge::new(plan)), limit);
+    let expired = refresh::only_expired(Arc::clone(&cx), merged(cx, Merge::new(plan)), limit);
     expired.filter(within).take(limit).boxed()
 }
 
@@ -280,21 +280,21 @@ fn check(plan: &Plan, goes_on: bool) -> Result<(), Error> {
 }
 
 /// Drives a merge: reads the pages that it asks for, several at a time.
-fn merged(engine: Arc<Engine>, merge: Merge) -> impl Stream<Item = Result<Row, Error>> + Send {
-    let state = Some((engine, merge));
+fn merged(cx: Arc<Context>, merge: Merge) -> impl Stream<Item = Result<Row, Error>> + Send {
+    let state = Some((cx, merge));
     stream::unfold(state, async |state| {
-        let (engine, mut merge) = state?;
+        let (cx, mut merge) = state?;
         loop {
             let reads = match merge.next() {
                 Next::End => return None,
-                Next::Row(row) => return Some((Ok(row), Some((engine, merge)))),
+                Next::Row(row) => return Some((Ok(row), Some((cx, merge)))),
                 Next::Read(reads) => reads,
             };
             let newest_first = merge.is_newest_first();
             let pages = stream::iter(reads).map(|read| {
-                let engine = &engine;
+                let cx = &cx;
                 async move {
-                    let page = query(engine, &read.range, newest_first, read.rows, read.start).await?;
+                    let page = query(cx, &read.range, newest_first, read.rows, read.start).await?;
                     Ok::<_, Error>((read.nth, page))
                 }
             });

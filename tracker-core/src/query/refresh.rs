@@ -12,7 +12,7 @@ use super::merge::Row;
 use super::{IndexEntry, Query};
 use crate::declare::status::Role;
 use crate::dynamodb::batch::{KEYS_PER_GET, batch_get};
-use crate::dynamodb::context::Engine;
+use crate::dynamodb::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{ERRORS, HEAD, Item, KEY, STATUS};
 use crate::item::head::Task;
@@ -28,12 +28,12 @@ const ROUNDS: u32 = 10;
 /// A query whose rows are read as tasks. Tasks that are gone are left out, and so are those that have moved on to
 /// another status meanwhile, unless asked for.
 #[must_use = "a query is read with `stream` or `all`"]
-pub struct Refreshed<T> {
+pub struct TaskQuery<T> {
     query: Query<T>,
     with_moved: bool,
 }
 
-impl<T: StatusTracker> Refreshed<T> {
+impl<T: StatusTracker> TaskQuery<T> {
     pub(super) fn new(query: Query<T>) -> Self {
         Self { query, with_moved: false }
     }
@@ -54,11 +54,11 @@ impl<T: StatusTracker> Refreshed<T> {
 
     /// The tasks, with several requests under way at the same time.
     fn read(self, readers: usize) -> impl Stream<Item = Result<Task<T>, Error>> + Send + Unpin + use<T> {
-        let engine = Arc::clone(&self.query.engine);
+        let cx = Arc::clone(&self.query.cx);
         let with_moved = self.with_moved;
         let chunks = self.query.rows().chunks(KEYS_PER_GET).map(move |rows| {
-            let engine = Arc::clone(&engine);
-            async move { tasks(&engine, rows, with_moved).await }
+            let cx = Arc::clone(&cx);
+            async move { tasks(&cx, rows, with_moved).await }
         });
         until_refused(chunks.buffered(readers)).boxed()
     }
@@ -73,22 +73,22 @@ impl<T: StatusTracker> Refreshed<T> {
     }
 }
 
-impl<T> fmt::Debug for Refreshed<T> {
+impl<T> fmt::Debug for TaskQuery<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Refreshed").field("query", &self.query).finish_non_exhaustive()
+        f.debug_struct("TaskQuery").field("query", &self.query).finish_non_exhaustive()
     }
 }
 
-/// The tasks of entries that were read before, in their order; see [`Refreshed`].
+/// The tasks of entries that were read before, in their order; see [`TaskQuery`].
 pub(crate) async fn refresh<T: StatusTracker>(
-    engine: &Engine,
+    cx: &Context,
     entries: &[IndexEntry<T>],
     with_moved: bool,
 ) -> Result<Vec<Task<T>>, Error> {
     let mut requests = Vec::new();
     for entries in entries.chunks(KEYS_PER_GET) {
         let rows = entries.iter().map(|entry| Ok(entry.row.clone())).collect();
-        requests.push(tasks::<T>(engine, rows, with_moved));
+        requests.push(tasks::<T>(cx, rows, with_moved));
     }
     let tasks: Vec<Vec<_>> = stream::iter(requests).buffered(READERS).try_collect().await?;
     tasks.into_iter().flatten().collect()
@@ -112,13 +112,13 @@ fn until_refused<R: Send + 'static>(
 
 /// The tasks of some rows, in their order.
 async fn tasks<T: StatusTracker>(
-    engine: &Engine,
+    cx: &Context,
     rows: Vec<Result<Row, Error>>,
     with_moved: bool,
 ) -> Result<Vec<Result<Task<T>, Error>>, Error> {
     let readable = |row: &&Row| row.unreadable.is_none();
     let keys = keys(rows.iter().filter_map(|row| row.as_ref().ok()).filter(readable));
-    let mut items = items(engine, keys, &[]).await?;
+    let mut items = items(cx, keys, &[]).await?;
     let task = |row: Result<Row, Error>| match row {
         Err(error) => Some(Err(error)),
         Ok(Row { unreadable: Some((attribute, why)), key, .. }) => {
@@ -129,7 +129,7 @@ async fn tasks<T: StatusTracker>(
             let status = items.get(&row.key)?.get(STATUS).and_then(|status| status.as_n().ok()?.parse().ok());
             let moved = status.is_some_and(|status: u32| status != row.code);
             // Not taken out yet: the index may show the task in its new status, too.
-            if moved && !with_moved { None } else { Some(read_task(engine, items.remove(&row.key)?)) }
+            if moved && !with_moved { None } else { Some(read_task(cx, items.remove(&row.key)?)) }
         }
     };
     Ok(rows.into_iter().filter_map(task).collect())
@@ -137,30 +137,30 @@ async fn tasks<T: StatusTracker>(
 
 /// Of the rows in progress those whose lease has expired, and all others. No more than `limit` are wanted.
 pub(super) fn only_expired(
-    engine: Arc<Engine>,
+    cx: Arc<Context>,
     rows: impl Stream<Item = Result<Row, Error>> + Send,
     limit: usize,
 ) -> impl Stream<Item = Result<Row, Error>> + Send {
     let chunks = rows.chunks(limit.clamp(1, KEYS_PER_GET)).then(move |rows| {
-        let engine = Arc::clone(&engine);
-        async move { expired(&engine, rows).await }
+        let cx = Arc::clone(&cx);
+        async move { expired(&cx, rows).await }
     });
     until_refused(chunks)
 }
 
-async fn expired(engine: &Engine, rows: Vec<Result<Row, Error>>) -> Result<Vec<Result<Row, Error>>, Error> {
-    let in_progress = engine.format.own(Role::InProgress).code();
+async fn expired(cx: &Context, rows: Vec<Result<Row, Error>>) -> Result<Vec<Result<Row, Error>>, Error> {
+    let in_progress = cx.use_case.status_of(Role::InProgress).code();
     let of_progress = |row: &&Row| row.code == in_progress;
     let keys = keys(rows.iter().filter_map(|row| row.as_ref().ok()).filter(of_progress));
     if keys.is_empty() {
         return Ok(rows);
     }
     let head: Vec<_> = HEAD.into_iter().filter(|name| *name != ERRORS).collect();
-    let mut items = items(engine, keys, &head).await?;
-    let rules = engine.rules();
-    let now = Timestamp::from(engine.now());
+    let mut items = items(cx, keys, &head).await?;
+    let rules = cx.rules();
+    let now = Timestamp::from(cx.now());
     let keep = |row: Result<Row, Error>| match row {
-        Ok(row) if row.code == in_progress => match engine.head(&mut items.remove(&row.key)?) {
+        Ok(row) if row.code == in_progress => match cx.head(&mut items.remove(&row.key)?) {
             Ok(head) => {
                 let until = head.takeover_time(rules.lock_expire, rules.max_clock_skew);
                 (head.is_in_progress() && until < now).then_some(Ok(row))
@@ -187,7 +187,7 @@ fn keys<'r>(rows: impl Iterator<Item = &'r Row>) -> Vec<String> {
 
 /// Reads items, also those that a request leaves unprocessed.
 async fn items(
-    engine: &Engine,
+    cx: &Context,
     mut keys: Vec<String>,
     projection: &[&str],
 ) -> Result<HashMap<String, Item>, Error> {
@@ -197,14 +197,14 @@ async fn items(
         if keys.is_empty() {
             return Ok(found);
         }
-        let (items, left) = batch_get(engine, &keys, projection).await?;
+        let (items, left) = batch_get(cx, &keys, projection).await?;
         for item in items {
             if let Some(key) = item.get(KEY).and_then(|key| key.as_s().ok()) {
                 found.insert(key.clone(), item);
             }
         }
         if !left.is_empty() {
-            engine.clock.sleep(wait).await;
+            cx.clock.sleep(wait).await;
             wait *= 2;
         }
         keys = left;

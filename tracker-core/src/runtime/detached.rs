@@ -13,20 +13,20 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::runtime::ticker::Lookout;
+use crate::runtime::ticker::Ticker;
 
 /// Polls a future to its end: as this is polled; in a task of its own once this is dropped, or left alone until the lookout
 /// looks.
 ///
 /// `None` where that task's runtime shuts down. Without a Tokio runtime, it is only polled with this.
 pub(crate) fn detached<T: Send + 'static>(
-    lookout: Option<&Arc<Lookout>>,
+    ticker: Option<&Arc<Ticker>>,
     future: impl Future<Output = T> + Send + 'static,
 ) -> Detached<T> {
     let slot = Arc::new(Slot(Mutex::new(State::Here { work: future.boxed(), caller: None })));
     let runtime = Handle::try_current().ok();
-    if let (Some(lookout), Some(runtime)) = (lookout, &runtime) {
-        take_over_at_next_look(lookout, Arc::downgrade(&slot), runtime.clone());
+    if let (Some(ticker), Some(runtime)) = (ticker, &runtime) {
+        take_over_at_next_tick(ticker, Arc::downgrade(&slot), runtime.clone());
     }
     Detached { slot, runtime }
 }
@@ -93,17 +93,17 @@ impl<T: Send + 'static> Drop for Detached<T> {
     }
 }
 
-fn take_over_at_next_look<T: Send + 'static>(lookout: &Arc<Lookout>, slot: Weak<Slot<T>>, runtime: Handle) {
-    let again = Arc::downgrade(lookout);
-    lookout.at_next_look(move || {
+fn take_over_at_next_tick<T: Send + 'static>(ticker: &Arc<Ticker>, slot: Weak<Slot<T>>, runtime: Handle) {
+    let again = Arc::downgrade(ticker);
+    ticker.at_next_tick(move || {
         let Some(held) = slot.upgrade() else { return };
         let mut state = match held.0.try_lock() {
             Ok(state) => state,
             Err(TryLockError::Poisoned(state)) => state.into_inner(),
             // It is being polled, and so not left alone now. This thread does not wait for how long that takes.
             Err(TryLockError::WouldBlock) => {
-                if let Some(lookout) = again.upgrade() {
-                    take_over_at_next_look(&lookout, slot, runtime);
+                if let Some(ticker) = again.upgrade() {
+                    take_over_at_next_tick(&ticker, slot, runtime);
                 }
                 return;
             }
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     struct World {
-        lookout: Arc<Lookout>,
+        ticker: Arc<Ticker>,
         permits: Arc<Semaphore>,
         has_ended: Arc<AtomicBool>,
     }
@@ -146,13 +146,13 @@ mod tests {
     impl World {
         fn new() -> Self {
             let (permits, has_ended) = (Arc::new(Semaphore::new(0)), Arc::default());
-            Self { lookout: Lookout::by_hand(), permits, has_ended }
+            Self { ticker: Ticker::by_hand(), permits, has_ended }
         }
 
         /// Work that ends once there is a permit for it.
         fn work(&self) -> Detached<u8> {
             let (permits, has_ended) = (Arc::clone(&self.permits), Arc::clone(&self.has_ended));
-            detached(Some(&self.lookout), async move {
+            detached(Some(&self.ticker), async move {
                 permits.acquire().await.unwrap().forget();
                 has_ended.store(true, Ordering::SeqCst);
                 7
@@ -184,7 +184,7 @@ mod tests {
         world.permits.add_permits(1);
         let work = world.work();
         assert_eq!((work.await, alive()), (Some(7), 0));
-        world.lookout.look();
+        world.ticker.tick();
         assert_eq!(alive(), 0);
     }
 
@@ -198,7 +198,7 @@ mod tests {
         world.permits.add_permits(1);
         others_run().await;
         assert!(world.has_ended());
-        world.lookout.look();
+        world.ticker.tick();
         assert_eq!(alive(), 0);
     }
 
@@ -214,7 +214,7 @@ mod tests {
         });
         is_asleep.await.unwrap();
         others_run().await;
-        world.lookout.look();
+        world.ticker.tick();
         others_run().await;
         assert_eq!(alive(), 2, "it has a task of its own");
         world.permits.add_permits(1);
@@ -229,7 +229,7 @@ mod tests {
         world.permits.add_permits(1);
         others_run().await;
         assert!(!world.has_ended());
-        world.lookout.look();
+        world.ticker.tick();
         others_run().await;
         assert!(world.has_ended());
         assert_eq!(poll_once(&mut work, &noop_waker()), Poll::Ready(Some(7)));
@@ -238,14 +238,14 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_the_callers() {
         for by_look in [false, true] {
-            let lookout = Lookout::by_hand();
-            let mut work = detached::<()>(Some(&lookout), async {
+            let ticker = Ticker::by_hand();
+            let mut work = detached::<()>(Some(&ticker), async {
                 yield_now().await;
                 panic!("in the middle")
             });
             if by_look {
                 assert!(poll_once(&mut work, &noop_waker()).is_pending());
-                lookout.look();
+                ticker.tick();
             }
             let panic = AssertUnwindSafe(work).catch_unwind().await.unwrap_err();
             assert_eq!(panic.downcast_ref::<&str>(), Some(&"in the middle"));
@@ -258,7 +258,7 @@ mod tests {
     fn a_wake_up_during_the_callers_last_poll_is_not_lost() {
         let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let _entered = runtime.enter();
-        let lookout = Lookout::by_hand();
+        let ticker = Ticker::by_hand();
         let (polls, (in_poll, is_in_poll), (go_on, goes_on)) =
             (Arc::new(AtomicUsize::new(0)), mpsc::channel(), mpsc::channel::<()>());
         let woken: Arc<Mutex<Option<Waker>>> = Arc::default();
@@ -278,18 +278,18 @@ mod tests {
                 }
             })
         };
-        let mut work = detached(Some(&lookout), work);
+        let mut work = detached(Some(&ticker), work);
         let caller = std::thread::spawn(move || {
             assert!(poll_once(&mut work, &noop_waker()).is_pending());
             work
         });
         is_in_poll.recv().unwrap();
-        assert!(lookout.look(), "it is being polled, and waits for another look");
+        assert!(ticker.tick(), "it is being polled, and waits for another look");
         woken.lock().unwrap().take().unwrap().wake();
         go_on.send(()).unwrap();
         let work = caller.join().unwrap();
         assert_eq!(polls.load(Ordering::SeqCst), 1);
-        assert!(lookout.look());
+        assert!(ticker.tick());
         assert_eq!((runtime.block_on(work), polls.load(Ordering::SeqCst)), (Some(7), 2));
     }
 
@@ -303,7 +303,7 @@ mod tests {
         };
         assert!(poll_once(&mut work, &noop_waker()).is_pending());
         drop(runtime);
-        assert!(world.lookout.look());
+        assert!(world.ticker.tick());
         assert_eq!(poll_once(&mut work, &noop_waker()), Poll::Ready(None));
     }
 
@@ -312,7 +312,7 @@ mod tests {
         let world = World::new();
         let mut work = world.work();
         assert!(poll_once(&mut work, &noop_waker()).is_pending());
-        assert!(!world.lookout.look(), "nobody could spawn it");
+        assert!(!world.ticker.tick(), "nobody could spawn it");
         world.permits.add_permits(1);
         assert_eq!(poll_once(&mut work, &noop_waker()), Poll::Ready(Some(7)));
     }

@@ -13,12 +13,12 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// The time from one look to the next.
-pub(crate) const LOOK: Duration = Duration::from_secs(1);
+pub(crate) const TICK: Duration = Duration::from_secs(1);
 
 type Later = Box<dyn FnOnce() + Send>;
 
 /// What waits for the next look.
-pub(crate) struct Lookout {
+pub(crate) struct Ticker {
     state: Mutex<State>,
     by_hand: bool,
 }
@@ -30,10 +30,10 @@ struct State {
     watched_in: Option<u32>,
 }
 
-impl Lookout {
+impl Ticker {
     /// The one of the process.
     pub(crate) fn of_process() -> Arc<Self> {
-        static OF_PROCESS: LazyLock<Arc<Lookout>> = LazyLock::new(|| Lookout::new(false));
+        static OF_PROCESS: LazyLock<Arc<Ticker>> = LazyLock::new(|| Ticker::new(false));
         Arc::clone(&OF_PROCESS)
     }
 
@@ -53,13 +53,13 @@ impl Lookout {
 
     /// Does something at the next look, on the thread that looks, which it must not block. Whether there will be one: not where
     /// the system has no thread to give, and then it is dropped.
-    pub(crate) fn at_next_look(self: &Arc<Self>, later: impl FnOnce() + Send + 'static) -> bool {
+    pub(crate) fn at_next_tick(self: &Arc<Self>, later: impl FnOnce() + Send + 'static) -> bool {
         let mut state = self.state();
         let process = std::process::id();
         if !self.by_hand && state.watched_in != Some(process) {
-            let lookout = Arc::clone(self);
-            let thread = thread::Builder::new().name("tracker-lookout".to_owned());
-            if thread.spawn(move || lookout.watch()).is_err() {
+            let ticker = Arc::clone(self);
+            let thread = thread::Builder::new().name("tracker-ticker".to_owned());
+            if thread.spawn(move || ticker.watch()).is_err() {
                 return false;
             }
             state.watched_in = Some(process);
@@ -69,19 +69,19 @@ impl Lookout {
     }
 
     /// Waits for the next look; for ever, where there will be none.
-    pub(crate) async fn next_look(self: &Arc<Self>) {
+    pub(crate) async fn next_tick(self: &Arc<Self>) {
         let (looks, looked) = oneshot::channel();
         let told = move || {
             // Whoever waits may have been woken by something else.
             let _ = looks.send(());
         };
-        if !self.at_next_look(told) || looked.await.is_err() {
+        if !self.at_next_tick(told) || looked.await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
     /// Looks. Whether anything has waited.
-    pub(crate) fn look(&self) -> bool {
+    pub(crate) fn tick(&self) -> bool {
         let mut state = self.state();
         let waiting = std::mem::take(&mut state.waiting);
         let has_waited = !waiting.is_empty();
@@ -100,17 +100,17 @@ impl Lookout {
 
     fn watch(&self) {
         loop {
-            thread::sleep(LOOK);
-            if !self.look() {
+            thread::sleep(TICK);
+            if !self.tick() {
                 return;
             }
         }
     }
 }
 
-impl fmt::Debug for Lookout {
+impl fmt::Debug for Ticker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lookout").field("waiting", &self.state().waiting.len()).finish_non_exhaustive()
+        f.debug_struct("Ticker").field("waiting", &self.state().waiting.len()).finish_non_exhaustive()
     }
 }
 
@@ -122,17 +122,17 @@ mod tests {
 
     #[test]
     fn what_waits_is_done_once_and_a_panic_keeps_nothing_from_being_done() {
-        let (lookout, (done, has_been)) = (Lookout::by_hand(), mpsc::channel());
+        let (ticker, (done, has_been)) = (Ticker::by_hand(), mpsc::channel());
         for nth in [1, 2, 3] {
             let done = done.clone();
-            assert!(lookout.at_next_look(move || {
+            assert!(ticker.at_next_tick(move || {
                 assert_ne!(nth, 2, "on purpose");
                 done.send(nth).unwrap();
             }));
         }
-        assert!(lookout.look());
+        assert!(ticker.tick());
         assert_eq!(has_been.try_iter().collect::<Vec<_>>(), [1, 3]);
-        assert!(!lookout.look());
+        assert!(!ticker.tick());
         assert_eq!(has_been.try_iter().next(), None);
     }
 
@@ -147,35 +147,35 @@ mod tests {
 
     #[test]
     fn a_panic_that_panics_again_keeps_nothing_from_being_done() {
-        let (lookout, (done, has_been)) = (Lookout::by_hand(), mpsc::channel());
-        lookout.at_next_look(|| std::panic::panic_any(Bomb));
-        lookout.at_next_look(move || done.send(()).unwrap());
-        assert!(lookout.look());
+        let (ticker, (done, has_been)) = (Ticker::by_hand(), mpsc::channel());
+        ticker.at_next_tick(|| std::panic::panic_any(Bomb));
+        ticker.at_next_tick(move || done.send(()).unwrap());
+        assert!(ticker.tick());
         assert!(has_been.try_recv().is_ok());
     }
 
     #[test]
     fn what_is_done_may_ask_for_the_next_look() {
-        let (lookout, (done, has_been)) = (Lookout::by_hand(), mpsc::channel());
-        let again = Arc::clone(&lookout);
-        lookout.at_next_look(move || {
-            again.at_next_look(move || done.send(()).unwrap());
+        let (ticker, (done, has_been)) = (Ticker::by_hand(), mpsc::channel());
+        let again = Arc::clone(&ticker);
+        ticker.at_next_tick(move || {
+            again.at_next_tick(move || done.send(()).unwrap());
         });
-        assert!(lookout.look());
+        assert!(ticker.tick());
         assert!(has_been.try_recv().is_err());
-        assert!(lookout.look());
+        assert!(ticker.tick());
         assert!(has_been.try_recv().is_ok());
     }
 
     #[test]
     fn a_thread_looks_while_anything_waits_and_another_one_when_something_waits_again() {
-        let lookout = Lookout::new(false);
+        let ticker = Ticker::new(false);
         for _ in 0..2 {
             let (done, has_been) = mpsc::channel();
-            assert!(lookout.at_next_look(move || done.send(thread::current().id()).unwrap()));
-            assert!(lookout.state().watched_in.is_some());
+            assert!(ticker.at_next_tick(move || done.send(thread::current().id()).unwrap()));
+            assert!(ticker.state().watched_in.is_some());
             assert_ne!(has_been.recv().unwrap(), thread::current().id());
-            while lookout.state().watched_in.is_some() {
+            while ticker.state().watched_in.is_some() {
                 thread::yield_now();
             }
         }
@@ -183,12 +183,12 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_waits_is_woken_by_a_look() {
-        let lookout = Lookout::by_hand();
+        let ticker = Ticker::by_hand();
         let waits = tokio::spawn({
-            let lookout = Arc::clone(&lookout);
-            async move { lookout.next_look().await }
+            let ticker = Arc::clone(&ticker);
+            async move { ticker.next_tick().await }
         });
-        while !lookout.look() {
+        while !ticker.tick() {
             tokio::task::yield_now().await;
         }
         waits.await.unwrap();

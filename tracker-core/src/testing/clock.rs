@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 
-use crate::time::{Clock, Now, Sleep};
+use crate::time::{Clock, ClockReading, Sleep};
 
 /// A clock that is set by hand. All its clones, and what [`auto_advancing`](Self::auto_advancing) and the like give,
 /// share one time.
@@ -43,7 +43,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    now: Now,
+    now: ClockReading,
     /// When those who wait wake up, by the monotonic clock.
     asleep: Vec<Duration>,
 }
@@ -58,7 +58,7 @@ impl ManualClock {
     /// A clock that shows this time.
     #[must_use]
     pub fn at(wall: DateTime<Utc>) -> Self {
-        let now = Now { wall, monotonic: Duration::from_secs(1000) };
+        let now = ClockReading { wall, monotonic: Duration::from_secs(1000) };
         let state = Mutex::new(State { now, asleep: Vec::new() });
         Self {
             shared: Arc::new(Shared { state, moved: Notify::new() }),
@@ -199,9 +199,9 @@ impl Default for ManualClock {
 }
 
 impl Clock for ManualClock {
-    fn now(&self) -> Now {
+    fn now(&self) -> ClockReading {
         let now = self.shared.state().now;
-        Now { wall: later(now.wall, self.ahead), ..now }
+        ClockReading { wall: later(now.wall, self.ahead), ..now }
     }
 
     fn sleep(&self, duration: Duration) -> Sleep {
@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(ahead.now().wall, clock.now().wall + SECOND);
         clock.step_back(6 * SECOND);
         clock.step_forward(SECOND);
-        assert_eq!(clock.now(), Now { wall: before.wall, monotonic: before.monotonic + 5 * SECOND });
+        assert_eq!(clock.now(), ClockReading { wall: before.wall, monotonic: before.monotonic + 5 * SECOND });
         clock.advance(Duration::MAX);
         clock.step_back(Duration::MAX);
         clock.step_forward(Duration::MAX);

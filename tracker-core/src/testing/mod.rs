@@ -49,7 +49,7 @@
 //! std::mem::forget(task); // a worker that dies
 //! clock.advance(Duration::from_secs(306)); // its lease, and the difference that clocks may have
 //! documents.run("a", async |task| {
-//!     assert_eq!((task.attempt(), task.retry()), (2, 1));
+//!     assert_eq!((task.attempt(), task.failed_attempts()), (2, 1));
 //!     Ok(())
 //! }).await?;
 //! # Ok(()) }
@@ -86,4 +86,4 @@ pub use self::fault::Fault;
 pub use self::network::{FaultyNetwork, NetworkError};
 pub use self::rates::Rates;
 #[doc(hidden)]
-pub use self::ticker::LookoutByHand;
+pub use self::ticker::ManualTicker;

@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 
-use crate::runtime::ticker::Lookout;
+use crate::runtime::ticker::Ticker;
 
 /// Not public API.
 #[doc(hidden)]
 #[derive(Debug, Clone)]
-pub struct LookoutByHand(pub(crate) Arc<Lookout>);
+pub struct ManualTicker(pub(crate) Arc<Ticker>);
 
-impl LookoutByHand {
+impl ManualTicker {
     #[expect(clippy::new_without_default, reason = "there is one way to get it")]
     #[must_use]
     pub fn new() -> Self {
-        Self(Lookout::by_hand())
+        Self(Ticker::by_hand())
     }
 
     /// Looks. Whether anything has waited.
     #[must_use]
-    pub fn look(&self) -> bool {
-        self.0.look()
+    pub fn tick(&self) -> bool {
+        self.0.tick()
     }
 }

@@ -32,7 +32,7 @@ macro_rules! head_accessors {
             is_ignored -> bool,
             is_locked -> bool,
             shard_id -> Option<u32>,
-            retry -> u32,
+            failed_attempts -> u32,
             attempt -> u64,
             owner -> Option<&str>,
             run_at -> Option<chrono::DateTime<chrono::Utc>>,

@@ -11,11 +11,11 @@ use aws_sdk_dynamodb::Client;
 
 use crate::config::{Backoff, TrackerConfig};
 use crate::declare::spec::Takeover;
-use crate::dynamodb::context::Engine;
+use crate::dynamodb::context::Context;
 use crate::error::Error;
-use crate::item::use_case::Format;
+use crate::item::use_case::UseCase;
 use crate::observe::Observer;
-use crate::runtime::ticker::Lookout;
+use crate::runtime::ticker::Ticker;
 use crate::time::{Clock, SystemClock};
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
@@ -46,7 +46,7 @@ pub struct TrackerBuilder<T> {
     client: Client,
     config: TrackerConfig,
     clock: Arc<dyn Clock>,
-    lookout: Option<Arc<Lookout>>,
+    ticker: Option<Arc<Ticker>>,
     owner: Option<String>,
     observer: Option<Arc<dyn Observer>>,
     of: PhantomData<fn() -> T>,
@@ -58,7 +58,7 @@ impl<T: StatusTracker> TrackerBuilder<T> {
             client: client.clone(),
             config: TrackerConfig::declared(&T::__SPEC),
             clock: Arc::new(SystemClock),
-            lookout: Some(Lookout::of_process()),
+            ticker: Some(Ticker::of_process()),
             owner: None,
             observer: None,
             of: PhantomData,
@@ -200,15 +200,15 @@ impl<T: StatusTracker> TrackerBuilder<T> {
     #[must_use]
     pub fn clock<C: Clock>(mut self, clock: C) -> Self {
         self.clock = Arc::new(clock);
-        self.lookout = (TypeId::of::<C>() == TypeId::of::<SystemClock>()).then(Lookout::of_process);
+        self.ticker = (TypeId::of::<C>() == TypeId::of::<SystemClock>()).then(Ticker::of_process);
         self
     }
 
     #[cfg(feature = "testing")]
     #[doc(hidden)]
     #[must_use]
-    pub fn __lookout(mut self, lookout: &crate::testing::LookoutByHand) -> Self {
-        self.lookout = Some(Arc::clone(&lookout.0));
+    pub fn __ticker(mut self, ticker: &crate::testing::ManualTicker) -> Self {
+        self.ticker = Some(Arc::clone(&ticker.0));
         self
     }
 
@@ -232,8 +232,8 @@ impl<T: StatusTracker> TrackerBuilder<T> {
     /// The numbers of retries and of the history stay this step's own.
     #[must_use]
     pub fn like<P: StatusTracker>(mut self, previous: &Tracker<P>) -> Self {
-        let engine = previous.engine();
-        let given = &engine.config;
+        let cx = previous.cx();
+        let given = &cx.config;
         self.config = TrackerConfig {
             table: given.table.clone(),
             index: given.index.clone(),
@@ -245,10 +245,10 @@ impl<T: StatusTracker> TrackerBuilder<T> {
             takeover: given.takeover,
             ..self.config
         };
-        self.clock = Arc::clone(&engine.clock);
-        self.lookout.clone_from(&engine.lookout);
-        self.owner = Some(engine.owner.clone());
-        self.observer.clone_from(&engine.observer);
+        self.clock = Arc::clone(&cx.clock);
+        self.ticker.clone_from(&cx.ticker);
+        self.owner = Some(cx.owner.clone());
+        self.observer.clone_from(&cx.observer);
         self
     }
 
@@ -269,9 +269,9 @@ impl<T: StatusTracker> TrackerBuilder<T> {
     }
 
     fn into_tracker(self) -> Tracker<T> {
-        let format = Format::new(&T::__SPEC, self.config.use_case_id.clone());
-        let Self { client, config, clock, lookout, owner, observer, .. } = self;
-        Tracker::new(Engine::new(&client, config, format, clock, lookout, owner, observer))
+        let use_case = UseCase::new(&T::__SPEC, self.config.use_case_id.clone());
+        let Self { client, config, clock, ticker, owner, observer, .. } = self;
+        Tracker::new(Context::new(&client, config, use_case, clock, ticker, owner, observer))
     }
 }
 

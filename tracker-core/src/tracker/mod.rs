@@ -16,14 +16,14 @@ use chrono::{DateTime, Utc};
 use crate::config::TrackerConfig;
 use crate::declare::status::TrackerStatus;
 use crate::dynamodb;
-use crate::dynamodb::context::Engine;
+use crate::dynamodb::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{DATA, Item};
 use crate::item::document::Document;
 use crate::item::fields;
 use crate::item::head::{Task, TaskHead};
 use crate::item::shard::shard_of;
-use crate::lifecycle::cancel::{self, Cancel};
+use crate::lifecycle::cancel::{self, CancelOutcome};
 use crate::lifecycle::create;
 use crate::lifecycle::execution::Execution;
 use crate::lifecycle::start;
@@ -36,33 +36,33 @@ use crate::tracker::status_tracker::StatusTracker;
 ///
 /// Cheap to clone. Get one from [`StatusTracker::tracker`] or [`StatusTracker::tracker_builder`].
 pub struct Tracker<T> {
-    engine: Arc<Engine>,
+    cx: Arc<Context>,
     of: PhantomData<fn() -> T>,
 }
 
 impl<T: StatusTracker> Tracker<T> {
-    pub(crate) fn new(engine: Engine) -> Self {
-        Self { engine: Arc::new(engine), of: PhantomData }
+    pub(crate) fn new(cx: Context) -> Self {
+        Self { cx: Arc::new(cx), of: PhantomData }
     }
 
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.engine
+    pub(crate) fn cx(&self) -> &Context {
+        &self.cx
     }
 
-    pub(crate) fn shared_engine(&self) -> &Arc<Engine> {
-        &self.engine
+    pub(crate) fn shared_cx(&self) -> &Arc<Context> {
+        &self.cx
     }
 
     /// What the tracker works with.
     #[must_use]
     pub fn config(&self) -> &TrackerConfig {
-        &self.engine.config
+        &self.cx.config
     }
 
     /// Who holds the leases that this tracker takes.
     #[must_use]
     pub fn owner(&self) -> &str {
-        &self.engine.owner
+        &self.cx.owner
     }
 
     /// Creates a task in status pending. An existing one is left as it is.
@@ -77,7 +77,7 @@ impl<T: StatusTracker> Tracker<T> {
     /// [`ItemTooLarge`](ErrorKind::ItemTooLarge); [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) where no
     /// answer came: then it may be created again, and `AlreadyExists` says that it was.
     pub async fn create(&self, data: T) -> Result<Task<T>, Error> {
-        create::create(&self.engine, data, None).await
+        create::create(&self.cx, data, None).await
     }
 
     /// Creates a task that is not to be started before a time: until then a start is refused as
@@ -98,7 +98,7 @@ impl<T: StatusTracker> Tracker<T> {
     /// # Ok(()) }
     /// ```
     pub async fn create_at(&self, data: T, run_at: DateTime<Utc>) -> Result<Task<T>, Error> {
-        create::create(&self.engine, data, Some(Timestamp::new(run_at))).await
+        create::create(&self.cx, data, Some(Timestamp::new(run_at))).await
     }
 
     /// Reads a task: `None` where there is none. Eventually consistent, unless asked otherwise.
@@ -117,14 +117,14 @@ impl<T: StatusTracker> Tracker<T> {
     /// }
     /// # Ok(()) }
     /// ```
-    pub fn get<Q>(&self, task_id: &Q) -> Read<'_, Task<T>>
+    pub fn get<Q>(&self, task_id: &Q) -> GetTask<'_, Task<T>>
     where
         Q: Display + ?Sized,
         T::TaskId: Borrow<Q>,
     {
-        Read {
-            engine: &self.engine,
-            key: self.engine.format.key(task_id),
+        GetTask {
+            cx: &self.cx,
+            key: self.cx.use_case.key(task_id),
             consistent: false,
             head_only: false,
             decode: read_task,
@@ -136,17 +136,17 @@ impl<T: StatusTracker> Tracker<T> {
     /// # Errors
     ///
     /// [`Decode`](ErrorKind::Decode) where one of those attributes cannot be read.
-    pub fn head<Q>(&self, task_id: &Q) -> Read<'_, TaskHead>
+    pub fn head<Q>(&self, task_id: &Q) -> GetTask<'_, TaskHead>
     where
         Q: Display + ?Sized,
         T::TaskId: Borrow<Q>,
     {
-        Read {
-            engine: &self.engine,
-            key: self.engine.format.key(task_id),
+        GetTask {
+            cx: &self.cx,
+            key: self.cx.use_case.key(task_id),
             consistent: false,
             head_only: true,
-            decode: |engine, mut item| engine.head(&mut item),
+            decode: |cx, mut item| cx.head(&mut item),
         }
     }
 
@@ -162,7 +162,7 @@ impl<T: StatusTracker> Tracker<T> {
         Q: Display + ?Sized,
         T::TaskId: Borrow<Q>,
     {
-        create::delete(&self.engine, &self.engine.format.key(task_id)?, false).await
+        create::delete(&self.cx, &self.cx.use_case.key(task_id)?, false).await
     }
 
     /// Gives a task up from outside: it ends ignored, with an entry in its history. A [`redrive`](Self::redrive) sets it back
@@ -177,28 +177,28 @@ impl<T: StatusTracker> Tracker<T> {
     ///
     /// # Errors
     ///
-    /// [`NotInitialized`](ErrorKind::NotInitialized), [`AlreadySucceeded`](ErrorKind::AlreadySucceeded),
+    /// [`NotFound`](ErrorKind::NotFound), [`AlreadySucceeded`](ErrorKind::AlreadySucceeded),
     /// [`Ignored`](ErrorKind::Ignored), and [`NotReady`](ErrorKind::NotReady) where the task is another step's, each with
     /// the task as it was found; [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) where no answer came: then cancel again.
     ///
     /// # Examples
     ///
     /// ```
-    /// # use tracker_core::{Cancel, Error, StatusTracker, Tracker};
+    /// # use tracker_core::{CancelOutcome, Error, StatusTracker, Tracker};
     /// # async fn stop<T: StatusTracker<TaskId = String>>(documents: &Tracker<T>) -> Result<(), Error> {
     /// match documents.cancel("doc-1").await? {
-    ///     Cancel::GivenUp(task) => println!("{} is {}", task.task_id(), task.status_name()),
-    ///     Cancel::Requested(task) => println!("{:?} was asked to end it", task.owner()),
+    ///     CancelOutcome::Ignored(task) => println!("{} is {}", task.task_id(), task.status_name()),
+    ///     CancelOutcome::Requested(task) => println!("{:?} was asked to end it", task.owner()),
     ///     _ => {}
     /// }
     /// # Ok(()) }
     /// ```
-    pub async fn cancel<Q>(&self, task_id: &Q) -> Result<Cancel, Error>
+    pub async fn cancel<Q>(&self, task_id: &Q) -> Result<CancelOutcome, Error>
     where
         Q: Display + ?Sized,
         T::TaskId: Borrow<Q>,
     {
-        cancel::cancel(&self.engine, &self.engine.format.key(task_id)?).await
+        cancel::cancel(&self.cx, &self.cx.use_case.key(task_id)?).await
     }
 
     /// Starts a task: takes its lock, so that no other worker can until the lease expires.
@@ -208,7 +208,7 @@ impl<T: StatusTracker> Tracker<T> {
     ///
     /// # Errors
     ///
-    /// A [refusal](Error::is_refusal), with the task as it was found: [`NotInitialized`](ErrorKind::NotInitialized),
+    /// A [refusal](Error::is_refusal), with the task as it was found: [`NotFound`](ErrorKind::NotFound),
     /// [`Locked`](ErrorKind::Locked), [`ClockBehind`](ErrorKind::ClockBehind),
     /// [`AlreadySucceeded`](ErrorKind::AlreadySucceeded), [`Ignored`](ErrorKind::Ignored),
     /// [`NotReady`](ErrorKind::NotReady), [`NotDue`](ErrorKind::NotDue). [`Decode`](ErrorKind::Decode) where the item cannot be read into `T`:
@@ -220,18 +220,18 @@ impl<T: StatusTracker> Tracker<T> {
         Q: Display + ?Sized,
         T::TaskId: Borrow<Q>,
     {
-        self.start_key(self.engine.format.key(task_id)?).await
+        self.start_key(self.cx.use_case.key(task_id)?).await
     }
 
     pub(crate) async fn start_key(&self, key: String) -> Result<Execution<T>, Error> {
-        let starting = start::start(Arc::clone(&self.engine), key.clone());
-        match detached(self.engine.lookout.as_ref(), starting).await {
+        let starting = start::start(Arc::clone(&self.cx), key.clone());
+        match detached(self.cx.ticker.as_ref(), starting).await {
             Some(started) => {
                 let (held, item) = started?;
                 // It may have been started long before its caller came to ask.
-                if held.has_passed(self.engine.now()) {
+                if held.has_passed(self.cx.now()) {
                     // Boxed, as the SDK's future would make that of every start large.
-                    return Err(Box::pin(held.in_vain(Error::new(ErrorKind::LeaseLost))).await);
+                    return Err(Box::pin(held.release_unused(Error::new(ErrorKind::LeaseLost))).await);
                 }
                 Execution::decode(held, item).await
             }
@@ -251,7 +251,7 @@ impl<T: StatusTracker> Tracker<T> {
     /// [`TableMismatch`](ErrorKind::TableMismatch) where there is a table of this name that does not fit.
     #[must_use = "the table is created when this is awaited"]
     pub fn create_table(&self) -> table::CreateTable<'_> {
-        table::CreateTable::new(&self.engine)
+        table::CreateTable::new(&self.cx)
     }
 
     /// Compares the table with what is needed.
@@ -261,7 +261,7 @@ impl<T: StatusTracker> Tracker<T> {
     /// [`TableNotFound`](ErrorKind::TableNotFound), and [`TableMismatch`](ErrorKind::TableMismatch) with every
     /// difference.
     pub async fn verify_table(&self) -> Result<(), Error> {
-        table::verify(&self.engine).await
+        table::verify(&self.cx).await
     }
 
     /// Deletes the table, with the tasks of every use case in it.
@@ -270,7 +270,7 @@ impl<T: StatusTracker> Tracker<T> {
     ///
     /// [`TableNotFound`](ErrorKind::TableNotFound).
     pub async fn delete_table(&self) -> Result<(), Error> {
-        dynamodb::table::delete(&self.engine).await
+        dynamodb::table::delete(&self.cx).await
     }
 
     /// The `key` of a task.
@@ -283,7 +283,7 @@ impl<T: StatusTracker> Tracker<T> {
         Q: Display + ?Sized,
         T::TaskId: Borrow<Q>,
     {
-        self.engine.format.key(task_id)
+        self.cx.use_case.key(task_id)
     }
 
     /// The `value` of a task in a status and a shard: a partition of the index.
@@ -292,7 +292,7 @@ impl<T: StatusTracker> Tracker<T> {
     ///
     /// [`InvalidConfig`](ErrorKind::InvalidConfig) where the status has no such shard.
     pub fn make_value(&self, status: T::Status, shard: u32) -> Result<String, Error> {
-        status_tracker::make_value::<T>(&self.engine.format, status, shard)
+        status_tracker::make_value::<T>(&self.cx.use_case, status, shard)
     }
 
     /// The shard, counted from 1, that a task is in while it has a status.
@@ -305,20 +305,20 @@ impl<T: StatusTracker> Tracker<T> {
         Q: Display + ?Sized,
         T::TaskId: Borrow<Q>,
     {
-        Ok(shard_of(&self.engine.format.key(task_id)?, status.shards()))
+        Ok(shard_of(&self.cx.use_case.key(task_id)?, status.shards()))
     }
 
     /// Every partition of the index that holds tasks in a status, also those of `read_shards`.
     #[must_use]
     pub fn index_partitions(&self, status: T::Status) -> Vec<String> {
-        status_tracker::index_partitions::<T>(&self.engine.format, status, self.engine.config.read_shards)
+        status_tracker::index_partitions::<T>(&self.cx.use_case, status, self.cx.config.read_shards)
     }
 }
 
 /// Reads an item into a task.
-pub(crate) fn read_task<T: StatusTracker>(engine: &Engine, mut item: Item) -> Result<Task<T>, Error> {
-    let head = engine.head(&mut item)?;
-    let mut document = Document::parse(item.remove(DATA), engine.config.wire);
+pub(crate) fn read_task<T: StatusTracker>(cx: &Context, mut item: Item) -> Result<Task<T>, Error> {
+    let head = cx.head(&mut item)?;
+    let mut document = Document::parse(item.remove(DATA), cx.config.wire);
     match fields::decode(&head.task_id, &mut item, &mut document) {
         Ok(data) => Ok(Task::new(head, data)),
         Err(error) => Err(error.with_task(head)),
@@ -327,30 +327,30 @@ pub(crate) fn read_task<T: StatusTracker>(engine: &Engine, mut item: Item) -> Re
 
 impl<T> Clone for Tracker<T> {
     fn clone(&self) -> Self {
-        Self { engine: Arc::clone(&self.engine), of: PhantomData }
+        Self { cx: Arc::clone(&self.cx), of: PhantomData }
     }
 }
 
 impl<T> fmt::Debug for Tracker<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tracker")
-            .field("config", &self.engine.config)
-            .field("owner", &self.engine.owner)
+            .field("config", &self.cx.config)
+            .field("owner", &self.cx.owner)
             .finish_non_exhaustive()
     }
 }
 
 /// A read of one task, done when it is awaited.
 #[must_use = "a read is done when it is awaited"]
-pub struct Read<'t, R> {
-    engine: &'t Engine,
+pub struct GetTask<'t, R> {
+    cx: &'t Context,
     key: Result<String, Error>,
     consistent: bool,
     head_only: bool,
-    decode: fn(&Engine, Item) -> Result<R, Error>,
+    decode: fn(&Context, Item) -> Result<R, Error>,
 }
 
-impl<R> Read<'_, R> {
+impl<R> GetTask<'_, R> {
     /// Strongly consistent: what was written before is seen. Costs twice as much.
     pub fn consistent(mut self) -> Self {
         self.consistent = true;
@@ -358,22 +358,22 @@ impl<R> Read<'_, R> {
     }
 }
 
-impl<'t, R: 't> IntoFuture for Read<'t, R> {
+impl<'t, R: 't> IntoFuture for GetTask<'t, R> {
     type Output = Result<Option<R>, Error>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 't>>;
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let key = self.key?;
-            let item = dynamodb::get(self.engine, &key, self.consistent, self.head_only).await?;
-            item.map(|item| (self.decode)(self.engine, item)).transpose()
+            let item = dynamodb::get(self.cx, &key, self.consistent, self.head_only).await?;
+            item.map(|item| (self.decode)(self.cx, item)).transpose()
         })
     }
 }
 
-impl<R> fmt::Debug for Read<'_, R> {
+impl<R> fmt::Debug for GetTask<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Read")
+        f.debug_struct("GetTask")
             .field("key", &self.key)
             .field("consistent", &self.consistent)
             .finish_non_exhaustive()

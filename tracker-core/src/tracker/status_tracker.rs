@@ -11,7 +11,7 @@ use crate::declare::status::TrackerStatus;
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::item::fields::Fields;
 use crate::item::shard::shard_of;
-use crate::item::use_case::{Format, Status};
+use crate::item::use_case::{Status, UseCase};
 use crate::tracker::Tracker;
 use crate::tracker::builder::TrackerBuilder;
 
@@ -73,7 +73,7 @@ pub trait StatusTracker: Sized + Send + Sync + 'static {
     #[must_use]
     fn tracker(client: &Client) -> Tracker<Self>
     where
-        Self: WithTable,
+        Self: HasTable,
     {
         TrackerBuilder::new(client).finish(Self::__SPEC.table.unwrap_or_default())
     }
@@ -134,24 +134,26 @@ pub trait StatusTracker: Sized + Send + Sync + 'static {
     label = "no `table` in its declaration",
     note = "add `table = \"..\"` to its `#[tracker(..)]`, or use `tracker_builder(..).table(..).build()?`"
 )]
-pub trait WithTable {}
+pub trait HasTable {}
 
-fn declared<T: StatusTracker>() -> Format {
-    Format::new(&T::__SPEC, T::__SPEC.use_case_id)
+fn declared<T: StatusTracker>() -> UseCase {
+    UseCase::new(&T::__SPEC, T::__SPEC.use_case_id)
 }
 
-pub(crate) fn status_of<T: StatusTracker>(status: T::Status) -> Option<Status> {
+pub(crate) fn declared_status<T: StatusTracker>(status: T::Status) -> Option<Status> {
     let table = T::Status::__TABLE;
     Some(Status { table, row: table.row(status.code())? })
 }
 
 pub(crate) fn make_value<T: StatusTracker>(
-    format: &Format,
+    use_case: &UseCase,
     status: T::Status,
     shard: u32,
 ) -> Result<String, Error> {
-    match status_of::<T>(status) {
-        Some(status) if (1..=status.row.shards).contains(&shard) => Ok(format.value_in_shard(status, shard)),
+    match declared_status::<T>(status) {
+        Some(status) if (1..=status.row.shards).contains(&shard) => {
+            Ok(use_case.value_in_shard(status, shard))
+        }
         _ => Err(Error::new(ErrorKind::InvalidConfig {
             reason: format!(
                 "status `{}` has the shards 1 to {}, and {shard} is none of them",
@@ -164,9 +166,9 @@ pub(crate) fn make_value<T: StatusTracker>(
 
 /// The partitions of a status, and at least `least` of them.
 pub(crate) fn index_partitions<T: StatusTracker>(
-    format: &Format,
+    use_case: &UseCase,
     status: T::Status,
     least: u32,
 ) -> Vec<String> {
-    status_of::<T>(status).map_or_else(Vec::new, |status| format.partitions(status, least))
+    declared_status::<T>(status).map_or_else(Vec::new, |status| use_case.partitions(status, least))
 }

@@ -32,7 +32,7 @@ const MOST_ASIDE: usize = 10_000;
 /// What to look at: groups of places, by number. The places of a group are read together, and a group only while not
 /// enough was found before.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Tour {
+pub(crate) struct SearchPlan {
     pub(crate) groups: Vec<Vec<usize>>,
     /// The tasks that are set aside or at work here, and do not count.
     pub(crate) without: HashSet<String>,
@@ -51,7 +51,7 @@ pub(crate) struct Found {
 
 /// What came of a tour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Catch {
+pub(crate) enum SearchResult {
     /// There is something to claim.
     Some,
     /// There is, but it is left to the rivals this time.
@@ -64,7 +64,7 @@ pub(crate) enum Catch {
 
 /// A task that is not claimed for a while.
 #[derive(Debug)]
-struct Aside {
+struct Deferred {
     until: Duration,
     /// How often in a row.
     times: u32,
@@ -83,12 +83,12 @@ pub(crate) struct Claims {
     /// The number of others that claim among the same tasks, as their effect shows it.
     rivals: f64,
     /// Whether the last claim was refused.
-    beaten: bool,
+    lost_last_race: bool,
     /// The keys to claim, among how many each was chosen, and when.
     queue: VecDeque<(String, usize)>,
     found_at: Duration,
     claimed: HashMap<String, usize>,
-    aside: HashMap<String, Aside>,
+    aside: HashMap<String, Deferred>,
 }
 
 impl Claims {
@@ -99,7 +99,7 @@ impl Claims {
             promising: (0..places).collect(),
             places,
             rivals: RIVALS,
-            beaten: false,
+            lost_last_race: false,
             queue: VecDeque::new(),
             found_at: Duration::ZERO,
             claimed: HashMap::new(),
@@ -109,7 +109,7 @@ impl Claims {
 
     /// Where to look: the places that had something, each by itself and in random order, the first together with one that
     /// had nothing; then all the others.
-    pub(crate) fn tour(&mut self, now: Duration) -> Tour {
+    pub(crate) fn tour(&mut self, now: Duration) -> SearchPlan {
         let mut order: Vec<usize> = (0..self.places).collect();
         self.rng.shuffle(&mut order);
         let (promising, mut others): (Vec<_>, Vec<_>) =
@@ -122,11 +122,11 @@ impl Claims {
             groups.push(others);
         }
         let aside = self.aside.iter().filter(|(_, aside)| aside.until > now).map(|(key, _)| key);
-        Tour { groups, without: aside.chain(self.claimed.keys()).cloned().collect() }
+        SearchPlan { groups, without: aside.chain(self.claimed.keys()).cloned().collect() }
     }
 
     /// Takes in what a tour has found.
-    pub(crate) fn take_in(&mut self, found: Found, now: Duration) -> Catch {
+    pub(crate) fn take_in(&mut self, found: Found, now: Duration) -> SearchResult {
         for (place, has_some) in found.places {
             if has_some {
                 self.promising.insert(place);
@@ -140,7 +140,7 @@ impl Claims {
         keys.retain(|key| aside(key).is_none() && !self.claimed.contains_key(key));
         if keys.is_empty() {
             // What was found first may have been claimed or set aside while the tour was under way.
-            return if later || !found.whole { Catch::Later } else { Catch::Nothing };
+            return if later || !found.whole { SearchResult::Later } else { SearchResult::Nothing };
         }
         self.rng.shuffle(&mut keys);
         let among = keys.len();
@@ -148,7 +148,7 @@ impl Claims {
         keys.truncate(share);
         self.queue = keys.into_iter().map(|key| (key, among)).collect();
         self.found_at = now;
-        if share == 0 { Catch::Left } else { Catch::Some }
+        if share == 0 { SearchResult::Left } else { SearchResult::Some }
     }
 
     /// How many of so many tasks to claim before looking again.
@@ -165,7 +165,7 @@ impl Claims {
             return (share.min(1e6) as usize).clamp(1, most);
         }
         // Where there is less than one for each, whoever was beaten to the last lets it be now and then.
-        let chance = if self.beaten { found / (1.0 + 2.0 * self.rivals) } else { 1.0 };
+        let chance = if self.lost_last_race { found / (1.0 + 2.0 * self.rivals) } else { 1.0 };
         usize::from(self.rng.f64() < chance)
     }
 
@@ -189,40 +189,40 @@ impl Claims {
         self.learn(key, false);
         self.aside.remove(key);
         if done {
-            self.insert(key, Aside { until: now.saturating_add(LAG), times: 0, awaited: false }, now);
+            self.insert(key, Deferred { until: now.saturating_add(LAG), times: 0, awaited: false }, now);
         }
     }
 
     /// A claim was refused, as others were faster: the index may show the task for a moment yet.
     pub(crate) fn refused(&mut self, key: &str, now: Duration) {
         self.learn(key, true);
-        self.again(key, REFUSALS, now);
+        self.defer(key, REFUSALS, now);
     }
 
     /// A claim met with trouble, which may be that of the task alone.
-    pub(crate) fn troubled(&mut self, key: &str, now: Duration) {
+    pub(crate) fn on_transient_error(&mut self, key: &str, now: Duration) {
         self.claimed.remove(key);
-        self.again(key, TROUBLES, now);
+        self.defer(key, TROUBLES, now);
     }
 
     /// A task is left alone for twice as long each time, and waited for only so often.
-    fn again(&mut self, key: &str, awaited: u32, now: Duration) {
+    fn defer(&mut self, key: &str, awaited: u32, now: Duration) {
         let times = self.aside.get(key).map_or(0, |aside| aside.times).saturating_add(1);
         let until = now.saturating_add(Duration::from_secs(1 << times.min(9)));
-        self.insert(key, Aside { until, times, awaited: times <= awaited }, now);
+        self.insert(key, Deferred { until, times, awaited: times <= awaited }, now);
     }
 
     /// A task is not to be claimed before a time.
     pub(crate) fn set_aside(&mut self, key: &str, until: Duration, awaited: bool, now: Duration) {
         self.claimed.remove(key);
-        self.insert(key, Aside { until, times: 0, awaited }, now);
+        self.insert(key, Deferred { until, times: 0, awaited }, now);
     }
 
     pub(crate) fn is_aside(&self, key: &str, now: Duration) -> bool {
         self.aside.get(key).is_some_and(|aside| aside.until > now)
     }
 
-    fn insert(&mut self, key: &str, aside: Aside, now: Duration) {
+    fn insert(&mut self, key: &str, aside: Deferred, now: Duration) {
         if self.aside.len() >= MOST_ASIDE {
             self.aside.retain(|_, aside| aside.until > now);
             if self.aside.len() >= MOST_ASIDE {
@@ -237,7 +237,7 @@ impl Claims {
             // Of so many, so large a part is gone as there are rivals for each.
             let seen = if refused { f64::from(u32::try_from(among).unwrap_or(u32::MAX)) } else { 0.0 };
             self.rivals += (seen - self.rivals) * LEARNING;
-            self.beaten = refused;
+            self.lost_last_race = refused;
         }
     }
 
@@ -286,23 +286,23 @@ mod tests {
     #[test]
     fn what_was_refused_is_left_for_a_while() {
         let mut claims = claims();
-        assert_eq!(claims.take_in(found(&[]), NOW), Catch::Nothing);
-        assert_eq!(claims.take_in(found(&["a"]), NOW), Catch::Some);
+        assert_eq!(claims.take_in(found(&[]), NOW), SearchResult::Nothing);
+        assert_eq!(claims.take_in(found(&["a"]), NOW), SearchResult::Some);
         let key = claims.next(NOW).unwrap();
         assert!(claims.tour(NOW).without.contains("a"));
-        assert_eq!(claims.take_in(found(&["a"]), NOW), Catch::Nothing, "it is at work here");
+        assert_eq!(claims.take_in(found(&["a"]), NOW), SearchResult::Nothing, "it is at work here");
         claims.refused(&key, NOW);
         assert!(claims.tour(NOW).without.contains("a"));
-        assert_eq!(claims.take_in(found(&["a"]), NOW), Catch::Later);
+        assert_eq!(claims.take_in(found(&["a"]), NOW), SearchResult::Later);
         let later = NOW + secs(2);
         assert!(!claims.tour(later).without.contains("a"));
         // Beaten once, it may let it be.
-        while claims.take_in(found(&["a"]), later) != Catch::Some {}
+        while claims.take_in(found(&["a"]), later) != SearchResult::Some {}
         let key = claims.next(later).unwrap();
         claims.set_aside(&key, later + secs(60), false, later);
-        assert_eq!(claims.take_in(found(&["a"]), later + secs(59)), Catch::Nothing, "not waited for");
+        assert_eq!(claims.take_in(found(&["a"]), later + secs(59)), SearchResult::Nothing, "not waited for");
         claims.set_aside(&key, later + secs(60), true, later);
-        assert_eq!(claims.take_in(found(&["a"]), later + secs(59)), Catch::Later);
+        assert_eq!(claims.take_in(found(&["a"]), later + secs(59)), SearchResult::Later);
         claims.granted(&key, false, later);
         assert!(!claims.is_aside(&key, later));
     }
@@ -310,26 +310,27 @@ mod tests {
     #[test]
     fn what_is_done_is_not_claimed_again_while_the_index_lags() {
         let mut claims = claims();
-        assert_eq!(claims.take_in(found(&["a"]), NOW), Catch::Some);
+        assert_eq!(claims.take_in(found(&["a"]), NOW), SearchResult::Some);
         let key = claims.next(NOW).unwrap();
         claims.granted(&key, true, NOW);
-        assert_eq!(claims.take_in(found(&["a"]), NOW + secs(4)), Catch::Nothing);
-        assert_eq!(claims.take_in(found(&["a"]), NOW + secs(6)), Catch::Some, "it was redriven, say");
+        assert_eq!(claims.take_in(found(&["a"]), NOW + secs(4)), SearchResult::Nothing);
+        assert_eq!(claims.take_in(found(&["a"]), NOW + secs(6)), SearchResult::Some, "it was redriven, say");
     }
 
     #[test]
     fn what_is_always_in_trouble_is_not_waited_for_at_last() {
-        for (limit, trouble) in
-            [(REFUSALS, Claims::refused as fn(&mut Claims, &str, Duration)), (TROUBLES, Claims::troubled)]
-        {
+        for (limit, trouble) in [
+            (REFUSALS, Claims::refused as fn(&mut Claims, &str, Duration)),
+            (TROUBLES, Claims::on_transient_error),
+        ] {
             let mut claims = claims();
             let mut now = NOW;
             for nth in 1..=limit + 1 {
-                while claims.take_in(found(&["a"]), now) != Catch::Some {}
+                while claims.take_in(found(&["a"]), now) != SearchResult::Some {}
                 let key = claims.next(now).unwrap();
                 trouble(&mut claims, &key, now);
                 let catch = claims.take_in(found(&["a"]), now);
-                assert_eq!(catch, if nth <= limit { Catch::Later } else { Catch::Nothing });
+                assert_eq!(catch, if nth <= limit { SearchResult::Later } else { SearchResult::Nothing });
                 now += secs(1 << nth);
             }
         }
@@ -338,7 +339,7 @@ mod tests {
     #[test]
     fn what_was_found_long_ago_is_not_claimed() {
         let mut claims = claims();
-        assert_eq!(claims.take_in(found(&["a"]), NOW), Catch::Some);
+        assert_eq!(claims.take_in(found(&["a"]), NOW), SearchResult::Some);
         assert_eq!(claims.next(NOW + secs(3)), None);
     }
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::run_loop::{Drive, MOMENT};
-use super::slot::Slot;
+use super::slot::TaskOutcome;
 use crate::dynamodb;
 use crate::error::{Error, ErrorKind};
-use crate::observe::{EventKind, Told};
+use crate::observe::{EventDraft, EventKind};
 use crate::time::Timestamp;
 use crate::tracker::status_tracker::StatusTracker;
 
@@ -15,22 +15,22 @@ const UNREADABLE: Duration = Duration::from_mins(10);
 
 impl<T: StatusTracker> Drive<T> {
     /// Counts what came of a task.
-    pub(super) fn ended(&mut self, key: &str, slot: Slot) {
-        if let Slot::NotStarted(error) = slot {
+    pub(super) fn ended(&mut self, key: &str, slot: TaskOutcome) {
+        if let TaskOutcome::NotStarted(error) = slot {
             return self.not_started(key, error);
         }
         let now = self.now();
         self.answered(now);
         self.ended = Some(now);
-        self.claims.granted(key, matches!(slot, Slot::Succeeded | Slot::Ignored), now);
+        self.claims.granted(key, matches!(slot, TaskOutcome::Succeeded | TaskOutcome::Ignored), now);
         match slot {
-            Slot::Succeeded => self.summary.succeeded += 1,
-            Slot::Failed => self.summary.failed += 1,
-            Slot::Ignored => self.summary.ignored += 1,
-            Slot::Snoozed => self.summary.snoozed += 1,
-            Slot::Lost => self.summary.lost += 1,
-            Slot::Released => self.summary.released += 1,
-            Slot::Unknown | Slot::NotStarted(_) => self.summary.unknown += 1,
+            TaskOutcome::Succeeded => self.summary.succeeded += 1,
+            TaskOutcome::Failed => self.summary.failed += 1,
+            TaskOutcome::Ignored => self.summary.ignored += 1,
+            TaskOutcome::Snoozed => self.summary.snoozed += 1,
+            TaskOutcome::Lost => self.summary.lost += 1,
+            TaskOutcome::Released => self.summary.released += 1,
+            TaskOutcome::Unknown | TaskOutcome::NotStarted(_) => self.summary.unknown += 1,
         }
     }
 
@@ -42,8 +42,8 @@ impl<T: StatusTracker> Drive<T> {
     }
 
     fn not_started(&mut self, key: &str, error: Error) {
-        let engine = self.tracker.engine();
-        let (wall, now) = (Timestamp::from(engine.now()), engine.now().monotonic);
+        let cx = self.tracker.cx();
+        let (wall, now) = (Timestamp::from(cx.now()), cx.now().monotonic);
         match error.kind() {
             ErrorKind::NotDue { run_at } => {
                 self.summary.refused += 1;
@@ -53,7 +53,7 @@ impl<T: StatusTracker> Drive<T> {
             }
             ErrorKind::ClockBehind { by } => {
                 self.summary.refused += 1;
-                let awaited = *by <= engine.config.max_clock_skew;
+                let awaited = *by <= cx.config.max_clock_skew;
                 let wait = (*by).min(UNREADABLE).max(MOMENT);
                 self.claims.set_aside(key, now.saturating_add(wait), awaited, now);
             }
@@ -66,12 +66,12 @@ impl<T: StatusTracker> Drive<T> {
                 self.unreadable(&error.with_key(key), now);
             }
             ErrorKind::LeaseLost | ErrorKind::OutcomeUnknown => {
-                self.claims.troubled(key, now);
+                self.claims.on_transient_error(key, now);
                 self.summary.lost += 1;
             }
             _ => {
-                self.claims.troubled(key, now);
-                self.hindered(error);
+                self.claims.on_transient_error(key, now);
+                self.on_service_error(error);
             }
         }
     }
@@ -84,11 +84,11 @@ impl<T: StatusTracker> Drive<T> {
         }
         self.claims.set_aside(key, now.saturating_add(UNREADABLE), false, now);
         self.summary.unreadable += 1;
-        self.tracker.engine().tell(Told::left(EventKind::Unreadable, key, error));
+        self.tracker.cx().emit(EventDraft::left(EventKind::Unreadable, key, error));
     }
 
     /// DynamoDB is in the way: for a while, where a retry may help, or for good.
-    pub(super) fn hindered(&mut self, error: Error) {
+    pub(super) fn on_service_error(&mut self, error: Error) {
         let passes = dynamodb::is_transient(&error) || matches!(error.kind(), ErrorKind::ClockOff { .. });
         self.claims.drop_found();
         if !passes {
@@ -97,7 +97,7 @@ impl<T: StatusTracker> Drive<T> {
         }
         self.troubled = self.now();
         if self.slow.is_none() {
-            self.tracker.engine().tell(Told::of_key(EventKind::SlowedDown, "").because(&error));
+            self.tracker.cx().emit(EventDraft::of_key(EventKind::SlowedDown, "").with_error(&error));
         } else if self.waiting.is_some() {
             // One of those that were under way together.
             return;

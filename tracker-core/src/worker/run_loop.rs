@@ -11,11 +11,11 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::claims::{Catch, Claims};
-use super::search::{Looked, Place, look, places};
-use super::slot::{Claim, Slot, Starting};
+use super::claims::{Claims, SearchResult};
+use super::search::{Looked, Source, look, places};
+use super::slot::{Claim, Starting, TaskOutcome};
 use super::{Options, Summary, Worker};
-use crate::dynamodb::context::Engine;
+use crate::dynamodb::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::table;
 use crate::time::Sleep;
@@ -31,10 +31,10 @@ const SETTLED: Duration = Duration::from_secs(1);
 pub(super) async fn drive<T, F>(worker: Worker<T>, begin: impl FnMut(Claim) -> F) -> Result<Summary, Error>
 where
     T: StatusTracker,
-    F: Future<Output = (String, Slot)>,
+    F: Future<Output = (String, TaskOutcome)>,
 {
     worker.options.validate()?;
-    verify(worker.tracker.engine()).await?;
+    verify(worker.tracker.cx()).await?;
     let mut drive = Drive::new(worker);
     drive.until_it_ends(begin).await;
     match drive.fatal {
@@ -45,8 +45,8 @@ where
 
 /// A table that is not there, or not as it has to be, is one error now and not many later. Who may not describe it finds
 /// out by the first query.
-async fn verify(engine: &Engine) -> Result<(), Error> {
-    match table::verify(engine).await {
+async fn verify(cx: &Context) -> Result<(), Error> {
+    match table::verify(cx).await {
         Err(error) if matches!(error.kind(), ErrorKind::Service { code: Some(code) } if code == "AccessDeniedException") => {
             Ok(())
         }
@@ -68,7 +68,7 @@ pub(super) struct Drive<T: StatusTracker> {
     pub(super) tracker: Tracker<T>,
     pub(super) options: Options,
     pub(super) claims: Claims,
-    places: Arc<[Place]>,
+    places: Arc<[Source]>,
     phase: Phase,
     starting: Arc<Starting>,
     /// A tour that is under way.
@@ -99,10 +99,10 @@ pub(super) struct Drive<T: StatusTracker> {
 impl<T: StatusTracker> Drive<T> {
     fn new(worker: Worker<T>) -> Self {
         let Worker { tracker, options, progress } = worker;
-        let engine = tracker.engine();
-        let places: Arc<[Place]> = places(engine).into();
+        let cx = tracker.cx();
+        let places: Arc<[Source]> = places(cx).into();
         let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
-        let began = engine.now().monotonic;
+        let began = cx.now().monotonic;
         Self {
             claims: Claims::new(places.len(), options.concurrency, seed),
             places,
@@ -129,7 +129,7 @@ impl<T: StatusTracker> Drive<T> {
 
     async fn until_it_ends<F>(&mut self, mut begin: impl FnMut(Claim) -> F)
     where
-        F: Future<Output = (String, Slot)>,
+        F: Future<Output = (String, TaskOutcome)>,
     {
         let mut slots = FuturesUnordered::new();
         let shutdown = self.options.shutdown.clone();
@@ -152,7 +152,7 @@ impl<T: StatusTracker> Drive<T> {
                 }
                 self.look_if_needed(slots.len());
             }
-            self.tell(slots.len());
+            self.emit(slots.len());
             if slots.is_empty() && (self.phase != Phase::Claiming || self.drained) {
                 return;
             }
@@ -202,11 +202,11 @@ impl<T: StatusTracker> Drive<T> {
     }
 
     fn sleep(&self, wait: Duration) -> Sleep {
-        self.tracker.engine().clock.sleep(wait)
+        self.tracker.cx().clock.sleep(wait)
     }
 
     pub(super) fn now(&self) -> Duration {
-        self.tracker.engine().now().monotonic
+        self.tracker.cx().now().monotonic
     }
 
     /// Claims nothing more. The bodies have so long, and no longer than was said before or the deadline leaves.
@@ -232,27 +232,27 @@ impl<T: StatusTracker> Drive<T> {
         let has_room = running < self.options.concurrency && self.starting.is_none();
         if has_room && self.looking.is_none() && self.waiting.is_none() && !self.drained {
             self.toured = self.now();
-            let engine = Arc::clone(self.tracker.shared_engine());
+            let cx = Arc::clone(self.tracker.shared_cx());
             let tour = self.claims.tour(self.toured);
-            self.looking = Some(Box::pin(look::<T>(engine, Arc::clone(&self.places), tour)));
+            self.looking = Some(Box::pin(look::<T>(cx, Arc::clone(&self.places), tour)));
         }
     }
 
     fn looked(&mut self, looked: Looked) {
         let (found, unreadable) = match looked {
             Ok(looked) => looked,
-            Err(error) => return self.hindered(error),
+            Err(error) => return self.on_service_error(error),
         };
         let now = self.now();
         for error in unreadable {
             self.unreadable(&error, now);
         }
         match self.claims.take_in(found, now) {
-            Catch::Some => self.idle = self.options.poll.0,
-            Catch::Left => self.wait(MOMENT),
-            Catch::Later => self.wait(self.options.poll.0),
-            Catch::Nothing if self.options.drain && self.summary.running == 0 => self.is_drained(now),
-            Catch::Nothing => {
+            SearchResult::Some => self.idle = self.options.poll.0,
+            SearchResult::Left => self.wait(MOMENT),
+            SearchResult::Later => self.wait(self.options.poll.0),
+            SearchResult::Nothing if self.options.drain && self.summary.running == 0 => self.is_drained(now),
+            SearchResult::Nothing => {
                 self.wait(self.idle);
                 self.idle = self.idle.saturating_mul(2).min(self.options.poll.1);
             }
@@ -274,7 +274,7 @@ impl<T: StatusTracker> Drive<T> {
     }
 
     /// Tells how far it is, where that has changed.
-    fn tell(&mut self, running: usize) {
+    fn emit(&mut self, running: usize) {
         self.summary.running = running;
         self.summary.elapsed = self.now().saturating_sub(self.began);
         let summary = self.summary;

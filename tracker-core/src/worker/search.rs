@@ -6,10 +6,10 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::claims::{ENOUGH, Found, Tour, WINDOW};
+use super::claims::{ENOUGH, Found, SearchPlan, WINDOW};
 use crate::declare::spec::Takeover;
 use crate::declare::status::Role;
-use crate::dynamodb::context::Engine;
+use crate::dynamodb::context::Context;
 use crate::dynamodb::query::{Range, query};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::KEY;
@@ -24,7 +24,7 @@ const MOST_ROWS: usize = 2000;
 
 /// A place where tasks are that can be started.
 #[derive(Debug, Clone)]
-pub(crate) enum Place {
+pub(crate) enum Source {
     /// A partition of the index of a status from which this step starts.
     Ready(String),
     /// All tasks in progress whose lease has expired.
@@ -32,19 +32,23 @@ pub(crate) enum Place {
 }
 
 /// All places of a tracker.
-pub(crate) fn places(engine: &Engine) -> Vec<Place> {
-    let ready = engine.format.ready().filter_map(|code| engine.format.status(code));
-    let partitions = ready.flat_map(|status| engine.format.partitions(status, engine.config.read_shards));
-    let expired = (engine.config.takeover == Takeover::Expired).then_some(Place::Expired);
-    partitions.map(Place::Ready).chain(expired).collect()
+pub(crate) fn places(cx: &Context) -> Vec<Source> {
+    let ready = cx.use_case.ready().filter_map(|code| cx.use_case.status(code));
+    let partitions = ready.flat_map(|status| cx.use_case.partitions(status, cx.config.read_shards));
+    let expired = (cx.config.takeover == Takeover::Expired).then_some(Source::Expired);
+    partitions.map(Source::Ready).chain(expired).collect()
 }
 
 /// What was found, and the errors of tasks that cannot be read.
 pub(crate) type Looked = Result<(Found, Vec<Error>), Error>;
 
 /// Goes on a tour, until there is enough to choose from.
-pub(crate) async fn look<T: StatusTracker>(engine: Arc<Engine>, places: Arc<[Place]>, tour: Tour) -> Looked {
-    let Tour { groups, without } = tour;
+pub(crate) async fn look<T: StatusTracker>(
+    cx: Arc<Context>,
+    places: Arc<[Source]>,
+    tour: SearchPlan,
+) -> Looked {
+    let SearchPlan { groups, without } = tour;
     let (mut found, mut unreadable, mut fresh) = (Found::default(), Vec::new(), 0);
     for group in groups {
         if fresh >= ENOUGH {
@@ -52,12 +56,12 @@ pub(crate) async fn look<T: StatusTracker>(engine: Arc<Engine>, places: Arc<[Pla
         }
         let reads = group.into_iter().filter_map(|nth| Some((nth, places.get(nth)?.clone())));
         let reads = reads.map(|(nth, place)| {
-            let (engine, without) = (&engine, &without);
+            let (cx, without) = (&cx, &without);
             async move {
-                let mut there = There { without, keys: Vec::new(), fresh: 0, unreadable: Vec::new() };
+                let mut there = SourceScan { without, keys: Vec::new(), fresh: 0, unreadable: Vec::new() };
                 match place {
-                    Place::Ready(value) => there.read_ready(engine, value).await?,
-                    Place::Expired => there.read_expired::<T>(engine).await?,
+                    Source::Ready(value) => there.read_ready(cx, value).await?,
+                    Source::Expired => there.read_expired::<T>(cx).await?,
                 }
                 Ok::<_, Error>((nth, there))
             }
@@ -75,7 +79,7 @@ pub(crate) async fn look<T: StatusTracker>(engine: Arc<Engine>, places: Arc<[Pla
 }
 
 /// What there is in one place.
-struct There<'w> {
+struct SourceScan<'w> {
     without: &'w HashSet<String>,
     keys: Vec<String>,
     /// How many of the keys count.
@@ -83,7 +87,7 @@ struct There<'w> {
     unreadable: Vec<Error>,
 }
 
-impl There<'_> {
+impl SourceScan<'_> {
     /// Takes a key in. Whether these are enough.
     fn take(&mut self, key: String) -> bool {
         self.fresh += usize::from(!self.without.contains(&key));
@@ -92,13 +96,13 @@ impl There<'_> {
     }
 
     /// The tasks of a partition that have waited longest, of those that are due.
-    async fn read_ready(&mut self, engine: &Engine, value: String) -> Result<(), Error> {
-        let due_by = Some(Timestamp::from(engine.now()).to_string());
+    async fn read_ready(&mut self, cx: &Context, value: String) -> Result<(), Error> {
+        let due_by = Some(Timestamp::from(cx.now()).to_string());
         let range = Range { value, due_by, ..Range::default() };
         let (mut start, mut rows) = (None, WINDOW);
         loop {
             let limit = i32::try_from(rows).unwrap_or(i32::MAX);
-            let page = query(engine, &range, false, limit, start).await?;
+            let page = query(cx, &range, false, limit, start).await?;
             for mut item in page.items {
                 if let Some(AttributeValue::S(key)) = item.remove(KEY)
                     && self.take(key)
@@ -115,9 +119,9 @@ impl There<'_> {
     }
 
     /// The tasks in progress whose lease has expired.
-    async fn read_expired<T: StatusTracker>(&mut self, engine: &Arc<Engine>) -> Result<(), Error> {
-        let in_progress = engine.format.own(Role::InProgress);
-        let mut rows = Query::<T>::new(engine, &[in_progress]).expired_only().rows();
+    async fn read_expired<T: StatusTracker>(&mut self, cx: &Arc<Context>) -> Result<(), Error> {
+        let in_progress = cx.use_case.status_of(Role::InProgress);
+        let mut rows = Query::<T>::new(cx, &[in_progress]).expired_only().rows();
         while let Some(row) = rows.try_next().await? {
             match row.unreadable {
                 Some((attribute, why)) => {

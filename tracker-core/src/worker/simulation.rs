@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::claims::{Catch, Claims, ENOUGH, Found, WINDOW};
+use super::claims::{Claims, ENOUGH, Found, SearchResult, WINDOW};
 
 /// Microseconds.
 type Time = u64;
@@ -148,9 +148,9 @@ impl World {
                     places,
                 };
                 match worker.claims.take_in(found, Duration::from_micros(now)) {
-                    Catch::Some => {}
-                    Catch::Nothing => worker.done = true,
-                    Catch::Left | Catch::Later => {
+                    SearchResult::Some => {}
+                    SearchResult::Nothing => worker.done = true,
+                    SearchResult::Left | SearchResult::Later => {
                         worker.looks = true;
                         let pause = self.rng.u64(10_000..20_000);
                         self.later(now + pause, Event::Look(nth));

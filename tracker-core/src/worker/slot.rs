@@ -16,7 +16,7 @@ use crate::tracker::status_tracker::StatusTracker;
 
 /// What came of it.
 #[derive(Debug)]
-pub(crate) enum Slot {
+pub(crate) enum TaskOutcome {
     /// It was not started.
     NotStarted(Error),
     Succeeded,
@@ -85,7 +85,7 @@ macro_rules! slot {
             let started = tracker.start_key(key.clone()).await;
             drop(unanswered);
             let end = match started {
-                Err(error) => $crate::worker::slot::Slot::NotStarted(error),
+                Err(error) => $crate::worker::slot::TaskOutcome::NotStarted(error),
                 Ok(execution) if stop.is_cancelled() => {
                     let stopped = $crate::lifecycle::run::Worked::Stopped(Box::new(execution));
                     $crate::worker::slot::end(stopped).await
@@ -107,26 +107,26 @@ macro_rules! slot {
 pub(crate) use slot;
 
 /// What a body came to, once it is recorded.
-pub(crate) async fn end<T: StatusTracker>(worked: Worked<T, ()>) -> Slot {
+pub(crate) async fn end<T: StatusTracker>(worked: Worked<T, ()>) -> TaskOutcome {
     let error = match worked {
-        Worked::Done(()) => return Slot::Succeeded,
-        Worked::Panicked { ignored: true, .. } => return Slot::Ignored,
-        Worked::Panicked { .. } => return Slot::Failed,
+        Worked::Done(()) => return TaskOutcome::Succeeded,
+        Worked::Panicked { ignored: true, .. } => return TaskOutcome::Ignored,
+        Worked::Panicked { .. } => return TaskOutcome::Failed,
         Worked::Stopped(execution) => match execution.release().await {
-            Ok(_) => return Slot::Released,
+            Ok(_) => return TaskOutcome::Released,
             Err(error) => error,
         },
         Worked::Not(error) => error,
     };
     match error.kind() {
-        ErrorKind::Cancelled => Slot::Ignored,
-        ErrorKind::Snoozed { .. } => Slot::Snoozed,
-        ErrorKind::LeaseLost => Slot::Lost,
-        ErrorKind::OutcomeUnknown => Slot::Unknown,
+        ErrorKind::Cancelled => TaskOutcome::Ignored,
+        ErrorKind::Snoozed { .. } => TaskOutcome::Snoozed,
+        ErrorKind::LeaseLost => TaskOutcome::Lost,
+        ErrorKind::OutcomeUnknown => TaskOutcome::Unknown,
         // The body failed, or its success could not be stored: the task tells what that was recorded as.
-        _ if error.task().is_some_and(TaskHead::is_ignored) => Slot::Ignored,
-        _ if error.task().is_some_and(TaskHead::is_failed) => Slot::Failed,
-        _ => Slot::Unknown,
+        _ if error.task().is_some_and(TaskHead::is_ignored) => TaskOutcome::Ignored,
+        _ if error.task().is_some_and(TaskHead::is_failed) => TaskOutcome::Failed,
+        _ => TaskOutcome::Unknown,
     }
 }
 
@@ -134,22 +134,22 @@ pub(crate) async fn end<T: StatusTracker>(worked: Worked<T, ()>) -> Slot {
 #[derive(Debug)]
 pub(crate) struct Spawned {
     key: String,
-    handle: JoinHandle<(String, Slot)>,
+    handle: JoinHandle<(String, TaskOutcome)>,
 }
 
 impl Spawned {
-    pub(crate) fn new(key: String, handle: JoinHandle<(String, Slot)>) -> Self {
+    pub(crate) fn new(key: String, handle: JoinHandle<(String, TaskOutcome)>) -> Self {
         Self { key, handle }
     }
 }
 
 impl Future for Spawned {
-    type Output = (String, Slot);
+    type Output = (String, TaskOutcome);
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let ended = std::task::ready!(Pin::new(&mut self.handle).poll(context));
         // Without an end where the runtime shuts down.
-        Poll::Ready(ended.unwrap_or_else(|_| (self.key.clone(), Slot::Unknown)))
+        Poll::Ready(ended.unwrap_or_else(|_| (self.key.clone(), TaskOutcome::Unknown)))
     }
 }
 

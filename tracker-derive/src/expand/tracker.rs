@@ -18,7 +18,7 @@ pub(crate) fn tracker(model: &Tracker) -> TokenStream {
     let with_table = model.has_table.then(|| {
         quote! {
             #[automatically_derived]
-            impl #impl_generics __private::WithTable for #ident #ty_generics #where_clause {}
+            impl #impl_generics __private::HasTable for #ident #ty_generics #where_clause {}
         }
     });
     let items = quote! {

@@ -3,13 +3,13 @@
 use super::mutant::Mutant;
 use super::row::{Data, Row, Time, lock_text};
 use super::table::{self, EXPIRE, How, Request, head, steps};
-use super::worker::{Event, Held, Phase, Saving, Wait};
+use super::worker::{Attempt, Event, Phase, Saving, Wait};
 use super::world::World;
 use crate::declare::status::Role;
 use crate::item::attribute::time;
 use crate::protocol::classify::{self, Save, Start, Written};
 use crate::protocol::lease::{Lease, Reading};
-use crate::time::Now;
+use crate::time::ClockReading;
 
 /// How many requests one start takes at most.
 const SENDS: usize = 3;
@@ -25,7 +25,7 @@ pub(super) struct Act<'w> {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Starting {
     pub(super) step: u8,
-    pub(super) me: u8,
+    pub(super) lock_id: u8,
     sent: Vec<Reading>,
     pub(super) cancelled: bool,
 }
@@ -51,7 +51,7 @@ impl Act<'_> {
         self.world.workers[self.nth].phase = next;
     }
 
-    fn now(&self) -> Now {
+    fn now(&self) -> ClockReading {
         self.world.now(self.nth)
     }
 
@@ -70,8 +70,8 @@ impl Act<'_> {
             }
             Event::Redrive { step } => self.redrive(step),
             Event::Start { step } => {
-                let me = self.world.ghost.new_lock();
-                self.start(Starting { step, me, sent: Vec::new(), cancelled: false })
+                let lock_id = self.world.ghost.new_lock();
+                self.start(Starting { step, lock_id, sent: Vec::new(), cancelled: false })
             }
             other => unreachable!("{other:?} of an idle worker"),
         }
@@ -93,8 +93,8 @@ impl Act<'_> {
 
     fn start(&mut self, mut starting: Starting) -> Phase {
         let reading = starting.next(self.now());
-        let Starting { step, me, .. } = starting;
-        let request = Request::Start { step, me, now: Time::of(reading.time), sent_at: self.world.tick };
+        let Starting { step, lock_id, .. } = starting;
+        let request = Request::Start { step, lock_id, now: Time::of(reading.time), sent_at: self.world.tick };
         Phase::Starting { wait: self.send(request), starting }
     }
 
@@ -110,7 +110,7 @@ impl Act<'_> {
                 };
             }
             Phase::Finishing { held, how, wait } => match wait.answer {
-                Some(Ok(row)) => self.world.ghost.told_done(held.me, row.status),
+                Some(Ok(row)) => self.world.ghost.told_done(held.lock_id, row.status),
                 Some(Err(image)) => self.finished(&held, how, image, false),
                 None => {}
             },
@@ -138,7 +138,7 @@ impl Act<'_> {
     fn redriven(&mut self, wait: &Wait, step: u8, seen: &Row, now: Time) {
         let after = table::redriven(step, seen, now);
         let redriven = match wait.answer {
-            Some(Err(Some(image))) => classify::was_set_by_hand(&head(steps(), step, &image), &after),
+            Some(Err(Some(image))) => classify::was_set_by_operator(&head(steps(), step, &image), &after),
             Some(Err(None)) | None => false,
             Some(Ok(_)) => true,
         };
@@ -148,11 +148,11 @@ impl Act<'_> {
     }
 
     fn refused(&mut self, mut starting: Starting, image: Option<Row>) -> Phase {
-        let Starting { step, me, .. } = starting;
+        let Starting { step, lock_id, .. } = starting;
         let found = image.map(|row| head(steps(), step, &row));
         let now = self.now();
         let rules = table::rules(self.mutant);
-        let verdict = classify::classify_start(found.as_deref(), &lock_text(me), now.into(), &rules);
+        let verdict = classify::classify_start(found.as_deref(), &lock_text(lock_id), now.into(), &rules);
         let may_send = starting.sent.len() < SENDS;
         match (verdict, image) {
             (Start::Started, Some(row)) if self.mutant.knows_its_own_start() => {
@@ -160,7 +160,7 @@ impl Act<'_> {
             }
             (Start::TakeOver, Some(seen)) if may_send => {
                 let now = Time::of(starting.next(now).time);
-                let request = Request::TakeOver { step, me, seen, now, sent_at: self.world.tick };
+                let request = Request::TakeOver { step, lock_id, seen, now, sent_at: self.world.tick };
                 return Phase::Starting { wait: self.send(request), starting };
             }
             (Start::Again, _) if may_send => return self.start(starting),
@@ -168,17 +168,17 @@ impl Act<'_> {
             (verdict, image) => {
                 // A task that goes round to it once more than it may is left as it is.
                 if !matches!(verdict, Start::TakeOver | Start::Again) {
-                    self.world.ghost.told_nothing(me, image);
+                    self.world.ghost.told_nothing(lock_id, image);
                 }
-                self.world.ghost.told_refused(me);
+                self.world.ghost.told_refused(lock_id);
             }
         }
         Phase::Idle
     }
 
     fn started(&mut self, starting: &Starting, row: Row) -> Phase {
-        let Starting { step, me, sent, cancelled } = starting;
-        if row.lock != *me {
+        let Starting { step, lock_id, sent, cancelled } = starting;
+        if row.lock != *lock_id {
             // Given up with our takeover.
             return Phase::Idle;
         }
@@ -189,9 +189,9 @@ impl Act<'_> {
             _ => Lease::granted(sent, stored, EXPIRE),
         };
         let applied = sent.iter().find(|reading| Some(reading.time) == stored);
-        let held = Held {
+        let held = Attempt {
             step: *step,
-            me: *me,
+            lock_id: *lock_id,
             head: row,
             lease: lease.expect("a start that was sent"),
             acknowledged: applied.copied().filter(|_| self.mutant == Mutant::MonotonicOnly),
@@ -200,23 +200,23 @@ impl Act<'_> {
         if *cancelled || held.has_passed(now, self.mutant) {
             return self.finish(held, How::Released);
         }
-        self.world.ghost.told_started(*me, row.attempt);
+        self.world.ghost.told_started(*lock_id, row.attempt);
         Phase::Holding { held, beat: None, save: None }
     }
 
     fn hold(
         &mut self,
-        mut held: Held,
+        mut held: Attempt,
         beat: Option<(Wait, Reading)>,
         save: Option<Saving>,
         event: Event,
     ) -> Phase {
         match (event, beat, save) {
             (Event::Finish(how), ..) => self.finish(held, how),
-            (Event::Beat, _, save) => {
+            (Event::HeartbeatResult, _, save) => {
                 self.world.spent.heartbeats += 1;
                 let next = held.next(self.now(), self.mutant);
-                let request = Request::Save { me: held.me, now: Time::of(next.time), data: None };
+                let request = Request::Save { lock_id: held.lock_id, now: Time::of(next.time), data: None };
                 Phase::Holding { held, beat: Some((self.send(request), next)), save }
             }
             (Event::Save, beat, _) => {
@@ -257,26 +257,26 @@ impl Act<'_> {
         }
     }
 
-    fn save(&mut self, held: &mut Held, data: Data) -> Saving {
+    fn save(&mut self, held: &mut Attempt, data: Data) -> Saving {
         let written = held.next(self.now(), self.mutant);
-        let request = Request::Save { me: held.me, now: Time::of(written.time), data: Some(data) };
+        let request = Request::Save { lock_id: held.lock_id, now: Time::of(written.time), data: Some(data) };
         Saving { wait: self.send(request), written, data }
     }
 
-    fn finish(&mut self, mut held: Held, how: How) -> Phase {
+    fn finish(&mut self, mut held: Attempt, how: How) -> Phase {
         let now = Time::of(held.next(self.now(), self.mutant).time);
         let data = held.next_data();
-        let Held { step, me, head, .. } = held;
-        let request = Request::Finish { step, me, head, how, now, sent_at: self.world.tick, data };
+        let Attempt { step, lock_id, head, .. } = held;
+        let request = Request::Finish { step, lock_id, head, how, now, sent_at: self.world.tick, data };
         Phase::Finishing { held, how, wait: self.send(request) }
     }
 
-    fn finished(&mut self, held: &Held, how: How, image: Option<Row>, unanswered: bool) {
+    fn finished(&mut self, held: &Attempt, how: How, image: Option<Row>, unanswered: bool) {
         let found = image.map(|row| head(steps(), held.step, &row));
         let status = table::finished_as(held.step, &held.head, how);
         let passed = held.has_passed(self.now(), self.mutant);
         let sent = classify::Finish {
-            me: &lock_text(held.me),
+            lock_id: &lock_text(held.lock_id),
             create_time: held.head.create_time.stamp(),
             update_time: held.lease.sent(),
             attempt: held.head.attempt.into(),
@@ -289,27 +289,27 @@ impl Act<'_> {
             _ => classify::classify_finish(found.as_deref(), &sent),
         };
         match verdict {
-            Written::Done => self.world.ghost.told_done(held.me, status),
-            Written::LeaseLost => self.world.ghost.told_lost(held.me),
+            Written::Done => self.world.ghost.told_done(held.lock_id, status),
+            Written::LeaseLost => self.world.ghost.told_lost(held.lock_id),
             Written::Unknown if unanswered => {}
-            Written::Unknown => self.world.ghost.told_nothing(held.me, image),
+            Written::Unknown => self.world.ghost.told_nothing(held.lock_id, image),
         }
     }
 }
 
 impl Starting {
-    fn next(&mut self, now: Now) -> Reading {
+    fn next(&mut self, now: ClockReading) -> Reading {
         let reading = Reading::after_all(&self.sent, now);
         self.sent.push(reading);
         reading
     }
 }
 
-fn saved(wait: &Wait, held: &Held, written: Reading) -> Save {
+fn saved(wait: &Wait, held: &Attempt, written: Reading) -> Save {
     match wait.answer {
         Some(Err(image)) => {
             let found = image.map(|row| head(steps(), held.step, &row));
-            classify::classify_save(found.as_deref(), &lock_text(held.me), written.time)
+            classify::classify_save(found.as_deref(), &lock_text(held.lock_id), written.time)
         }
         _ => Save::Saved,
     }

@@ -56,24 +56,25 @@ fn work(mut row: Row, step: u8, kills: bool, mutant: Mutant) -> Option<Row> {
             return Some(row);
         }
         let turn = 16 * step + nth;
-        let (me, now) = (LOCKS + turn, Time::at(LATER + 10 * u16::from(turn)));
-        let start = Request::Start { step, me, now, sent_at: 0 };
+        let (lock_id, now) = (LOCKS + turn, Time::at(LATER + 10 * u16::from(turn)));
+        let start = Request::Start { step, lock_id, now, sent_at: 0 };
         let started = apply(Some(row), start, mutant).or_else(|| {
             let rules = table::rules(mutant);
             let found = head(steps(), step, &row);
-            match classify_start(Some(&found), &lock_text(me), now.stamp(), &rules) {
+            match classify_start(Some(&found), &lock_text(lock_id), now.stamp(), &rules) {
                 Start::TakeOver => {
-                    let take_over = Request::TakeOver { step, me, seen: row, now, sent_at: 0 };
+                    let take_over = Request::TakeOver { step, lock_id, seen: row, now, sent_at: 0 };
                     apply(Some(row), take_over, mutant)
                 }
                 _ => None,
             }
         });
         row = started?;
-        if row.lock == me && !kills {
-            let data = Data { lock: me, version: 1 };
+        if row.lock == lock_id && !kills {
+            let data = Data { lock: lock_id, version: 1 };
             let how = How::Succeeded;
-            let finish = Request::Finish { step, me, head: row, how, now: Time(now.0 + 1), sent_at: 0, data };
+            let finish =
+                Request::Finish { step, lock_id, head: row, how, now: Time(now.0 + 1), sent_at: 0, data };
             row = apply(Some(row), finish, mutant)?;
         }
     }

@@ -103,22 +103,22 @@ impl Ghost {
             self.created = Some(after.create_time);
             return;
         };
-        let me = request.me();
+        let lock_id = request.lock_id();
         let is_granted =
-            after.lock == me && matches!(request, Request::Start { .. } | Request::TakeOver { .. });
+            after.lock == lock_id && matches!(request, Request::Start { .. } | Request::TakeOver { .. });
         self.check(after.attempt == before.attempt + u8::from(is_granted), Violation::AttemptMiscounted);
         if is_granted {
-            let lock = self.lock(me);
+            let lock = self.lock(lock_id);
             lock.attempt = after.attempt;
             // A start may be sent again, with a later time, once it was seen that the task is free.
-            let once = lock.granted_at < after.lock_time && before.lock != me;
+            let once = lock.granted_at < after.lock_time && before.lock != lock_id;
             lock.granted_at = after.lock_time;
             self.check(once, Violation::StartedTwice);
         }
         match *request {
             Request::Start { sent_at, .. } => {
                 let late = self.freed_at.is_some_and(|freed_at| freed_at > sent_at + SKEW_TICKS);
-                let refused = self.lock(me).refused;
+                let refused = self.lock(lock_id).refused;
                 self.check(!(refused && late), Violation::LateStart);
             }
             Request::TakeOver { sent_at, .. } => {
@@ -131,7 +131,7 @@ impl Ghost {
             }
             Request::Save { data, .. } => self.written(before, data),
             Request::Finish { how, data, sent_at, .. } => {
-                let lock = self.lock(me);
+                let lock = self.lock(lock_id);
                 let (first, lost) = (lock.finished == 0, lock.lost);
                 lock.finished = after.status;
                 self.check(first, Violation::TwoFinishes);
@@ -174,12 +174,12 @@ impl Ghost {
         }
     }
 
-    pub(super) fn told_refused(&mut self, me: u8) {
-        self.lock(me).refused = true;
+    pub(super) fn told_refused(&mut self, lock_id: u8) {
+        self.lock(lock_id).refused = true;
     }
 
-    pub(super) fn told_started(&mut self, me: u8, attempt: u8) {
-        let lock = *self.lock(me);
+    pub(super) fn told_started(&mut self, lock_id: u8, attempt: u8) {
+        let lock = *self.lock(lock_id);
         self.check(lock.attempt == attempt, Violation::FalseStarted);
     }
 
@@ -188,19 +188,19 @@ impl Ghost {
         self.check(saved >= data.version, Violation::FalseSaved);
     }
 
-    pub(super) fn told_done(&mut self, me: u8, status: u8) {
-        let finished = self.lock(me).finished;
+    pub(super) fn told_done(&mut self, lock_id: u8, status: u8) {
+        let finished = self.lock(lock_id).finished;
         self.check(finished == status, Violation::FalseDone);
     }
 
     /// A refusal, or an outcome that cannot be known, in view of this task.
-    pub(super) fn told_nothing(&mut self, me: u8, found: Option<Row>) {
-        let ours = found.is_some_and(|found| found.lock == me || found.last_lock == me);
+    pub(super) fn told_nothing(&mut self, lock_id: u8, found: Option<Row>) {
+        let ours = found.is_some_and(|found| found.lock == lock_id || found.last_lock == lock_id);
         self.check(!ours, Violation::Needless);
     }
 
-    pub(super) fn told_lost(&mut self, me: u8) {
-        let lock = self.lock(me);
+    pub(super) fn told_lost(&mut self, lock_id: u8) {
+        let lock = self.lock(lock_id);
         lock.lost = true;
         let finished = lock.finished;
         self.check(finished == 0, Violation::FalseLost);

@@ -14,7 +14,7 @@ use crate::declare::status::{Role, StatusRow, StatusTable};
 use crate::item::attribute::{self, number};
 use crate::item::head::TaskHead;
 use crate::item::history::Keep;
-use crate::item::use_case::Format;
+use crate::item::use_case::UseCase;
 use crate::protocol::classify::Rules;
 use crate::protocol::expression::Expression;
 use crate::protocol::writes::{self, Outcome, Then};
@@ -62,7 +62,7 @@ static SECOND: TrackerSpec = TrackerSpec { after: Some(&FIRST), ..spec("Second",
 /// A step of the pipeline: what it works with, as a tracker does.
 #[derive(Debug)]
 pub(super) struct Step {
-    pub(super) format: Format,
+    pub(super) use_case: UseCase,
     pub(super) config: TrackerConfig,
 }
 
@@ -72,7 +72,7 @@ impl Step {
         config.lock_expire = EXPIRE;
         config.max_clock_skew = SKEW;
         config.max_retry = MAX_RETRY.into();
-        Self { format: Format::new(spec, "model"), config }
+        Self { use_case: UseCase::new(spec, "model"), config }
     }
 }
 
@@ -84,26 +84,26 @@ pub(super) enum Request {
     },
     Start {
         step: u8,
-        me: u8,
+        lock_id: u8,
         now: Time,
         sent_at: u16,
     },
     TakeOver {
         step: u8,
-        me: u8,
+        lock_id: u8,
         seen: Row,
         now: Time,
         sent_at: u16,
     },
     /// A heartbeat is a save without data.
     Save {
-        me: u8,
+        lock_id: u8,
         now: Time,
         data: Option<Data>,
     },
     Finish {
         step: u8,
-        me: u8,
+        lock_id: u8,
         head: Row,
         how: How,
         now: Time,
@@ -140,12 +140,12 @@ impl How {
 
 impl Request {
     /// The lock that it is sent for.
-    pub(super) fn me(&self) -> u8 {
+    pub(super) fn lock_id(&self) -> u8 {
         match *self {
-            Self::Start { me, .. }
-            | Self::TakeOver { me, .. }
-            | Self::Save { me, .. }
-            | Self::Finish { me, .. } => me,
+            Self::Start { lock_id, .. }
+            | Self::TakeOver { lock_id, .. }
+            | Self::Save { lock_id, .. }
+            | Self::Finish { lock_id, .. } => lock_id,
             Self::Create { .. } | Self::Redrive { .. } => 0,
         }
     }
@@ -153,36 +153,40 @@ impl Request {
     fn sent(&self, steps: &[Step; 2], mutant: Mutant) -> Sent {
         match *self {
             Self::Create { .. } => unreachable!("a create is no update"),
-            Self::Start { step, me, now, .. } => {
-                let Step { format, config } = &steps[usize::from(step)];
-                mutant.start(writes::start(format, config, KEY, &lock_text(me), "", now.stamp()).into())
+            Self::Start { step, lock_id, now, .. } => {
+                let Step { use_case, config } = &steps[usize::from(step)];
+                mutant
+                    .start(writes::start(use_case, config, KEY, &lock_text(lock_id), "", now.stamp()).into())
             }
-            Self::TakeOver { step, me, seen, now, .. } => {
-                let Step { format, config } = &steps[usize::from(step)];
-                let (me, now) = (lock_text(me), now.stamp());
+            Self::TakeOver { step, lock_id, seen, now, .. } => {
+                let Step { use_case, config } = &steps[usize::from(step)];
+                let (lock_id, now) = (lock_text(lock_id), now.stamp());
                 let seen = head(steps, step, &seen);
-                mutant.take_over(writes::take_over(format, config, &seen, &me, "", now, Keep::All).into())
+                mutant.take_over(
+                    writes::take_over(use_case, config, &seen, &lock_id, "", now, Keep::All).into(),
+                )
             }
-            Self::Save { me, now, data } => {
-                let me = lock_text(me);
+            Self::Save { lock_id, now, data } => {
+                let lock_id = lock_text(lock_id);
                 let save = match data {
-                    Some(_) => writes::save(&me, now.stamp()),
-                    None => writes::heartbeat(&me, now.stamp()),
+                    Some(_) => writes::save(&lock_id, now.stamp()),
+                    None => writes::heartbeat(&lock_id, now.stamp()),
                 };
                 mutant.save(with_data(save, data).into())
             }
-            Self::Finish { step, me, head: started, how, now, data, .. } => {
-                let Step { format, config } = &steps[usize::from(step)];
-                let (me, now) = (lock_text(me), now.stamp());
+            Self::Finish { step, lock_id, head: started, how, now, data, .. } => {
+                let Step { use_case, config } = &steps[usize::from(step)];
+                let (lock_id, now) = (lock_text(lock_id), now.stamp());
                 let started = head(steps, step, &started);
                 let outcome = how.outcome();
-                let (_, finish) = writes::finish(format, config, &started, &me, &outcome, now, Keep::All);
+                let (_, finish) =
+                    writes::finish(use_case, config, &started, &lock_id, &outcome, now, Keep::All);
                 let data = (how == How::Succeeded).then_some(data);
                 mutant.finish(with_data(finish, data).into())
             }
             Self::Redrive { step, seen, now, .. } => {
-                let Step { format, .. } = &steps[usize::from(step)];
-                let (_, redrive) = writes::redrive(format, &head(steps, step, &seen), now.stamp());
+                let Step { use_case, .. } = &steps[usize::from(step)];
+                let (_, redrive) = writes::redrive(use_case, &head(steps, step, &seen), now.stamp());
                 mutant.redrive(redrive.into(), now.stamp())
             }
         }
@@ -225,8 +229,8 @@ pub(super) fn steps() -> &'static [Step; 2] {
 pub(super) fn head(steps: &[Step; 2], step: u8, row: &Row) -> Rc<TaskHead> {
     HEADS.with_borrow_mut(|heads| {
         let head = heads.entry((step, *row)).or_insert_with(|| {
-            let format = &steps[usize::from(step)].format;
-            Rc::new(attribute::read_head(&mut row.item(), format, Wire::Native).expect("a readable item"))
+            let use_case = &steps[usize::from(step)].use_case;
+            Rc::new(attribute::read_head(&mut row.item(), use_case, Wire::Native).expect("a readable item"))
         });
         Rc::clone(head)
     })
@@ -247,17 +251,17 @@ pub(super) fn apply(row: Option<Row>, request: Request, mutant: Mutant) -> Optio
 
 /// The status that a finish sets.
 pub(super) fn finished_as(step: u8, started: &Row, how: How) -> u8 {
-    let Step { format, config } = &steps()[usize::from(step)];
+    let Step { use_case, config } = &steps()[usize::from(step)];
     let started = head(steps(), step, started);
     let now = Timestamp::EPOCH;
-    let (after, _) = writes::finish(format, config, &started, "", &how.outcome(), now, Keep::All);
+    let (after, _) = writes::finish(use_case, config, &started, "", &how.outcome(), now, Keep::All);
     after.status_code.try_into().expect("a small code")
 }
 
 /// The task as a redrive makes it.
 pub(super) fn redriven(step: u8, seen: &Row, now: Time) -> TaskHead {
-    let format = &steps()[usize::from(step)].format;
-    writes::redrive(format, &head(steps(), step, seen), now.stamp()).0
+    let use_case = &steps()[usize::from(step)].use_case;
+    writes::redrive(use_case, &head(steps(), step, seen), now.stamp()).0
 }
 
 /// What all workers of a protocol agree on.

@@ -45,7 +45,7 @@ fn shown(path: Path<World, Action>) -> String {
     for (world, action) in path.into_vec() {
         let _ = writeln!(lines, "tick {}: {:?}", world.tick, world.row);
         if let Some(action) = action {
-            let _ = writeln!(lines, "{}", world.tell(action));
+            let _ = writeln!(lines, "{}", world.emit(action));
         }
     }
     lines

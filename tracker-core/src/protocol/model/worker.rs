@@ -8,7 +8,7 @@ use super::row::{Data, Row, Time};
 use super::table::{EXPIRE, How, Request};
 use super::world::{Bounds, World};
 use crate::protocol::lease::{Lease, Reading};
-use crate::time::Now;
+use crate::time::ClockReading;
 
 /// The task after a request, or the one that its condition did not hold for.
 type Answer = Result<Row, Option<Row>>;
@@ -40,18 +40,18 @@ pub(super) enum Phase {
         starting: Starting,
     },
     Holding {
-        held: Held,
+        held: Attempt,
         beat: Option<(Wait, Reading)>,
         save: Option<Saving>,
     },
     Finishing {
-        held: Held,
+        held: Attempt,
         how: How,
         wait: Wait,
     },
     /// A read after a finish without an answer; of a task that may be gone.
     Settling {
-        held: Held,
+        held: Attempt,
         how: How,
         read: Option<Result<Row, ()>>,
     },
@@ -74,9 +74,9 @@ pub(super) struct Saving {
 
 /// A lease, as its holder knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Held {
+pub(super) struct Attempt {
     pub(super) step: u8,
-    pub(super) me: u8,
+    pub(super) lock_id: u8,
     /// The task as it was started.
     pub(super) head: Row,
     pub(super) lease: Lease,
@@ -97,7 +97,7 @@ pub(super) enum Event {
     },
     /// The future of a start is dropped; it goes on, and releases what it gets.
     Cancel,
-    Beat,
+    HeartbeatResult,
     Save,
     Finish(How),
     /// The deadline is noticed.
@@ -114,8 +114,8 @@ pub(super) enum Event {
     Crash,
 }
 
-impl Held {
-    pub(super) fn has_passed(&self, mut now: Now, mutant: Mutant) -> bool {
+impl Attempt {
+    pub(super) fn has_passed(&self, mut now: ClockReading, mutant: Mutant) -> bool {
         match (mutant, self.acknowledged) {
             (Mutant::MonotonicOnly, Some(last)) => return now.monotonic >= last.monotonic + EXPIRE,
             (Mutant::WallOnly, _) => now.monotonic = std::time::Duration::ZERO,
@@ -129,7 +129,7 @@ impl Held {
         self.acknowledged = (mutant == Mutant::MonotonicOnly).then_some(written);
     }
 
-    pub(super) fn next(&mut self, now: Now, mutant: Mutant) -> Reading {
+    pub(super) fn next(&mut self, now: ClockReading, mutant: Mutant) -> Reading {
         let next = self.lease.next(now);
         if mutant == Mutant::DeadlineFromLastSend {
             self.lease.acknowledge(next);
@@ -139,7 +139,7 @@ impl Held {
 
     pub(super) fn next_data(&mut self) -> Data {
         self.version += 1;
-        Data { lock: self.me, version: self.version }
+        Data { lock: self.lock_id, version: self.version }
     }
 }
 
@@ -158,9 +158,9 @@ impl Worker {
     }
 
     /// The lock that it holds, by its own deadline.
-    pub(super) fn holds(&self, now: Now, mutant: Mutant) -> Option<u8> {
+    pub(super) fn holds(&self, now: ClockReading, mutant: Mutant) -> Option<u8> {
         match &self.phase {
-            Phase::Holding { held, .. } if !held.has_passed(now, mutant) => Some(held.me),
+            Phase::Holding { held, .. } if !held.has_passed(now, mutant) => Some(held.lock_id),
             _ => None,
         }
     }
@@ -236,7 +236,10 @@ impl Worker {
             Phase::Holding { held, beat, save } => {
                 let passed = held.has_passed(world.now(nth), mutant);
                 add(Event::Lose, passed);
-                add(Event::Beat, !passed && beat.is_none() && world.spent.heartbeats < bounds.heartbeats);
+                add(
+                    Event::HeartbeatResult,
+                    !passed && beat.is_none() && world.spent.heartbeats < bounds.heartbeats,
+                );
                 add(Event::Save, !passed && save.is_none() && world.spent.saves < bounds.saves);
                 if let Some((wait, _)) = beat {
                     add(Event::ReceiveBeat, received(wait));

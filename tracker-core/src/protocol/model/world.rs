@@ -8,7 +8,7 @@ use super::mutant::Mutant;
 use super::row::{Row, Time};
 use super::table::{self, Request, SKEW_TICKS};
 use super::worker::{Event, Worker};
-use crate::time::Now;
+use crate::time::ClockReading;
 
 /// How much may happen.
 #[derive(Debug, Clone, Copy)]
@@ -123,9 +123,9 @@ impl World {
             .collect()
     }
 
-    pub(super) fn now(&self, worker: usize) -> Now {
+    pub(super) fn now(&self, worker: usize) -> ClockReading {
         let Worker { offset, lag, .. } = self.workers[worker];
-        Now {
+        ClockReading {
             wall: Time::at(self.tick.saturating_add_signed(offset)).stamp().utc(),
             monotonic: Duration::from_secs(1000 + u64::from(self.tick - lag)),
         }
@@ -230,7 +230,7 @@ impl World {
         };
         let holders: Vec<_> = (0..self.workers.len()).filter_map(|nth| holding(&nth)).collect();
         let stored = self.row.map_or(0, |row| row.lock);
-        let as_stored = holders.iter().all(|me| *me == stored);
+        let as_stored = holders.iter().all(|lock_id| *lock_id == stored);
         self.ghost.check(holders.len() < 2, Violation::TwoHolders);
         self.ghost.check(as_stored, Violation::Dispossessed);
     }
@@ -259,11 +259,11 @@ impl World {
             .iter()
             .filter(|request| matches!(request, Request::Start { .. } | Request::TakeOver { .. }))
             .filter(|request| !is_dead(request))
-            .map(Request::me)
+            .map(Request::lock_id)
             .collect();
         self.net.retain(|request| {
-            let me = request.me();
-            let may_be_held = row.lock == me || granting.contains(&me);
+            let lock_id = request.lock_id();
+            let may_be_held = row.lock == lock_id || granting.contains(&lock_id);
             !matches!(request, Request::Finish { .. } | Request::Save { .. })
                 || may_be_held
                 || !mutant.finishes_go_by_lock()
@@ -272,7 +272,7 @@ impl World {
     }
 
     /// An action in words: whose it is, and which request it delivers.
-    pub(super) fn tell(&self, action: Action) -> String {
+    pub(super) fn emit(&self, action: Action) -> String {
         match action {
             Action::Deliver { nth, .. } => format!("    delivered: {:?}", self.net[nth]),
             Action::Worker { worker, event } => {

@@ -74,7 +74,7 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl<Id, T: Clone, U, const N: usize> __private::WithTable for Summary<Id, T, U, N>
+    impl<Id, T: Clone, U, const N: usize> __private::HasTable for Summary<Id, T, U, N>
     where
         U: Default,
         Id: __private::TaskId,

@@ -41,5 +41,5 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl __private::WithTable for Document {}
+    impl __private::HasTable for Document {}
 };

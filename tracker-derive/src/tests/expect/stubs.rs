@@ -63,7 +63,7 @@ const _: () = {
         }
     }
     #[automatically_derived]
-    impl<'a, T> __private::WithTable for D<'a, T>
+    impl<'a, T> __private::HasTable for D<'a, T>
     where
         Self: ::core::marker::Send + ::core::marker::Sync + 'static,
     {}

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tracker_core::aws_sdk_dynamodb::Client;
-use tracker_core::testing::LookoutByHand;
+use tracker_core::testing::ManualTicker;
 use tracker_core::{Clock, Error, ErrorKind, Event, EventKind, Execution, StatusTracker, Tracker};
 
 use crate::support::Fault::{Delay, DropRequest};
@@ -34,16 +34,16 @@ crate::tests![
 const LOOK: Duration = Duration::from_secs(1);
 
 /// With `doc-1`, and a tracker that is seen to when the test looks.
-async fn documents(world: &World) -> (Tracker<Document>, LookoutByHand) {
+async fn documents(world: &World) -> (Tracker<Document>, ManualTicker) {
     world.document().await;
-    let lookout = LookoutByHand::new();
-    (world.beating().__lookout(&lookout).build().expect("a valid configuration"), lookout)
+    let ticker = ManualTicker::new();
+    (world.beating().__ticker(&ticker).build().expect("a valid configuration"), ticker)
 }
 
 /// A look, a second later.
-async fn look(world: &World, lookout: &LookoutByHand) {
+async fn look(world: &World, ticker: &ManualTicker) {
     world.clock.advance(LOOK);
-    assert!(lookout.look(), "nothing has waited");
+    assert!(ticker.tick(), "nothing has waited");
     others_run().await;
 }
 
@@ -64,12 +64,12 @@ async fn is_locked(world: &World) {
 }
 
 async fn a_heartbeat_begins_with_the_next_look(world: World) {
-    let (documents, lookout) = documents(&world).await;
+    let (documents, ticker) = documents(&world).await;
     let task = documents.start("doc-1").await.unwrap();
     let started = world.stored().await;
     others_run().await;
     assert_eq!(world.clock.next_wake(), None, "nobody sleeps");
-    look(&world, &lookout).await;
+    look(&world, &ticker).await;
     for _ in 0..4 {
         beat(&world, 101).await;
         is_locked(&world).await;
@@ -80,11 +80,11 @@ async fn a_heartbeat_begins_with_the_next_look(world: World) {
 }
 
 async fn the_first_heartbeat_counts_from_the_start(world: World) {
-    let (documents, lookout) = documents(&world).await;
+    let (documents, ticker) = documents(&world).await;
     let task = documents.start("doc-1").await.unwrap();
     // A machine that was suspended before the first look.
     world.clock.advance(Duration::from_secs(150));
-    assert!(lookout.look());
+    assert!(ticker.tick());
     let renewed = || ready(task.remaining() == Duration::from_mins(5));
     world.until("a heartbeat, at once", renewed).await;
     assert_eq!(world.stored().await["lock_time"], time(world.clock.now().wall));
@@ -95,30 +95,30 @@ async fn the_first_heartbeat_counts_from_the_start(world: World) {
 }
 
 async fn an_attempt_that_is_over_by_then_has_none(world: World) {
-    let (documents, lookout) = documents(&world).await;
+    let (documents, ticker) = documents(&world).await;
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();
     let (sent, stored) = (world.network.count_all(), world.stored().await);
-    look(&world, &lookout).await;
+    look(&world, &ticker).await;
     assert_eq!(world.clock.next_wake(), None, "nobody sleeps");
-    assert!(!lookout.look(), "and nothing waits any more");
+    assert!(!ticker.tick(), "and nothing waits any more");
     assert_eq!((world.network.count_all() - 1, world.stored().await), (sent, stored));
 }
 
 async fn one_of_a_short_lease_begins_at_once(world: World) {
     world.document().await;
-    let lookout = LookoutByHand::new();
-    let short = world.beating().lock_expire(Duration::from_secs(29)).__lookout(&lookout);
+    let ticker = ManualTicker::new();
+    let short = world.beating().lock_expire(Duration::from_secs(29)).__ticker(&ticker);
     let _task = short.build().unwrap().start("doc-1").await.unwrap();
     beat(&world, 10).await;
     beat(&world, 10).await;
 }
 
 async fn a_save_before_the_first_look_keeps_no_heartbeat_from_beginning(world: World) {
-    let (documents, lookout) = documents(&world).await;
+    let (documents, ticker) = documents(&world).await;
     let mut task = documents.start("doc-1").await.unwrap();
     task.data_mut().pages = 7;
     task.save().await.unwrap();
-    look(&world, &lookout).await;
+    look(&world, &ticker).await;
     for _ in 0..3 {
         beat(&world, 101).await;
     }
@@ -127,7 +127,7 @@ async fn a_save_before_the_first_look_keeps_no_heartbeat_from_beginning(world: W
 }
 
 async fn a_finish_that_is_left_alone_is_recorded(world: World) {
-    let (documents, lookout) = documents(&world).await;
+    let (documents, ticker) = documents(&world).await;
     let mut task = documents.start("doc-1").await.unwrap();
     task.data_mut().pages = 7;
     world.network.next("UpdateItem", [DropRequest]);
@@ -135,7 +135,7 @@ async fn a_finish_that_is_left_alone_is_recorded(world: World) {
     assert!(poll!(&mut finish).is_pending());
     others_run().await;
     assert_eq!(world.stored().await["status"], number(12), "nobody has sent it again");
-    look(&world, &lookout).await;
+    look(&world, &ticker).await;
     let succeeded = || async { world.stored().await["status"] == number(16) };
     in_time(&world, "it is sent again", succeeded).await;
     assert_eq!(world.stored().await["data"].as_m().unwrap()["pages"], number(7));
@@ -146,13 +146,13 @@ async fn a_finish_that_is_left_alone_is_recorded(world: World) {
 async fn left_alone<'d>(
     world: &World,
     documents: &'d Tracker<Document>,
-    lookout: &LookoutByHand,
+    ticker: &ManualTicker,
 ) -> Pin<Box<dyn Future<Output = Result<Execution<Document>, Error>> + Send + 'd>> {
     world.network.next("UpdateItem", [Delay(LOOK)]);
     let before = world.stored().await.get("attempt").cloned();
     let mut start = Box::pin(documents.start("doc-1"));
     assert!(poll!(&mut start).is_pending());
-    look(world, lookout).await;
+    look(world, ticker).await;
     in_time(world, "it goes on by itself", || async {
         world.stored().await.get("attempt") != before.as_ref()
     })
@@ -162,20 +162,20 @@ async fn left_alone<'d>(
 }
 
 async fn a_start_that_is_left_alone_is_released_when_it_is_dropped(world: World) {
-    let (documents, lookout) = documents(&world).await;
-    drop(left_alone(&world, &documents, &lookout).await);
+    let (documents, ticker) = documents(&world).await;
+    drop(left_alone(&world, &documents, &ticker).await);
     let item = world.freed().await;
     assert_eq!((&item["status"], &item["retry"]), (&number(10), &number(0)));
 }
 
 async fn a_start_that_is_asked_for_after_its_lease_holds_nothing(world: World) {
-    let (documents, lookout) = documents(&world).await;
-    let start = left_alone(&world, &documents, &lookout).await;
+    let (documents, ticker) = documents(&world).await;
+    let start = left_alone(&world, &documents, &ticker).await;
     world.expire_lease();
     assert_eq!(*start.await.unwrap_err().kind(), ErrorKind::LeaseLost);
     assert_eq!(world.freed().await["status"], number(10), "nobody had taken it");
 
-    let start = left_alone(&world, &documents, &lookout).await;
+    let start = left_alone(&world, &documents, &ticker).await;
     world.expire_lease();
     let rival = world.rival().start("doc-1").await.unwrap();
     let taken = world.stored().await;
@@ -207,11 +207,11 @@ fn computes(until: std::sync::mpsc::Receiver<()>) {
 /// is served by a task that waits for the thread which computes.
 async fn a_body_that_never_awaits_keeps_its_lease(world: World) {
     world.document().await;
-    let lookout = LookoutByHand::new();
+    let ticker = ManualTicker::new();
     let documents = Document::tracker_builder(&client(&world))
         .table(&world.table)
         .clock(world.clock.waiting())
-        .__lookout(&lookout)
+        .__ticker(&ticker)
         .build()
         .unwrap();
     let (entered, in_body) = oneshot::channel();
@@ -225,7 +225,7 @@ async fn a_body_that_never_awaits_keeps_its_lease(world: World) {
         documents.run("doc-1", body).await
     });
     in_body.await.unwrap();
-    look(&world, &lookout).await;
+    look(&world, &ticker).await;
     for _ in 0..4 {
         beat(&world, 101).await;
         is_locked(&world).await;

@@ -1,0 +1,145 @@
+//! What the examples share: the DynamoDB client, Ctrl-C, and messages for errors and wrong arguments.
+
+// Each example uses only a part of this module, and no example exports anything.
+#![allow(dead_code, unreachable_pub)]
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use indicatif::ProgressBar;
+use tokio::signal::ctrl_c;
+use tracker_core::aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use tracker_core::aws_sdk_dynamodb::{Client, Config};
+use tracker_core::{CancellationToken, embedded};
+
+pub type AnyError = Box<dyn Error + Send + Sync>;
+
+// The arguments that choose a database. No doc comment here: clap would print it as the description of the example.
+#[derive(Args)]
+pub struct Database {
+    /// Keep the embedded database in a file, for one process at a time [default: in memory]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["endpoint_url", "aws"])]
+    db: Option<PathBuf>,
+    /// Use the DynamoDB at this address, for example DynamoDB Local at `http://127.0.0.1:8000`
+    #[arg(long, value_name = "URL", conflicts_with = "aws", value_parser = endpoint)]
+    endpoint_url: Option<String>,
+    /// Use DynamoDB on AWS, with the credentials and the region of your environment (needs `--features aws`)
+    #[arg(long)]
+    aws: bool,
+}
+
+impl Database {
+    /// Returns a client for the chosen database.
+    pub async fn client(&self) -> Result<Client, AnyError> {
+        if let Some(url) = &self.endpoint_url {
+            return Ok(local_client(url));
+        }
+        if self.aws {
+            return aws_client().await;
+        }
+        Ok(match &self.db {
+            Some(file) => embedded::in_file(file).map_err(|error| error.to_string())?,
+            None => embedded::in_memory()?,
+        })
+    }
+
+    /// Returns true if the database runs in this process, in memory or in a file.
+    pub fn is_embedded(&self) -> bool {
+        self.endpoint_url.is_none() && !self.aws
+    }
+
+    /// Returns true if the tasks are lost when the process exits.
+    pub fn is_in_memory(&self) -> bool {
+        self.is_embedded() && self.db.is_none()
+    }
+}
+
+fn endpoint(url: &str) -> Result<String, &'static str> {
+    let rest = url.strip_prefix("http://").ok_or("the address must begin with http://")?;
+    let host = rest.split('/').next().unwrap_or_default();
+    match host.rsplit_once(':') {
+        _ if host.is_empty() => Err("the host is missing"),
+        Some((_, port)) if port.parse::<u16>().is_err() => Err("the port must be a number up to 65535"),
+        _ => Ok(url.to_owned()),
+    }
+}
+
+/// Returns a client for a DynamoDB that does not check credentials, such as DynamoDB Local.
+pub fn local_client(url: &str) -> Client {
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::from_static("us-east-1"))
+        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+        .endpoint_url(url)
+        .http_client(aws_smithy_http_client::Builder::new().build_http());
+    Client::from_conf(config.build())
+}
+
+#[cfg(feature = "aws")]
+async fn aws_client() -> Result<Client, AnyError> {
+    use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+    let https = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+    let config = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(https.build_https());
+    Ok(Client::new(&config.load().await))
+}
+
+#[cfg(not(feature = "aws"))]
+async fn aws_client() -> Result<Client, AnyError> {
+    Err("`--aws` needs the feature `aws`; add `--features aws` to the `cargo run` command".into())
+}
+
+/// Cancels the token on the first Ctrl-C or SIGTERM, and exits the process on the second.
+///
+/// A worker that was given the token with `shutdown` then stops as the message says.
+pub fn cancel_on_signal(token: CancellationToken, bar: ProgressBar) {
+    tokio::spawn(async move {
+        if stop_signal().await.is_err() {
+            return;
+        }
+        bar.suspend(|| {
+            eprintln!(
+                "stopping: running tasks get 20 s to finish, then they are released (Ctrl-C again: exit now)"
+            );
+        });
+        token.cancel();
+        let _ = stop_signal().await;
+        std::process::exit(130);
+    });
+}
+
+/// Waits for Ctrl-C, or for the SIGTERM that an orchestrator sends before it kills a process.
+#[cfg(unix)]
+pub async fn stop_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        received = ctrl_c() => received,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+/// Waits for Ctrl-C.
+#[cfg(not(unix))]
+pub async fn stop_signal() -> std::io::Result<()> {
+    ctrl_c().await
+}
+
+/// Prints an error and its sources on one line.
+pub fn print_error(error: &(dyn Error + 'static)) {
+    let chain = std::iter::successors(Some(error), |&error| error.source());
+    let chain: Vec<_> = chain.map(ToString::to_string).collect();
+    eprintln!("error: {}", chain.join(": "));
+}
+
+/// Prints help and version as they are and wrong arguments on one line, and returns the exit status.
+pub fn print_usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    let text = error.to_string();
+    let lines: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    eprintln!("{} (try --help)", lines.join(" "));
+    ExitCode::from(2)
+}
