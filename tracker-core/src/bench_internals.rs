@@ -17,16 +17,16 @@ use crate::item::attribute::{
     time,
 };
 use crate::item::document::Document;
-use crate::item::fields::{self, Encoded};
+use crate::item::fields::Encoded;
 use crate::item::head::TaskHead;
-use crate::item::history::Keep;
-use crate::item::shard::shard_of;
+use crate::item::history::HistoryDetail;
+use crate::item::key::shard_of;
 use crate::lifecycle::create::new_item;
 use crate::protocol::expression::Expression;
 use crate::protocol::writes::{self, Outcome};
 use crate::query::merge::{Merge, Next, Plan, Row};
 use crate::time::Timestamp;
-use crate::tracker::read_task;
+use crate::tracker::codec::{self, read_task};
 use crate::tracker::status_tracker::StatusTracker;
 
 /// The lock of the attempt.
@@ -82,7 +82,7 @@ where
             let mut item = started(&cx, &key, new_item(&cx, &task)?, now);
             let head = cx.head(&mut item)?;
             let document = Document::parse(item.remove(DATA), cx.config.wire);
-            let stored = fields::encode(&task, document.form())?;
+            let stored = codec::encode(&task, document.form())?;
             times(vec![(head, document); count], move |(head, document)| {
                 finish(&cx, &head, document, &stored, &changed, now)
             })
@@ -126,9 +126,10 @@ fn finish<T: StatusTracker>(
     changed: &T,
     now: Timestamp,
 ) -> Result<(TaskHead, String, Expression), Error> {
-    let changed = fields::encode(changed, document.form())?.since(stored);
+    let changed = codec::encode(changed, document.form())?.since(stored);
     let Context { use_case, config, .. } = cx;
-    let (after, write) = writes::finish(use_case, config, head, ME, &Outcome::Succeeded, now, Keep::All);
+    let (after, write) =
+        writes::finish(use_case, config, head, ME, &Outcome::Succeeded, now, HistoryDetail::All);
     let write = write.set_fields(&mut document, changed)?;
     Ok((after, write.update(), write))
 }
@@ -200,7 +201,7 @@ mod tests {
         assert_eq!(*read_task::<Sample>(cx, item.clone()).unwrap().data(), task);
         let head = cx.head(&mut item).unwrap();
         let document = Document::parse(item.remove(DATA), cx.config.wire);
-        let stored = fields::encode(&task, document.form()).unwrap();
+        let stored = codec::encode(&task, document.form()).unwrap();
         let changed = Sample::new("doc-1", 4);
         let (after, update, _) = finish(cx, &head, document, &stored, &changed, now).unwrap();
         assert!(after.is_succeeded() && update.matches("#data.").count() == 1, "{update}");

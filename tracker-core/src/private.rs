@@ -3,9 +3,7 @@
 pub use core::option::Option::{self, None, Some};
 
 pub use crate::declare::checks::{check_after, check_more_pending};
-pub use crate::declare::spec::{
-    BackoffShape, MorePending, Takeover, TrackerSpec, Wire, after, more_pending, spec,
-};
+pub use crate::declare::spec::{BackoffShape, MorePending, Takeover, TrackerSpec, Wire, more_pending, spec};
 pub use crate::declare::status::{NoTable, Role, StatusRow, StatusTable, TableOf, TrackerStatus};
-pub use crate::item::fields::{Fields, Member};
-pub use crate::tracker::status_tracker::{HasTable, StatusTracker, TaskId};
+pub use crate::item::fields::{Fields, Member, TaskId};
+pub use crate::tracker::status_tracker::{HasTable, StatusTracker, after};

@@ -1,4 +1,4 @@
-//! The item with its attributes read: what was written and where, not yet whether it makes sense.
+//! The item as it was written, with its attributes read. `valid` checks it.
 
 use proc_macro2::Ident;
 use syn::{Data, DeriveInput, Expr, Fields, Generics, Type};
@@ -7,12 +7,12 @@ use crate::attr::Args;
 use crate::diagnostics::Diagnostics;
 use crate::keys;
 
-/// An enum under `TrackerStatus`.
+/// An item that derives `TrackerStatus`.
 pub(crate) struct Status {
     pub(crate) ident: Ident,
     pub(crate) generics: Generics,
     pub(crate) args: Args,
-    /// Nothing where the item is not an enum.
+    /// `None` if the item is not an enum.
     pub(crate) variants: Option<Vec<Variant>>,
 }
 
@@ -23,12 +23,12 @@ pub(crate) struct Variant {
     pub(crate) discriminant: Option<Expr>,
 }
 
-/// A struct under `StatusTracker`.
+/// An item that derives `StatusTracker`.
 pub(crate) struct Tracker {
     pub(crate) ident: Ident,
     pub(crate) generics: Generics,
     pub(crate) args: Args,
-    /// Nothing where the item is not a struct with named fields.
+    /// `None` if the item is not a struct with named fields.
     pub(crate) fields: Option<Vec<Field>>,
 }
 
@@ -41,17 +41,17 @@ pub(crate) struct Field {
 impl Status {
     pub(crate) fn read(input: DeriveInput, diagnostics: &Diagnostics) -> Self {
         let args = Args::read(&input.attrs, &keys::ENUM, diagnostics);
-        let instead = |keyword: &dyn quote::ToTokens| {
+        let refuse = |keyword: &dyn quote::ToTokens| {
             diagnostics.on(
                 keyword,
-                "`TrackerStatus` goes on an enum: write `enum` with one variant for each status",
+                "`TrackerStatus` can only be derived for an enum: write an `enum` with one variant for each status",
             );
             None
         };
         let variants = match input.data {
             Data::Enum(data) => Some(data.variants),
-            Data::Struct(data) => instead(&data.struct_token),
-            Data::Union(data) => instead(&data.union_token),
+            Data::Struct(data) => refuse(&data.struct_token),
+            Data::Union(data) => refuse(&data.union_token),
         };
         let read = |variant: syn::Variant| Variant {
             args: Args::read(&variant.attrs, &keys::VARIANT, diagnostics),
@@ -67,9 +67,9 @@ impl Status {
 impl Tracker {
     pub(crate) fn read(input: DeriveInput, diagnostics: &Diagnostics) -> Self {
         let args = Args::read(&input.attrs, &keys::STRUCT, diagnostics);
-        let instead = |wrong: &dyn quote::ToTokens| {
+        let refuse = |wrong: &dyn quote::ToTokens| {
             let message = format!(
-                "`StatusTracker` goes on a struct with named fields: write `struct {} {{ .. }}`",
+                "`StatusTracker` can only be derived for a struct with named fields: write `struct {} {{ .. }}`",
                 input.ident
             );
             diagnostics.on(wrong, message);
@@ -78,11 +78,11 @@ impl Tracker {
         let fields = match input.data {
             Data::Struct(data) => match data.fields {
                 Fields::Named(fields) => Some(fields.named),
-                Fields::Unnamed(fields) => instead(&fields),
-                Fields::Unit => instead(&input.ident),
+                Fields::Unnamed(fields) => refuse(&fields),
+                Fields::Unit => refuse(&input.ident),
             },
-            Data::Enum(data) => instead(&data.enum_token),
-            Data::Union(data) => instead(&data.union_token),
+            Data::Enum(data) => refuse(&data.enum_token),
+            Data::Union(data) => refuse(&data.union_token),
         };
         let read = |field: syn::Field| {
             let args = Args::read(&field.attrs, &keys::FIELD, diagnostics);
@@ -92,7 +92,7 @@ impl Tracker {
         Self { ident: input.ident, generics: input.generics, args, fields }
     }
 
-    /// The field marked as the task id; the first, where there are several.
+    /// Returns the first field with the key `task_id`.
     pub(crate) fn task_id(&self) -> Option<&Field> {
         let fields = self.fields.as_deref().unwrap_or_default();
         fields.iter().find(|field| field.args.has(&keys::TASK_ID))

@@ -1,4 +1,4 @@
-//! Tokens of an attribute to keys and values, each with its span.
+//! Parses the tokens of an attribute into keys and values, each with its span.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -26,13 +26,13 @@ enum Value {
     Paths(Vec<TypePath>),
 }
 
-/// What was written in all attributes of one name on one item.
+/// The keys and values of all attributes of one name on one item.
 #[derive(Default)]
 pub(crate) struct Args {
     given: Vec<Arg>,
-    /// Keys with a wrong value and keys that a misspelt one stood for: reported, and so not missing.
-    spoilt: Vec<&'static str>,
-    /// A key was written that resembles no other: what is missing may be what it was to say.
+    /// Keys with a wrong value, and keys that were probably misspelt. They are reported, so they do not count as missing.
+    reported: Vec<&'static str>,
+    /// Whether a key was written that resembles no valid key. It may stand for a key that seems to be missing.
     pub(crate) unknown: bool,
 }
 
@@ -44,7 +44,7 @@ impl Args {
         let own = |attribute: &&Attribute| attribute.path().is_ident(scope.attribute);
         for attribute in attributes.iter().filter(own) {
             let Meta::List(list) = &attribute.meta else {
-                let message = format!("expected keys: write `#[{}(..)]`", scope.attribute);
+                let message = format!("expected keys in parentheses: write `#[{}(..)]`", scope.attribute);
                 diagnostics.on(&attribute.meta, message);
                 args.unknown = true;
                 continue;
@@ -55,7 +55,7 @@ impl Args {
                 }
                 Ok(())
             };
-            // Mistakes are reported where they are found: an error here is one of the parser itself.
+            // `read_one` reports mistakes itself, so an error here comes from the parser.
             if let Err(error) = read.parse2(list.tokens.clone()) {
                 diagnostics.error(error);
             }
@@ -63,7 +63,7 @@ impl Args {
         args
     }
 
-    /// Reads one key, its value, and the comma after it; always at least one token.
+    /// Reads one key, its value and the comma after them. Always reads at least one token.
     fn read_one(
         &mut self,
         input: ParseStream,
@@ -79,30 +79,30 @@ impl Args {
                     Ok(value) if first => self.given.push(Arg { key, name, value }),
                     Ok(_) => {}
                     Err(message) => {
-                        self.spoilt.push(key.name);
+                        self.reported.push(key.name);
                         let wrong = skip_to_comma(input)?;
                         let wrong = if wrong.is_empty() { name.into_token_stream() } else { wrong };
                         diagnostics.on(wrong, message);
                     }
                 }
                 if !at_comma(input) {
-                    diagnostics.error(input.error("expected `,` before this"));
+                    diagnostics.error(input.error("missing comma: write `,` before this"));
                 }
             } else {
                 skip_to_comma(input)?;
             }
         } else if at_comma(input) {
-            diagnostics.error(input.error("no key before this comma: remove it"));
+            diagnostics.error(input.error("no key before this comma: remove the comma"));
         } else {
             self.unknown = true;
-            let message = format!("expected a key: write one of {}", scope.list());
+            let message = format!("expected a key: write {}", scope.list());
             diagnostics.on(skip_to_comma(input)?, message);
         }
         input.parse::<Option<Token![,]>>()?;
         Ok(())
     }
 
-    /// The key of this name, if it may stand here.
+    /// Returns the key of this name, or reports why the key is not valid here.
     fn known(
         &mut self,
         name: &Ident,
@@ -115,15 +115,15 @@ impl Args {
             if key.kind != Kind::Reserved {
                 return Some(key);
             }
-            format!("`{word}` is reserved for a later version: remove it")
+            format!("`{word}` is reserved for a later version: remove `{word}`")
         } else if scope.find_in_other(&word).is_some() {
-            format!("`{word}` does not go on {place}: write it on {}", scope.other_place)
+            format!("`{word}` cannot be used on {place}: write `{word}` on {}", scope.other_place)
         } else if let Some(meant) = scope.nearest(&word) {
-            self.spoilt.push(meant.name);
-            format!("unknown key `{word}`: did you mean `{}`", meant.name)
+            self.reported.push(meant.name);
+            format!("unknown key `{word}`: did you mean `{}`?", meant.name)
         } else {
             self.unknown = true;
-            format!("unknown key `{word}` on {place}: expected {}", scope.list())
+            format!("unknown key `{word}` on {place}: write {}", scope.list())
         };
         diagnostics.on(name, message);
         None
@@ -133,7 +133,7 @@ impl Args {
         self.given.iter().find(|arg| arg.key.name == key.name)
     }
 
-    /// The key as it was written.
+    /// Returns the key as it was written.
     pub(crate) fn name(&self, key: &Key) -> Option<&Ident> {
         self.find(key).map(|arg| &arg.name)
     }
@@ -142,9 +142,9 @@ impl Args {
         self.find(key).is_some()
     }
 
-    /// Whether the key was meant to be there, however wrongly it was written.
+    /// Returns true if the key was written, even with a wrong value or a wrong spelling.
     pub(crate) fn mentions(&self, key: &Key) -> bool {
-        self.has(key) || self.spoilt.contains(&key.name)
+        self.has(key) || self.reported.contains(&key.name)
     }
 
     pub(crate) fn number(&self, key: &Key) -> Option<&LitInt> {
@@ -173,7 +173,7 @@ impl Args {
     }
 }
 
-/// What follows a key, up to a comma or the next key. A wrong value is what the input then still stands at.
+/// Reads the value after a key, up to a comma or the next key. If the value is wrong, leaves it in the input.
 fn value(input: ParseStream, key: &Key) -> Result<Value, String> {
     let usage = key.usage();
     let at_end = |input: ParseStream| at_comma(input) || input.peek(Ident::peek_any);
@@ -195,7 +195,7 @@ fn value(input: ParseStream, key: &Key) -> Result<Value, String> {
     }
 }
 
-/// A value of this kind, or nothing where it is of another one.
+/// Parses a value of this kind. Returns `None` if the value is of another kind.
 fn parse(input: ParseStream, kind: Kind) -> syn::Result<Option<Value>> {
     Ok(match kind {
         Kind::Flag | Kind::Reserved => None,
@@ -211,13 +211,13 @@ fn parse(input: ParseStream, kind: Kind) -> syn::Result<Option<Value>> {
     })
 }
 
-/// Whether this is a number as other Rust code has it: `-3` and `300s` are literals for the parser, too.
+/// Returns true if Rust accepts the literal as an unsigned integer. `syn` also parses `-3` and `300s` as literals.
 fn is_plain(literal: &LitInt) -> bool {
     let suffixes = ["", "u8", "u16", "u32", "u64", "usize"];
     suffixes.contains(&literal.suffix()) && !literal.base10_digits().starts_with('-')
 }
 
-/// The path, out of the groups that the variables of `macro_rules` bring.
+/// Returns the path, without the groups that variables of `macro_rules` add.
 fn type_path(ty: Type) -> Option<TypePath> {
     match ty {
         Type::Path(path) => Some(path),

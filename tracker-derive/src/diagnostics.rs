@@ -1,4 +1,4 @@
-//! The collector: every stage reports to it and goes on, so that all mistakes of an item come out together.
+//! Collects mistakes. Every stage reports its mistakes here and goes on, so that an item shows all of them together.
 
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -19,7 +19,7 @@ impl Diagnostics {
         self.error(Error::new_spanned(tokens, message));
     }
 
-    /// Reports what the parser says.
+    /// Reports an error of the parser.
     pub(crate) fn error(&self, error: Error) {
         let mut errors = self.errors.borrow_mut();
         match errors.as_mut() {
@@ -28,17 +28,17 @@ impl Diagnostics {
         }
     }
 
-    /// The result of all stages: the model when nothing was reported, else all that was reported.
+    /// Returns the model if no mistake was reported, and all reports otherwise.
     pub(crate) fn finish<Model>(self, model: Option<Model>) -> Result<Model, Error> {
         match (self.errors.into_inner(), model) {
             (Some(errors), _) => Err(errors),
             (None, Some(model)) => Ok(model),
-            (None, None) => Err(Error::new(Span::call_site(), "this item could not be read")),
+            (None, None) => Err(Error::new(Span::call_site(), "this item could not be read, which is a bug in `tracker-derive`: please report it")),
         }
     }
 }
 
-/// What may be there once: tells of each repetition, with the place of the first.
+/// Reports things that occur more than once, each with the place of the first use.
 pub(crate) struct Once<'a, T> {
     diagnostics: &'a Diagnostics,
     seen: Vec<(T, TokenStream)>,
@@ -49,7 +49,7 @@ impl<'a, T: PartialEq> Once<'a, T> {
         Self { diagnostics, seen: Vec::new() }
     }
 
-    /// Notes `thing`, found at `place`. A repetition is reported in the words of `message`, and false comes back.
+    /// Adds `thing`, which was found at `place`. Reports a repetition with `message`, and then returns false.
     pub(crate) fn insert(
         &mut self,
         thing: T,
@@ -62,7 +62,7 @@ impl<'a, T: PartialEq> Once<'a, T> {
             return true;
         };
         self.diagnostics.on(place, message());
-        self.diagnostics.on(first, "the first one is here");
+        self.diagnostics.on(first, "the first use is here");
         false
     }
 

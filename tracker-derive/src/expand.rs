@@ -1,4 +1,4 @@
-//! The model to code. Nothing here can fail: what could be wrong has been refused before.
+//! Turns the model into code. Nothing here can fail, because `valid` has refused every mistake.
 
 mod status;
 mod tracker;
@@ -10,8 +10,8 @@ use syn::TypePath;
 pub(crate) use self::status::status;
 pub(crate) use self::tracker::tracker;
 
-/// Seals the generated items: they see all they need as `__private`, and the user's names are not in their way.
-pub(crate) fn sealed(krate: Option<&TypePath>, items: &TokenStream) -> TokenStream {
+/// Puts the generated items into a block of their own, where `__private` names the tracker's crate.
+pub(crate) fn in_own_block(krate: Option<&TypePath>, items: &TokenStream) -> TokenStream {
     let krate = krate.map_or_else(|| quote!(::tracker_core), |path| quote!(#path));
     quote! {
         const _: () = {
@@ -21,7 +21,7 @@ pub(crate) fn sealed(krate: Option<&TypePath>, items: &TokenStream) -> TokenStre
     }
 }
 
-/// The place of the user's token, for a token of ours: errors point there, lints know that we wrote it.
-fn ours(span: Span) -> Span {
+/// Returns a span for a generated token: errors point to the user's token, and lints see that the token is generated.
+fn generated_at(span: Span) -> Span {
     Span::call_site().located_at(span)
 }

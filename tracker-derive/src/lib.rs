@@ -1,12 +1,13 @@
-//! The derives of `tracker-core`, which re-exports them. This page is an index; the reference is at each derive.
+//! The derive macros of `tracker-core`, which re-exports them. Each derive has its reference on its own page.
 //!
 //! ```text
 //! tokens ─ attr ─→ keys and values ─ ast ─→ the item as written ─ valid ─→ model ─ expand ─→ code
 //!                    │                        │                     │
-//!                    └────────────────────────┴── diagnostics ──────┴─→ all mistakes, and a stub of fallback
+//!                    └────────────────────────┴── diagnostics ──────┴─→ all mistakes, and a stub from fallback
 //! ```
 //!
-//! A stage reads only what the one before it returns. Those up to `valid` report and go on; `expand` cannot fail.
+//! Each stage reads only the result of the previous stage. The stages up to `valid` report mistakes and go on. `expand`
+//! cannot fail.
 
 mod ast;
 mod attr;
@@ -36,7 +37,7 @@ pub fn derive_status_tracker(input: proc_macro::TokenStream) -> proc_macro::Toke
     derive(input.into(), ast::Tracker::read, valid::tracker, expand::tracker, fallback::tracker).into()
 }
 
-/// The stages, one after the other.
+/// Runs the stages one after the other.
 fn derive<Ast, Model>(
     input: TokenStream,
     read: fn(DeriveInput, &Diagnostics) -> Ast,

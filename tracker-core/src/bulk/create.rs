@@ -10,11 +10,13 @@ use crate::dynamodb::batch::{ITEMS_PER_WRITE, batch_put};
 use crate::dynamodb::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, KEY};
-use crate::item::head::{Task, TaskHead};
+use crate::item::head::TaskHead;
 use crate::lifecycle::create;
 use crate::lifecycle::execution::Execution;
+use crate::tracker::Tracker;
+use crate::tracker::codec::read_task;
 use crate::tracker::status_tracker::StatusTracker;
-use crate::tracker::{Tracker, read_task};
+use crate::tracker::task::Task;
 
 /// How many requests are under way at the same time.
 const WRITERS: usize = 32;

@@ -1,7 +1,6 @@
 //! What `#[derive(StatusTracker)]` knows at compile time.
 
 use crate::declare::status::{Role, StatusRow, StatusTable, TrackerStatus};
-use crate::tracker::status_tracker::StatusTracker;
 
 /// In which form `data` and `errors` of a new item are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -125,12 +124,6 @@ pub const fn spec(
 #[must_use]
 pub const fn more_pending<S: TrackerStatus>(_status: &S, code: u32) -> MorePending {
     MorePending { table: S::__TABLE, code }
-}
-
-/// The declaration of the previous step.
-#[must_use]
-pub const fn after<P: StatusTracker>() -> &'static TrackerSpec {
-    &P::__SPEC
 }
 
 /// The roles in which a step finds a task that it may start, beside those of other enums.

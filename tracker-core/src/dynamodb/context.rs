@@ -1,5 +1,6 @@
 //! What every operation works with, for trackers of all types alike.
 
+use std::fmt::Display;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,8 +12,8 @@ use crate::config::TrackerConfig;
 use crate::dynamodb;
 use crate::dynamodb::service_clock::ServiceClock;
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::{self, Item};
-use crate::item::head::TaskHead;
+use crate::item::attribute::Item;
+use crate::item::head::{self, TaskHead};
 use crate::item::use_case::UseCase;
 use crate::observe::Observer;
 use crate::protocol::classify::Rules;
@@ -90,9 +91,14 @@ impl Context {
         }
     }
 
+    /// Returns the `key` of a task.
+    pub(crate) fn key<Q: Display + ?Sized>(&self, task_id: &Q) -> Result<String, Error> {
+        Ok(self.use_case.key(task_id)?)
+    }
+
     /// Reads the tracker's own attributes of an item; see [`item::read_head`].
     pub(crate) fn head(&self, item: &mut Item) -> Result<TaskHead, Error> {
-        attribute::read_head(item, &self.use_case, self.config.wire)
+        Ok(head::read_head(item, &self.use_case, self.config.wire)?)
     }
 
     /// Goes on with a clock that was compared with the service's, and is right: what a wrong one writes may lock a task

@@ -26,7 +26,7 @@ use crate::dynamodb::context::Context;
 use crate::dynamodb::service_clock::FirstTry;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
-use crate::item::history::Keep;
+use crate::item::history::HistoryDetail;
 use crate::protocol::expression::Expression;
 use crate::time::Clock;
 
@@ -82,9 +82,9 @@ where
 pub(crate) async fn settle_history(
     cx: &Context,
     key: &str,
-    write: impl Fn(Keep) -> Expression,
+    write: impl Fn(HistoryDetail) -> Expression,
 ) -> Result<Option<Item>, WriteError> {
-    let mut keep = Keep::All;
+    let mut keep = HistoryDetail::All;
     loop {
         let sent = settle(&*cx.clock, SENDS, || update(cx, key, write(keep), ReturnValue::AllNew)).await;
         match (sent, keep.less()) {

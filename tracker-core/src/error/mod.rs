@@ -6,9 +6,8 @@ use std::error::Error as StdError;
 use std::fmt;
 
 pub use self::kind::ErrorKind;
+use crate::item::error::{BoxError, ItemError};
 use crate::item::head::TaskHead;
-
-pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Why an operation of a tracker did not do what was asked.
 ///
@@ -212,5 +211,21 @@ mod tests {
         let reasons = vec!["IndexWriteKeyRangeThroughputExceeded".to_owned()];
         let text = ErrorKind::Throttled { reasons }.to_string();
         assert!(text.contains("too few shards"), "{text}");
+    }
+}
+
+impl From<ItemError> for Error {
+    fn from(error: ItemError) -> Self {
+        let (kind, key, source) = match error {
+            ItemError::InvalidTaskId { reason, source } => {
+                (ErrorKind::InvalidTaskId { reason }, None, source)
+            }
+            ItemError::Encode { attribute, source } => (ErrorKind::Encode { attribute }, None, source),
+            ItemError::Decode { attribute, key, source } => (ErrorKind::Decode { attribute }, key, source),
+        };
+        let mut error = Self::new(kind);
+        error.0.key = key;
+        error.0.source = source;
+        error
     }
 }

@@ -11,13 +11,11 @@ use super::source::Source;
 use crate::config::TrackerConfig;
 use crate::declare::spec::{Takeover, Wire};
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::{
-    CREATE_TIME, DATA, ERRORS, HEAD, Item, KEY, NOT_LOCKED, UPDATE_TIME, VALUE, read_head,
-};
+use crate::item::attribute::{CREATE_TIME, DATA, ERRORS, HEAD, Item, KEY, NOT_LOCKED, UPDATE_TIME, VALUE};
 use crate::item::document::{Document, Member};
-use crate::item::fields::{self, Encoded};
-use crate::item::head::TaskHead;
-use crate::item::history::{History, HistoryEntry, Keep};
+use crate::item::fields::Encoded;
+use crate::item::head::{TaskHead, read_head};
+use crate::item::history::{History, HistoryDetail, HistoryEntry};
 use crate::item::python_json;
 use crate::item::use_case::UseCase;
 use crate::protocol::classify::{self, Rules};
@@ -26,6 +24,7 @@ use crate::protocol::writes::{self, Outcome};
 use crate::query::entry::IndexEntry;
 use crate::query::merge::Row;
 use crate::time::Timestamp;
+use crate::tracker::codec;
 
 pub(super) fn check(source: &mut Source<'_>) {
     let wire = if source.flag() { Wire::Pynamodb } else { Wire::Native };
@@ -40,7 +39,7 @@ pub(super) fn check(source: &mut Source<'_>) {
             check_fields(head.task_id(), &item, wire);
             check_writes(&head, &use_case, source);
         }
-        Err(error) => assert_names(&error, &item, &HEAD),
+        Err(error) => assert_names(&error.into(), &item, &HEAD),
     }
 }
 
@@ -127,7 +126,7 @@ fn check_history(stored: Option<&AttributeValue>, wire: Wire, source: &mut Sourc
         (Some(AttributeValue::S(text)), Some(kept)) if !is_object => assert_eq!(kept.traceback, *text),
         (Some(_), first) => assert!(is_object || first.is_some(), "what cannot be read is shown"),
     }
-    let Some(written) = history.clone().encode(Keep::All) else {
+    let Some(written) = history.clone().encode(HistoryDetail::All) else {
         assert!(!stored.is_some_and(is_storable), "a history can be written");
         return;
     };
@@ -140,7 +139,7 @@ fn check_history(stored: Option<&AttributeValue>, wire: Wire, source: &mut Sourc
         assert_eq!(shown(read), shown(entry));
     }
     // DynamoDB has one kind of number: in what is unknown, 2.0 comes back as 2, and then stays.
-    let twice = again.encode(Keep::All).expect("what was stored can be written");
+    let twice = again.encode(HistoryDetail::All).expect("what was stored can be written");
     assert_eq!(History::parse(Some(twice), wire).entries(), again.entries());
     assert_eq!(again.omitted(), history.omitted());
     let form = form_of(&written);
@@ -157,8 +156,9 @@ fn check_history(stored: Option<&AttributeValue>, wire: Wire, source: &mut Sourc
     let _ = history.encode_within(keep(source), 300);
 }
 
-fn keep(source: &mut Source<'_>) -> Keep {
-    [Keep::All, Keep::LastInBrief, Keep::Nothing, Keep::AsStored][source.below(4)]
+fn keep(source: &mut Source<'_>) -> HistoryDetail {
+    [HistoryDetail::All, HistoryDetail::LastInBrief, HistoryDetail::Nothing, HistoryDetail::AsStored]
+        [source.below(4)]
 }
 
 fn entry() -> HistoryEntry {
@@ -189,11 +189,11 @@ fn check_row(item: &Item, use_case: &UseCase) {
 fn check_fields(task_id: &str, item: &Item, wire: Wire) {
     let decode = |mut item: Item| {
         let mut document = Document::parse(item.remove(DATA), wire);
-        let sample = fields::decode::<Sample>(task_id, &mut item, &mut document)?;
+        let sample = codec::decode::<Sample>(task_id, &mut item, &mut document)?;
         Ok::<_, Error>((sample, item, document))
     };
     let rewritten = |sample: &Sample, mut item: Item, mut document: Document| {
-        let Encoded { attributes, members, .. } = fields::encode(sample, document.form())?;
+        let Encoded { attributes, members, .. } = codec::encode(sample, document.form())?;
         item.extend(attributes.into_iter().map(|(name, value)| (name.to_owned(), value)));
         let data = document.merged(members).expect("a document that was read").expect("members");
         item.insert(DATA.to_owned(), data);
@@ -264,7 +264,7 @@ fn check_writes(head: &TaskHead, use_case: &UseCase, source: &mut Source<'_>) {
             let (after, write) = writes::finish(use_case, &config, head, ME, &outcome, now, keep);
             write.check();
             assert!(!after.is_locked() && write.values.values().any(|value| *value == free()));
-            if matches!(outcome, Outcome::Failed { .. }) && keep == Keep::All {
+            if matches!(outcome, Outcome::Failed { .. }) && keep == HistoryDetail::All {
                 let last = after.errors().last().map(|entry| entry.error.as_str());
                 // Where there is no room for the history, nothing is left of it.
                 assert!(last == Some("E") || last.is_none() && head.bytes_without_errors > 300_000);
@@ -297,7 +297,7 @@ mod tests {
                 continue;
             };
             let mut document = Document::parse(item.remove(DATA), Wire::Native);
-            match fields::decode::<Sample>(head.task_id(), &mut item, &mut document) {
+            match codec::decode::<Sample>(head.task_id(), &mut item, &mut document) {
                 Ok(_) => decoded += 1,
                 Err(_) => undecodable += 1,
             }

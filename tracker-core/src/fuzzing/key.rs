@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::sample::SPEC;
 use super::source::Source;
 use crate::config::TrackerConfig;
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::item::key::{encode_key, encode_value, shard_of_value, split_key};
 use crate::time::Timestamp;
 
@@ -59,6 +59,7 @@ fn check_key(use_case_id: &str, sep: &str, task_id: &str) {
             }
         }
         Err(error) => {
+            let error = Error::from(error);
             assert!(matches!(error.kind(), ErrorKind::InvalidTaskId { .. }), "{error:?}");
             assert!(task_id.is_empty() || bytes > 2048, "{error}");
         }

@@ -1,15 +1,9 @@
 //! One stored item: the names of the tracker's own attributes, and reading them.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::declare::spec::Wire;
-use crate::error::{Error, ErrorKind};
-use crate::item::head::TaskHead;
-use crate::item::history::History;
-use crate::item::use_case::UseCase;
 use crate::time::Timestamp;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -99,100 +93,5 @@ pub(crate) fn size_of(value: &AttributeValue) -> usize {
             OF_A_LIST_OR_MAP + members.sum::<usize>()
         }
         _ => 1,
-    }
-}
-
-/// Reads the tracker's own attributes, and takes `errors` out of the item.
-///
-/// What this crate adds to the format may be missing, since a Python `save` drops it.
-pub(crate) fn read_head(item: &mut Item, use_case: &UseCase, wire: Wire) -> Result<TaskHead, Error> {
-    let errors = History::parse(item.remove(ERRORS), wire);
-    let bytes_without_errors = size_of_item(item);
-    let read = Reader { item };
-    let key = read.string(KEY)?.ok_or_else(|| read.error(KEY, "it is missing".to_owned()))?;
-    let Some((use_case_id, task_id)) = use_case.split_key(key) else {
-        let why = format!("it has no separator \"{}\"", use_case.sep());
-        return Err(read.error(KEY, why));
-    };
-    let status_code = read.required(STATUS, read.number(STATUS)?)?;
-    let value = read.string(VALUE)?;
-    Ok(TaskHead {
-        key: key.to_owned(),
-        use_case_id: use_case_id.to_owned(),
-        task_id: task_id.to_owned(),
-        status_code,
-        role: use_case.role(status_code),
-        status_name: use_case.status_name(status_code).unwrap_or_else(|| Cow::Owned(status_code.to_string())),
-        shard_id: value.and_then(|value| use_case.shard_of_value(value)),
-        retry: read.number(RETRY)?.unwrap_or(0),
-        attempt: read.number(ATTEMPT)?.unwrap_or(0),
-        create_time: read.time(CREATE_TIME)?,
-        update_time: read.time(UPDATE_TIME)?,
-        lock_time: read.time(LOCK_TIME)?,
-        lock: read
-            .required(LOCK, read.string(LOCK)?)
-            .map(|lock| (lock != NOT_LOCKED).then(|| lock.to_owned()))?,
-        last_lock: read.string(LAST_LOCK)?.map(str::to_owned),
-        started_from: read.number(STARTED_FROM)?,
-        owner: read.string(OWNER)?.map(str::to_owned),
-        // NULL is no time either, and the condition of a start does not hold for it.
-        run_at: read.item.contains_key(RUN_AT).then(|| read.time(RUN_AT)).transpose()?,
-        snoozes: read.number(SNOOZES)?.unwrap_or(0),
-        cancel: read.string(CANCEL)?.map(str::to_owned),
-        expires_at: read.number(EXPIRES_AT)?,
-        errors,
-        bytes_without_errors,
-    })
-}
-
-/// Reads attributes, with errors that name the item and the attribute.
-struct Reader<'i> {
-    item: &'i Item,
-}
-
-impl<'i> Reader<'i> {
-    fn error(&self, attribute: &str, why: String) -> Error {
-        decode_error(self.item, attribute, why)
-    }
-
-    fn required<V>(&self, name: &str, value: Option<V>) -> Result<V, Error> {
-        value.ok_or_else(|| self.error(name, "it is missing".to_owned()))
-    }
-
-    fn string(&self, name: &str) -> Result<Option<&'i str>, Error> {
-        match self.item.get(name) {
-            None | Some(AttributeValue::Null(_)) => Ok(None),
-            Some(AttributeValue::S(text)) => Ok(Some(text)),
-            Some(other) => Err(self.error(name, format!("it is not a string, but {other:?}"))),
-        }
-    }
-
-    fn number<N: std::str::FromStr>(&self, name: &str) -> Result<Option<N>, Error> {
-        match self.item.get(name) {
-            None | Some(AttributeValue::Null(_)) => Ok(None),
-            Some(AttributeValue::N(number)) => number.parse().map(Some).map_err(|_| {
-                self.error(name, format!("{number} is not a whole number in the range expected"))
-            }),
-            Some(other) => Err(self.error(name, format!("it is not a number, but {other:?}"))),
-        }
-    }
-
-    fn time(&self, name: &str) -> Result<Timestamp, Error> {
-        let text = self.required(name, self.string(name)?)?;
-        Timestamp::parse(text)
-            .ok_or_else(|| self.error(name, format!("\"{text}\" is not a time such as {}", Timestamp::EPOCH)))
-    }
-}
-
-/// An error about one attribute of an item.
-pub(crate) fn decode_error(
-    item: &Item,
-    attribute: impl Into<String>,
-    why: impl Into<crate::error::BoxError>,
-) -> Error {
-    let error = Error::new(ErrorKind::Decode { attribute: attribute.into() }).with_source(why);
-    match item.get(KEY) {
-        Some(AttributeValue::S(key)) => error.with_key(key),
-        _ => error,
     }
 }

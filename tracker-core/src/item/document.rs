@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 
 use crate::declare::spec::Wire;
-use crate::error::BoxError;
 use crate::item::attribute::size_of;
+use crate::item::error::BoxError;
 use crate::item::python_json;
 
 /// A stored object. Members that nobody asks for are kept as they are.

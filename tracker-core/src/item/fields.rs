@@ -1,16 +1,47 @@
 //! The walk over a struct's fields, which the derive writes once and which both encodes and decodes.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::declare::spec::Wire;
-use crate::error::{BoxError, Error, ErrorKind};
 use crate::item::attribute::{self, Item};
 use crate::item::document::{self, Document, Member as EncodedMember};
-use crate::tracker::status_tracker::{StatusTracker, TaskId};
+use crate::item::error::{BoxError, ItemError};
+
+/// What identifies a task within its use case: anything that is shown as text and read back from it.
+///
+/// Implemented for every `Display + FromStr` type.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a task id",
+    label = "not both `Display` and `FromStr`",
+    note = "a task id is stored as text in the key: use a `String` or a number, or implement `Display` and `FromStr`"
+)]
+pub trait TaskId: Sized + Send + Sync + 'static {
+    #[doc(hidden)]
+    fn __encode(&self) -> String;
+    #[doc(hidden)]
+    fn __decode(text: &str) -> Result<Self, BoxError>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<I> TaskId for I
+where
+    I: Display + FromStr + Send + Sync + 'static,
+    I::Err: Display,
+{
+    fn __encode(&self) -> String {
+        self.to_string()
+    }
+
+    fn __decode(text: &str) -> Result<Self, BoxError> {
+        text.parse().map_err(|error: I::Err| error.to_string().into())
+    }
+}
 
 /// What a field must be to be stored: serde's `Serialize` and `DeserializeOwned`, and free to go to other threads.
 #[diagnostic::on_unimplemented(
@@ -119,14 +150,14 @@ fn differing<V: Clone + PartialEq>(
 
 impl Fields<'_> {
     /// The task id, which is not stored by itself but in the key.
-    pub fn task_id<T: StatusTracker>(&mut self, from: Option<&T::TaskId>) -> Option<T::TaskId> {
+    pub fn task_id<I: TaskId>(&mut self, from: Option<&I>) -> Option<I> {
         match &mut self.walk {
             Walk::Encode { into, .. } => {
                 into.task_id = from?.__encode();
                 None
             }
             Walk::Decode { task_id, .. } => {
-                let decoded = T::TaskId::__decode(task_id);
+                let decoded = I::__decode(task_id);
                 self.keep(attribute::KEY, decoded)
             }
         }
@@ -217,29 +248,30 @@ impl Fields<'_> {
     }
 }
 
-/// Encodes every field, the members in the form in which the item's `data` is stored.
-pub(crate) fn encode<T: StatusTracker>(data: &T, form: Wire) -> Result<Encoded, Error> {
+/// Encodes every field that a walk visits, the members in the form in which the item's `data` is stored.
+pub(crate) fn encode(form: Wire, walk: impl FnOnce(&mut Fields<'_>)) -> Result<Encoded, ItemError> {
     let mut into = Encoded::default();
     let mut fields = Fields { walk: Walk::Encode { form, into: &mut into }, error: None };
-    T::__fields(Some(data), &mut fields);
+    walk(&mut fields);
     match fields.error {
-        Some((attribute, error)) => Err(Error::new(ErrorKind::Encode { attribute }).with_source(error)),
+        Some((attribute, error)) => Err(ItemError::encode(attribute, error)),
         None => Ok(into),
     }
 }
 
-/// Decodes every field. What the struct does not know stays in `item` and `data`.
-pub(crate) fn decode<T: StatusTracker>(
+/// Decodes every field that a walk visits. `item` and `data` keep what the struct does not declare.
+pub(crate) fn decode<D>(
     task_id: &str,
     item: &mut Item,
     data: &mut Document,
-) -> Result<T, Error> {
+    walk: impl FnOnce(&mut Fields<'_>) -> Option<D>,
+) -> Result<D, ItemError> {
     let mut fields = Fields { walk: Walk::Decode { task_id, item, data }, error: None };
-    let decoded = T::__fields(None, &mut fields);
+    let decoded = walk(&mut fields);
     let error = fields.error;
     match (decoded, error) {
         (Some(decoded), None) => Ok(decoded),
-        (_, Some((attribute, error))) => Err(attribute::decode_error(item, attribute, error)),
-        (None, None) => Err(attribute::decode_error(item, attribute::DATA, "a field was left out")),
+        (_, Some((attribute, error))) => Err(ItemError::decode(item, attribute, error)),
+        (None, None) => Err(ItemError::decode(item, attribute::DATA, "a field was left out")),
     }
 }

@@ -4,12 +4,19 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 
+use crate::declare::spec::Wire;
 use crate::declare::status::{Role, TrackerStatus};
+use crate::item::attribute::{
+    ATTEMPT, CANCEL, CREATE_TIME, ERRORS, EXPIRES_AT, Item, KEY, LAST_LOCK, LOCK, LOCK_TIME, NOT_LOCKED,
+    OWNER, RETRY, RUN_AT, SNOOZES, STARTED_FROM, STATUS, UPDATE_TIME, VALUE, size_of_item,
+};
+use crate::item::error::ItemError;
 use crate::item::history::{History, HistoryEntry};
+use crate::item::use_case::UseCase;
 use crate::time::Timestamp;
-use crate::tracker::status_tracker::StatusTracker;
 
 /// The tracker's own attributes of a task, whatever its data looks like.
 #[derive(Clone)]
@@ -226,52 +233,84 @@ impl fmt::Debug for TaskHead {
     }
 }
 
-/// One stored task: its [head](TaskHead) and its data.
-#[derive(Clone)]
-pub struct Task<T: StatusTracker> {
-    head: TaskHead,
-    data: T,
+/// Reads the tracker's own attributes, and takes `errors` out of the item.
+///
+/// What this crate adds to the format may be missing, since a Python `save` drops it.
+pub(crate) fn read_head(item: &mut Item, use_case: &UseCase, wire: Wire) -> Result<TaskHead, ItemError> {
+    let errors = History::parse(item.remove(ERRORS), wire);
+    let bytes_without_errors = size_of_item(item);
+    let read = Reader { item };
+    let key = read.string(KEY)?.ok_or_else(|| read.error(KEY, "it is missing".to_owned()))?;
+    let Some((use_case_id, task_id)) = use_case.split_key(key) else {
+        let why = format!("it has no separator \"{}\"", use_case.sep());
+        return Err(read.error(KEY, why));
+    };
+    let status_code = read.required(STATUS, read.number(STATUS)?)?;
+    let value = read.string(VALUE)?;
+    Ok(TaskHead {
+        key: key.to_owned(),
+        use_case_id: use_case_id.to_owned(),
+        task_id: task_id.to_owned(),
+        status_code,
+        role: use_case.role(status_code),
+        status_name: use_case.status_name(status_code).unwrap_or_else(|| Cow::Owned(status_code.to_string())),
+        shard_id: value.and_then(|value| use_case.shard_of_value(value)),
+        retry: read.number(RETRY)?.unwrap_or(0),
+        attempt: read.number(ATTEMPT)?.unwrap_or(0),
+        create_time: read.time(CREATE_TIME)?,
+        update_time: read.time(UPDATE_TIME)?,
+        lock_time: read.time(LOCK_TIME)?,
+        lock: read
+            .required(LOCK, read.string(LOCK)?)
+            .map(|lock| (lock != NOT_LOCKED).then(|| lock.to_owned()))?,
+        last_lock: read.string(LAST_LOCK)?.map(str::to_owned),
+        started_from: read.number(STARTED_FROM)?,
+        owner: read.string(OWNER)?.map(str::to_owned),
+        // NULL is no time either, and the condition of a start does not hold for it.
+        run_at: read.item.contains_key(RUN_AT).then(|| read.time(RUN_AT)).transpose()?,
+        snoozes: read.number(SNOOZES)?.unwrap_or(0),
+        cancel: read.string(CANCEL)?.map(str::to_owned),
+        expires_at: read.number(EXPIRES_AT)?,
+        errors,
+        bytes_without_errors,
+    })
 }
 
-impl<T: StatusTracker> Task<T> {
-    pub(crate) fn new(head: TaskHead, data: T) -> Self {
-        Self { head, data }
-    }
-
-    fn own_head(&self) -> &TaskHead {
-        &self.head
-    }
-
-    /// The task's data.
-    #[must_use]
-    pub fn data(&self) -> &T {
-        &self.data
-    }
-
-    /// The task's data, by value.
-    #[must_use]
-    pub fn into_data(self) -> T {
-        self.data
-    }
-
-    /// The status, or `None` where the task is in another step's status: see
-    /// [`status_name`](Self::status_name).
-    #[must_use]
-    pub fn status(&self) -> Option<T::Status> {
-        self.head.status_in()
-    }
-
-    /// The task's id.
-    #[must_use]
-    pub fn task_id(&self) -> &T::TaskId {
-        self.data.task_id()
-    }
+/// Reads attributes, with errors that name the item and the attribute.
+struct Reader<'i> {
+    item: &'i Item,
 }
 
-impl<T: StatusTracker> fmt::Debug for Task<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Task").field("head", &self.head).finish_non_exhaustive()
+impl<'i> Reader<'i> {
+    fn error(&self, attribute: &str, why: String) -> ItemError {
+        ItemError::decode(self.item, attribute, why)
+    }
+
+    fn required<V>(&self, name: &str, value: Option<V>) -> Result<V, ItemError> {
+        value.ok_or_else(|| self.error(name, "it is missing".to_owned()))
+    }
+
+    fn string(&self, name: &str) -> Result<Option<&'i str>, ItemError> {
+        match self.item.get(name) {
+            None | Some(AttributeValue::Null(_)) => Ok(None),
+            Some(AttributeValue::S(text)) => Ok(Some(text)),
+            Some(other) => Err(self.error(name, format!("it is not a string, but {other:?}"))),
+        }
+    }
+
+    fn number<N: std::str::FromStr>(&self, name: &str) -> Result<Option<N>, ItemError> {
+        match self.item.get(name) {
+            None | Some(AttributeValue::Null(_)) => Ok(None),
+            Some(AttributeValue::N(number)) => number.parse().map(Some).map_err(|_| {
+                self.error(name, format!("{number} is not a whole number in the range expected"))
+            }),
+            Some(other) => Err(self.error(name, format!("it is not a number, but {other:?}"))),
+        }
+    }
+
+    fn time(&self, name: &str) -> Result<Timestamp, ItemError> {
+        let text = self.required(name, self.string(name)?)?;
+        Timestamp::parse(text)
+            .ok_or_else(|| self.error(name, format!("\"{text}\" is not a time such as {}", Timestamp::EPOCH)))
     }
 }
-
-crate::tracker::accessors::head_accessors!(Task: own_head());

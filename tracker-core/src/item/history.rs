@@ -2,13 +2,12 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::declare::spec::Wire;
-use crate::error::BoxError;
 use crate::item::attribute::size_of;
 use crate::item::document::{Document, Member};
-use crate::item::lenient::cut;
+use crate::item::error::BoxError;
 use crate::item::python_json;
 use crate::time::Timestamp;
 
@@ -23,16 +22,16 @@ const BRIEF_BYTES: usize = 256;
 #[non_exhaustive]
 pub struct HistoryEntry {
     /// The value that `retry` took with it: 1 for the first failed attempt since the last success.
-    #[serde(default, deserialize_with = "crate::item::lenient::number")]
+    #[serde(default, deserialize_with = "lenient_number")]
     pub nth_retry: u32,
     /// When it was recorded, as text such as `2026-11-24T02:17:26.665693+00:00`.
-    #[serde(default, deserialize_with = "crate::item::lenient::text")]
+    #[serde(default, deserialize_with = "lenient_text")]
     pub update_time: String,
     /// What went wrong, in a line.
-    #[serde(default, deserialize_with = "crate::item::lenient::text")]
+    #[serde(default, deserialize_with = "lenient_text")]
     pub error: String,
     /// Where it went wrong: the chain of causes, or a Python traceback.
-    #[serde(default, deserialize_with = "crate::item::lenient::text")]
+    #[serde(default, deserialize_with = "lenient_text")]
     pub traceback: String,
     /// Members that this version does not know.
     #[serde(flatten)]
@@ -95,7 +94,7 @@ pub(crate) struct History {
 
 /// How much of a history is written: less and less, when the item is too large with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keep {
+pub(crate) enum HistoryDetail {
     All,
     LastInBrief,
     Nothing,
@@ -103,7 +102,7 @@ pub(crate) enum Keep {
     AsStored,
 }
 
-impl Keep {
+impl HistoryDetail {
     pub(crate) fn less(self) -> Option<Self> {
         match self {
             Self::All => Some(Self::LastInBrief),
@@ -171,22 +170,22 @@ impl History {
     }
 
     /// The attribute as it is to be stored: as much as there is room for, from `keep` downwards.
-    pub(crate) fn encode_within(&mut self, mut keep: Keep, room: usize) -> Option<AttributeValue> {
+    pub(crate) fn encode_within(&mut self, mut keep: HistoryDetail, room: usize) -> Option<AttributeValue> {
         loop {
             let encoded = self.encode(keep)?;
             match keep.less() {
-                Some(less) if less != Keep::AsStored && size_of(&encoded) > room => keep = less,
+                Some(less) if less != HistoryDetail::AsStored && size_of(&encoded) > room => keep = less,
                 _ => return Some(encoded),
             }
         }
     }
 
     /// The attribute as it is to be stored, or nothing where it is to stay as it is.
-    pub(crate) fn encode(&mut self, keep: Keep) -> Option<AttributeValue> {
+    pub(crate) fn encode(&mut self, keep: HistoryDetail) -> Option<AttributeValue> {
         match keep {
-            Keep::AsStored => return None,
-            Keep::All => {}
-            Keep::LastInBrief => {
+            HistoryDetail::AsStored => return None,
+            HistoryDetail::All => {}
+            HistoryDetail::LastInBrief => {
                 let excess = self.entries.len().saturating_sub(1);
                 self.entries.drain(..excess);
                 self.kept = vec![None; self.entries.len()];
@@ -197,7 +196,7 @@ impl History {
                     entry.extra.clear();
                 }
             }
-            Keep::Nothing => {
+            HistoryDetail::Nothing => {
                 let all = self.entries.drain(..).len();
                 self.kept.clear();
                 self.omit(all);
@@ -234,6 +233,33 @@ fn as_text(document: &Document) -> String {
     }
 }
 
+/// Reads any value as text, whatever another program has written.
+fn lenient_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match serde_json::Value::deserialize(deserializer)? {
+        serde_json::Value::String(text) => text,
+        serde_json::Value::Null => String::new(),
+        other => other.to_string(),
+    })
+}
+
+/// Reads any value as a number; 0 if it is none.
+fn lenient_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let number = serde_json::Value::deserialize(deserializer)?.as_u64();
+    Ok(number.and_then(|number| number.try_into().ok()).unwrap_or(0))
+}
+
+/// At most `limit` bytes of a text, cut in the middle: its beginning says what, its end says why.
+fn cut(text: &str, limit: usize) -> String {
+    const MARK: &str = " [..] ";
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    let half = limit.saturating_sub(MARK.len()) / 2;
+    let head = text.floor_char_boundary(half);
+    let tail = text.ceil_char_boundary(text.len() - half);
+    [&text[..head], MARK, &text[tail..]].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,14 +293,14 @@ mod tests {
         let mut history = History::parse(Some(AttributeValue::S(json.to_owned())), Wire::Native);
         assert_eq!(history.entries()[0].time().unwrap().timestamp(), 1_795_486_646);
         history.push(entry(2), 10);
-        let text = history.encode(Keep::All).unwrap();
+        let text = history.encode(HistoryDetail::All).unwrap();
         let text = text.as_s().unwrap();
         let value: serde_json::Value = serde_json::from_str(text).unwrap();
         assert_eq!(value["note"], 1);
         assert_eq!(value["history"][0]["worker"], 7);
         assert_eq!(value["history"][1]["error"], "error 2");
 
-        let map = with(2, 10).encode(Keep::All).unwrap();
+        let map = with(2, 10).encode(HistoryDetail::All).unwrap();
         let read = History::parse(Some(map), Wire::Pynamodb);
         assert_eq!(read.entries(), [entry(1), entry(2)]);
     }
@@ -286,7 +312,7 @@ mod tests {
         assert_eq!(history.entries()[0].error, "no b\u{fffd}");
         assert_eq!((history.entries().len(), history.entries()[1].traceback.as_str()), (2, "7"));
         history.push(entry(2), 10);
-        let text = history.encode(Keep::All).unwrap();
+        let text = history.encode(HistoryDetail::All).unwrap();
         let kept = r#"{"history":[{"nth_retry": 1, "error": "no b\udc80", "n": 1180591620717411303424, "x": NaN},7,{"nth_retry":2,"#;
         assert!(text.as_s().unwrap().starts_with(kept), "{text:?}");
         assert!(text.as_s().unwrap().ends_with(r#"],"y":NaN}"#), "{text:?}");
@@ -301,7 +327,7 @@ mod tests {
             let mut history = History::parse(Some(stored), Wire::Native);
             history.push(entry(1), 10);
             assert_eq!(history.entries()[0].traceback, kept);
-            let written = history.encode(Keep::All).unwrap();
+            let written = history.encode(HistoryDetail::All).unwrap();
             assert_eq!(History::parse(Some(written), Wire::Native).entries().len(), 2);
         }
         let odd = r#"{"history": {"not": "a list"}}"#;
@@ -312,23 +338,31 @@ mod tests {
     #[test]
     fn an_item_that_is_too_large_keeps_less_and_less() {
         let mut history = with(3, 10);
-        assert_eq!(history.encode(Keep::LastInBrief).map(|_| history.entries().len()), Some(1));
+        assert_eq!(history.encode(HistoryDetail::LastInBrief).map(|_| history.entries().len()), Some(1));
         assert_eq!(history.entries()[0].nth_retry, 3);
-        assert_eq!(history.encode(Keep::Nothing).map(|_| history.entries().len()), Some(0));
+        assert_eq!(history.encode(HistoryDetail::Nothing).map(|_| history.entries().len()), Some(0));
         assert_eq!(history.omitted(), 3);
-        assert_eq!(Keep::Nothing.less().and_then(Keep::less), None);
-        assert!(with(3, 10).encode(Keep::AsStored).is_none());
+        assert_eq!(HistoryDetail::Nothing.less().and_then(HistoryDetail::less), None);
+        assert!(with(3, 10).encode(HistoryDetail::AsStored).is_none());
     }
 
     #[test]
     fn a_number_of_omitted_entries_that_cannot_grow_stays() {
         let stored = r#"{"history": [{"error": "first"}], "omitted": 18446744073709551615}"#;
-        for keep in [Keep::All, Keep::LastInBrief, Keep::Nothing] {
+        for keep in [HistoryDetail::All, HistoryDetail::LastInBrief, HistoryDetail::Nothing] {
             let mut history = History::parse(Some(AttributeValue::S(stored.to_owned())), Wire::Native);
             history.push(entry(2), 2);
             history.push(entry(3), 2);
             assert!(history.encode(keep).is_some());
             assert_eq!(history.omitted(), u64::MAX);
         }
+    }
+
+    #[test]
+    fn texts_are_cut_in_the_middle_between_characters() {
+        assert_eq!(cut("short", 10), "short");
+        let text = cut(&"é漢".repeat(1000), 100);
+        assert!(text.len() <= 100 && text.starts_with('é') && text.ends_with('漢'), "{text}");
+        assert!(text.contains(" [..] "));
     }
 }

@@ -1,14 +1,16 @@
-//! The item's `key` and `value`: how they are put together, and taken apart.
+//! The item's `key` and `value`, and the shard of a key.
 
 use std::fmt::{self, Display, Write};
 
-use crate::error::{Error, ErrorKind};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::item::error::ItemError;
 
 /// DynamoDB's limit for a partition key, in bytes.
 const KEY_BYTES: usize = 2048;
 
 /// `{use_case_id}{sep}{task_id}`, allocated once.
-pub(crate) fn encode_key<Q>(use_case_id: &str, sep: &str, task_id: &Q) -> Result<String, Error>
+pub(crate) fn encode_key<Q>(use_case_id: &str, sep: &str, task_id: &Q) -> Result<String, ItemError>
 where
     Q: Display + ?Sized,
 {
@@ -16,7 +18,7 @@ where
     let shown = write!(length, "{task_id}").is_ok();
     let id_bytes = length.0;
     let prefix = use_case_id.len() + sep.len();
-    let invalid = |reason: String| Error::new(ErrorKind::InvalidTaskId { reason });
+    let invalid = |reason: String| ItemError::InvalidTaskId { reason, source: None };
     if !shown {
         return Err(invalid("its `Display` failed".to_owned()));
     }
@@ -79,6 +81,15 @@ impl Write for Length {
     }
 }
 
+/// `1 + xxh3_64(key) % shards`: the same in every process and language.
+///
+/// A status without shards cannot be declared; 0 counts as 1.
+pub(crate) fn shard_of(key: &str, shards: u32) -> u32 {
+    let nth = xxh3_64(key.as_bytes()) % u64::from(shards.max(1));
+    // Less than a `u32`, since the divisor was one.
+    1 + u32::try_from(nth).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,7 +122,10 @@ mod tests {
         let longest = "x".repeat(2048 - 5);
         assert_eq!(encode_key("a", "____", &longest).unwrap().len(), 2048);
         let error = encode_key("a", "____", &format!("{longest}y")).unwrap_err();
-        assert!(error.to_string().contains("use at most 2043 bytes"), "{error}");
+        assert!(
+            matches!(&error, ItemError::InvalidTaskId { reason, .. } if reason.contains("use at most 2043 bytes")),
+            "{error:?}"
+        );
         assert!(encode_key("a", "____", "").is_err());
     }
 
@@ -123,9 +137,27 @@ mod tests {
                 Err(fmt::Error)
             }
         }
-        assert!(matches!(
-            encode_key("a", "____", &Broken).unwrap_err().kind(),
-            ErrorKind::InvalidTaskId { .. }
-        ));
+        let error = encode_key("a", "____", &Broken).unwrap_err();
+        assert!(
+            matches!(&error, ItemError::InvalidTaskId { reason, .. } if reason.contains("`Display` failed"))
+        );
+    }
+
+    /// Made with Python's `xxhash.xxh3_64_intdigest`, to be repeated in any other language.
+    #[test]
+    fn shards_agree_with_the_test_vectors() {
+        let long = format!("extract____{}", "x".repeat(300));
+        for (key, hash, shards) in [
+            ("extract____doc-1", 0x676e_ba67_27c1_cd5b, [1, 1, 6, 36]),
+            ("extract____doc-2", 0xc748_6a2d_6049_c280, [1, 4, 9, 29]),
+            ("golden____pending", 0x1359_5acd_fc78_aa81, [1, 5, 10, 40]),
+            ("a____é漢😀", 0x1833_41d7_a93c_df25, [1, 5, 10, 40]),
+            (long.as_str(), 0xf6ed_b56d_8c6a_446e, [1, 3, 3, 23]),
+            ("orders____42", 0x683c_10fa_27ac_48c6, [1, 2, 7, 17]),
+        ] {
+            assert_eq!(xxh3_64(key.as_bytes()), hash, "{key}");
+            assert_eq!([1, 5, 10, 50].map(|n| shard_of(key, n)), shards, "{key}");
+        }
+        assert_eq!(shard_of("extract____doc-1", 0), 1);
     }
 }

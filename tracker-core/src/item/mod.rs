@@ -2,11 +2,10 @@
 
 pub(crate) mod attribute;
 pub(crate) mod document;
+pub(crate) mod error;
 pub(crate) mod fields;
 pub(crate) mod head;
 pub(crate) mod history;
 pub(crate) mod key;
-pub(crate) mod lenient;
 pub(crate) mod python_json;
-pub(crate) mod shard;
 pub(crate) mod use_case;

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::error::BoxError;
+use crate::item::error::BoxError;
 
 /// What Python's `json.dumps` writes, and JSON does not have; each with a string of the same length, as what follows could
 /// be part of a number.

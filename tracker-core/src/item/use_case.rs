@@ -5,9 +5,8 @@ use std::fmt::Display;
 
 use crate::declare::spec::{self, TrackerSpec};
 use crate::declare::status::{Role, StatusRow, StatusTable};
-use crate::error::Error;
-use crate::item::key;
-use crate::item::shard::shard_of;
+use crate::item::error::ItemError;
+use crate::item::key::{self, shard_of};
 
 /// What it takes to encode and decode the parts of an item that name something.
 #[derive(Debug, Clone)]
@@ -25,7 +24,7 @@ impl UseCase {
         self.spec.sep
     }
 
-    pub(crate) fn key<Q: Display + ?Sized>(&self, task_id: &Q) -> Result<String, Error> {
+    pub(crate) fn key<Q: Display + ?Sized>(&self, task_id: &Q) -> Result<String, ItemError> {
         key::encode_key(&self.use_case_id, self.sep(), task_id)
     }
 

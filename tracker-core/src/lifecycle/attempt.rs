@@ -14,7 +14,7 @@ use crate::item::attribute::Item;
 use crate::item::document::Document;
 use crate::item::fields::Encoded;
 use crate::item::head::TaskHead;
-use crate::item::history::Keep;
+use crate::item::history::HistoryDetail;
 use crate::lifecycle::failure;
 use crate::lifecycle::heartbeat::SharedLease;
 use crate::observe::{self, EventDraft, EventKind};
@@ -240,7 +240,7 @@ impl Finish {
     /// Sends it until it is settled. A history that makes the item too large is written in part. Data that
     /// cannot be stored is a failure of the attempt: else the task would stay locked for it.
     async fn send(mut self) -> Result<Finished, Error> {
-        let mut keep = Keep::All;
+        let mut keep = HistoryDetail::All;
         loop {
             let sent = match self.write(keep) {
                 Ok((after, write)) => self.send_once(after, write).await,
@@ -254,7 +254,7 @@ impl Finish {
                 Outcome::Failed { .. } | Outcome::Cancelled => keep.less(),
                 // They write no history that could be less.
                 Outcome::Succeeded | Outcome::Released | Outcome::Snoozed { .. } => {
-                    (keep == Keep::All).then_some(Keep::AsStored)
+                    (keep == HistoryDetail::All).then_some(HistoryDetail::AsStored)
                 }
             };
             match less {
@@ -267,7 +267,7 @@ impl Finish {
         }
     }
 
-    fn write(&mut self, keep: Keep) -> Result<(TaskHead, Expression), Error> {
+    fn write(&mut self, keep: HistoryDetail) -> Result<(TaskHead, Expression), Error> {
         let Context { use_case, config, .. } = &*self.cx;
         let (after, write) =
             writes::finish(use_case, config, &self.head, &self.lease.lock_id, &self.outcome, self.now, keep);

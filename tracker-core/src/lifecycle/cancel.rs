@@ -9,7 +9,7 @@ use crate::dynamodb::{self, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
 use crate::item::head::TaskHead;
-use crate::item::history::Keep;
+use crate::item::history::HistoryDetail;
 use crate::observe::{EventDraft, EventKind};
 use crate::protocol::classify;
 use crate::protocol::expression::Expression;
@@ -89,7 +89,7 @@ async fn round(cx: &Context, seen: &TaskHead, lock_id: &str, now: Timestamp) -> 
 async fn send(
     cx: &Context,
     key: &str,
-    write: impl Fn(Keep) -> Expression,
+    write: impl Fn(HistoryDetail) -> Expression,
 ) -> Result<Result<Option<Item>, Option<Item>>, Error> {
     match dynamodb::settle_history(cx, key, write).await {
         Ok(item) => Ok(Ok(item)),
@@ -103,7 +103,7 @@ async fn send(
 async fn give_up(cx: &Context, seen: &TaskHead, now: Timestamp) -> Result<Round, Error> {
     let Context { use_case, config, owner, .. } = cx;
     let write = |keep| writes::cancel(use_case, config, seen, owner, now, keep);
-    let (after, _) = write(Keep::All);
+    let (after, _) = write(HistoryDetail::All);
     match send(cx, &seen.key, |keep| write(keep).1).await? {
         Ok(item) => Ok(Round::Is(Box::new(CancelOutcome::Ignored(stored(cx, item, after)?)))),
         Err(Some(image)) => {

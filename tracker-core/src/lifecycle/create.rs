@@ -12,15 +12,16 @@ use crate::item::attribute::{
     STATUS, UPDATE_TIME, VALUE, number, string, time,
 };
 use crate::item::document::Document;
-use crate::item::fields;
-use crate::item::head::Task;
+use crate::item::fields::TaskId;
 use crate::item::head::TaskHead;
-use crate::item::history::{History, Keep};
+use crate::item::history::{History, HistoryDetail};
 use crate::observe::{EventDraft, EventKind};
 use crate::protocol::classify;
 use crate::protocol::expression::Expression;
 use crate::time::Timestamp;
-use crate::tracker::status_tracker::{StatusTracker, TaskId};
+use crate::tracker::codec;
+use crate::tracker::status_tracker::StatusTracker;
+use crate::tracker::task::Task;
 
 /// Room that a new item must leave for what starts and finishes add to it, an entry of its history included.
 const RESERVED_BYTES: usize = 1024;
@@ -104,7 +105,7 @@ fn encode<T: StatusTracker>(cx: &Context, key: &str, data: &T, now: Timestamp) -
     let wire = cx.config.wire;
     let pending = cx.use_case.status_of(Role::Pending);
     let mut document = Document::Absent(wire);
-    let fields = fields::encode(data, document.form())?;
+    let fields = codec::encode(data, document.form())?;
     let encode_error = |attribute: &str| Error::new(ErrorKind::Encode { attribute: attribute.to_owned() });
     let stored = match document.merged(fields.members) {
         Some(Ok(stored)) => stored,
@@ -125,7 +126,7 @@ fn encode<T: StatusTracker>(cx: &Context, key: &str, data: &T, now: Timestamp) -
         ]
         .map(|(name, value)| (name.to_owned(), value)),
     );
-    if let Some(errors) = History::parse(None, wire).encode(Keep::All) {
+    if let Some(errors) = History::parse(None, wire).encode(HistoryDetail::All) {
         item.insert(ERRORS.to_owned(), errors);
     }
     for (name, value) in fields.attributes {

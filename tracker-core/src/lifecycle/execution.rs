@@ -9,15 +9,16 @@ use crate::dynamodb::{self, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{DATA, Item};
 use crate::item::document::Document;
-use crate::item::fields::{self, Encoded};
-use crate::item::head::Task;
+use crate::item::fields::Encoded;
 use crate::lifecycle::attempt::{Attempt, Changes, Finished};
 use crate::lifecycle::failure::{self, Failure};
 use crate::lifecycle::heartbeat::HeartbeatResult;
 use crate::protocol::classify::{self, Save};
 use crate::protocol::lease::Reading;
 use crate::protocol::writes::{self, Outcome, Then};
+use crate::tracker::codec;
 use crate::tracker::status_tracker::StatusTracker;
+use crate::tracker::task::Task;
 
 /// A task that this worker has started: its data, and the lease on it.
 ///
@@ -49,7 +50,7 @@ impl<T: StatusTracker> Execution<T> {
     /// Decodes the task that was started; what cannot be decoded is released, uncounted.
     pub(crate) async fn decode(mut held: Attempt, mut item: Item) -> Result<Self, Error> {
         let mut document = Document::parse(item.remove(DATA), held.cx.config.wire);
-        match fields::decode(&held.head().task_id, &mut item, &mut document) {
+        match codec::decode(&held.head().task_id, &mut item, &mut document) {
             Ok(data) => {
                 held.keep().await;
                 held.hand_to_caller();
@@ -82,7 +83,7 @@ impl<T: StatusTracker> Execution<T> {
     /// and dropped by a failure. The task id must stay as it is: a write refuses another.
     pub fn data_mut(&mut self) -> &mut T {
         if matches!(self.stored, Stored::AsIs) {
-            self.stored = match fields::encode(&self.data, self.document.form()) {
+            self.stored = match codec::encode(&self.data, self.document.form()) {
                 Ok(encoded) => Stored::Encoded(encoded),
                 Err(_) => Stored::Unknown,
             };
@@ -317,7 +318,7 @@ impl<T: StatusTracker> Execution<T> {
             return Ok(Task::new(head, data));
         };
         let mut document = Document::parse(item.remove(DATA), wire);
-        let stored = fields::decode(&head.task_id, &mut item, &mut document);
+        let stored = codec::decode(&head.task_id, &mut item, &mut document);
         match stored {
             Ok(stored) => Ok(Task::new(head, stored)),
             Err(error) => Err(error.with_task(head)),
@@ -338,8 +339,7 @@ impl<T: StatusTracker> Execution<T> {
             Stored::Encoded(stored) => Some(stored),
             Stored::Unknown => None,
         };
-        let encoded =
-            fields::encode(&self.data, self.document.form()).map_err(|error| error.with_key(key))?;
+        let encoded = codec::encode(&self.data, self.document.form()).map_err(|error| error.with_key(key))?;
         if encoded.task_id != self.held.head().task_id {
             let reason = format!("it was changed to \"{}\" while the task ran", encoded.task_id);
             return Err(self.held.error(ErrorKind::InvalidTaskId { reason }));

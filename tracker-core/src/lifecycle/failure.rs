@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use crate::error::BoxError;
+use crate::item::error::BoxError;
 use crate::protocol::writes::{Outcome, Then};
 
 /// No chain of causes is followed further: one may lead back to itself.

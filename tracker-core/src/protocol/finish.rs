@@ -8,7 +8,7 @@ use crate::config::TrackerConfig;
 use crate::declare::status::Role;
 use crate::item::attribute::{EXPIRES_AT, RETRY, RUN_AT, SNOOZES, number, time};
 use crate::item::head::TaskHead;
-use crate::item::history::{HistoryEntry, Keep};
+use crate::item::history::{HistoryDetail, HistoryEntry};
 use crate::item::use_case::UseCase;
 use crate::protocol::backoff;
 use crate::protocol::expression::Expression;
@@ -22,7 +22,7 @@ pub(crate) fn finish(
     lock_id: &str,
     outcome: &Outcome,
     now: Timestamp,
-    keep: Keep,
+    keep: HistoryDetail,
 ) -> (TaskHead, Expression) {
     let mut after = head.clone();
     after.run_at = None;
@@ -60,7 +60,7 @@ pub(crate) fn finish(
     let status =
         ended.map_or_else(|| released_to(use_case, head.started_from), |role| use_case.status_of(role));
     after.expires_at = ended.and_then(|role| expires_at(config, role, now));
-    if keep == Keep::AsStored {
+    if keep == HistoryDetail::AsStored {
         // There is no room for what was not there before.
         after.run_at = after.run_at.filter(|_| head.run_at.is_some());
         after.expires_at = after.expires_at.filter(|_| head.expires_at.is_some());
@@ -78,7 +78,7 @@ pub(crate) fn finish(
     }
     if ended.is_some_and(|role| role != Role::Succeeded) {
         write = set_errors(write, head, &mut after.errors, keep);
-    } else if keep == Keep::AsStored {
+    } else if keep == HistoryDetail::AsStored {
         write = write.remove("#owner, #started_from");
     }
     set_head_status(&mut after, use_case, status);
@@ -90,8 +90,8 @@ pub(crate) fn finish(
 }
 
 /// Whether there is room for what a snooze adds.
-fn fits(head: &TaskHead, keep: Keep) -> bool {
-    keep != Keep::AsStored || (head.run_at.is_some() && head.snoozes > 0)
+fn fits(head: &TaskHead, keep: HistoryDetail) -> bool {
+    keep != HistoryDetail::AsStored || (head.run_at.is_some() && head.snoozes > 0)
 }
 
 /// Counts a failed attempt of a task, and gives what it is then.

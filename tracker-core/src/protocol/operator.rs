@@ -5,7 +5,7 @@ use crate::config::TrackerConfig;
 use crate::declare::status::Role;
 use crate::item::attribute::{EXPIRES_AT, NOT_LOCKED, RETRY, RUN_AT, SNOOZES, number, string, time};
 use crate::item::head::TaskHead;
-use crate::item::history::{HistoryEntry, Keep};
+use crate::item::history::{HistoryDetail, HistoryEntry};
 use crate::item::use_case::UseCase;
 use crate::protocol::expression::Expression;
 use crate::time::Timestamp;
@@ -27,7 +27,7 @@ pub(crate) fn cancel(
     seen: &TaskHead,
     owner: &str,
     now: Timestamp,
-    keep: Keep,
+    keep: HistoryDetail,
 ) -> (TaskHead, Expression) {
     let (mut after, write) = by_hand(use_case, Role::Ignored, seen, now);
     let entry = HistoryEntry::new(seen.retry, now, CANCELLED, &format!("by {owner}"));

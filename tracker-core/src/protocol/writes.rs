@@ -11,7 +11,7 @@ use crate::item::attribute::{
     ERRORS, EXPIRES_AT, ITEM_BYTES, NOT_LOCKED, OWNER, SNOOZES, STATUS, number, string, time,
 };
 use crate::item::head::TaskHead;
-use crate::item::history::{History, HistoryEntry, Keep};
+use crate::item::history::{History, HistoryDetail, HistoryEntry};
 use crate::item::use_case::{Status, UseCase};
 use crate::protocol::backoff;
 use crate::protocol::expression::Expression;
@@ -93,7 +93,7 @@ pub(crate) fn take_over(
     lock_id: &str,
     owner: &str,
     now: Timestamp,
-    keep: Keep,
+    keep: HistoryDetail,
 ) -> Expression {
     let cancelled = seen.is_cancel_requested();
     let next = backoff::next(seen.retry, config.max_retry, cancelled);
@@ -118,7 +118,7 @@ pub(crate) fn take_over(
         .with(":now", time(now));
     let (status, takeover) = if next.ignored {
         let freed = takeover.set(FREE).with(":free", string(NOT_LOCKED));
-        let expires_at = expires_at(config, Role::Ignored, now).filter(|_| keep != Keep::AsStored);
+        let expires_at = expires_at(config, Role::Ignored, now).filter(|_| keep != HistoryDetail::AsStored);
         let is_there = seen.expires_at.is_some();
         (
             use_case.status_of(Role::Ignored),
@@ -131,7 +131,7 @@ pub(crate) fn take_over(
             .with(":one", number(1_u32));
         let held = set_or_remove(held, EXPIRES_AT, seen.expires_at.is_some(), None);
         // Where there is no room for the history, there may be none for another owner's name.
-        let named = if keep == Keep::AsStored { held } else { held.set_to(OWNER, string(owner)) };
+        let named = if keep == HistoryDetail::AsStored { held } else { held.set_to(OWNER, string(owner)) };
         (use_case.status_of(Role::InProgress), named)
     };
     // The holder that is lost has not put the task off.
@@ -223,12 +223,17 @@ pub(super) fn freed(lock_id: &str, now: Timestamp) -> Expression {
 
 /// Writes the history as far as there is room for it. The next start must fit, too: the item has its size while
 /// it is held already, and then comes what a first finish adds.
-pub(super) fn set_errors(write: Expression, head: &TaskHead, errors: &mut History, keep: Keep) -> Expression {
+pub(super) fn set_errors(
+    write: Expression,
+    head: &TaskHead,
+    errors: &mut History,
+    keep: HistoryDetail,
+) -> Expression {
     const ADDED_BYTES: usize = 256;
     let room = ITEM_BYTES.saturating_sub(head.bytes_without_errors + ERRORS.len() + ADDED_BYTES);
     match errors.encode_within(keep, room) {
         Some(encoded) => write.set_to(ERRORS, encoded),
-        None if keep == Keep::AsStored => write.remove("#owner, #started_from"),
+        None if keep == HistoryDetail::AsStored => write.remove("#owner, #started_from"),
         None => write,
     }
 }

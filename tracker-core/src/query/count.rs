@@ -11,13 +11,13 @@ use crate::dynamodb::context::Context;
 use crate::dynamodb::query::Range;
 use crate::dynamodb::scan::{Segment, scan};
 use crate::error::Error;
-use crate::item::head::Task;
 use crate::query::Query;
 use crate::query::entry::IndexEntry;
 use crate::query::refresh::refresh;
 use crate::query::statuses::Statuses;
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::{StatusTracker, declared_status};
+use crate::tracker::task::Task;
 
 /// How many partitions or segments are read at the same time.
 pub(crate) const READERS: i32 = 8;

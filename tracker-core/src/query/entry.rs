@@ -9,9 +9,10 @@ use super::merge::Row;
 use crate::declare::status::TrackerStatus;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute;
+use crate::item::fields::TaskId;
 use crate::item::use_case::{Status, UseCase};
 use crate::time::Timestamp;
-use crate::tracker::status_tracker::{StatusTracker, TaskId};
+use crate::tracker::status_tracker::StatusTracker;
 
 /// What the index holds of a task: enough to start it, or to look it up.
 pub struct IndexEntry<T> {

@@ -252,7 +252,7 @@ mod tests {
     use proptest::test_runner::RngSeed;
 
     use super::*;
-    use crate::item::shard::shard_of;
+    use crate::item::key::shard_of;
 
     /// Shards as a database would page them: rows of one time in an order of their own, pages of any size, some empty.
     #[derive(Debug, Clone)]

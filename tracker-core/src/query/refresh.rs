@@ -15,10 +15,10 @@ use crate::dynamodb::batch::{KEYS_PER_GET, batch_get};
 use crate::dynamodb::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{ERRORS, HEAD, Item, KEY, STATUS};
-use crate::item::head::Task;
 use crate::time::Timestamp;
-use crate::tracker::read_task;
+use crate::tracker::codec::read_task;
 use crate::tracker::status_tracker::StatusTracker;
+use crate::tracker::task::Task;
 
 /// How many requests are under way at the same time.
 const READERS: usize = 4;

@@ -2,7 +2,9 @@
 
 pub(crate) mod accessors;
 pub(crate) mod builder;
+pub(crate) mod codec;
 pub(crate) mod status_tracker;
+pub(crate) mod task;
 
 use std::borrow::Borrow;
 use std::fmt::{self, Display};
@@ -18,11 +20,9 @@ use crate::declare::status::TrackerStatus;
 use crate::dynamodb;
 use crate::dynamodb::context::Context;
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::{DATA, Item};
-use crate::item::document::Document;
-use crate::item::fields;
-use crate::item::head::{Task, TaskHead};
-use crate::item::shard::shard_of;
+use crate::item::attribute::Item;
+use crate::item::head::TaskHead;
+use crate::item::key::shard_of;
 use crate::lifecycle::cancel::{self, CancelOutcome};
 use crate::lifecycle::create;
 use crate::lifecycle::execution::Execution;
@@ -31,6 +31,7 @@ use crate::runtime::detached::detached;
 use crate::table;
 use crate::time::Timestamp;
 use crate::tracker::status_tracker::StatusTracker;
+use crate::tracker::task::Task;
 
 /// The tasks of one step, in one table and use case.
 ///
@@ -124,10 +125,10 @@ impl<T: StatusTracker> Tracker<T> {
     {
         GetTask {
             cx: &self.cx,
-            key: self.cx.use_case.key(task_id),
+            key: self.cx.key(task_id),
             consistent: false,
             head_only: false,
-            decode: read_task,
+            decode: codec::read_task,
         }
     }
 
@@ -143,7 +144,7 @@ impl<T: StatusTracker> Tracker<T> {
     {
         GetTask {
             cx: &self.cx,
-            key: self.cx.use_case.key(task_id),
+            key: self.cx.key(task_id),
             consistent: false,
             head_only: true,
             decode: |cx, mut item| cx.head(&mut item),
@@ -283,7 +284,7 @@ impl<T: StatusTracker> Tracker<T> {
         Q: Display + ?Sized,
         T::TaskId: Borrow<Q>,
     {
-        self.cx.use_case.key(task_id)
+        self.cx.key(task_id)
     }
 
     /// The `value` of a task in a status and a shard: a partition of the index.
@@ -312,16 +313,6 @@ impl<T: StatusTracker> Tracker<T> {
     #[must_use]
     pub fn index_partitions(&self, status: T::Status) -> Vec<String> {
         status_tracker::index_partitions::<T>(&self.cx.use_case, status, self.cx.config.read_shards)
-    }
-}
-
-/// Reads an item into a task.
-pub(crate) fn read_task<T: StatusTracker>(cx: &Context, mut item: Item) -> Result<Task<T>, Error> {
-    let head = cx.head(&mut item)?;
-    let mut document = Document::parse(item.remove(DATA), cx.config.wire);
-    match fields::decode(&head.task_id, &mut item, &mut document) {
-        Ok(data) => Ok(Task::new(head, data)),
-        Err(error) => Err(error.with_task(head)),
     }
 }
 

@@ -2,48 +2,17 @@
 
 use std::borrow::Borrow;
 use std::fmt::Display;
-use std::str::FromStr;
 
 use aws_sdk_dynamodb::Client;
 
 use crate::declare::spec::TrackerSpec;
 use crate::declare::status::TrackerStatus;
-use crate::error::{BoxError, Error, ErrorKind};
-use crate::item::fields::Fields;
-use crate::item::shard::shard_of;
+use crate::error::{Error, ErrorKind};
+use crate::item::fields::{Fields, TaskId};
+use crate::item::key::shard_of;
 use crate::item::use_case::{Status, UseCase};
 use crate::tracker::Tracker;
 use crate::tracker::builder::TrackerBuilder;
-
-/// What identifies a task within its use case: anything that is shown as text and read back from it.
-///
-/// Implemented for every `Display + FromStr` type.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a task id",
-    label = "not both `Display` and `FromStr`",
-    note = "a task id is stored as text in the key: use a `String` or a number, or implement `Display` and `FromStr`"
-)]
-pub trait TaskId: Sized + Send + Sync + 'static {
-    #[doc(hidden)]
-    fn __encode(&self) -> String;
-    #[doc(hidden)]
-    fn __decode(text: &str) -> Result<Self, BoxError>;
-}
-
-#[diagnostic::do_not_recommend]
-impl<I> TaskId for I
-where
-    I: Display + FromStr + Send + Sync + 'static,
-    I::Err: Display,
-{
-    fn __encode(&self) -> String {
-        self.to_string()
-    }
-
-    fn __decode(text: &str) -> Result<Self, BoxError> {
-        text.parse().map_err(|error: I::Err| error.to_string().into())
-    }
-}
 
 /// A domain struct whose values are tracked, one DynamoDB item each.
 ///
@@ -94,7 +63,7 @@ pub trait StatusTracker: Sized + Send + Sync + 'static {
         Q: Display + ?Sized,
         Self::TaskId: Borrow<Q>,
     {
-        declared::<Self>().key(task_id)
+        Ok(declared::<Self>().key(task_id)?)
     }
 
     /// The `value` of a task of the declared use case in a status and a shard: a partition of the index.
@@ -135,6 +104,12 @@ pub trait StatusTracker: Sized + Send + Sync + 'static {
     note = "add `table = \"..\"` to its `#[tracker(..)]`, or use `tracker_builder(..).table(..).build()?`"
 )]
 pub trait HasTable {}
+
+/// The declaration of the previous step.
+#[must_use]
+pub const fn after<P: StatusTracker>() -> &'static TrackerSpec {
+    &P::__SPEC
+}
 
 fn declared<T: StatusTracker>() -> UseCase {
     UseCase::new(&T::__SPEC, T::__SPEC.use_case_id)

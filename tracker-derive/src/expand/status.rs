@@ -1,4 +1,4 @@
-//! The impl of `TrackerStatus`.
+//! Generates the impl of `TrackerStatus`.
 
 use proc_macro2::{Literal, TokenStream};
 use quote::{format_ident, quote};
@@ -28,7 +28,7 @@ pub(crate) fn status(model: &Status) -> TokenStream {
             }
         }
     };
-    super::sealed(model.krate.as_ref(), &items)
+    super::in_own_block(model.krate.as_ref(), &items)
 }
 
 fn row(variant: &Variant) -> TokenStream {

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::declare::spec::Wire;
 use crate::item::attribute::{self, Item, NOT_LOCKED, number, string, time};
-use crate::item::history::{History, HistoryEntry, Keep};
+use crate::item::history::{History, HistoryDetail, HistoryEntry};
 use crate::time::Timestamp;
 
 pub(super) const KEY: &str = "model____task";
@@ -112,7 +112,7 @@ impl Row {
                 (attribute::LOCK, string(lock)),
                 (attribute::LOCK_TIME, time(self.lock_time.stamp())),
                 (attribute::DATA, number(data)),
-                (attribute::ERRORS, errors.encode(Keep::All).expect("a history")),
+                (attribute::ERRORS, errors.encode(HistoryDetail::All).expect("a history")),
             ]
             .map(|(name, value)| (name.to_owned(), value)),
         );

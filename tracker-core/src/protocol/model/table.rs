@@ -12,8 +12,8 @@ use crate::config::TrackerConfig;
 use crate::declare::spec::{Takeover, TrackerSpec, Wire, spec};
 use crate::declare::status::{Role, StatusRow, StatusTable};
 use crate::item::attribute::{self, number};
-use crate::item::head::TaskHead;
-use crate::item::history::Keep;
+use crate::item::head::{self, TaskHead};
+use crate::item::history::HistoryDetail;
 use crate::item::use_case::UseCase;
 use crate::protocol::classify::Rules;
 use crate::protocol::expression::Expression;
@@ -163,7 +163,7 @@ impl Request {
                 let (lock_id, now) = (lock_text(lock_id), now.stamp());
                 let seen = head(steps, step, &seen);
                 mutant.take_over(
-                    writes::take_over(use_case, config, &seen, &lock_id, "", now, Keep::All).into(),
+                    writes::take_over(use_case, config, &seen, &lock_id, "", now, HistoryDetail::All).into(),
                 )
             }
             Self::Save { lock_id, now, data } => {
@@ -180,7 +180,7 @@ impl Request {
                 let started = head(steps, step, &started);
                 let outcome = how.outcome();
                 let (_, finish) =
-                    writes::finish(use_case, config, &started, &lock_id, &outcome, now, Keep::All);
+                    writes::finish(use_case, config, &started, &lock_id, &outcome, now, HistoryDetail::All);
                 let data = (how == How::Succeeded).then_some(data);
                 mutant.finish(with_data(finish, data).into())
             }
@@ -230,7 +230,7 @@ pub(super) fn head(steps: &[Step; 2], step: u8, row: &Row) -> Rc<TaskHead> {
     HEADS.with_borrow_mut(|heads| {
         let head = heads.entry((step, *row)).or_insert_with(|| {
             let use_case = &steps[usize::from(step)].use_case;
-            Rc::new(attribute::read_head(&mut row.item(), use_case, Wire::Native).expect("a readable item"))
+            Rc::new(head::read_head(&mut row.item(), use_case, Wire::Native).expect("a readable item"))
         });
         Rc::clone(head)
     })
@@ -254,7 +254,7 @@ pub(super) fn finished_as(step: u8, started: &Row, how: How) -> u8 {
     let Step { use_case, config } = &steps()[usize::from(step)];
     let started = head(steps(), step, started);
     let now = Timestamp::EPOCH;
-    let (after, _) = writes::finish(use_case, config, &started, "", &how.outcome(), now, Keep::All);
+    let (after, _) = writes::finish(use_case, config, &started, "", &how.outcome(), now, HistoryDetail::All);
     after.status_code.try_into().expect("a small code")
 }
 
