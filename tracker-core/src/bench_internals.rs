@@ -9,7 +9,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 
 use crate::declare::status::Role;
-use crate::dynamodb::context::Context;
+use crate::dynamodb::Context;
 use crate::dynamodb::query::Range;
 use crate::error::Error;
 use crate::item::attribute::{

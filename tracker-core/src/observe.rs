@@ -5,9 +5,9 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use crate::declare::status::Role;
-use crate::dynamodb::context::Context;
 use crate::error::Error;
 use crate::item::head::TaskHead;
+use crate::item::use_case::UseCase;
 
 /// Something that happened to a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -187,6 +187,15 @@ impl<'e> EventDraft<'e> {
     pub(crate) fn with_error(self, error: &'e Error) -> Self {
         Self { error: Some(error), ..self }
     }
+
+    /// Completes the event with the use case and the id of its key.
+    pub(crate) fn complete(self, use_case: &'e UseCase) -> Event<'e> {
+        let Self { kind, key, head, from, to, duration, error } = self;
+        let (use_case_id, task_id) = use_case.split_key(key).unwrap_or((use_case.id(), key));
+        let attempt = head.map(TaskHead::attempt);
+        let owner = head.and_then(TaskHead::owner);
+        Event { kind, use_case_id, task_id, from, to, attempt, owner, duration, error }
+    }
 }
 
 /// How an attempt ended that left a task so.
@@ -201,34 +210,26 @@ pub(crate) fn ended(snoozed: bool, after: &TaskHead, counted: bool) -> EventKind
     }
 }
 
-impl Context {
-    /// Tells of an event.
-    pub(crate) fn emit(&self, told: EventDraft<'_>) {
-        let EventDraft { kind, key, head, from, to, duration, error } = told;
-        let (use_case_id, task_id) = self.use_case.split_key(key).unwrap_or((&*self.config.use_case_id, key));
-        let event = Event {
-            kind,
+/// Reports an event to `tracing`, to the `metrics` crate and to an observer.
+pub(crate) fn report(event: &Event<'_>, observer: Option<&dyn Observer>) {
+    trace(event);
+    // An observer that panics must not end the work.
+    let reported = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        #[cfg(feature = "metrics")]
+        count(event);
+        if let Some(observer) = observer {
+            observer.on_event(event);
+        }
+    }));
+    if reported.is_err() {
+        let Event { kind, use_case_id, task_id, .. } = event;
+        tracing::error!(
+            target: "tracker_core::task",
+            kind = kind.name(),
             use_case_id,
             task_id,
-            from,
-            to,
-            attempt: head.map(TaskHead::attempt),
-            owner: head.and_then(TaskHead::owner),
-            duration,
-            error,
-        };
-        trace(&event);
-        // A task must not be lost by who watches.
-        let told = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            #[cfg(feature = "metrics")]
-            count(&event);
-            if let Some(observer) = &self.observer {
-                observer.on_event(&event);
-            }
-        }));
-        if told.is_err() {
-            tracing::error!(target: "tracker_core::task", kind = kind.name(), key, "an observer panicked");
-        }
+            "an observer panicked"
+        );
     }
 }
 

@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::{
     TableDescription, TableStatus,
 };
 
-use crate::dynamodb::context::Context;
+use crate::dynamodb::Context;
 use crate::dynamodb::table::{self, NewTable};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{CREATE_TIME, EXPIRES_AT, KEY, RUN_AT, UPDATE_TIME, VALUE};

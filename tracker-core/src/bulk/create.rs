@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
+use crate::dynamodb::Context;
 use crate::dynamodb::batch::{ITEMS_PER_WRITE, batch_put};
-use crate::dynamodb::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, KEY};
 use crate::item::head::TaskHead;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
-use crate::dynamodb::context::Context;
+use crate::dynamodb::Context;
 use crate::dynamodb::scan::{Segment, scan};
 use crate::error::{Error, ErrorKind};
 use crate::item::head::TaskHead;

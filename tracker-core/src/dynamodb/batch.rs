@@ -1,7 +1,7 @@
 use aws_sdk_dynamodb::types::{KeysAndAttributes, PutRequest, WriteRequest};
 
-use super::classify;
-use crate::dynamodb::context::Context;
+use super::context::Context;
+use super::response::classify;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, KEY, string};
 

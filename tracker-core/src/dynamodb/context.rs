@@ -8,14 +8,13 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 
+use super::service_clock::ServiceClock;
 use crate::config::TrackerConfig;
-use crate::dynamodb;
-use crate::dynamodb::service_clock::ServiceClock;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
 use crate::item::head::{self, TaskHead};
 use crate::item::use_case::UseCase;
-use crate::observe::Observer;
+use crate::observe::{self, EventDraft, Observer};
 use crate::protocol::classify::Rules;
 use crate::runtime::ticker::Ticker;
 use crate::time::{Clock, ClockReading, Timestamp};
@@ -35,7 +34,7 @@ pub(crate) struct Context {
     pub(crate) observer: Option<Arc<dyn Observer>>,
     /// Whether the index was found not to project `run_at`.
     pub(crate) knows_no_run_at: AtomicBool,
-    service_clock: ServiceClock,
+    pub(super) service_clock: ServiceClock,
     last_create: Mutex<Timestamp>,
 }
 
@@ -101,17 +100,9 @@ impl Context {
         Ok(head::read_head(item, &self.use_case, self.config.wire)?)
     }
 
-    /// Goes on with a clock that was compared with the service's, and is right: what a wrong one writes may lock a task
-    /// for years. Any answer tells; a read asks for one where none has come yet, or the clock may have been set since.
-    pub(crate) async fn known_clock(&self, key: &str) -> Result<(), Error> {
-        if self.service_clock.is_unheard() || self.check_clock().is_err() {
-            let read = dynamodb::get(self, key, false, true).await;
-            // An error of the service's has a date, too.
-            if self.service_clock.is_unheard() {
-                read?;
-            }
-        }
-        self.check_clock()
+    /// Reports an event about a task.
+    pub(crate) fn emit(&self, draft: EventDraft<'_>) {
+        observe::report(&draft.complete(&self.use_case), self.observer.as_deref());
     }
 
     /// Refuses to go on with a clock that is known to be wrong.

@@ -1,8 +1,8 @@
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
-use super::{WriteError, classify, write_error};
-use crate::dynamodb::context::Context;
+use super::context::Context;
+use super::response::{WriteError, classify, write_error};
 use crate::item::attribute::{Item, KEY, string};
 use crate::protocol::expression::Expression;
 

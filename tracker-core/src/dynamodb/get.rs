@@ -1,5 +1,5 @@
-use super::classify;
-use crate::dynamodb::context::Context;
+use super::context::Context;
+use super::response::classify;
 use crate::error::Error;
 use crate::item::attribute::{HEAD, Item, KEY, string};
 

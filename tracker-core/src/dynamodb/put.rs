@@ -1,8 +1,8 @@
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
-use super::{WriteError, classify, write_error};
-use crate::dynamodb::context::Context;
+use super::context::Context;
+use super::response::{WriteError, classify, write_error};
 use crate::item::attribute::{Item, KEY};
 
 /// Puts an item, unless there is one with its key.

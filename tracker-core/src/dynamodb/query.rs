@@ -4,8 +4,8 @@ use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::Select;
 
-use super::classify;
-use crate::dynamodb::context::Context;
+use super::context::Context;
+use super::response::classify;
 use crate::error::Error;
 use crate::item::attribute::{CREATE_TIME, Item, KEY, RUN_AT, UPDATE_TIME, VALUE, string};
 

@@ -1,7 +1,7 @@
 use aws_sdk_dynamodb::types::Select;
 
-use super::classify;
-use crate::dynamodb::context::Context;
+use super::context::Context;
+use super::response::classify;
 use crate::error::Error;
 use crate::item::attribute::{Item, KEY, VALUE, string};
 

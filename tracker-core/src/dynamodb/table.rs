@@ -4,8 +4,8 @@ use aws_sdk_dynamodb::types::{
     TableDescription, TimeToLiveSpecification, TimeToLiveStatus,
 };
 
-use super::classify;
-use crate::dynamodb::context::Context;
+use super::context::Context;
+use super::response::classify;
 use crate::error::{Error, ErrorKind};
 
 /// What `CreateTable` is asked for.

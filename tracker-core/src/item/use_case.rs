@@ -20,6 +20,11 @@ impl UseCase {
         Self { use_case_id: use_case_id.into(), spec }
     }
 
+    /// Returns the use case's id.
+    pub(crate) fn id(&self) -> &str {
+        &self.use_case_id
+    }
+
     pub(crate) fn sep(&self) -> &'static str {
         self.spec.sep
     }

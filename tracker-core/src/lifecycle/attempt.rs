@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::ReturnValue;
 use tokio::runtime::Handle;
 
-use crate::dynamodb::context::Context;
+use crate::dynamodb::Context;
 use crate::dynamodb::{self, SENDS_OF_A_FINISH, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;

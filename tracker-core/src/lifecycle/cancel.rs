@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::declare::spec::Takeover;
 use crate::declare::status::Role;
-use crate::dynamodb::context::Context;
+use crate::dynamodb::Context;
 use crate::dynamodb::{self, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::declare::spec::Takeover;
 use crate::declare::status::Role;
-use crate::dynamodb::context::Context;
+use crate::dynamodb::Context;
 use crate::dynamodb::{self, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::dynamodb::context::Context;
+use crate::dynamodb::Context;
 use crate::dynamodb::{self, WriteError};
 use crate::error::Error;
 use crate::item::head::TaskHead;

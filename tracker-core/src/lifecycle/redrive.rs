@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::ReturnValue;
 
 use crate::declare::status::{Role, TrackerStatus};
-use crate::dynamodb::context::Context;
+use crate::dynamodb::Context;
 use crate::dynamodb::{self, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::head::TaskHead;

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::ReturnValue;
 use uuid::Uuid;
 
 use crate::declare::status::Role;
-use crate::dynamodb::context::Context;
+use crate::dynamodb::Context;
 use crate::dynamodb::{self, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, LOCK, LOCK_TIME, STARTED_FROM, string};

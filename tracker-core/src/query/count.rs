@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use crate::declare::spec::Takeover;
 use crate::declare::status::{Role, TrackerStatus};
 use crate::dynamodb;
-use crate::dynamodb::context::Context;
+use crate::dynamodb::Context;
 use crate::dynamodb::query::Range;
 use crate::dynamodb::scan::{Segment, scan};
 use crate::error::Error;

@@ -20,7 +20,7 @@ use self::entry::IndexEntry;
 use self::merge::{Merge, Next, Plan, Row};
 use self::refresh::TaskQuery;
 use crate::declare::status::Role;
-use crate::dynamodb::context::Context;
+use crate::dynamodb::Context;
 use crate::dynamodb::query::{Range, query};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{self, Item};

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::Client;
 
 use crate::config::{Backoff, TrackerConfig};
 use crate::declare::spec::Takeover;
-use crate::dynamodb::context::Context;
+use crate::dynamodb::Context;
 use crate::error::Error;
 use crate::item::use_case::UseCase;
 use crate::observe::Observer;

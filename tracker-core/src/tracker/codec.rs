@@ -1,7 +1,7 @@
 //! A domain struct to and from its item.
 
 use crate::declare::spec::Wire;
-use crate::dynamodb::context::Context;
+use crate::dynamodb::Context;
 use crate::error::Error;
 use crate::item::attribute::{DATA, Item};
 use crate::item::document::Document;

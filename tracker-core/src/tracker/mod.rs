@@ -18,7 +18,7 @@ use chrono::{DateTime, Utc};
 use crate::config::TrackerConfig;
 use crate::declare::status::TrackerStatus;
 use crate::dynamodb;
-use crate::dynamodb::context::Context;
+use crate::dynamodb::Context;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
 use crate::item::head::TaskHead;

@@ -15,7 +15,7 @@ use super::claims::{Claims, SearchResult};
 use super::search::{Looked, Source, look, places};
 use super::slot::{Claim, Starting, TaskOutcome};
 use super::{Options, Summary, Worker};
-use crate::dynamodb::context::Context;
+use crate::dynamodb::Context;
 use crate::error::{Error, ErrorKind};
 use crate::table;
 use crate::time::Sleep;

@@ -9,7 +9,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::claims::{ENOUGH, Found, SearchPlan, WINDOW};
 use crate::declare::spec::Takeover;
 use crate::declare::status::Role;
-use crate::dynamodb::context::Context;
+use crate::dynamodb::Context;
 use crate::dynamodb::query::{Range, query};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::KEY;
