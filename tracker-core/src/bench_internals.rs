@@ -23,7 +23,7 @@ use crate::item::history::HistoryDetail;
 use crate::item::key::shard_of;
 use crate::lifecycle::create::new_item;
 use crate::protocol::expression::Expression;
-use crate::protocol::writes::{self, Outcome};
+use crate::protocol::outcome::Outcome;
 use crate::query::merge::{Merge, Next, Plan, Row};
 use crate::time::Timestamp;
 use crate::tracker::codec::{self, read_task};
@@ -75,7 +75,7 @@ where
             times(vec![item; count], move |item| read_task::<T>(&cx, item))
         }
         "start" => times(vec![(); count], move |()| {
-            let start = writes::start(&cx.use_case, &cx.config, &key, ME, WORKER, now);
+            let start = cx.writes(ME, now).start(&key);
             (start.update(), start)
         }),
         "finish" => {
@@ -127,9 +127,7 @@ fn finish<T: StatusTracker>(
     now: Timestamp,
 ) -> Result<(TaskHead, String, Expression), Error> {
     let changed = codec::encode(changed, document.form())?.since(stored);
-    let Context { use_case, config, .. } = cx;
-    let (after, write) =
-        writes::finish(use_case, config, head, ME, &Outcome::Succeeded, now, HistoryDetail::All);
+    let (after, write) = cx.writes(ME, now).finish(head, &Outcome::Succeeded, HistoryDetail::All);
     let write = write.set_fields(&mut document, changed)?;
     Ok((after, write.update(), write))
 }

@@ -1,4 +1,4 @@
-//! The table and its index: making them, and comparing what is there with what is needed.
+//! Creates, verifies and deletes the table with its index.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -16,24 +16,57 @@ use crate::dynamodb::Context;
 use crate::dynamodb::table::{self, NewTable};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{CREATE_TIME, EXPIRES_AT, KEY, RUN_AT, UPDATE_TIME, VALUE};
+use crate::tracker::Tracker;
+use crate::tracker::status_tracker::StatusTracker;
 
 /// How often, and how long apart, a new table is looked at until it can be used: about five minutes.
 const LOOKS: u32 = 150;
 const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 
-/// The creation of a table, done when it is awaited.
+impl<T: StatusTracker> Tracker<T> {
+    /// Creates the table and its index, and waits until both can be used. Billing is on-demand, unless
+    /// [`provisioned`](CreateTable::provisioned) says otherwise.
+    ///
+    /// An existing table is verified instead. If [`retain`](crate::TrackerBuilder::retain) or
+    /// [`retain_ignored`](crate::TrackerBuilder::retain_ignored) is set, time to live is enabled, on an existing table as
+    /// well.
+    ///
+    /// # Errors
+    ///
+    /// [`TableMismatch`](ErrorKind::TableMismatch) if a table with this name exists and does not fit.
+    #[must_use = "the table is created when this is awaited"]
+    pub fn create_table(&self) -> CreateTable<'_> {
+        CreateTable { cx: self.cx(), provisioned: None }
+    }
+
+    /// Compares the table with what the tracker needs.
+    ///
+    /// # Errors
+    ///
+    /// [`TableNotFound`](ErrorKind::TableNotFound), or [`TableMismatch`](ErrorKind::TableMismatch) with every difference.
+    pub async fn verify_table(&self) -> Result<(), Error> {
+        verify(self.cx()).await
+    }
+
+    /// Deletes the table, with the tasks of every use case in it.
+    ///
+    /// # Errors
+    ///
+    /// [`TableNotFound`](ErrorKind::TableNotFound).
+    pub async fn delete_table(&self) -> Result<(), Error> {
+        table::delete(self.cx()).await
+    }
+}
+
+/// The creation of a table. It happens when this is awaited.
 #[must_use = "the table is created when this is awaited"]
 pub struct CreateTable<'t> {
     cx: &'t Context,
     provisioned: Option<(i64, i64)>,
 }
 
-impl<'t> CreateTable<'t> {
-    pub(crate) fn new(cx: &'t Context) -> Self {
-        Self { cx, provisioned: None }
-    }
-
-    /// With provisioned capacity, of the table and of its index each, instead of on-demand.
+impl CreateTable<'_> {
+    /// Sets provisioned capacity instead of on-demand: these units for the table, and the same for its index.
     pub fn provisioned(mut self, read_units: i64, write_units: i64) -> Self {
         self.provisioned = Some((read_units, write_units));
         self

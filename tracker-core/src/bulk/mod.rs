@@ -1,4 +1,6 @@
-//! Many tasks at once.
+//! Many tasks at once: create, overwrite, delete, redrive.
 
 pub(crate) mod create;
-pub(crate) mod sweep;
+pub(crate) mod delete;
+pub(crate) mod progress;
+pub(crate) mod redrive;

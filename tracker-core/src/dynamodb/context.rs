@@ -16,6 +16,7 @@ use crate::item::head::{self, TaskHead};
 use crate::item::use_case::UseCase;
 use crate::observe::{self, EventDraft, Observer};
 use crate::protocol::classify::Rules;
+use crate::protocol::writes::Writes;
 use crate::runtime::ticker::Ticker;
 use crate::time::{Clock, ClockReading, Timestamp};
 
@@ -83,11 +84,12 @@ impl Context {
     }
 
     pub(crate) fn rules(&self) -> Rules {
-        Rules {
-            lock_expire: self.config.lock_expire,
-            max_clock_skew: self.config.max_clock_skew,
-            takeover: self.config.takeover,
-        }
+        Rules::from(&self.config)
+    }
+
+    /// Returns the writes of an attempt, or those of an operator if `lock_id` is empty.
+    pub(crate) fn writes<'a>(&'a self, lock_id: &'a str, now: Timestamp) -> Writes<'a> {
+        Writes { use_case: &self.use_case, config: &self.config, owner: &self.owner, lock_id, now }
     }
 
     /// Returns the `key` of a task.

@@ -1,245 +1,213 @@
-//! What kinds of errors there are, and what each says.
+//! The kinds of errors, each with its text.
 
 use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// What kind of error it is.
-#[derive(Debug, Clone, PartialEq)]
+/// Why an operation failed, and whether to retry it, wait or act.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Refusal: there is no such task.
+    /// Refusal: the task does not exist.
+    #[doc(alias = "NotInitialized")]
+    #[error("there is no such task; create it first, or check the id")]
     NotFound,
-    /// Refusal: another worker holds the task.
+    /// Refusal: another worker holds the task. Retry after `until`.
+    #[error(
+        "held by {} until {}; start another task, or try this one again after that",
+        .owner.as_deref().unwrap_or("another worker"),
+        .until.to_rfc3339()
+    )]
     Locked {
-        /// Who holds the lease, where the item tells.
+        /// The owner of the lease, if the item names one.
         owner: Option<String>,
-        /// When the task can be taken over, `max_clock_skew` included.
+        /// When the task can be taken over: the end of the lease plus `max_clock_skew`.
         until: DateTime<Utc>,
     },
-    /// Refusal: the task is free, but was last written at a time that this machine's clock has not reached.
+    /// Refusal: the task is free, but its last write has a time that this machine's clock has not reached. Retry after
+    /// `by`.
+    #[error(
+        "last written {by:?} ahead of this machine's clock; try again after that, and check the clocks of the workers \
+         if it keeps happening"
+    )]
     ClockBehind {
         /// How far this machine's clock is behind that time.
         by: Duration,
     },
-    /// Refusal: the task has succeeded.
+    /// Refusal: the task has succeeded. There is nothing to do.
+    #[error("has succeeded already; there is nothing to do")]
     AlreadySucceeded,
-    /// Refusal: the task was given up, after too many failed attempts, a fatal one, or on request.
+    /// Refusal: the task is ignored, after too many failed attempts, a fatal failure or a cancel. Only a redrive changes
+    /// that.
+    #[error(
+        "is ignored, after too many failed attempts, a fatal failure or a cancel; its errors say why, and a redrive sets \
+         it back to pending"
+    )]
     Ignored,
-    /// Refusal: the task is in a status from which this step does not start.
+    /// Refusal: this step does not start tasks in this status.
+    #[error(
+        "is in status `{status}`, from which this step does not start; an earlier step has yet to finish it, or a later \
+         step has it already"
+    )]
     NotReady {
-        /// The name of that status, or its code where no step known here has it.
+        /// The name of the status, or its code if no step known here uses it.
         status: String,
     },
-    /// Refusal: the task waits until a time of its own.
+    /// Refusal: the task cannot be started yet. Retry at `run_at`.
+    #[error("cannot be started before {}; start it then", .run_at.to_rfc3339())]
     NotDue {
-        /// From when on it can be started.
+        /// The earliest time at which the task can be started.
         run_at: DateTime<Utc>,
     },
-    /// This machine's clock differs from the service's by more than `max_clock_skew`: nothing is started.
+    /// Other writers changed the task first, several times in a row. The operation wrote nothing: try again.
+    #[error(
+        "other writers changed the task first, several times in a row, and nothing was written; try again"
+    )]
+    Contended,
+    /// This machine's clock differs from DynamoDB's by more than `max_clock_skew`, so leases cannot be judged. Set the
+    /// clock.
+    #[error(
+        "this machine's clock differs from DynamoDB's by {:.3} s, which is more than `max_clock_skew`, so leases cannot \
+         be told to have expired; set the clock",
+        .offset.as_seconds_f64()
+    )]
     ClockOff {
-        /// This machine's time less the service's.
+        /// This machine's time minus DynamoDB's.
         offset: TimeDelta,
     },
-    /// `create` found a task with this id; nothing was written.
+    /// `create` found a task with this id. Nothing was written.
+    #[error("exists already, and stays as it is; start it, or create a task with another id")]
     AlreadyExists,
-    /// The lease ran out or another worker took the task over, so nothing was written.
+    /// The lease expired, or another worker took the task over. The end of the attempt was not recorded.
+    #[error(
+        "the lease was lost: it expired, or another worker took the task over, and the end of this attempt was not \
+         recorded; undo or ignore the work, unless the task turns out to be free"
+    )]
     LeaseLost,
-    /// It cannot be told whether the write was applied: no answer came, or the lease was over by then and others
-    /// have had the task since.
+    /// It is unknown whether the write was applied: no answer came, or the lease had expired and other workers have had
+    /// the task since. Read the task to find out.
+    #[error(
+        "unknown whether the write was applied: no answer came, or another worker has had the task since; read the task \
+         to find out, and if it is still locked, it can be taken over after its lease expires"
+    )]
     OutcomeUnknown,
-    /// The body returned an error, which was recorded; see [`Error::body_error`](crate::Error::body_error).
+    /// The body returned an error, which was recorded. [`Error::body_error`](crate::Error::body_error) returns it.
+    #[error(fmt = body_failed)]
     BodyFailed {
-        /// Whether the task was given up with it.
+        /// Whether the task is ignored now.
         ignored: bool,
     },
-    /// The body put the task off, which was recorded, and is not counted as a failed attempt.
+    /// The body snoozed the task, which was recorded. It does not count as a failed attempt. Retry at `until`.
+    #[error("the body snoozed the task until {}; start it again then", .until.to_rfc3339())]
     Snoozed {
-        /// From when on it can be started again.
+        /// The earliest time at which the task can be started again.
         until: DateTime<Utc>,
     },
-    /// The attempt was [cancelled](crate::Tracker::cancel), and the task given up.
+    /// The attempt was [cancelled](crate::Tracker::cancel), and the task is ignored now.
+    #[error("the attempt was cancelled, and the task is ignored now; a redrive sets it back to pending")]
     Cancelled,
     /// The task id cannot be used.
+    #[error("the task id cannot be used: {reason}")]
     InvalidTaskId {
-        /// What is wrong with it.
+        /// What is wrong with the id, and what to do.
         reason: String,
     },
     /// The configuration cannot be used.
+    #[error("the configuration cannot be used: {reason}")]
     InvalidConfig {
-        /// What is wrong with it.
+        /// What is wrong with the configuration, and what to do.
         reason: String,
     },
-    /// A query cannot be run as it is.
+    /// The query cannot be run.
+    #[error("the query cannot be run: {reason}")]
     InvalidQuery {
-        /// What is wrong with it.
+        /// What is wrong with the query, and what to do.
         reason: String,
     },
-    /// A page token cannot be used.
+    /// The cursor cannot be used. Begin again without one.
+    #[error("the cursor cannot be used: {reason}; begin again without one")]
     InvalidCursor {
-        /// What is wrong with it.
+        /// What is wrong with the cursor.
         reason: String,
     },
-    /// The item would be larger than DynamoDB allows.
+    /// The item would be larger than the 400 KB that DynamoDB allows.
+    #[error(
+        "the item would be larger than the 400 KB that DynamoDB allows; keep large data elsewhere, and store in the task \
+         where to find it"
+    )]
     ItemTooLarge,
     /// A field cannot be stored.
+    #[error(
+        "`{attribute}` cannot be stored; DynamoDB has strings, numbers of 38 digits, booleans, lists, and maps with \
+         string keys"
+    )]
     Encode {
-        /// The attribute, `data.` before a member of the data.
+        /// The attribute. A member of the data is written as `data.member`.
         attribute: String,
     },
     /// A stored attribute cannot be read.
+    #[error("`{attribute}` cannot be read; correct the stored item, or the type that it is read into")]
     Decode {
-        /// The attribute, `data.` before a member of the data.
+        /// The attribute. A member of the data is written as `data.member`.
         attribute: String,
     },
-    /// There is no such table.
+    /// The table does not exist.
+    #[error(
+        "there is no table `{table}`; create it with `create_table`, or check the region and the endpoint of the client"
+    )]
     TableNotFound {
-        /// Its name.
+        /// The name of the table.
         table: String,
     },
-    /// The table is not as the tracker needs it.
+    /// The table does not fit the tracker.
+    #[error(
+        "table `{table}` is not as the tracker needs it: {}; correct it, or use another table",
+        .differences.join("; ")
+    )]
     TableMismatch {
-        /// Its name.
+        /// The name of the table.
         table: String,
-        /// Each difference, with what is needed.
+        /// Each difference, with what the tracker needs.
         differences: Vec<String>,
     },
-    /// DynamoDB throttled the request, and every retry of the SDK.
+    /// DynamoDB throttled the request and every retry of the SDK. Retry later.
+    #[error(fmt = throttled)]
     Throttled {
-        /// The reasons the service gave, such as `IndexWriteKeyRangeThroughputExceeded`.
+        /// The reasons that DynamoDB gave, such as `IndexWriteKeyRangeThroughputExceeded`.
         reasons: Vec<String>,
     },
-    /// DynamoDB did not answer, or its answer cannot be read.
+    /// DynamoDB did not answer, or its answer cannot be read. Retry later.
+    #[error("DynamoDB did not answer; check the network, and the region and the endpoint of the client")]
     Unavailable,
-    /// Anything else the service says.
+    /// DynamoDB refused the request for any other reason.
+    #[error(
+        "DynamoDB refused the request with {}; its message is this error's source",
+        .code.as_deref().unwrap_or("an error without a code")
+    )]
     Service {
         /// The error code, such as `AccessDeniedException`.
         code: Option<String>,
     },
 }
 
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotFound => f.write_str("there is no such task"),
-            Self::Locked { owner, until } => write!(
-                f,
-                "held by {} until {}; start another task, or this one again after that",
-                owner.as_deref().unwrap_or("another worker"),
-                until.to_rfc3339()
-            ),
-            Self::ClockBehind { by } => write!(
-                f,
-                "last written {by:?} ahead of this machine's clock; try again after that, and check the \
-                 clocks of the workers if it keeps happening"
-            ),
-            Self::AlreadySucceeded => f.write_str("has succeeded already; there is nothing to do"),
-            Self::Ignored => f.write_str(
-                "was given up, after too many failed attempts, a fatal one, or on request; its errors say why, and it stays \
-                 so until it is redriven",
-            ),
-            Self::NotReady { status } => write!(
-                f,
-                "is in status `{status}`, from which this step does not start; a step before this one has yet to \
-                 finish it, or a later one has it already"
-            ),
-            Self::NotDue { run_at } => {
-                write!(f, "is not to be started before {}; start it then", run_at.to_rfc3339())
-            }
-            Self::ClockOff { offset } => write!(
-                f,
-                "this machine's clock differs from DynamoDB's by {:.3} s, which is more than \
-                 `max_clock_skew`, so leases cannot be told to have expired; set the clock",
-                offset.as_seconds_f64()
-            ),
-            other => other.fmt_trouble(f),
-        }
-    }
+fn body_failed(ignored: &bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str(if *ignored {
+        "the body failed, and the task is ignored now; its errors say why, and a redrive sets it back to pending"
+    } else {
+        "the body failed, which was recorded; the task can be started again"
+    })
 }
 
-impl ErrorKind {
-    /// All but the refusals.
-    fn fmt_trouble(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AlreadyExists => f.write_str(
-                "exists already, and was left as it is; start it, or create a task with another id",
-            ),
-            Self::LeaseLost => f.write_str(
-                "the lease has run out or another worker has taken the task over, and nothing was written; undo \
-                 or ignore what was done since, unless the task turns out to be free",
-            ),
-            Self::OutcomeUnknown => f.write_str(
-                "it cannot be told whether the write was applied, since no answer came, or others have had the \
-                 task since; read the task to see, and if it is still held, it can be taken over once its lease \
-                 has expired",
-            ),
-            Self::BodyFailed { ignored: false } => {
-                f.write_str("the body failed, which was recorded; the task can be started again")
-            }
-            Self::BodyFailed { ignored: true } => {
-                f.write_str("the body failed, which was recorded, and the task was given up")
-            }
-            Self::Snoozed { until } => write!(
-                f,
-                "the body put the task off until {}; start it again then",
-                until.to_rfc3339()
-            ),
-            Self::Cancelled => f.write_str(
-                "the attempt was cancelled from outside, and the task was given up; a redrive sets it back to \
-                 pending",
-            ),
-            Self::InvalidTaskId { reason } => write!(f, "the task id cannot be used: {reason}"),
-            Self::InvalidConfig { reason } => write!(f, "the configuration cannot be used: {reason}"),
-            Self::InvalidQuery { reason } => write!(f, "the query cannot be run: {reason}"),
-            Self::InvalidCursor { reason } => {
-                write!(f, "the cursor cannot be used: {reason}; begin again without one")
-            }
-            Self::ItemTooLarge => f.write_str(
-                "the item would be larger than the 400 KB that DynamoDB allows; keep large data elsewhere, \
-                 and in the task where it is",
-            ),
-            Self::Encode { attribute } => write!(
-                f,
-                "`{attribute}` cannot be stored; DynamoDB has strings, numbers of 38 digits, booleans, \
-                 lists, and maps with string keys"
-            ),
-            Self::Decode { attribute } => write!(
-                f,
-                "`{attribute}` cannot be read; correct the stored item, or the type that it is read into"
-            ),
-            Self::TableNotFound { table } => write!(
-                f,
-                "there is no table `{table}`; create it with `create_table`, or check the region and the \
-                 endpoint of the client"
-            ),
-            Self::TableMismatch { table, differences } => write!(
-                f,
-                "table `{table}` is not as the tracker needs it: {}; correct it, or use another table",
-                differences.join("; ")
-            ),
-            Self::Throttled { reasons } => {
-                f.write_str("DynamoDB throttled the request, and its retries")?;
-                if !reasons.is_empty() {
-                    write!(f, " ({})", reasons.join(", "))?;
-                }
-                let hot = |reason: &String| reason.starts_with("Index") && reason.contains("KeyRange");
-                f.write_str(if reasons.iter().any(hot) {
-                    "; a status has too few shards for this rate: give it more, once every reader knows"
-                } else {
-                    "; slow down, or raise the capacity of the table"
-                })
-            }
-            Self::Unavailable => f.write_str(
-                "DynamoDB did not answer; check the network, and the region and the endpoint of the client",
-            ),
-            Self::Service { code } => write!(
-                f,
-                "DynamoDB refused the request with {}; its message is this error's source",
-                code.as_deref().unwrap_or("an error without a code")
-            ),
-            // A refusal, whose text is above.
-            _ => Ok(()),
-        }
+fn throttled(reasons: &[String], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("DynamoDB throttled the request and its retries")?;
+    if !reasons.is_empty() {
+        write!(f, " ({})", reasons.join(", "))?;
     }
+    let is_hot_partition = |reason: &String| reason.starts_with("Index") && reason.contains("KeyRange");
+    f.write_str(if reasons.iter().any(is_hot_partition) {
+        "; a status has too few shards for this rate: give it more shards, after every reader has them in `read_shards`"
+    } else {
+        "; slow down, or raise the capacity of the table"
+    })
 }

@@ -19,8 +19,8 @@ use crate::item::history::{History, HistoryDetail, HistoryEntry};
 use crate::item::python_json;
 use crate::item::use_case::UseCase;
 use crate::protocol::classify::{self, Rules};
-use crate::protocol::writes::Then;
-use crate::protocol::writes::{self, Outcome};
+use crate::protocol::outcome::{Outcome, Verdict};
+use crate::protocol::writes::Writes;
 use crate::query::entry::IndexEntry;
 use crate::query::merge::Row;
 use crate::time::Timestamp;
@@ -153,10 +153,10 @@ fn check_history(stored: Option<&AttributeValue>, wire: Wire, source: &mut Sourc
     assert_eq!(history.entries().last(), Some(&entry()));
     assert!(history.entries().len() <= limit);
     assert!(history.omitted() >= again.omitted());
-    let _ = history.encode_within(keep(source), 300);
+    let _ = history.encode_within(detail(source), 300);
 }
 
-fn keep(source: &mut Source<'_>) -> HistoryDetail {
+fn detail(source: &mut Source<'_>) -> HistoryDetail {
     [HistoryDetail::All, HistoryDetail::LastInBrief, HistoryDetail::Nothing, HistoryDetail::AsStored]
         [source.below(4)]
 }
@@ -248,23 +248,24 @@ fn check_writes(head: &TaskHead, use_case: &UseCase, source: &mut Source<'_>) {
         unanswered: source.flag(),
     };
     let _ = classify::classify_finish(Some(head), &finish);
-    let keep = keep(source);
-    let failed = Outcome::Failed { error: "E".to_owned(), traceback: String::new(), then: Then::Retry };
+    let detail = detail(source);
+    let writes = Writes { use_case, config: &config, owner: "host/2", lock_id: ME, now };
+    let failed = Outcome::Failed { error: "E".to_owned(), traceback: String::new(), verdict: Verdict::Retry };
     match source.below(5) {
         0 => {
-            let (after, write) = writes::redrive(use_case, head, now);
+            let (after, write) = writes.redrive(head);
             write.check();
             assert!(after.is_pending() && after.update_time() >= head.update_time());
         }
         1 => {
-            writes::take_over(use_case, &config, head, ME, "host/2", now, keep).check();
+            writes.take_over(head, detail).check();
         }
         nth => {
             let outcome = [Outcome::Succeeded, failed, Outcome::Released][nth - 2].clone();
-            let (after, write) = writes::finish(use_case, &config, head, ME, &outcome, now, keep);
+            let (after, write) = writes.finish(head, &outcome, detail);
             write.check();
             assert!(!after.is_locked() && write.values.values().any(|value| *value == free()));
-            if matches!(outcome, Outcome::Failed { .. }) && keep == HistoryDetail::All {
+            if matches!(outcome, Outcome::Failed { .. }) && detail == HistoryDetail::All {
                 let last = after.errors().last().map(|entry| entry.error.as_str());
                 // Where there is no room for the history, nothing is left of it.
                 assert!(last == Some("E") || last.is_none() && head.bytes_without_errors > 300_000);

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
@@ -210,11 +209,6 @@ impl TaskHead {
     #[must_use]
     pub fn errors_omitted(&self) -> u64 {
         self.errors.omitted()
-    }
-
-    /// From when on a worker may take the task over: the end of the lease and `max_clock_skew`.
-    pub(crate) fn takeover_time(&self, lock_expire: Duration, max_clock_skew: Duration) -> Timestamp {
-        self.lock_time.plus(lock_expire).plus(max_clock_skew)
     }
 }
 

@@ -1,11 +1,13 @@
-//! Giving a task up from outside: at once where nobody works on it, and else by a request to the attempt that does.
+//! Cancelling a task from outside: at once if nobody works on it, otherwise by a request to its attempt.
+
+use std::borrow::Borrow;
+use std::fmt::Display;
 
 use uuid::Uuid;
 
-use crate::declare::spec::Takeover;
+use super::race::{Race, Round, race};
 use crate::declare::status::Role;
-use crate::dynamodb::Context;
-use crate::dynamodb::{self, WriteError};
+use crate::dynamodb::{self, Context, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
 use crate::item::head::TaskHead;
@@ -13,141 +15,184 @@ use crate::item::history::HistoryDetail;
 use crate::observe::{EventDraft, EventKind};
 use crate::protocol::classify;
 use crate::protocol::expression::Expression;
-use crate::protocol::writes;
+use crate::protocol::operator;
+use crate::protocol::writes::Writes;
 use crate::time::Timestamp;
+use crate::tracker::Tracker;
+use crate::tracker::status_tracker::StatusTracker;
 
-/// How often the task may change under our hands.
-const ROUNDS: u32 = 6;
-
-/// What a [`cancel`](crate::Tracker::cancel) came to.
+/// What a [`cancel`](crate::Tracker::cancel) did.
+#[doc(alias = "Cancel")]
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum CancelOutcome {
-    /// The task was given up: it is ignored now, as it stands here.
+    /// Nobody worked on the task. It is ignored now: this is the task as it is stored.
+    #[doc(alias = "GivenUp")]
     Ignored(TaskHead),
-    /// An attempt is under way, and asked to end: as the task was found.
+    /// An attempt is running, and was asked to end: this is the task as it was found.
     Requested(TaskHead),
 }
 
-/// Cancels a task, pinned to what was read of it each time.
-pub(crate) async fn cancel(cx: &Context, key: &str) -> Result<CancelOutcome, Error> {
+impl<T: StatusTracker> Tracker<T> {
+    /// Cancels a task: it ends as ignored, with an entry in its history. A [`redrive`](Self::redrive) sets it back to
+    /// pending.
+    ///
+    /// A task that nobody works on is ignored at once. So is a task whose lease has expired, unless
+    /// [`takeover`](crate::TrackerBuilder::takeover) is off: its holder may come back.
+    ///
+    /// An attempt that is running is asked to end. Its next heartbeat sees the request, within a third of the lease.
+    /// [`run`](Self::run) then drops the body's future and ignores the task. If the task was
+    /// [started](Self::start) by hand, [`cancelled`](crate::Execution::cancelled) completes. The request applies only to
+    /// the attempt that holds the lock now. Python workers, and workers without a heartbeat, do not see it.
+    ///
+    /// # Errors
+    ///
+    /// - [`NotFound`](ErrorKind::NotFound), [`AlreadySucceeded`](ErrorKind::AlreadySucceeded),
+    ///   [`Ignored`](ErrorKind::Ignored), or [`NotReady`](ErrorKind::NotReady) if the task is another step's, each with
+    ///   the task as it was found.
+    /// - [`Contended`](ErrorKind::Contended) if other writers were faster several times in a row, and
+    ///   [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) if no answer came: cancel again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tracker_core::{CancelOutcome, Error, StatusTracker, Tracker};
+    /// # async fn stop<T: StatusTracker<TaskId = String>>(documents: &Tracker<T>) -> Result<(), Error> {
+    /// match documents.cancel("doc-1").await? {
+    ///     CancelOutcome::Ignored(task) => println!("{} is {}", task.task_id(), task.status_name()),
+    ///     CancelOutcome::Requested(task) => println!("{:?} was asked to end it", task.owner()),
+    ///     _ => {}
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn cancel<Q>(&self, task_id: &Q) -> Result<CancelOutcome, Error>
+    where
+        Q: Display + ?Sized,
+        T::TaskId: Borrow<Q>,
+    {
+        let key = self.cx().key(task_id)?;
+        cancel(self.cx(), &key).await.map_err(|error| error.with_key(&key))
+    }
+}
+
+/// Cancels a task. Each round is pinned to the task as it was read.
+async fn cancel(cx: &Context, key: &str) -> Result<CancelOutcome, Error> {
     cx.known_clock(key).await?;
-    let mut found = dynamodb::get(cx, key, true, true).await?;
-    // A takeover that gives the task up leaves it as its trace.
+    let found = dynamodb::get(cx, key, true, true).await?;
     let lock_id = Uuid::new_v4().simple().to_string();
-    let mut last = None;
-    for _ in 0..ROUNDS {
-        let Some(mut item) = found.take() else {
-            return Err(Error::new(ErrorKind::NotFound).with_key(key));
-        };
+    race(Cancel { cx, lock_id }, found).await
+}
+
+/// One cancel.
+struct Cancel<'a> {
+    cx: &'a Context,
+    /// The lock of a takeover that ignores the task, which leaves it in `last_lock`.
+    lock_id: String,
+}
+
+impl Race for Cancel<'_> {
+    type Done = CancelOutcome;
+    type Next = Option<Item>;
+
+    async fn round(&mut self, found: Option<Item>) -> Result<CancelRound, Error> {
+        let cx = self.cx;
+        let mut item = found.ok_or_else(|| Error::new(ErrorKind::NotFound))?;
         let seen = cx.head(&mut item)?;
-        last = Some(seen.clone());
-        let now = Timestamp::from(cx.now());
-        match round(cx, &seen, &lock_id, now).await? {
-            Round::Is(cancelled) => {
-                let (kind, head) = match &*cancelled {
-                    CancelOutcome::Ignored(head) => (EventKind::Ignored, head),
-                    CancelOutcome::Requested(head) => (EventKind::CancelRequested, head),
-                };
-                cx.emit(EventDraft::of(kind, head).from(Some(seen.status_name())));
-                return Ok(*cancelled);
-            }
-            Round::Refused(kind) => return Err(Error::new(kind).with_key(key).with_task(seen)),
-            Round::Changed(image) => found = image,
+        let round = match round(cx, &seen, &self.lock_id).await {
+            Ok(round) => round,
+            Err(error) if error.is_refusal() => return Err(error.with_task(seen)),
+            Err(error) => return Err(error),
+        };
+        if let Round::Done(outcome) = &round {
+            let (kind, head) = match outcome {
+                CancelOutcome::Ignored(head) => (EventKind::Ignored, head),
+                CancelOutcome::Requested(head) => (EventKind::CancelRequested, head),
+            };
+            cx.emit(EventDraft::of(kind, head).from(Some(seen.status_name())));
         }
+        Ok(round)
     }
-    let status = last.as_ref().map_or_else(String::new, |seen| seen.status_name().to_owned());
-    Err(Error::new(ErrorKind::NotReady { status }).with_key(key).with_found(last))
 }
 
-enum Round {
-    Is(Box<CancelOutcome>),
-    Refused(ErrorKind),
-    /// Others were faster: what they made of it.
-    Changed(Option<Item>),
-}
+type CancelRound = Round<CancelOutcome, Option<Item>>;
 
-async fn round(cx: &Context, seen: &TaskHead, lock_id: &str, now: Timestamp) -> Result<Round, Error> {
-    let rules = cx.rules();
-    let expired = seen.takeover_time(rules.lock_expire, rules.max_clock_skew) < now;
+async fn round(cx: &Context, seen: &TaskHead, lock_id: &str) -> Result<CancelRound, Error> {
+    let now = Timestamp::from(cx.now());
+    let writes = cx.writes(lock_id, now);
     match (&seen.lock, seen.role) {
-        (None, Some(Role::Succeeded)) => Ok(Round::Refused(ErrorKind::AlreadySucceeded)),
-        (None, Some(Role::Ignored)) => Ok(Round::Refused(ErrorKind::Ignored)),
-        (None, Some(role)) if role.is_ready() => give_up(cx, seen, now).await,
-        (Some(lock), Some(Role::InProgress)) => {
-            if expired && rules.takeover == Takeover::Expired {
-                take_over(cx, seen, lock_id, now).await
-            } else {
-                request(cx, seen, lock).await
-            }
+        (None, Some(Role::Succeeded)) => Err(Error::new(ErrorKind::AlreadySucceeded)),
+        (None, Some(Role::Ignored)) => Err(Error::new(ErrorKind::Ignored)),
+        (None, Some(role)) if role.is_ready() => ignore(cx, writes, seen).await,
+        (Some(_), Some(Role::InProgress)) if cx.rules().can_take_over(seen, now) => {
+            take_over(cx, writes, seen).await
         }
-        _ => Ok(Round::Refused(ErrorKind::NotReady { status: seen.status_name.clone().into_owned() })),
+        (Some(lock), Some(Role::InProgress)) => request(cx, seen, lock).await,
+        _ => Err(Error::new(ErrorKind::NotReady { status: seen.status_name.clone().into_owned() })),
     }
 }
 
-/// Sends a write: the item as it left it, or what others were faster to make of it.
+/// Ignores a free task.
+async fn ignore(cx: &Context, writes: Writes<'_>, seen: &TaskHead) -> Result<CancelRound, Error> {
+    let (after, _) = writes.cancel(seen, HistoryDetail::All);
+    let is_ours = |found: &TaskHead| classify::was_set_by_operator(found, &after);
+    let sent = send(cx, seen, |detail| writes.cancel(seen, detail).1, is_ours).await?;
+    Ok(sent.into_round(seen, |stored| CancelOutcome::Ignored(stored.unwrap_or(after))))
+}
+
+/// Takes over the expired lease of a lost holder, and ignores its task.
+async fn take_over(cx: &Context, writes: Writes<'_>, seen: &TaskHead) -> Result<CancelRound, Error> {
+    let asked = TaskHead { cancel: seen.lock.clone(), ..seen.clone() };
+    let is_ours = |found: &TaskHead| found.last_lock.as_deref() == Some(writes.lock_id);
+    let sent = send(cx, seen, |detail| writes.take_over(&asked, detail), is_ours).await?;
+    Ok(sent.into_round(seen, |stored| CancelOutcome::Ignored(stored.unwrap_or(asked))))
+}
+
+/// Asks the attempt of a lock to cancel, and no other: a copy of the request that arrives later fits no other lock.
+async fn request(cx: &Context, seen: &TaskHead, lock: &str) -> Result<CancelRound, Error> {
+    if seen.is_cancel_requested() {
+        return Ok(Round::Done(CancelOutcome::Requested(seen.clone())));
+    }
+    let sent = send(cx, seen, |_| operator::request_cancel(lock), |_| false).await?;
+    Ok(sent.into_round(seen, |stored| CancelOutcome::Requested(stored.unwrap_or_else(|| seen.clone()))))
+}
+
+/// What became of a write.
+enum Sent {
+    /// It was applied: the task as it is stored, if the answer tells.
+    Applied(Option<TaskHead>),
+    /// Another writer was faster: the item as it is now.
+    Lost(Option<Item>),
+}
+
+impl Sent {
+    fn into_round(
+        self,
+        seen: &TaskHead,
+        outcome: impl FnOnce(Option<TaskHead>) -> CancelOutcome,
+    ) -> CancelRound {
+        match self {
+            Self::Applied(stored) => Round::Done(outcome(stored)),
+            Self::Lost(next) => Round::Lost { found: Some(seen.clone()), next },
+        }
+    }
+}
+
+/// Sends a write, whose history gets shorter if the item would be too large. `is_ours` recognises the write in the item
+/// if its answer was lost.
 async fn send(
     cx: &Context,
-    key: &str,
+    seen: &TaskHead,
     write: impl Fn(HistoryDetail) -> Expression,
-) -> Result<Result<Option<Item>, Option<Item>>, Error> {
-    match dynamodb::settle_history(cx, key, write).await {
-        Ok(item) => Ok(Ok(item)),
-        Err(WriteError::Condition(image)) => Ok(Err(image)),
-        Err(WriteError::Unknown(error)) => Err(WriteError::unknown_outcome(error).with_key(key)),
-        Err(WriteError::Refused(error)) => Err(error.with_key(key)),
-    }
-}
-
-/// Gives a free task up.
-async fn give_up(cx: &Context, seen: &TaskHead, now: Timestamp) -> Result<Round, Error> {
-    let Context { use_case, config, owner, .. } = cx;
-    let write = |keep| writes::cancel(use_case, config, seen, owner, now, keep);
-    let (after, _) = write(HistoryDetail::All);
-    match send(cx, &seen.key, |keep| write(keep).1).await? {
-        Ok(item) => Ok(Round::Is(Box::new(CancelOutcome::Ignored(stored(cx, item, after)?)))),
-        Err(Some(image)) => {
-            let is_there = cx.head(&mut image.clone())?;
-            // Ours, whose answer was lost.
-            if classify::was_set_by_operator(&is_there, &after) {
-                return Ok(Round::Is(Box::new(CancelOutcome::Ignored(is_there))));
-            }
-            Ok(Round::Changed(Some(image)))
+    is_ours: impl Fn(&TaskHead) -> bool,
+) -> Result<Sent, Error> {
+    match dynamodb::settle_history(cx, &seen.key, write).await {
+        Ok(item) => Ok(Sent::Applied(item.map(|mut item| cx.head(&mut item)).transpose()?)),
+        Err(WriteError::Condition(Some(image))) => {
+            let found = cx.head(&mut image.clone())?;
+            Ok(if is_ours(&found) { Sent::Applied(Some(found)) } else { Sent::Lost(Some(image)) })
         }
-        Err(None) => Ok(Round::Changed(None)),
+        Err(WriteError::Condition(None)) => Ok(Sent::Lost(None)),
+        Err(WriteError::Unknown(error)) => Err(WriteError::unknown_outcome(error)),
+        Err(WriteError::Refused(error)) => Err(error),
     }
-}
-
-/// Takes the expired lease of a lost holder over, to give its task up.
-async fn take_over(cx: &Context, seen: &TaskHead, lock_id: &str, now: Timestamp) -> Result<Round, Error> {
-    let Context { use_case, config, owner, .. } = cx;
-    let asked = TaskHead { cancel: seen.lock.clone(), ..seen.clone() };
-    let write = |keep| writes::take_over(use_case, config, &asked, lock_id, owner, now, keep);
-    match send(cx, &seen.key, write).await? {
-        Ok(item) => Ok(Round::Is(Box::new(CancelOutcome::Ignored(stored(cx, item, asked)?)))),
-        Err(Some(image)) => {
-            let is_there = cx.head(&mut image.clone())?;
-            if is_there.last_lock.as_deref() == Some(lock_id) {
-                return Ok(Round::Is(Box::new(CancelOutcome::Ignored(is_there))));
-            }
-            Ok(Round::Changed(Some(image)))
-        }
-        Err(None) => Ok(Round::Changed(None)),
-    }
-}
-
-/// Asks the attempt of a lock to end, and no other: a copy that comes later fits no other lock.
-async fn request(cx: &Context, seen: &TaskHead, lock: &str) -> Result<Round, Error> {
-    if seen.is_cancel_requested() {
-        return Ok(Round::Is(Box::new(CancelOutcome::Requested(seen.clone()))));
-    }
-    match send(cx, &seen.key, |_| writes::request_cancel(lock)).await? {
-        Ok(item) => Ok(Round::Is(Box::new(CancelOutcome::Requested(stored(cx, item, seen.clone())?)))),
-        Err(image) => Ok(Round::Changed(image)),
-    }
-}
-
-/// The task as a write left it.
-fn stored(cx: &Context, item: Option<Item>, otherwise: TaskHead) -> Result<TaskHead, Error> {
-    item.map_or(Ok(otherwise), |mut item| cx.head(&mut item))
 }

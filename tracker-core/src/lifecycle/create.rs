@@ -1,55 +1,90 @@
-//! Creating and deleting one task.
+//! Creating one task.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
 
-use crate::declare::spec::Takeover;
 use crate::declare::status::Role;
-use crate::dynamodb::Context;
-use crate::dynamodb::{self, SENDS, WriteError};
+use crate::dynamodb::{self, Context, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{
     self, CREATE_TIME, DATA, ERRORS, ITEM_BYTES, Item, KEY, LOCK, LOCK_TIME, NOT_LOCKED, RETRY, RUN_AT,
     STATUS, UPDATE_TIME, VALUE, number, string, time,
 };
 use crate::item::document::Document;
+use crate::item::error::ItemError;
 use crate::item::fields::TaskId;
-use crate::item::head::TaskHead;
 use crate::item::history::{History, HistoryDetail};
 use crate::observe::{EventDraft, EventKind};
 use crate::protocol::classify;
-use crate::protocol::expression::Expression;
 use crate::time::Timestamp;
+use crate::tracker::Tracker;
 use crate::tracker::codec;
 use crate::tracker::status_tracker::StatusTracker;
 use crate::tracker::task::Task;
 
-/// Room that a new item must leave for what starts and finishes add to it, an entry of its history included.
+/// Room that a new item must leave for the attributes that starts and finishes add, and for an entry of its history.
 const RESERVED_BYTES: usize = 1024;
 
-/// Creates a task, unless there is one with its key.
+impl<T: StatusTracker> Tracker<T> {
+    /// Creates a task in status pending. An existing task stays as it is.
+    ///
+    /// Wait some minutes before you create a deleted id again: in-flight requests for the old task could apply to the
+    /// new one.
+    ///
+    /// # Errors
+    ///
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists), with the task that exists.
+    /// - [`InvalidTaskId`](ErrorKind::InvalidTaskId), [`Encode`](ErrorKind::Encode) or
+    ///   [`ItemTooLarge`](ErrorKind::ItemTooLarge) if the task cannot be stored.
+    /// - [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) if no answer came: call `create` again. `AlreadyExists` then means
+    ///   that the first call succeeded, or that somebody else created the task.
+    pub async fn create(&self, data: T) -> Result<Task<T>, Error> {
+        create(self.cx(), data, None).await
+    }
+
+    /// Creates a task that cannot be started before `run_at`.
+    ///
+    /// Until then a start is refused as [`NotDue`](ErrorKind::NotDue), and
+    /// [`query_for_unfinished`](Self::query_for_unfinished) leaves the task out. Python workers ignore `run_at`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`create`](Self::create).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tracker_core::{Error, StatusTracker, Tracker};
+    /// # async fn remind<T: StatusTracker>(reminders: &Tracker<T>, reminder: T) -> Result<(), Error> {
+    /// let tomorrow = chrono::Utc::now() + chrono::TimeDelta::days(1);
+    /// reminders.create_at(reminder, tomorrow).await?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn create_at(&self, data: T, run_at: DateTime<Utc>) -> Result<Task<T>, Error> {
+        create(self.cx(), data, Some(Timestamp::new(run_at))).await
+    }
+}
+
+/// Creates a task, unless its key exists.
 pub(crate) async fn create<T: StatusTracker>(
     cx: &Context,
     data: T,
     run_at: Option<Timestamp>,
 ) -> Result<Task<T>, Error> {
-    let found = match create_or_found(cx, data, run_at).await? {
+    let mut found = match create_or_found(cx, data, run_at).await? {
         Ok(task) => return Ok(task),
         Err(found) => found,
     };
-    let mut item = found;
-    let error = Error::new(ErrorKind::AlreadyExists);
-    let error = match item.get(KEY).and_then(|key| key.as_s().ok()) {
-        Some(key) => error.with_key(key),
-        None => error,
-    };
-    // What cannot be read exists all the same.
-    Err(match cx.head(&mut item) {
+    let key = found.get(KEY).and_then(|key| key.as_s().ok()).cloned().unwrap_or_default();
+    let error = Error::new(ErrorKind::AlreadyExists).with_key(&key);
+    // A task whose head cannot be read exists, too.
+    Err(match cx.head(&mut found) {
         Ok(found) => error.with_task(found),
         Err(unreadable) => error.with_source(unreadable),
     })
 }
 
-/// Creates a task, or gives the item that is there.
+/// Creates a task, or returns the item that exists.
 pub(crate) async fn create_or_found<T: StatusTracker>(
     cx: &Context,
     data: T,
@@ -60,43 +95,43 @@ pub(crate) async fn create_or_found<T: StatusTracker>(
         item.insert(RUN_AT.to_owned(), time(run_at));
     }
     let head = cx.head(&mut item.clone())?;
-    let created = item.get(CREATE_TIME).cloned();
-    let key = head.key.clone();
     match dynamodb::settle(&*cx.clock, SENDS, || dynamodb::put(cx, item.clone())).await {
-        Ok(()) => {
-            cx.emit(EventDraft::of(EventKind::Created, &head));
-            Ok(Ok(Task::new(head, data)))
-        }
-        // Ours, whose answer was lost; a worker may have started it since.
+        Ok(()) => {}
+        // The item is ours, and its answer was lost. A worker may have started the task since.
         Err(WriteError::Condition(Some(found)))
-            if classify::has_created(found.get(CREATE_TIME), created.as_ref()) =>
-        {
-            cx.emit(EventDraft::of(EventKind::Created, &head));
-            Ok(Ok(Task::new(head, data)))
+            if classify::has_created(found.get(CREATE_TIME), item.get(CREATE_TIME)) => {}
+        Err(WriteError::Condition(found)) => return Ok(Err(found.unwrap_or_default())),
+        Err(WriteError::Unknown(error)) => {
+            return Err(WriteError::unknown_outcome(error).with_key(&head.key));
         }
-        Err(WriteError::Condition(found)) => Ok(Err(found.unwrap_or_default())),
-        Err(WriteError::Unknown(error)) => Err(WriteError::unknown_outcome(error).with_key(&key)),
-        Err(WriteError::Refused(error)) => Err(error.with_key(&key)),
+        Err(WriteError::Refused(error)) => return Err(error.with_key(&head.key)),
     }
+    cx.emit(EventDraft::of(EventKind::Created, &head));
+    Ok(Ok(Task::new(head, data)))
 }
 
-/// The task id of a struct, as it stands in the key.
+/// Returns the task id of a struct as the key has it.
 pub(crate) fn shown_id<T: StatusTracker>(data: &T) -> String {
     data.task_id().__encode()
 }
 
-/// The item of a new task.
+/// Returns the item of a new task.
 pub(crate) fn new_item<T: StatusTracker>(cx: &Context, data: &T) -> Result<Item, Error> {
     let shown = shown_id(data);
-    let key = cx.use_case.key(&shown)?;
-    // Or nobody could ever start it.
-    if let Err(error) = T::TaskId::__decode(&shown) {
+    let key = cx.key(&shown)?;
+    let item = checked_item(cx, &shown, &key, data);
+    item.map_err(|error| error.with_key(&key))
+}
+
+fn checked_item<T: StatusTracker>(cx: &Context, shown: &str, key: &str, data: &T) -> Result<Item, Error> {
+    // A task id that is not read back could never be started.
+    if let Err(error) = T::TaskId::__decode(shown) {
         let reason = format!("\"{shown}\", which its `Display` shows, is not read back by its `FromStr`");
-        return Err(Error::new(ErrorKind::InvalidTaskId { reason }).with_source(error).with_key(&key));
+        return Err(ItemError::InvalidTaskId { reason, source: Some(error) }.into());
     }
-    let item = encode(cx, &key, data, cx.create_time()).map_err(|error| error.with_key(&key))?;
+    let item = encode(cx, key, data, cx.create_time())?;
     if attribute::size_of_item(&item) > ITEM_BYTES - RESERVED_BYTES {
-        return Err(Error::new(ErrorKind::ItemTooLarge).with_key(&key));
+        return Err(Error::new(ErrorKind::ItemTooLarge));
     }
     Ok(item)
 }
@@ -106,11 +141,10 @@ fn encode<T: StatusTracker>(cx: &Context, key: &str, data: &T, now: Timestamp) -
     let pending = cx.use_case.status_of(Role::Pending);
     let mut document = Document::Absent(wire);
     let fields = codec::encode(data, document.form())?;
-    let encode_error = |attribute: &str| Error::new(ErrorKind::Encode { attribute: attribute.to_owned() });
     let stored = match document.merged(fields.members) {
         Some(Ok(stored)) => stored,
-        Some(Err(error)) => return Err(encode_error(DATA).with_source(error)),
-        None => return Err(encode_error(DATA)),
+        Some(Err(error)) => return Err(ItemError::encode(DATA, error).into()),
+        None => return Err(ItemError::Encode { attribute: DATA.to_owned(), source: None }.into()),
     };
     let mut item = Item::from(
         [
@@ -135,45 +169,4 @@ fn encode<T: StatusTracker>(cx: &Context, key: &str, data: &T, now: Timestamp) -
         }
     }
     Ok(item)
-}
-
-/// Deletes a task, unless a worker holds it.
-pub(crate) async fn delete(
-    cx: &Context,
-    key: &str,
-    with_live_lease: bool,
-) -> Result<Option<TaskHead>, Error> {
-    if !with_live_lease {
-        // Whether a lease has expired is told by the clock.
-        cx.known_clock(key).await?;
-    }
-    let rules = cx.rules();
-    let now = Timestamp::from(cx.now());
-    let stale = now.minus(rules.lock_expire).minus(rules.max_clock_skew);
-    let condition = if with_live_lease {
-        // Always so: what is there is given back all the same.
-        Expression::new().and("attribute_not_exists(#key) OR attribute_exists(#key)")
-    } else {
-        let free = "attribute_not_exists(#key) OR attribute_not_exists(#lock) OR #lock = :free";
-        let condition = match rules.takeover {
-            // Where nothing is taken over, a lease that has run out may be that of a holder who renews none.
-            Takeover::Never => Expression::new().and(free),
-            Takeover::Expired => {
-                Expression::new().and(&format!("{free} OR #lock_time < :stale")).with(":stale", time(stale))
-            }
-        };
-        condition.with(":free", string(NOT_LOCKED))
-    };
-    match dynamodb::settle(&*cx.clock, SENDS, || dynamodb::delete(cx, key, condition.clone())).await {
-        // What cannot be read is deleted all the same.
-        Ok(deleted) => Ok(deleted.and_then(|mut item| cx.head(&mut item).ok())),
-        Err(WriteError::Condition(Some(mut item))) => {
-            let found = cx.head(&mut item)?;
-            let kind = classify::locked(&found, &rules);
-            Err(Error::new(kind).with_key(key).with_task(found))
-        }
-        Err(WriteError::Condition(None)) => Ok(None),
-        Err(WriteError::Unknown(error)) => Err(WriteError::unknown_outcome(error).with_key(key)),
-        Err(WriteError::Refused(error)) => Err(error),
-    }
 }

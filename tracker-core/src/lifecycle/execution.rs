@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ReturnValue;
 
+use super::attempt::Attempt;
+use super::finish::{Changes, Finished};
+use super::heartbeat::{HeartbeatResult, send_heartbeat};
 use crate::dynamodb::{self, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{DATA, Item};
 use crate::item::document::Document;
 use crate::item::fields::Encoded;
-use crate::lifecycle::attempt::{Attempt, Changes, Finished};
 use crate::lifecycle::failure::{self, Failure};
-use crate::lifecycle::heartbeat::HeartbeatResult;
 use crate::protocol::classify::{self, Save};
 use crate::protocol::lease::Reading;
-use crate::protocol::writes::{self, Outcome, Then};
+use crate::protocol::outcome::{Outcome, Verdict};
 use crate::tracker::codec;
 use crate::tracker::status_tracker::StatusTracker;
 use crate::tracker::task::Task;
@@ -52,7 +53,7 @@ impl<T: StatusTracker> Execution<T> {
         let mut document = Document::parse(item.remove(DATA), held.cx.config.wire);
         match codec::decode(&held.head().task_id, &mut item, &mut document) {
             Ok(data) => {
-                held.keep().await;
+                held.keep_lease().await;
                 held.hand_to_caller();
                 Ok(Self { held, data, document, stored: Stored::AsIs })
             }
@@ -140,7 +141,7 @@ impl<T: StatusTracker> Execution<T> {
     /// # Ok(()) }
     /// ```
     pub fn lost(&self) -> impl Future<Output = ()> + Send + Unpin + 'static + use<T> {
-        Box::pin(self.held.lease.lost().cancelled_owned())
+        Box::pin(self.held.lease.lost())
     }
 
     /// Completes when a heartbeat has seen that this attempt is to be [cancelled](crate::Tracker::cancel). The lease is kept
@@ -149,7 +150,7 @@ impl<T: StatusTracker> Execution<T> {
     ///
     /// With the heartbeat switched off, this never completes.
     pub fn cancelled(&self) -> impl Future<Output = ()> + Send + Unpin + 'static + use<T> {
-        Box::pin(self.held.lease.cancel().cancelled_owned())
+        Box::pin(self.held.lease.cancelled())
     }
 
     /// Renews the lease now. The heartbeat does so by itself, unless it is switched off.
@@ -164,10 +165,10 @@ impl<T: StatusTracker> Execution<T> {
         if gone() {
             return Err(self.held.lost());
         }
-        match self.held.lease.beat(cx).await {
-            HeartbeatResult::Kept if !gone() => Ok(()),
-            HeartbeatResult::Kept | HeartbeatResult::Lost => Err(self.held.lost()),
-            HeartbeatResult::Unheard(error) => Err(error),
+        match send_heartbeat(cx, &self.held.lease).await {
+            HeartbeatResult::Renewed if !gone() => Ok(()),
+            HeartbeatResult::Renewed | HeartbeatResult::Lost => Err(self.held.lost()),
+            HeartbeatResult::Unanswered(error) => Err(error),
         }
     }
 
@@ -196,9 +197,7 @@ impl<T: StatusTracker> Execution<T> {
             let now = self.held.lease.next(cx.now());
             let lock_id = &self.held.lease.lock_id;
             let mut document = self.document.clone();
-            let write = writes::save(lock_id, now.time)
-                .set_fields(&mut document, changed.clone())
-                .map_err(|error| error.with_key(&self.held.head().key))?;
+            let write = cx.writes(lock_id, now.time).save().set_fields(&mut document, changed.clone())?;
             // Boxed, as the SDK's future would make that of every body large.
             let sent = Box::pin(dynamodb::settle(&*cx.clock, SENDS, || {
                 dynamodb::update(cx, &self.held.head().key, write.clone(), ReturnValue::None)
@@ -264,7 +263,7 @@ impl<T: StatusTracker> Execution<T> {
             Ok((_, changed)) => changed,
             Err(error) => {
                 let limit = self.held.cx.config.traceback_stack_limit as usize;
-                let outcome = failure::outcome(&error, limit, Then::Retry);
+                let outcome = failure::outcome(&error, limit, Verdict::Retry);
                 return Err(match self.end(outcome, ReturnValue::None).await {
                     Ok((finished, _)) => error.with_task(finished.head),
                     Err(unrecorded) => error.with_source(unrecorded),

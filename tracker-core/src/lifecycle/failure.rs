@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::item::error::BoxError;
-use crate::protocol::writes::{Outcome, Then};
+use crate::protocol::outcome::{Outcome, Verdict};
 
 /// No chain of causes is followed further: one may lead back to itself.
 const CHAIN: usize = 1000;
@@ -50,15 +50,6 @@ pub struct Failure {
     verdict: Verdict,
 }
 
-/// What is to become of the task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Retry,
-    RetryAfter(Duration),
-    Fatal,
-    Snooze(Duration),
-}
-
 impl Failure {
     /// To be tried again, until `max_retry` attempts have failed; when, the tracker's
     /// [`backoff`](crate::TrackerBuilder::backoff) says.
@@ -84,7 +75,7 @@ impl Failure {
     /// task for which the time never comes ends, too.
     #[must_use]
     pub fn snooze(wait: Duration) -> Self {
-        Self { error: format!("put off for {wait:?}").into(), verdict: Verdict::Snooze(wait) }
+        Self { error: format!("snoozed for {wait:?}").into(), verdict: Verdict::Snooze(wait) }
     }
 
     /// Whether the task is given up with it.
@@ -107,19 +98,13 @@ impl Failure {
 
     /// What is recorded; see [`outcome`].
     pub(crate) fn outcome(&self, limit: usize) -> Outcome {
-        let then = match self.verdict {
-            Verdict::Snooze(wait) => return Outcome::Snoozed { wait },
-            Verdict::Retry => Then::Retry,
-            Verdict::RetryAfter(wait) => Then::RetryAfter(wait),
-            Verdict::Fatal => Then::GiveUp,
-        };
-        outcome(self.error.as_ref(), limit, then)
+        outcome(self.error.as_ref(), limit, self.verdict)
     }
 }
 
 /// What is recorded of an error: itself in a line, and the chain of its causes. Of a chain longer than `limit`, the
 /// first is kept and the last ones, where the root cause is.
-pub(crate) fn outcome(error: &(dyn StdError + 'static), limit: usize, then: Then) -> Outcome {
+pub(crate) fn outcome(error: &(dyn StdError + 'static), limit: usize, verdict: Verdict) -> Outcome {
     let chain: Vec<_> = std::iter::successors(Some(error), |&error| error.source()).take(CHAIN).collect();
     let left_out = chain.len().saturating_sub(limit.max(1));
     let lines = chain.iter().enumerate().filter_map(|(nth, error)| match nth {
@@ -128,7 +113,7 @@ pub(crate) fn outcome(error: &(dyn StdError + 'static), limit: usize, then: Then
         nth if nth <= left_out => None,
         _ => Some(format!("caused by: {error}")),
     });
-    Outcome::Failed { error: error.to_string(), traceback: lines.collect::<Vec<_>>().join("\n"), then }
+    Outcome::Failed { error: error.to_string(), traceback: lines.collect::<Vec<_>>().join("\n"), verdict }
 }
 
 impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for Failure {

@@ -1,11 +1,17 @@
-//! One task from its creation to its end.
+//! One task from its creation to its end. Each file has the `Tracker` methods of its operation.
 
-pub(crate) mod attempt;
+mod attempt;
 pub(crate) mod cancel;
 pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod ensure;
 pub(crate) mod execution;
 pub(crate) mod failure;
-pub(crate) mod heartbeat;
+mod finish;
+mod heartbeat;
+mod race;
+pub(crate) mod read;
 pub(crate) mod redrive;
 pub(crate) mod run;
-pub(crate) mod start;
+mod shared_lease;
+mod start;

@@ -1,73 +1,90 @@
-//! Setting a task back to pending, as an operator does once the cause of its failures is mended.
+//! Setting a failed or ignored task back to pending, once the cause of its failures is fixed.
+
+use std::borrow::Borrow;
+use std::fmt::Display;
 
 use aws_sdk_dynamodb::types::ReturnValue;
 
-use crate::declare::status::{Role, TrackerStatus};
-use crate::dynamodb::Context;
-use crate::dynamodb::{self, SENDS, WriteError};
+use super::race::{Race, Round, race};
+use crate::declare::status::Role;
+use crate::dynamodb::{self, Context, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
+use crate::item::attribute::Item;
 use crate::item::head::TaskHead;
 use crate::observe::{EventDraft, EventKind};
 use crate::protocol::classify;
-use crate::protocol::writes;
 use crate::time::Timestamp;
+use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
 
-/// How often the task may change under our hands.
-const ROUNDS: u32 = 3;
-
-/// Refuses a status from which nothing is redriven.
-pub(crate) fn check_status<T: StatusTracker>(status: T::Status) -> Result<(), Error> {
-    if matches!(status.role(), Role::Ignored | Role::Failed) {
-        return Ok(());
+impl<T: StatusTracker> Tracker<T> {
+    /// Sets an ignored or failed task back to pending, without failed attempts. Its history is kept.
+    ///
+    /// # Errors
+    ///
+    /// - [`NotFound`](ErrorKind::NotFound), [`Locked`](ErrorKind::Locked) if a worker holds the task,
+    ///   [`AlreadySucceeded`](ErrorKind::AlreadySucceeded), or [`NotReady`](ErrorKind::NotReady) in any other status,
+    ///   each with the task as it was found.
+    /// - [`Contended`](ErrorKind::Contended) if other writers were faster several times in a row, and
+    ///   [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) if no answer came: redrive again.
+    pub async fn redrive<Q>(&self, task_id: &Q) -> Result<TaskHead, Error>
+    where
+        Q: Display + ?Sized,
+        T::TaskId: Borrow<Q>,
+    {
+        redrive(self.cx(), &self.cx().key(task_id)?).await
     }
-    let reason = format!("`{}` is neither ignored nor failed, and only those are redriven", status.name());
-    Err(Error::new(ErrorKind::InvalidQuery { reason }))
 }
 
-/// Redrives a task, pinned to what was read of it.
+/// Redrives a task. Each round is pinned to the task as it was read.
 pub(crate) async fn redrive(cx: &Context, key: &str) -> Result<TaskHead, Error> {
-    let mut found = dynamodb::get(cx, key, true, true).await?;
-    let mut last = None;
-    cx.check_clock()?;
-    for _ in 0..ROUNDS {
-        let Some(mut item) = found.take() else {
-            return Err(Error::new(ErrorKind::NotFound).with_key(key));
-        };
+    let redriven = async {
+        let found = dynamodb::get(cx, key, true, true).await?;
+        cx.check_clock()?;
+        race(Redrive { cx }, found).await
+    };
+    redriven.await.map_err(|error| error.with_key(key))
+}
+
+/// One redrive.
+struct Redrive<'a> {
+    cx: &'a Context,
+}
+
+impl Race for Redrive<'_> {
+    type Done = TaskHead;
+    type Next = Option<Item>;
+
+    async fn round(&mut self, found: Option<Item>) -> Result<Round<TaskHead, Option<Item>>, Error> {
+        let cx = self.cx;
+        let mut item = found.ok_or_else(|| Error::new(ErrorKind::NotFound))?;
         let seen = cx.head(&mut item)?;
         if let Some(refusal) = refusal(cx, &seen) {
-            return Err(Error::new(refusal).with_key(key).with_task(seen));
+            return Err(Error::new(refusal).with_task(seen));
         }
-        last = Some(seen.clone());
-        let now = Timestamp::from(cx.now());
-        let (after, write) = writes::redrive(&cx.use_case, &seen, now);
+        let (after, write) = cx.writes("", Timestamp::from(cx.now())).redrive(&seen);
         let sent = dynamodb::settle(&*cx.clock, SENDS, || {
-            dynamodb::update(cx, key, write.clone(), ReturnValue::None)
+            dynamodb::update(cx, &seen.key, write.clone(), ReturnValue::None)
         });
-        match sent.await {
-            Ok(_) => return Ok(told(cx, &seen, after)),
-            // Ours, whose answer was lost.
-            Err(WriteError::Condition(Some(mut item))) => {
-                let image = item.clone();
-                let now_there = cx.head(&mut item)?;
-                if classify::was_set_by_operator(&now_there, &after) {
-                    return Ok(told(cx, &seen, after));
-                }
-                found = Some(image);
-            }
-            Err(WriteError::Condition(None)) => {}
-            Err(WriteError::Unknown(error)) => return Err(WriteError::unknown_outcome(error).with_key(key)),
+        let image = match sent.await {
+            Ok(_) => return Ok(done(cx, &seen, after)),
+            Err(WriteError::Condition(image)) => image,
+            Err(WriteError::Unknown(error)) => return Err(WriteError::unknown_outcome(error)),
             Err(WriteError::Refused(error)) => return Err(error),
+        };
+        // The write may be ours, if its answer was lost.
+        match &image {
+            Some(image) if classify::was_set_by_operator(&cx.head(&mut image.clone())?, &after) => {
+                Ok(done(cx, &seen, after))
+            }
+            _ => Ok(Round::Lost { found: Some(seen), next: image }),
         }
     }
-    // Others were faster each time: nothing was written.
-    let status = last.as_ref().map_or_else(String::new, |seen| seen.status_name().to_owned());
-    Err(Error::new(ErrorKind::NotReady { status }).with_key(key).with_found(last))
 }
 
-fn told(cx: &Context, seen: &TaskHead, after: TaskHead) -> TaskHead {
+fn done(cx: &Context, seen: &TaskHead, after: TaskHead) -> Round<TaskHead, Option<Item>> {
     cx.emit(EventDraft::of(EventKind::Redriven, &after).from(Some(seen.status_name())));
-    after
+    Round::Done(after)
 }
 
 fn refusal(cx: &Context, seen: &TaskHead) -> Option<ErrorKind> {

@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ReturnValue;
 use futures_util::FutureExt;
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::attempt::Attempt;
+use super::finish::Finished;
+use super::shared_lease::SharedLease;
 use crate::error::{Error, ErrorKind};
-use crate::lifecycle::attempt::{Attempt, Finished};
 use crate::lifecycle::execution::Execution;
 use crate::lifecycle::failure::Failure;
-use crate::protocol::writes::{Outcome, Then};
+use crate::protocol::outcome::{Outcome, Verdict};
 use crate::time::Clock;
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
@@ -79,8 +80,7 @@ pub(crate) enum Ended<R> {
 
 /// What may end a body before it ends by itself. It does not borrow the execution, as the body does.
 pub(crate) struct Watch {
-    lost: CancellationToken,
-    cancel: CancellationToken,
+    lease: Arc<SharedLease>,
     timeout: Option<Duration>,
     clock: Arc<dyn Clock>,
     /// What the body logs is within it.
@@ -99,13 +99,7 @@ impl Watch {
             attempt = head.attempt(),
             owner = head.owner(),
         );
-        Self {
-            span,
-            lost: lease.lost(),
-            cancel: lease.cancel(),
-            timeout: cx.config.timeout,
-            clock: Arc::clone(&cx.clock),
-        }
+        Self { span, lease: Arc::clone(lease), timeout: cx.config.timeout, clock: Arc::clone(&cx.clock) }
     }
 
     /// Runs a body until it ends, its lease is lost, it is cancelled, takes too long, or is to stop; whichever is first, the
@@ -115,7 +109,7 @@ impl Watch {
         body: impl Future<Output = Result<R, Failure>>,
         stop: impl Future<Output = ()>,
     ) -> Ended<R> {
-        let Self { lost, cancel, timeout, clock, span } = self;
+        let Self { lease, timeout, clock, span } = self;
         let begin = clock.now().monotonic;
         let timed_out = async {
             match timeout {
@@ -130,9 +124,9 @@ impl Watch {
         };
         tokio::select! {
             biased;
-            () = lost.cancelled() => Ended::Lost,
+            () = lease.lost() => Ended::Lost,
             outcome = AssertUnwindSafe(body.instrument(span)).catch_unwind() => Ended::Body(outcome),
-            () = cancel.cancelled() => Ended::Cancelled,
+            () = lease.cancelled() => Ended::Cancelled,
             after = timed_out => Ended::TimedOut(after),
             () = stop => Ended::Stopped,
         }
@@ -173,7 +167,8 @@ impl<T: StatusTracker> Execution<T> {
                     }
                     _ => ErrorKind::BodyFailed { ignored: head.is_ignored() },
                 };
-                Error::new(kind).with_key(&head.key).with_task(head.clone())
+                let key = head.key.clone();
+                Error::new(kind).with_task(head).with_key(&key)
             }
             Err(unrecorded) => unrecorded,
         }
@@ -196,7 +191,7 @@ impl<T: StatusTracker> Execution<T> {
         let outcome = Outcome::Failed {
             error: format!("the body panicked: {message}"),
             traceback: String::new(),
-            then: Then::Retry,
+            verdict: Verdict::Retry,
         };
         let key = self.held.head().key.clone();
         match self.end(outcome, ReturnValue::None).await {

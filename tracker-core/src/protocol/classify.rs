@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use crate::config::TrackerConfig;
 use crate::declare::spec::Takeover;
 use crate::declare::status::Role;
 use crate::error::ErrorKind;
@@ -20,13 +21,42 @@ pub(crate) struct Rules {
     pub(crate) takeover: Takeover,
 }
 
+impl Rules {
+    /// Returns when a held task can be taken over: at the end of its lease plus `max_clock_skew`.
+    pub(crate) fn takeover_at(&self, head: &TaskHead) -> Timestamp {
+        head.lock_time.plus(self.lock_expire).plus(self.max_clock_skew)
+    }
+
+    /// Returns whether the lease of a held task has expired.
+    pub(crate) fn is_expired(&self, head: &TaskHead, now: Timestamp) -> bool {
+        self.takeover_at(head) < now
+    }
+
+    /// Returns whether this tracker may take a held task over.
+    pub(crate) fn can_take_over(&self, head: &TaskHead, now: Timestamp) -> bool {
+        self.takeover == Takeover::Expired && self.is_expired(head, now)
+    }
+
+    /// Returns the time before which a lease that was last renewed has expired by now.
+    pub(crate) fn stale_before(&self, now: Timestamp) -> Timestamp {
+        now.minus(self.lock_expire).minus(self.max_clock_skew)
+    }
+}
+
+impl From<&TrackerConfig> for Rules {
+    fn from(config: &TrackerConfig) -> Self {
+        let TrackerConfig { lock_expire, max_clock_skew, takeover, .. } = *config;
+        Self { lock_expire, max_clock_skew, takeover }
+    }
+}
+
 /// What to do after a start or a takeover whose condition failed.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Start {
     /// It was our own write, whose answer was lost: the task is ours.
     Started,
     /// It was our own takeover of a task that is given up with it.
-    GaveUp,
+    Ignored,
     /// The holder's lease has expired.
     TakeOver,
     /// The task is free, and the clock has moved on since the request was sent.
@@ -48,14 +78,13 @@ pub(crate) fn classify_start(
         return Start::Started;
     }
     if image.last_lock.as_deref() == Some(lock_id) {
-        return Start::GaveUp;
+        return Start::Ignored;
     }
     match image.role {
         Some(Role::Succeeded) => Start::Refused(ErrorKind::AlreadySucceeded),
         Some(Role::Ignored) => Start::Refused(ErrorKind::Ignored),
         Some(Role::InProgress) => {
-            let until = image.takeover_time(rules.lock_expire, rules.max_clock_skew);
-            if until < now && rules.takeover == Takeover::Expired {
+            if rules.can_take_over(image, now) {
                 return Start::TakeOver;
             }
             Start::Refused(locked(image, rules))
@@ -77,8 +106,7 @@ pub(crate) fn classify_start(
 
 /// The refusal of a task that somebody holds: until it can be taken over.
 pub(crate) fn locked(image: &TaskHead, rules: &Rules) -> ErrorKind {
-    let until = image.takeover_time(rules.lock_expire, rules.max_clock_skew).utc();
-    ErrorKind::Locked { owner: image.owner.clone(), until }
+    ErrorKind::Locked { owner: image.owner.clone(), until: rules.takeover_at(image).utc() }
 }
 
 /// The finish that was sent.

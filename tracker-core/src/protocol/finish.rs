@@ -1,119 +1,120 @@
 //! The end of an attempt, in each of its ways.
 
-use super::writes::{
-    CANCELLED, Outcome, Then, at_status, expires_at, freed, released_to, set_errors, set_head_status,
-    set_or_remove,
-};
-use crate::config::TrackerConfig;
+use super::backoff;
+use super::clauses::{CANCELLED, at_status, expires_at, set_errors, set_head_status, set_or_remove};
+use super::expression::Expression;
+use super::outcome::{Outcome, Verdict};
+use super::writes::Writes;
 use crate::declare::status::Role;
 use crate::item::attribute::{EXPIRES_AT, RETRY, RUN_AT, SNOOZES, number, time};
 use crate::item::head::TaskHead;
 use crate::item::history::{HistoryDetail, HistoryEntry};
-use crate::item::use_case::UseCase;
-use crate::protocol::backoff;
-use crate::protocol::expression::Expression;
-use crate::time::Timestamp;
 
-/// Finish: the task as it is afterwards, and the write that makes it so.
-pub(crate) fn finish(
-    use_case: &UseCase,
-    config: &TrackerConfig,
-    head: &TaskHead,
-    lock_id: &str,
-    outcome: &Outcome,
-    now: Timestamp,
-    keep: HistoryDetail,
-) -> (TaskHead, Expression) {
-    let mut after = head.clone();
-    after.run_at = None;
-    after.snoozes = 0;
-    // The role in which the attempt ends the task, or lets it wait; none where it goes back.
-    let ended = match outcome {
-        Outcome::Succeeded => {
-            after.retry = 0;
-            Some(Role::Succeeded)
+impl Writes<'_> {
+    /// Finish: returns the task as it is afterwards, and the write.
+    pub(crate) fn finish(
+        &self,
+        head: &TaskHead,
+        outcome: &Outcome,
+        detail: HistoryDetail,
+    ) -> (TaskHead, Expression) {
+        let mut after = head.clone();
+        after.run_at = None;
+        after.snoozes = 0;
+        let ended = self.end(&mut after, head, outcome, detail);
+        let status = match ended {
+            Some(role) => self.use_case.status_of(role),
+            None => self.released_to(head.started_from),
+        };
+        after.expires_at = ended.and_then(|role| expires_at(self.config, role, self.now));
+        if detail == HistoryDetail::AsStored {
+            // There is no room for an attribute that the item did not have.
+            after.run_at = after.run_at.filter(|_| head.run_at.is_some());
+            after.expires_at = after.expires_at.filter(|_| head.expires_at.is_some());
         }
-        Outcome::Failed { error, traceback, then } => {
-            Some(fail(&mut after, config, lock_id, (error, traceback), *then, now))
+        let snoozes = (after.snoozes > 0).then(|| number(after.snoozes));
+        let mut write = at_status(self.freed(), self.use_case, status, &head.key);
+        write = set_or_remove(write, RUN_AT, head.run_at.is_some(), after.run_at.map(time));
+        write = set_or_remove(write, SNOOZES, head.snoozes > 0, snoozes);
+        write = set_or_remove(write, EXPIRES_AT, head.expires_at.is_some(), after.expires_at.map(number));
+        if ended.is_some() {
+            write = write.set_to(RETRY, number(after.retry));
         }
-        Outcome::Released => {
-            after.run_at = head.run_at;
-            after.snoozes = head.snoozes;
-            None
+        if matches!(outcome, Outcome::Cancelled) {
+            write = write.remove("#cancel");
         }
-        Outcome::Snoozed { wait } if head.snoozes < config.max_snoozes && fits(head, keep) => {
-            after.run_at = Some(now.plus(*wait));
-            after.snoozes = head.snoozes + 1;
-            None
+        if ended.is_some_and(|role| role != Role::Succeeded) {
+            write = set_errors(write, head, &mut after.errors, detail);
+        } else if detail == HistoryDetail::AsStored {
+            write = write.remove("#owner, #started_from");
         }
-        // One that cannot be counted would have no end.
-        Outcome::Snoozed { wait } => {
-            let error = format!("put off for {wait:?}, after {} times in a row", head.snoozes);
-            Some(fail(&mut after, config, lock_id, (&error, ""), Then::RetryAfter(*wait), now))
-        }
-        Outcome::Cancelled => {
-            let entry = HistoryEntry::new(head.retry, now, CANCELLED, "");
-            after.errors.push(entry, config.history_limit as usize);
-            Some(Role::Ignored)
-        }
-    };
-    let status =
-        ended.map_or_else(|| released_to(use_case, head.started_from), |role| use_case.status_of(role));
-    after.expires_at = ended.and_then(|role| expires_at(config, role, now));
-    if keep == HistoryDetail::AsStored {
-        // There is no room for what was not there before.
-        after.run_at = after.run_at.filter(|_| head.run_at.is_some());
-        after.expires_at = after.expires_at.filter(|_| head.expires_at.is_some());
+        set_head_status(&mut after, self.use_case, status);
+        after.update_time = self.now;
+        after.lock_time = self.now;
+        after.lock = None;
+        after.last_lock = Some(self.lock_id.to_owned());
+        (after, write)
     }
-    let mut write = at_status(freed(lock_id, now), use_case, status, &head.key);
-    write = set_or_remove(write, RUN_AT, head.run_at.is_some(), after.run_at.map(time));
-    write =
-        set_or_remove(write, SNOOZES, head.snoozes > 0, (after.snoozes > 0).then(|| number(after.snoozes)));
-    write = set_or_remove(write, EXPIRES_AT, head.expires_at.is_some(), after.expires_at.map(number));
-    if ended.is_some() {
-        write = write.set_to(RETRY, number(after.retry));
+
+    /// Changes a head as an outcome does. Returns the role of the new status, or none if the task returns to the status
+    /// that the attempt started from.
+    fn end(
+        &self,
+        after: &mut TaskHead,
+        head: &TaskHead,
+        outcome: &Outcome,
+        detail: HistoryDetail,
+    ) -> Option<Role> {
+        match outcome {
+            Outcome::Succeeded => {
+                after.retry = 0;
+                Some(Role::Succeeded)
+            }
+            Outcome::Failed { verdict: Verdict::Snooze(wait), .. } => {
+                if head.snoozes < self.config.max_snoozes && has_room_for_snooze(head, detail) {
+                    after.run_at = Some(self.now.plus(*wait));
+                    after.snoozes = head.snoozes + 1;
+                    return None;
+                }
+                // A snooze that cannot be counted would never end.
+                let error = format!("snoozed for {wait:?}, after {} snoozes in a row", head.snoozes);
+                Some(self.fail(after, &error, "", Verdict::RetryAfter(*wait)))
+            }
+            Outcome::Failed { error, traceback, verdict } => {
+                Some(self.fail(after, error, traceback, *verdict))
+            }
+            Outcome::Released => {
+                after.run_at = head.run_at;
+                after.snoozes = head.snoozes;
+                None
+            }
+            Outcome::Cancelled => {
+                let entry = HistoryEntry::new(head.retry, self.now, CANCELLED, "");
+                after.errors.push(entry, self.config.history_limit as usize);
+                Some(Role::Ignored)
+            }
+        }
     }
-    if matches!(outcome, Outcome::Cancelled) {
-        write = write.remove("#cancel");
+
+    /// Counts a failed attempt. Returns the role of the status that follows.
+    fn fail(&self, after: &mut TaskHead, error: &str, traceback: &str, verdict: Verdict) -> Role {
+        let next = backoff::next(after.retry, self.config.max_retry, verdict == Verdict::Fatal);
+        let entry = HistoryEntry::new(next.retry, self.now, error, traceback);
+        after.errors.push(entry, self.config.history_limit as usize);
+        after.retry = next.retry;
+        if next.ignored {
+            return Role::Ignored;
+        }
+        let wait = match verdict {
+            Verdict::RetryAfter(wait) => Some(wait),
+            _ => backoff::wait(self.config.backoff, next.retry, self.lock_id),
+        };
+        after.run_at = wait.filter(|wait| !wait.is_zero()).map(|wait| self.now.plus(wait));
+        Role::Failed
     }
-    if ended.is_some_and(|role| role != Role::Succeeded) {
-        write = set_errors(write, head, &mut after.errors, keep);
-    } else if keep == HistoryDetail::AsStored {
-        write = write.remove("#owner, #started_from");
-    }
-    set_head_status(&mut after, use_case, status);
-    after.update_time = now;
-    after.lock_time = now;
-    after.lock = None;
-    after.last_lock = Some(lock_id.to_owned());
-    (after, write)
 }
 
-/// Whether there is room for what a snooze adds.
-fn fits(head: &TaskHead, keep: HistoryDetail) -> bool {
-    keep != HistoryDetail::AsStored || (head.run_at.is_some() && head.snoozes > 0)
-}
-
-/// Counts a failed attempt of a task, and gives what it is then.
-fn fail(
-    after: &mut TaskHead,
-    config: &TrackerConfig,
-    lock_id: &str,
-    (error, traceback): (&str, &str),
-    then: Then,
-    now: Timestamp,
-) -> Role {
-    let next = backoff::next(after.retry, config.max_retry, then == Then::GiveUp);
-    let entry = HistoryEntry::new(next.retry, now, error, traceback);
-    after.errors.push(entry, config.history_limit as usize);
-    after.retry = next.retry;
-    if next.ignored {
-        return Role::Ignored;
-    }
-    let wait = match then {
-        Then::RetryAfter(wait) => Some(wait),
-        _ => backoff::wait(config.backoff, next.retry, lock_id),
-    };
-    after.run_at = wait.filter(|wait| !wait.is_zero()).map(|wait| now.plus(wait));
-    Role::Failed
+/// Returns whether the item has room for the attributes that a snooze adds.
+fn has_room_for_snooze(head: &TaskHead, detail: HistoryDetail) -> bool {
+    detail != HistoryDetail::AsStored || (head.run_at.is_some() && head.snoozes > 0)
 }

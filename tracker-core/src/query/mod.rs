@@ -87,9 +87,8 @@ impl<T: StatusTracker> Query<T> {
     /// Of tasks in progress, only those that can be taken over. The index tells when a task was started; whether
     /// its lease was renewed since is read from the item, for those that are old enough.
     pub(crate) fn expired_only(mut self) -> Self {
-        let rules = self.cx.rules();
         let now = Timestamp::from(self.cx.now());
-        let until = now.minus(rules.lock_expire).minus(rules.max_clock_skew);
+        let until = self.cx.rules().stale_before(now);
         let in_progress = self.cx.use_case.status_of(Role::InProgress).code();
         for (code, range) in &mut self.plan.ranges {
             if *code == in_progress {

@@ -161,10 +161,7 @@ async fn expired(cx: &Context, rows: Vec<Result<Row, Error>>) -> Result<Vec<Resu
     let now = Timestamp::from(cx.now());
     let keep = |row: Result<Row, Error>| match row {
         Ok(row) if row.code == in_progress => match cx.head(&mut items.remove(&row.key)?) {
-            Ok(head) => {
-                let until = head.takeover_time(rules.lock_expire, rules.max_clock_skew);
-                (head.is_in_progress() && until < now).then_some(Ok(row))
-            }
+            Ok(head) => (head.is_in_progress() && rules.is_expired(&head, now)).then_some(Ok(row)),
             Err(error) => {
                 let attribute = match error.kind() {
                     ErrorKind::Decode { attribute } => attribute.clone(),

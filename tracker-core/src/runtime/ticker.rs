@@ -114,6 +114,28 @@ impl fmt::Debug for Ticker {
     }
 }
 
+/// A ticker that ticks when a test says so. Not public API.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+#[derive(Debug, Clone)]
+pub struct ManualTicker(pub(crate) Arc<Ticker>);
+
+#[cfg(feature = "testing")]
+impl ManualTicker {
+    /// Returns a ticker without a thread.
+    #[expect(clippy::new_without_default, reason = "there is one way to get it")]
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Ticker::by_hand())
+    }
+
+    /// Runs everything that waits for the tick. Returns whether anything did.
+    #[must_use]
+    pub fn tick(&self) -> bool {
+        self.0.tick()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;

@@ -79,11 +79,10 @@ mod fault;
 mod http;
 mod network;
 mod rates;
-mod ticker;
 
 pub use self::clock::ManualClock;
 pub use self::fault::Fault;
 pub use self::network::{FaultyNetwork, NetworkError};
 pub use self::rates::Rates;
 #[doc(hidden)]
-pub use self::ticker::ManualTicker;
+pub use crate::runtime::ticker::ManualTicker;

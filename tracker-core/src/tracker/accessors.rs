@@ -1,11 +1,11 @@
-//! What is said once of the head of a task, and is there on all that have one.
+//! The accessors of a task's head, for every type that has one.
 
-/// Gives a type with a field `head` the accessors of [`TaskHead`](crate::TaskHead) that people ask it for.
+/// Gives a type the accessors of [`TaskHead`](crate::TaskHead) that callers use most.
 macro_rules! head_accessors {
-    (@ $type:ident $($name:ident -> $result:ty,)*) => {
+    (@ $type:ident $($(#[$doc:meta])* $name:ident -> $result:ty,)*) => {
         impl<T: StatusTracker> $type<T> {
             $(
-                #[doc = concat!("See [`TaskHead::", stringify!($name), "`](crate::TaskHead::", stringify!($name), ").")]
+                $(#[$doc])*
                 #[must_use]
                 pub fn $name(&self) -> $result {
                     self.head().$name()
@@ -15,28 +15,44 @@ macro_rules! head_accessors {
     };
     ($type:ident: $($head:tt)+) => {
         impl<T: StatusTracker> $type<T> {
-            /// The tracker's own attributes, all of them.
+            /// Returns the task's metadata: all attributes of the tracker itself.
             #[must_use]
-            pub fn head(&self) -> &$crate::TaskHead {
+            pub fn head(&self) -> &$crate::item::head::TaskHead {
                 self.$($head)+
             }
         }
         $crate::tracker::accessors::head_accessors! { @ $type
+            /// Returns the attribute `key`: use case and task id.
             key -> &str,
+            /// Returns the use case: the part of the key before the first separator.
             use_case_id -> &str,
+            /// Returns the name of the status. It is `Type::Name` for another step, and the code for an unknown status.
             status_name -> &str,
+            /// Returns whether the task waits for its first attempt in this step.
             is_pending -> bool,
+            /// Returns whether the task is in progress, even if its lease has expired.
             is_in_progress -> bool,
+            /// Returns whether the last attempt failed and the task can be retried.
             is_failed -> bool,
+            /// Returns whether this step has succeeded, and no later step has started the task.
             is_succeeded -> bool,
+            /// Returns whether the task is ignored: out of attempts, failed for good, or cancelled.
             is_ignored -> bool,
+            /// Returns whether a worker holds the lock, even if its lease has expired.
             is_locked -> bool,
+            /// Returns the task's shard of the index, counted from 1.
             shard_id -> Option<u32>,
+            /// Returns how many attempts have failed since the last success or redrive.
+            #[doc(alias = "retry")]
             failed_attempts -> u32,
+            /// Returns how many attempts there were in all: the fencing token of the attempt that holds the lease.
             attempt -> u64,
+            /// Returns the owner of the lease, or its last owner.
             owner -> Option<&str>,
+            /// Returns the earliest time at which the task can be started.
             run_at -> Option<chrono::DateTime<chrono::Utc>>,
-            errors -> &[$crate::HistoryEntry],
+            /// Returns the failed attempts, oldest first.
+            errors -> &[$crate::item::history::HistoryEntry],
         }
     };
 }

@@ -207,7 +207,7 @@ impl<T: StatusTracker> TrackerBuilder<T> {
     #[cfg(feature = "testing")]
     #[doc(hidden)]
     #[must_use]
-    pub fn __ticker(mut self, ticker: &crate::testing::ManualTicker) -> Self {
+    pub fn __ticker(mut self, ticker: &crate::runtime::ticker::ManualTicker) -> Self {
         self.ticker = Some(Arc::clone(&ticker.0));
         self
     }

@@ -164,7 +164,7 @@ impl Act<'_> {
                 return Phase::Starting { wait: self.send(request), starting };
             }
             (Start::Again, _) if may_send => return self.start(starting),
-            (Start::GaveUp, _) => {}
+            (Start::Ignored, _) => {}
             (verdict, image) => {
                 // A task that goes round to it once more than it may is left as it is.
                 if !matches!(verdict, Start::TakeOver | Start::Again) {

@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use super::bounds::Bounds;
 use super::ghost::{Violation, has_ended};
 use super::mutant::Mutant;
 use super::row::{Data, Row, Time, lock_text};
 use super::table::{self, How, MAX_RETRY, Request, apply, head, steps};
-use super::world::Bounds;
 use crate::protocol::classify::{Start, classify_start};
 
 /// Long after everything else.

@@ -9,6 +9,7 @@
 //! found for every one of them.
 
 mod act;
+mod bounds;
 mod end;
 mod evaluate;
 mod ghost;
@@ -21,10 +22,11 @@ mod world;
 
 use stateright::{Model, Property};
 
+use self::bounds::Bounds;
 use self::ghost::Violation;
 use self::mutant::Mutant;
 use self::row::Row;
-use self::world::{Action, Bounds, World};
+use self::world::{Action, World};
 
 /// The protocol within bounds.
 #[derive(Debug, Clone)]

@@ -17,7 +17,8 @@ use crate::item::history::HistoryDetail;
 use crate::item::use_case::UseCase;
 use crate::protocol::classify::Rules;
 use crate::protocol::expression::Expression;
-use crate::protocol::writes::{self, Outcome, Then};
+use crate::protocol::outcome::{Outcome, Verdict};
+use crate::protocol::writes::Writes;
 use crate::time::Timestamp;
 
 /// A lease lasts two ticks of the clock, which are seconds; clocks differ by at most two.
@@ -73,6 +74,14 @@ impl Step {
         config.max_clock_skew = SKEW;
         config.max_retry = MAX_RETRY.into();
         Self { use_case: UseCase::new(spec, "model"), config }
+    }
+
+    fn writes<'a>(&'a self, lock_id: &'a str, now: Time) -> Writes<'a> {
+        self.writes_at(lock_id, now.stamp())
+    }
+
+    fn writes_at<'a>(&'a self, lock_id: &'a str, now: Timestamp) -> Writes<'a> {
+        Writes { use_case: &self.use_case, config: &self.config, owner: "", lock_id, now }
     }
 }
 
@@ -131,7 +140,7 @@ impl How {
         match self {
             Self::Succeeded => Outcome::Succeeded,
             Self::Failed => {
-                Outcome::Failed { error: String::new(), traceback: String::new(), then: Then::Retry }
+                Outcome::Failed { error: String::new(), traceback: String::new(), verdict: Verdict::Retry }
             }
             Self::Released => Outcome::Released,
         }
@@ -154,39 +163,34 @@ impl Request {
         match *self {
             Self::Create { .. } => unreachable!("a create is no update"),
             Self::Start { step, lock_id, now, .. } => {
-                let Step { use_case, config } = &steps[usize::from(step)];
-                mutant
-                    .start(writes::start(use_case, config, KEY, &lock_text(lock_id), "", now.stamp()).into())
+                let lock_id = lock_text(lock_id);
+                mutant.start(steps[usize::from(step)].writes(&lock_id, now).start(KEY).into())
             }
             Self::TakeOver { step, lock_id, seen, now, .. } => {
-                let Step { use_case, config } = &steps[usize::from(step)];
-                let (lock_id, now) = (lock_text(lock_id), now.stamp());
-                let seen = head(steps, step, &seen);
-                mutant.take_over(
-                    writes::take_over(use_case, config, &seen, &lock_id, "", now, HistoryDetail::All).into(),
-                )
+                let lock_id = lock_text(lock_id);
+                let writes = steps[usize::from(step)].writes(&lock_id, now);
+                mutant.take_over(writes.take_over(&head(steps, step, &seen), HistoryDetail::All).into())
             }
             Self::Save { lock_id, now, data } => {
                 let lock_id = lock_text(lock_id);
+                let writes = steps[0].writes(&lock_id, now);
                 let save = match data {
-                    Some(_) => writes::save(&lock_id, now.stamp()),
-                    None => writes::heartbeat(&lock_id, now.stamp()),
+                    Some(_) => writes.save(),
+                    None => writes.heartbeat(),
                 };
                 mutant.save(with_data(save, data).into())
             }
             Self::Finish { step, lock_id, head: started, how, now, data, .. } => {
-                let Step { use_case, config } = &steps[usize::from(step)];
-                let (lock_id, now) = (lock_text(lock_id), now.stamp());
+                let lock_id = lock_text(lock_id);
+                let writes = steps[usize::from(step)].writes(&lock_id, now);
                 let started = head(steps, step, &started);
-                let outcome = how.outcome();
-                let (_, finish) =
-                    writes::finish(use_case, config, &started, &lock_id, &outcome, now, HistoryDetail::All);
+                let (_, finish) = writes.finish(&started, &how.outcome(), HistoryDetail::All);
                 let data = (how == How::Succeeded).then_some(data);
                 mutant.finish(with_data(finish, data).into())
             }
             Self::Redrive { step, seen, now, .. } => {
-                let Step { use_case, .. } = &steps[usize::from(step)];
-                let (_, redrive) = writes::redrive(use_case, &head(steps, step, &seen), now.stamp());
+                let writes = steps[usize::from(step)].writes("", now);
+                let (_, redrive) = writes.redrive(&head(steps, step, &seen));
                 mutant.redrive(redrive.into(), now.stamp())
             }
         }
@@ -251,17 +255,15 @@ pub(super) fn apply(row: Option<Row>, request: Request, mutant: Mutant) -> Optio
 
 /// The status that a finish sets.
 pub(super) fn finished_as(step: u8, started: &Row, how: How) -> u8 {
-    let Step { use_case, config } = &steps()[usize::from(step)];
+    let writes = steps()[usize::from(step)].writes_at("", Timestamp::EPOCH);
     let started = head(steps(), step, started);
-    let now = Timestamp::EPOCH;
-    let (after, _) = writes::finish(use_case, config, &started, "", &how.outcome(), now, HistoryDetail::All);
+    let (after, _) = writes.finish(&started, &how.outcome(), HistoryDetail::All);
     after.status_code.try_into().expect("a small code")
 }
 
 /// The task as a redrive makes it.
 pub(super) fn redriven(step: u8, seen: &Row, now: Time) -> TaskHead {
-    let use_case = &steps()[usize::from(step)].use_case;
-    writes::redrive(use_case, &head(steps(), step, seen), now.stamp()).0
+    steps()[usize::from(step)].writes("", now).redrive(&head(steps(), step, seen)).0
 }
 
 /// What all workers of a protocol agree on.

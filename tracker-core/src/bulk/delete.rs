@@ -1,0 +1,100 @@
+//! Deleting the tasks of a use case.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+
+use super::progress::{Callbacks, Progress, TaskResult, WRITERS, count};
+use crate::dynamodb::Context;
+use crate::dynamodb::scan::{Segment, scan};
+use crate::error::{Error, ErrorKind};
+use crate::lifecycle::delete::delete;
+use crate::query::count::READERS;
+use crate::tracker::Tracker;
+use crate::tracker::status_tracker::StatusTracker;
+
+impl<T: StatusTracker> Tracker<T> {
+    /// Deletes all tasks of the use case, of every step, with a parallel scan of the whole table. Skips tasks that a
+    /// worker holds, unless [`with_live_leases`](DeleteTasks::with_live_leases) is set.
+    pub fn delete_tasks_by_use_case_id(&self) -> DeleteTasks<'_> {
+        DeleteTasks { cx: self.cx(), with_live_leases: false, callbacks: Callbacks::default() }
+    }
+}
+
+/// The deletion of a use case's tasks. It happens when this is awaited.
+#[must_use = "the tasks are deleted when this is awaited"]
+pub struct DeleteTasks<'t> {
+    cx: &'t Context,
+    with_live_leases: bool,
+    callbacks: Callbacks<'t>,
+}
+
+impl<'t> DeleteTasks<'t> {
+    /// Deletes tasks that a worker holds, too. Their workers cannot record how the work ended.
+    pub fn with_live_leases(mut self) -> Self {
+        self.with_live_leases = true;
+        self
+    }
+
+    /// Sets a function that is called after each task.
+    pub fn on_progress(mut self, progress: impl FnMut(Progress) + Send + 't) -> Self {
+        self.callbacks.progress = Box::new(progress);
+        self
+    }
+
+    /// Sets a function that receives the error of each task that could not be deleted. The deletion goes on.
+    pub fn on_error(mut self, error: impl FnMut(Error) + Send + 't) -> Self {
+        self.callbacks.error = Box::new(error);
+        self
+    }
+}
+
+impl<'t> IntoFuture for DeleteTasks<'t> {
+    type Output = Result<Progress, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 't>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { cx, with_live_leases, callbacks } = self;
+        let prefix = cx.use_case.prefix();
+        let deleted = keys_of(cx, prefix)
+            .map(move |key| async move {
+                let key = key?;
+                Ok(match delete(cx, &key, with_live_leases).await {
+                    Ok(_) => TaskResult::Done,
+                    Err(error) if matches!(error.kind(), ErrorKind::Locked { .. }) => TaskResult::Skipped,
+                    Err(error) => TaskResult::Failed(error),
+                })
+            })
+            .buffer_unordered(WRITERS);
+        Box::pin(count(deleted, callbacks))
+    }
+}
+
+impl fmt::Debug for DeleteTasks<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeleteTasks")
+            .field("use_case_id", &self.cx.config.use_case_id)
+            .field("with_live_leases", &self.with_live_leases)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads the keys of a use case from all segments of the table.
+fn keys_of(cx: &Context, prefix: String) -> impl Stream<Item = Result<String, Error>> + Send + '_ {
+    let prefix: Arc<str> = prefix.into();
+    let segments = (0..READERS).map(move |nth| {
+        let state = Some((Arc::clone(&prefix), None));
+        stream::try_unfold(state, move |state| async move {
+            let Some((prefix, start)) = state else { return Ok::<_, Error>(None) };
+            let page = scan(cx, Segment { nth, of: READERS }, &prefix, false, start).await?;
+            let next = page.next.map(|next| (prefix, Some(next)));
+            Ok(Some((stream::iter(page.keys.into_iter().map(Ok)), next)))
+        })
+        .try_flatten()
+        .boxed()
+    });
+    stream::select_all(segments)
+}

@@ -1,0 +1,181 @@
+//! A finish on its way: sent until its outcome is known.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::ReturnValue;
+
+use super::failure;
+use super::shared_lease::SharedLease;
+use crate::dynamodb::{self, Context, SENDS_OF_A_FINISH, WriteError};
+use crate::error::{Error, ErrorKind};
+use crate::item::attribute::Item;
+use crate::item::document::Document;
+use crate::item::fields::Encoded;
+use crate::item::head::TaskHead;
+use crate::item::history::HistoryDetail;
+use crate::observe::{self, EventDraft, EventKind};
+use crate::protocol::classify::{self, Written};
+use crate::protocol::expression::Expression;
+use crate::protocol::outcome::{Outcome, Verdict};
+use crate::time::Timestamp;
+
+/// What a finish writes of the data.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    pub(crate) document: Option<Document>,
+    pub(crate) changed: Encoded,
+}
+
+/// A finish that was recorded.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) head: TaskHead,
+    /// The item as stored, where it was asked for and there is one.
+    pub(crate) item: Option<Item>,
+}
+
+/// A finish on its way.
+pub(super) struct Finish {
+    pub(super) cx: Arc<Context>,
+    pub(super) head: Arc<TaskHead>,
+    pub(super) lease: Arc<SharedLease>,
+    pub(super) outcome: Outcome,
+    pub(super) changes: Changes,
+    pub(super) returns: ReturnValue,
+    pub(super) now: Timestamp,
+    pub(super) begun: Duration,
+}
+
+impl Finish {
+    /// Sends the finish, and only logs an error.
+    pub(super) async fn best_effort(self) {
+        let key = self.head.key.clone();
+        if let Err(error) = self.send().await {
+            tracing::warn!(
+                target: "tracker_core::finish",
+                key,
+                error = &error as &dyn std::error::Error,
+                "an attempt that was dropped could not be recorded"
+            );
+        }
+    }
+
+    /// Sends the finish until its outcome is known. If the history makes the item too large, it is written in part. If
+    /// the data cannot be stored, the attempt is recorded as failed: otherwise the task would stay locked.
+    pub(super) async fn send(mut self) -> Result<Finished, Error> {
+        let mut detail = HistoryDetail::All;
+        loop {
+            let sent = match self.write(detail) {
+                Ok((after, write)) => self.send_once(after, write).await,
+                Err(error) => Err(error),
+            };
+            let error = match sent {
+                Err(error) if dynamodb::is_about_data(&error) => error,
+                result => return result,
+            };
+            let less = if self.outcome.writes_history() {
+                detail.less()
+            } else {
+                // It writes no history that could be shortened.
+                (detail == HistoryDetail::All).then_some(HistoryDetail::AsStored)
+            };
+            match less {
+                Some(less) if *error.kind() == ErrorKind::ItemTooLarge => detail = less,
+                _ if matches!(self.outcome, Outcome::Succeeded) => {
+                    return Err(self.fail_instead(error).await);
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    fn write(&mut self, detail: HistoryDetail) -> Result<(TaskHead, Expression), Error> {
+        let writes = self.cx.writes(&self.lease.lock_id, self.now);
+        let (after, write) = writes.finish(&self.head, &self.outcome, detail);
+        match &mut self.changes.document {
+            None => Ok((after, write)),
+            Some(document) => {
+                let write = write.set_fields(document, self.changes.changed.clone());
+                Ok((after, write?))
+            }
+        }
+    }
+
+    async fn send_once(&self, after: TaskHead, write: Expression) -> Result<Finished, Error> {
+        let Self { cx, head, .. } = self;
+        let sent = dynamodb::settle(&*cx.clock, SENDS_OF_A_FINISH, || {
+            dynamodb::update(cx, &head.key, write.clone(), self.returns.clone())
+        });
+        let (image, unanswered) = match sent.await {
+            Ok(item) => return Ok(self.done(after, item)),
+            Err(WriteError::Refused(error)) => return Err(error.with_task(TaskHead::clone(head))),
+            Err(WriteError::Condition(image)) => (image, None),
+            Err(WriteError::Unknown(error)) => match dynamodb::get(cx, &head.key, true, false).await {
+                Ok(image) => (image, Some(error)),
+                Err(_) => return Err(self.unknown(Some(error))),
+            },
+        };
+        let mut item = image;
+        let found = item.as_mut().map(|item| cx.head(item));
+        let found = found.transpose().map_err(|error| self.unknown(Some(error)))?;
+        let sent = classify::Finish {
+            lock_id: &self.lease.lock_id,
+            create_time: head.create_time,
+            update_time: after.update_time,
+            attempt: head.attempt,
+            status: after.status_code,
+            deadline_passed: self.lease.has_passed(cx.now()),
+            unanswered: unanswered.is_some(),
+        };
+        match classify::classify_finish(found.as_ref(), &sent) {
+            Written::Done => Ok(self.done(after, item)),
+            Written::LeaseLost => {
+                let lost = Error::new(ErrorKind::LeaseLost).with_found(found);
+                self.emit(EventKind::LeaseLost, head, Some(&lost));
+                Err(lost)
+            }
+            Written::Unknown => Err(self.unknown(unanswered).with_found(found)),
+        }
+    }
+
+    fn done(&self, after: TaskHead, item: Option<Item>) -> Finished {
+        self.emit(
+            observe::ended(self.outcome.is_snooze(), &after, after.retry > self.head.retry),
+            &after,
+            None,
+        );
+        Finished { head: after, item }
+    }
+
+    /// Reports how the attempt ended, once.
+    fn emit(&self, kind: EventKind, after: &TaskHead, error: Option<&Error>) {
+        let duration = self.cx.now().monotonic.saturating_sub(self.begun);
+        let draft = EventDraft::of(kind, after).from(Some(self.head.status_name())).with_duration(duration);
+        self.cx.emit(error.map_or(draft, |error| draft.with_error(error)));
+    }
+
+    /// Records that a success could not be written, and returns why.
+    async fn fail_instead(self, error: Error) -> Error {
+        let fail = Self {
+            outcome: failure::outcome(&error, self.cx.config.traceback_stack_limit as usize, Verdict::Retry),
+            changes: Changes::default(),
+            now: self.now.after(self.now),
+            ..self
+        };
+        match Box::pin(fail.send()).await {
+            Ok(finished) => error.with_task(finished.head),
+            Err(unrecorded) => error.with_source(unrecorded),
+        }
+    }
+
+    fn unknown(&self, error: Option<Error>) -> Error {
+        let unknown = Error::new(ErrorKind::OutcomeUnknown).with_task(TaskHead::clone(&self.head));
+        let unknown = match error {
+            Some(error) => unknown.with_source(error),
+            None => unknown,
+        };
+        self.emit(EventKind::OutcomeUnknown, &self.head, Some(&unknown));
+        unknown
+    }
+}

@@ -1,0 +1,72 @@
+//! What several writes of the protocol have in common.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::expression::Expression;
+use crate::config::TrackerConfig;
+use crate::declare::status::Role;
+use crate::item::attribute::{ERRORS, ITEM_BYTES, number, string};
+use crate::item::head::TaskHead;
+use crate::item::history::{History, HistoryDetail};
+use crate::item::use_case::{Status, UseCase};
+use crate::time::Timestamp;
+
+/// The history's text for a cancelled task.
+pub(super) const CANCELLED: &str = "cancelled on request";
+
+/// Frees the lock, and moves `lock_time` on: a late copy of a refused start must not fit.
+pub(super) const FREE: &str = "#lock = :free, #lock_time = :now, #last_lock = :lock_id";
+
+/// Binds the code and the partition of a status.
+pub(super) fn at_status(write: Expression, use_case: &UseCase, status: Status, key: &str) -> Expression {
+    write.with(":value", string(use_case.value(status, key))).with(":status", number(status.code()))
+}
+
+/// Changes the status of a head as the write does.
+pub(super) fn set_head_status(head: &mut TaskHead, use_case: &UseCase, status: Status) {
+    head.status_code = status.code();
+    head.status_name = use_case.status_name(status.code()).unwrap_or_default();
+    head.role = use_case.role(status.code());
+    head.shard_id = use_case.shard_of_value(&use_case.value(status, &head.key));
+}
+
+/// Returns the epoch second from which DynamoDB may delete a task that ends with this role.
+pub(super) fn expires_at(config: &TrackerConfig, role: Role, now: Timestamp) -> Option<u64> {
+    let retain = match role {
+        Role::Succeeded => config.retain,
+        Role::Ignored => config.retain_ignored,
+        _ => None,
+    };
+    now.plus(retain?).utc().timestamp().try_into().ok()
+}
+
+/// Sets an attribute, or removes it if the item has it.
+pub(super) fn set_or_remove(
+    write: Expression,
+    name: &'static str,
+    is_stored: bool,
+    value: Option<AttributeValue>,
+) -> Expression {
+    match value {
+        Some(value) => write.set_to(name, value),
+        None if is_stored => write.remove(&format!("#{name}")),
+        None => write,
+    }
+}
+
+/// Writes as much of the history as fits. The next start must fit as well: it keeps the size of a held item, and its
+/// first finish adds attributes.
+pub(super) fn set_errors(
+    write: Expression,
+    head: &TaskHead,
+    errors: &mut History,
+    detail: HistoryDetail,
+) -> Expression {
+    const ADDED_BYTES: usize = 256;
+    let room = ITEM_BYTES.saturating_sub(head.bytes_without_errors + ERRORS.len() + ADDED_BYTES);
+    match errors.encode_within(detail, room) {
+        Some(encoded) => write.set_to(ERRORS, encoded),
+        None if detail == HistoryDetail::AsStored => write.remove("#owner, #started_from"),
+        None => write,
+    }
+}
