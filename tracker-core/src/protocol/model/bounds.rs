@@ -1,6 +1,6 @@
 //! How much may happen in one exploration.
 
-use super::world::FIRST_TICK;
+pub(super) const FIRST_TICK: u16 = 3;
 
 /// How much may happen.
 #[derive(Debug, Clone, Copy)]

@@ -6,10 +6,10 @@ use std::time::Instant;
 use stateright::{Checker, HasDiscoveries, Model, Path};
 
 use super::Protocol;
-use super::bounds::Bounds;
+use super::bounds::{Bounds, FIRST_TICK};
 use super::ghost::Violation;
 use super::mutant::Mutant;
-use super::world::{Action, FIRST_TICK, World};
+use super::world::{Action, World};
 
 /// Explores all there is; prints how much that was.
 fn holds(what: &str, bounds: Bounds, sights: &[&'static str]) {

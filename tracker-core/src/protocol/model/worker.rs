@@ -3,10 +3,11 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::act::Starting;
+use super::bounds::Bounds;
 use super::mutant::Mutant;
 use super::row::{Data, Row, Time};
 use super::table::{EXPIRE, How, Request};
-use super::world::{Bounds, World};
+use super::world::World;
 use crate::protocol::lease::{Lease, Reading};
 use crate::time::ClockReading;
 

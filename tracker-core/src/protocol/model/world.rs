@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::act::Act;
-use super::bounds::Bounds;
+use super::bounds::{Bounds, FIRST_TICK};
 use super::ghost::{Ghost, Violation};
 use super::mutant::Mutant;
 use super::row::{Row, Time};
@@ -11,7 +11,6 @@ use super::table::{self, Request, SKEW_TICKS};
 use super::worker::{Event, Worker};
 use crate::time::ClockReading;
 
-pub(super) const FIRST_TICK: u16 = 3;
 /// How far a clock may be ahead.
 pub(super) const AHEAD: i16 = SKEW_TICKS.cast_signed();
 
