@@ -1,13 +1,13 @@
-//! What the tracker costs over hand-written SDK code that sends the same requests: create, start, succeed.
+//! Compares the tracker with hand-written SDK code that sends the same requests: create, start, succeed.
 //!
 //! ```text
-//! cargo bench --bench lifecycle                                  # on the embedded database, where the client is the cost
-//! tests/dynamodb-local cargo bench --bench lifecycle             # on DynamoDB Local, too
+//! cargo bench --bench lifecycle                                  # on the embedded database
+//! tests/dynamodb-local cargo bench --bench lifecycle             # also on DynamoDB Local
 //! cargo bench --bench lifecycle -- --tasks 100 --rounds 21
 //! ```
 //!
-//! The two run in turns within one process, and what counts is the ratio of their times in the same round: a machine that
-//! is busy with something else slows both.
+//! The two run in turns within one process, and the result is the ratio of their times in the same round. Other work on
+//! the machine then slows both.
 
 use std::borrow::Cow;
 use std::time::Instant;
@@ -18,13 +18,11 @@ use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use tracker_core::{StatusTracker, Tracker, TrackerStatus, embedded};
 
-mod by_hand;
-mod local;
-mod median;
+mod common;
 
-use by_hand::{new_lock, now, number, start, success, text};
-use local::{AnyError, dynamodb_local};
-use median::median;
+use common::local::{AnyError, dynamodb_local};
+use common::median::median;
+use common::requests::{new_lock, now, number, start, success, text};
 
 #[derive(TrackerStatus, Clone, Copy)]
 enum Status {
@@ -49,18 +47,19 @@ struct Document {
     uri: Option<String>,
 }
 
-/// Measures lifecycles of the tracker against hand-written SDK code, on the embedded database, and on DynamoDB Local where
-/// `tests/dynamodb-local` runs it.
+/// Measures the lifecycle of a task with the tracker and with hand-written SDK code.
+///
+/// Runs on the embedded database and, if `tests/dynamodb-local` starts it, on DynamoDB Local.
 #[derive(Parser)]
 #[command(bin_name = "cargo bench --bench lifecycle --")]
 struct Arguments {
-    /// Tasks of each in a turn, of which there are two in a round
+    /// How many tasks a turn has; a round has two turns of each side
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     tasks: u32,
-    /// Rounds, of which the median counts
+    /// How many rounds to measure; the result is their median
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// How many tasks are under way at the same time, separated by commas [default: 1,16,64]
+    /// How many tasks run at the same time, separated by commas [default: 1,16,64]
     #[arg(long, value_name = "N,..", default_values_t = [1, 16, 64], hide_default_value = true, value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: Vec<u16>,
     /// Passed by `cargo bench`
@@ -72,13 +71,13 @@ struct Arguments {
 async fn main() -> Result<(), AnyError> {
     let arguments = Arguments::parse();
     if let Some(most) = arguments.concurrency.iter().find(|most| u32::from(**most) > arguments.tasks) {
-        return Err(format!("{most} at a time need --tasks {most} or more in a turn").into());
+        return Err(format!("--concurrency {most} needs --tasks {most} or more").into());
     }
     let mut backends = vec![("embedded", embedded::in_memory()?)];
     match dynamodb_local() {
         Some(client) => backends.push(("DynamoDB Local", client)),
         None => println!(
-            "not on DynamoDB Local: start it with `tests/dynamodb-local cargo bench --bench lifecycle`"
+            "not measured on DynamoDB Local; to include it, run `tests/dynamodb-local cargo bench --bench lifecycle`"
         ),
     }
     for (name, client) in backends {
@@ -100,7 +99,7 @@ async fn main() -> Result<(), AnyError> {
     Ok(())
 }
 
-/// The medians of one row: seconds for a task by hand and by the tracker, and of their ratios.
+/// Measures one row: the median seconds per task by hand and by the tracker, and the median of their ratios.
 async fn row(
     client: &Client,
     tracker: &Tracker<Document>,
@@ -108,7 +107,7 @@ async fn row(
     arguments: &Arguments,
 ) -> Result<[f64; 3], AnyError> {
     let mut rounds = Vec::new();
-    // The first is to warm up.
+    // The first round only warms up.
     for round in 0..=arguments.rounds {
         let table = &tracker.config().table;
         let by_hand = |turn: u32| {
@@ -121,7 +120,7 @@ async fn row(
             let task = move |nth| by_tracker(tracker.clone(), id(nth));
             timed((0..arguments.tasks).map(task), concurrency, arguments.tasks)
         };
-        // Both come first and last once: what comes later meets a larger table, and a database that tidies up.
+        // Later turns meet a larger table, so each side has an early and a late turn.
         let (raw_first, ours_second) = (by_hand(1).await?, by_tracker(1).await?);
         let (ours_third, raw_last) = (by_tracker(2).await?, by_hand(2).await?);
         let (raw, ours) = (raw_first + raw_last, ours_second + ours_third);
@@ -132,7 +131,7 @@ async fn row(
     Ok([0, 1, 2].map(|nth| median(rounds.iter().map(|round| round[nth]).collect())))
 }
 
-/// Seconds for each task, each in a task of the runtime's.
+/// Runs each task in its own Tokio task, and returns the seconds per task.
 async fn timed<F>(tasks: impl Iterator<Item = F>, concurrency: usize, count: u32) -> Result<f64, AnyError>
 where
     F: Future<Output = Result<(), AnyError>> + Send + 'static,
@@ -153,7 +152,7 @@ async fn by_tracker(tracker: Tracker<Document>, id: String) -> Result<(), AnyErr
     Ok(())
 }
 
-/// As one would write it for this task alone, with the same conditions.
+/// Runs one lifecycle as one would write it with the SDK for this task alone, with the conditions of the tracker.
 async fn written_by_hand(client: Client, table: Cow<'static, str>, id: String) -> Result<(), AnyError> {
     let key = format!("bench____{id}");
     let created = now();

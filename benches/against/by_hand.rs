@@ -1,14 +1,15 @@
-//! As one would write it with the SDK for this task alone: the requests and the conditions are those of the tracker.
+//! The hand-written side, as one would write it with the SDK for this task alone: the requests and conditions of the
+//! tracker.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::types::KeysAndAttributes;
 
-use crate::local::AnyError;
-use crate::requests::{Item, new_lock, start, success, text};
+use crate::common::local::AnyError;
+use crate::common::requests::{Item, new_lock, start, success, text};
 
-/// The JSON text of `data`, as Python reads it.
+/// The members of `data`, stored as the JSON text that Python reads.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Data {
     pub(crate) pages: u32,
@@ -31,7 +32,7 @@ pub(crate) async fn lifecycle(client: Client, table: String, id: String) -> Resu
     Ok(())
 }
 
-/// The rows of all shards, which are queried at the same time.
+/// Returns the rows of all shards, queried at the same time.
 pub(crate) async fn query(client: &Client, table: &str) -> Result<Vec<Item>, AnyError> {
     let shard = |shard: u8| async move {
         client
@@ -51,7 +52,7 @@ pub(crate) async fn query(client: &Client, table: &str) -> Result<Vec<Item>, Any
     Ok(rows.into_iter().flatten().collect())
 }
 
-/// The data of the same tasks, of 100 in one request, with all requests at the same time.
+/// Returns the data of the same tasks, read 100 per request and with up to 16 requests at the same time.
 pub(crate) async fn refresh(client: &Client, table: &str) -> Result<Vec<Data>, AnyError> {
     let rows = query(client, table).await?;
     let read = |rows: &[Item]| {

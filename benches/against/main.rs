@@ -1,12 +1,13 @@
-//! One side of `benches/against-pynamodb-mate`, in a process of its own: the tracker, or hand-written SDK code.
+//! One side of `benches/against-pynamodb-mate` in its own process: the tracker, or hand-written SDK code.
 //!
-//! A line of the standard input is a command; the answer is a line, `WALL CPU` in seconds where something was measured.
+//! Each line of standard input is a command, and each answer is one line. A measured command answers `WALL CPU` in seconds.
 //!
 //! ```text
-//! table                                makes the table
-//! create USE-CASE PREFIX COUNT         makes pending tasks PREFIX-0, PREFIX-1, ..
-//! lifecycles PREFIX COUNT CONCURRENCY  starts them and lets them succeed: measured
-//! query COUNT, refresh COUNT           finds the pending ones of `waiting`, and reads them in full: measured
+//! table                                creates the table
+//! create USE-CASE PREFIX COUNT         creates pending tasks PREFIX-0, PREFIX-1, ..
+//! lifecycles PREFIX COUNT CONCURRENCY  starts these tasks and ends them as succeeded (measured)
+//! query COUNT                          finds the pending tasks of the use case `waiting` (measured)
+//! refresh COUNT                        finds the same tasks and reads them in full (measured)
 //! ```
 
 use std::time::Instant;
@@ -18,14 +19,12 @@ use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::{Created, StatusTracker, Tracker, TrackerStatus};
 
 mod by_hand;
-#[path = "../local/mod.rs"]
-mod local;
-#[path = "../by_hand/mod.rs"]
-mod requests;
+#[path = "../common/mod.rs"]
+mod common;
 
-use local::{AnyError, dynamodb_local};
+use common::local::{AnyError, dynamodb_local};
 
-/// The codes and shards of `run.py` beside this.
+/// The same codes and shards as in `run.py`.
 #[derive(TrackerStatus, Clone, Copy)]
 enum Status {
     #[status(pending, shards = 5)]
@@ -49,7 +48,7 @@ struct Document {
     uri: Option<String>,
 }
 
-/// What is only looked for.
+/// A task that is only queried.
 #[derive(StatusTracker)]
 #[tracker(use_case_id = "waiting", status = Status, wire = "pynamodb")]
 struct Waiting {
@@ -65,7 +64,7 @@ enum Side {
     ByHand,
 }
 
-/// One side of `benches/against-pynamodb-mate`, which drives this.
+/// One side of `benches/against-pynamodb-mate`, which starts this program.
 #[derive(Parser)]
 struct Arguments {
     side: Side,
@@ -87,7 +86,7 @@ struct Bench {
 async fn main() -> Result<(), AnyError> {
     let arguments = Arguments::parse();
     let client = dynamodb_local()
-        .ok_or("TRACKER_DYNAMODB_ENDPOINT is not set: `benches/against-pynamodb-mate` does so")?;
+        .ok_or("TRACKER_DYNAMODB_ENDPOINT is not set; run `benches/against-pynamodb-mate`, which sets it")?;
     let documents = Document::tracker_builder(&client).table(&arguments.table).build()?;
     let waiting = Waiting::tracker_builder(&client).table(&arguments.table).build()?;
     let bench = Bench { side: arguments.side, client, documents, waiting };
@@ -160,7 +159,7 @@ impl Bench {
                 })
                 .await
             }
-            _ => Err(format!("no command: {line:?}").into()),
+            _ => Err(format!("unknown command: {line:?}").into()),
         }
     }
 }
@@ -171,7 +170,7 @@ fn ids<'a>(prefix: &'a str, count: &str) -> Result<impl Iterator<Item = String> 
 }
 
 fn same(found: usize, wanted: usize) -> Result<(), AnyError> {
-    if found == wanted { Ok(()) } else { Err(format!("{found} of {wanted} tasks").into()) }
+    if found == wanted { Ok(()) } else { Err(format!("found {found} of {wanted} tasks").into()) }
 }
 
 async fn create<T: StatusTracker>(
@@ -190,14 +189,14 @@ where
     Ok("made".to_owned())
 }
 
-/// Wall clock and CPU of the process, in seconds.
+/// Measures the wall clock and the CPU time of the process, in seconds.
 async fn measured(work: impl Future<Output = Result<(), AnyError>>) -> Result<String, AnyError> {
     let (wall, cpu) = (Instant::now(), ProcessTime::now());
     work.await?;
     Ok(format!("{} {}", wall.elapsed().as_secs_f64(), cpu.elapsed().as_secs_f64()))
 }
 
-/// Each in a task of the runtime's, this many at the same time.
+/// Runs each task in its own Tokio task, `concurrency` of them at the same time.
 async fn finish<F>(tasks: impl Iterator<Item = F>, concurrency: usize) -> Result<(), AnyError>
 where
     F: Future<Output = Result<(), AnyError>> + Send + 'static,

@@ -1,5 +1,5 @@
-"""Runs the sides in turns: `run.py PROGRAM [OPTION]...`. benches/against-pynamodb-mate starts it, with DynamoDB Local
-there, and says what the options are."""
+"""Runs the sides in turns: `run.py PROGRAM [OPTION]...`. `benches/against-pynamodb-mate` starts this script together with
+DynamoDB Local, and documents the options."""
 
 import argparse
 import os
@@ -17,9 +17,9 @@ PENDING, IN_PROGRESS, FAILED, SUCCEEDED, IGNORED = 10, 12, 14, 16, 18
 SHARDS = [5, 5, 5, 10, 5]
 AT_ONCE = 16
 ONE, MANY, QUERY, REFRESH = "lifecycle, 1 at a time", f"lifecycle, {AT_ONCE} at a time", "query", "refresh"
-# Lifecycles of one side before it is another's turn.
+# Lifecycles of one side in a row.
 SLICE = 50
-# Of each side, when it is recorded.
+# Turns of each side while perf records.
 TURNS = 40
 
 
@@ -92,7 +92,7 @@ class Rust:
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
-            sys.exit(f"{self.name} has ended: it says why above")
+            sys.exit(f"{self.name} exited unexpectedly; its error is above")
         return answer.split()
 
     def measured(self, *words):
@@ -114,7 +114,7 @@ class Rust:
 
 
 class Found:
-    """What was measured: for each measure a list of rounds, each with (wall, CPU) by side."""
+    """The measurements: for each measure a list of rounds, each with (wall, CPU) by side."""
 
     def __init__(self):
         self.rounds = {}
@@ -135,7 +135,7 @@ WALL, CPU = 0, 1
 
 
 def lifecycles(sides, raw, nth, at_once, count):
-    """In slices, so that what else the machine does meets all sides alike."""
+    """Measures in slices, so that other work on the machine affects all sides equally."""
     used = {side.name: (0, 0) for side in sides}
     slices = [min(SLICE, count - begin) for begin in range(0, count, SLICE)]
     for turn, some in enumerate(slices):
@@ -155,14 +155,14 @@ def rounds(arguments, python, tracker, raw):
     found = Found()
     tracker.tell("table")
     tracker.tell("create", "waiting", "task", arguments.waiting)
-    # The first is to warm up.
+    # The first round only warms up.
     for nth in range(arguments.rounds + 1):
         print(f"\rround {nth} of {arguments.rounds}", end="", file=sys.stderr, flush=True)
         of_sides = {
             ONE: lifecycles([python, tracker, raw], raw, nth, 1, arguments.tasks),
             MANY: lifecycles([tracker, raw], raw, nth, AT_ONCE, arguments.tasks),
         }
-        # Takes the longest, and the sides are far apart: fewer do.
+        # A third of the rounds is enough: these take the longest, and their ratios are large.
         if nth % 3 == 0:
             sides = in_turn([python, tracker, raw], nth // 3)
             of_sides[QUERY] = {side.name: side.query(arguments.waiting) for side in sides}
@@ -181,7 +181,7 @@ def report(arguments, found):
             wall, cpu = (found.median(measure, side, what) / each * 1000 for what in (WALL, CPU))
             rate = f"   {1000 / wall:6.0f}/s" if measure in (ONE, MANY) else ""
             print(f"{measure:<25} {side:<14} wall {wall:8.2f} ms   CPU {cpu:8.2f} ms{rate}")
-    print("\nratios of the same round: median (and the middle half)")
+    print("\nratios within a round: median (and the middle half of the rounds)")
     for title, measure, over, under, what, digits in [
         ("tracker/raw wall: {}", ONE, "tracker", "raw", WALL, 2),
         ("tracker/raw CPU: {}", ONE, "tracker", "raw", CPU, 2),
@@ -201,11 +201,11 @@ def report(arguments, found):
 
 
 def profile(arguments, raw):
-    """Records both sides, in turns, and beside each how many lifecycles that were, and their CPU."""
+    """Records both sides in turns with perf. Writes the number of lifecycles and their CPU beside each recording."""
     directory = pathlib.Path(arguments.perf)
     directory.mkdir(parents=True, exist_ok=True)
     raw.tell("table")
-    # Stacks are copied, to be unwound later: the release build has no frame pointers.
+    # perf copies the stacks and unwinds them later, because the release build has no frame pointers.
     record = ["perf", "record", "--quiet", "-F", "999", "--call-graph", "dwarf,16384", "-o"]
     sides = {
         side: Rust(side, arguments.program, side, [*record, directory / f"{side}.perf"])
@@ -234,7 +234,7 @@ def main():
     if arguments.perf:
         profile(arguments, raw)
         return shares.main(pathlib.Path(arguments.perf))
-    # At least one round in three reads all tasks.
+    # Only every third round queries, so fewer rounds would have no query after the warm-up.
     arguments.rounds = max(arguments.rounds, 3)
     report(arguments, rounds(arguments, Python(), Rust("tracker", arguments.program, "tracker"), raw))
 

@@ -1,5 +1,6 @@
-"""Sums up whose part of the CPU it is: `shares.py DIRECTORY`, with what `benches/against-pynamodb-mate --perf DIRECTORY`
-has recorded of both sides. Prints microseconds of a lifecycle, and a table for benches/README.md."""
+"""Computes which crate uses how much CPU: `shares.py DIRECTORY`. DIRECTORY holds the recordings that
+`benches/against-pynamodb-mate --perf DIRECTORY` makes of both sides. Prints microseconds per lifecycle, and a table for
+benches/README.md."""
 
 import pathlib
 import re
@@ -7,8 +8,8 @@ import subprocess
 import sys
 from collections import Counter
 
-# Who a function belongs to, by its crate. What is not here (libc, std, uuid, chrono, serde_json, ..) counts for
-# whoever called it.
+# The part to which a function belongs, by its crate. A function of any other crate (libc, std, uuid, chrono, serde_json, ..)
+# counts for the part that called it.
 PARTS = {
     "tracker-core": r"tracker_core|tracker_derive",
     "the bench": r"against",
@@ -26,7 +27,7 @@ ORDER = [*PARTS, *(part for part, _ in KERNEL), "unknown"]
 
 
 def samples(recorded):
-    """The stacks, innermost function first, each as (function, whether it is the kernel's)."""
+    """Yields each stack, innermost function first, as pairs of a function and whether it belongs to the kernel."""
     command = ["perf", "script", "-i", str(recorded), "--no-inline", "-F", "comm,event,ip,sym,dso"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8") as script:
         stack = []
@@ -48,7 +49,7 @@ def crate_of(function):
 
 
 def part_of(stack):
-    """The part, and the function that it counts for."""
+    """Returns the part of a stack, and the function that counts for it."""
     if stack[0][1] and stack[0][0] != "[unknown]":
         kernel = " ".join(function for function, is_kernel in stack if is_kernel)
         part = next(part for part, names in KERNEL if re.search(names, kernel))
@@ -83,7 +84,7 @@ def main(directory):
     print(f"| all | {ours.total() * each:.0f} us | 100 % | {theirs.total() * their_each:.0f} us |")
     for side, (parts, functions, each) in sides.items():
         for part in ORDER:
-            print(f"\n{side}, {part}, us a lifecycle:")
+            print(f"\n{side}, {part}, us per lifecycle:")
             of_part = Counter({function: count for (of, function), count in functions.items() if of == part})
             for function, count in of_part.most_common(10):
                 print(f"  {count * each:6.1f}  {function}")

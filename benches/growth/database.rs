@@ -1,19 +1,19 @@
-//! The database that is measured, and clients of it.
+//! The measured database, and its clients.
 
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::embedded;
 
-use super::local::{AnyError, dynamodb_local};
+use super::common::local::{AnyError, dynamodb_local};
 use super::probe::Probe;
 
 pub(crate) struct Database {
     pub(crate) name: &'static str,
-    /// Nothing is between it and the database.
+    /// The client for the timed operations, which counts nothing.
     pub(crate) client: Client,
 }
 
 impl Database {
-    /// DynamoDB Local where the environment has its address, or else a new embedded one.
+    /// Opens DynamoDB Local if the environment has its address, otherwise a new embedded database.
     pub(crate) fn open() -> Result<Self, AnyError> {
         Ok(match dynamodb_local() {
             Some(client) => Self { name: "DynamoDB Local", client },
@@ -21,7 +21,7 @@ impl Database {
         })
     }
 
-    /// A client of the same database whose requests can be counted.
+    /// Returns a client for the same database, and the probe that counts its requests.
     pub(crate) fn counting(&self) -> Result<(Client, Probe), AnyError> {
         let config = self.client.config();
         let probe = Probe::new(config.http_client().ok_or("the client has no HTTP client")?);

@@ -1,4 +1,4 @@
-//! Growth as an SVG: how many times the first point, both axes logarithmic, so that what is proportional is a straight line.
+//! Draws growth as an SVG, relative to the first point. Both axes are logarithmic, so proportional growth is a straight line.
 
 use std::path::Path;
 
@@ -6,14 +6,14 @@ use plotters::coord::combinators::BindKeyPoints;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
+use super::common::local::AnyError;
 use super::figures::grouped;
-use super::local::AnyError;
 
 pub(crate) struct Plot {
     pub(crate) title: String,
-    /// What grows.
+    /// The label of the horizontal axis: what grows.
     pub(crate) across: &'static str,
-    /// What the dashed lines are, where there are some.
+    /// The legend of the dashed lines, if there are any.
     pub(crate) dashed: &'static str,
     pub(crate) lines: Vec<Line>,
 }
@@ -30,7 +30,7 @@ const COLOURS: [RGBColor; 4] =
 const FONT: (&str, u32) = ("sans-serif", 14);
 
 impl Plot {
-    /// Whether there is more than the point that all are compared with.
+    /// Returns true if there are more points than the first, with which all others are compared.
     pub(crate) fn has_growth(&self) -> bool {
         self.lines.iter().any(|line| line.solid.len() > 1)
     }
@@ -39,7 +39,7 @@ impl Plot {
         self.lines.iter().flat_map(|line| line.solid.iter().chain(&line.dashed)).copied()
     }
 
-    /// Where there are marks: at each value of what grows.
+    /// Returns the marks of the horizontal axis, one at each value.
     fn marks_across(&self) -> Vec<f64> {
         self.lines
             .first()
@@ -47,7 +47,7 @@ impl Plot {
             .unwrap_or_default()
     }
 
-    /// The ends of the vertical axis, with room for the legend above the lines.
+    /// Returns the ends of the vertical axis, with room for the legend above the lines.
     fn heights(&self) -> (f64, f64) {
         let (least, most) = self
             .points()
@@ -57,7 +57,7 @@ impl Plot {
     }
 }
 
-/// 1, 2, 5, 10, 20 and so on, as far as they lie between; more of them where few do.
+/// Returns the marks 1, 2, 5, 10, 20 and so on between the two ends, with more marks on a short axis.
 fn marks_between(least: f64, most: f64) -> Vec<f64> {
     let in_each: &[f64] =
         if most / least < 10.0 { &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0] } else { &[1.0, 2.0, 5.0] };
@@ -66,7 +66,7 @@ fn marks_between(least: f64, most: f64) -> Vec<f64> {
     marks.filter(|mark| (least..=most).contains(mark)).collect()
 }
 
-/// Without the zeros at its end.
+/// Formats a number without trailing zeros.
 fn short(mark: f64) -> String {
     format!("{mark:.3}").trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -1,11 +1,11 @@
-//! What is computed from what was measured. Pure.
+//! Computes figures from measurements, without I/O.
 
 use indicatif::HumanFloatCount;
 
-use super::median::median;
+use super::common::median::median;
 use super::probe::{Spent, Units};
 
-/// Requests, and the capacity units of them together.
+/// A number of requests, and the sum of their capacity units.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Cost {
     pub(crate) requests: f64,
@@ -25,22 +25,22 @@ impl Cost {
         self.table + self.index
     }
 
-    /// Those of one of so many.
+    /// Divides the cost by the number of operations.
     pub(crate) fn for_each_of(&self, many: u32) -> Self {
         let share = |of: f64| of / f64::from(many);
         Self { requests: share(self.requests), table: share(self.table), index: share(self.index) }
     }
 }
 
-/// The medians over the rounds at each point.
+/// The medians of one point over all rounds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Growth {
     pub(crate) median: f64,
-    /// Of the ratios to the first point, each in its round.
+    /// The median of the ratios to the first point of the same round.
     pub(crate) ratio: f64,
 }
 
-/// The growth from the first point on, of values by round and then by point.
+/// Computes the growth at each point from values by round and then by point.
 pub(crate) fn growth(rounds: &[Vec<f64>]) -> Vec<Growth> {
     let points = rounds.first().map_or(0, Vec::len);
     let over = |of: &dyn Fn(&Vec<f64>) -> f64| median(rounds.iter().map(of).collect());
@@ -51,17 +51,18 @@ pub(crate) fn growth(rounds: &[Vec<f64>]) -> Vec<Growth> {
     (0..points).map(at).collect()
 }
 
-/// The order in which a round visits the points: forth, and in the next round back, as what drifts favours none then.
+/// Returns the order in which a round visits the points: forwards in even rounds and backwards in odd rounds, so that a
+/// drift of the machine favours no point.
 pub(crate) fn visits(points: usize, round: u32) -> Vec<usize> {
     if round.is_multiple_of(2) { (0..points).collect() } else { (0..points).rev().collect() }
 }
 
-/// A whole number with its thousands apart.
+/// Formats a whole number with thousands separators.
 pub(crate) fn grouped(number: f64) -> String {
     format!("{:.0}", HumanFloatCount(number))
 }
 
-/// So many rounds, in words.
+/// Formats a number of rounds.
 pub(crate) fn rounds(rounds: u32) -> String {
     if rounds == 1 { "1 round".to_owned() } else { format!("{rounds} rounds") }
 }

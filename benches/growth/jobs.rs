@@ -1,8 +1,8 @@
-//! The tasks that are measured: a status enum, and so a type, for each number of shards.
+//! The measured tasks. Each number of shards needs its own status enum and its own task type.
 
 use tracker_core::StatusTracker;
 
-/// A task of one of the types.
+/// A task of any of these types.
 pub(crate) trait Job: StatusTracker<TaskId = u32> {
     const PENDING: Self::Status;
 
@@ -48,12 +48,12 @@ macro_rules! jobs {
 
         pub(crate) const DECLARED_SHARDS: [u32; [$($shards),*].len()] = [$($shards),*];
 
-        /// A table of the tasks with so many shards, if they are declared.
+        /// Opens a table of the task type with this number of shards, if there is one.
         pub(crate) async fn open(
             shards: u32,
             database: &super::database::Database,
             table: String,
-        ) -> Result<Box<dyn super::table::Table>, super::local::AnyError> {
+        ) -> Result<Box<dyn super::table::Table>, super::common::local::AnyError> {
             match shards {
                 $($shards => Ok(Box::new(super::table::Filled::<$module::Job>::open(database, table).await?)),)*
                 _ => Err(format!("no enum has {shards} shards").into()),

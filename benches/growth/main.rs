@@ -1,4 +1,4 @@
-//! How it grows: what operations cost with more tasks in a table, with more shards, and what more workers get done.
+//! Measures how costs grow: operations with more tasks in a table and with more shards, and a queue with more workers.
 //!
 //! ```text
 //! cargo bench --bench growth                                        # on the embedded database
@@ -6,25 +6,23 @@
 //! cargo bench --bench growth -- --only tasks --tasks 1000,10000 --out target
 //! ```
 //!
-//! Times are compared with those of the first point in the same round: a machine that is busy with something else slows
-//! both. Requests and capacity units are counted, in a pass of their own, as counting takes time.
+//! Each time is compared with the time of the first point in the same round, because other work on the machine slows both.
+//! Requests and capacity units are counted in a separate pass, because counting takes time.
 
-// As in the tests, whose probe is one of the modules.
+// The module `probe` belongs to the tests and has `pub` items.
 #![allow(unreachable_pub)]
 
 use std::process::ExitCode;
 
 mod arguments;
+#[path = "../common/mod.rs"]
+mod common;
 mod database;
 mod drawing;
 mod figures;
 mod jobs;
-#[path = "../local/mod.rs"]
-mod local;
-#[path = "../median/mod.rs"]
-mod median;
 mod operations;
-// The tests set the date of the answers with it, too.
+// The bench uses only a part of it.
 #[allow(dead_code)]
 #[path = "../../tests/integration/support/probe.rs"]
 mod probe;
@@ -33,8 +31,8 @@ mod table;
 mod workers;
 
 use arguments::{Arguments, Sweep};
+use common::local::AnyError;
 use database::Database;
-use local::AnyError;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -42,7 +40,7 @@ async fn main() -> ExitCode {
     match run(&arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("growth: {error}");
+            eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
@@ -50,10 +48,11 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments) -> Result<(), AnyError> {
     let out = &arguments.out;
-    // Before anything is measured: it would be lost.
-    std::fs::create_dir_all(out).map_err(|error| format!("no folder {}: {error}", out.display()))?;
+    // Checked first, because a failure at the end would lose the measurements.
+    std::fs::create_dir_all(out)
+        .map_err(|error| format!("could not create the folder {}: {error}", out.display()))?;
     for sweep in arguments.sweeps() {
-        // Of its own for each sweep, where it is embedded: none has what another left behind.
+        // Each sweep opens its own embedded database, so no sweep meets the data of another.
         let database = Database::open()?;
         let plot = match sweep {
             Sweep::Tasks => operations::tasks(&database, arguments).await?,
@@ -63,9 +62,9 @@ async fn run(arguments: &Arguments) -> Result<(), AnyError> {
         let file = out.join(sweep.file());
         if plot.has_growth() {
             drawing::draw(&file, &plot)?;
-            println!("drawn: {}\n", file.display());
+            println!("chart: {}\n", file.display());
         } else {
-            println!("not drawn, as there is one point only: {}\n", file.display());
+            println!("no chart, because there is only one point: {}\n", file.display());
         }
     }
     Ok(())

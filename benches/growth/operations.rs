@@ -1,26 +1,27 @@
-//! What each operation costs, with more tasks in a table, and with more shards for each status.
+//! Measures the cost of each operation with more tasks in a table, and with more shards for each status.
 
 use std::time::Instant;
 
 use super::arguments::Arguments;
+use super::common::local::AnyError;
 use super::database::Database;
 use super::drawing::{Line, Plot};
 use super::figures::{self, Cost, Growth, grouped, growth, visits};
 use super::jobs;
-use super::local::AnyError;
 use super::report::aligned;
 use super::table::{Operation, Table};
 
-/// Over how many shards the tasks are spread, where it is the tasks that grow.
+/// The shards of each status while the number of tasks grows.
 const SHARDS: u32 = 5;
-/// How many tasks there are, where it is the shards that grow.
+/// The tasks in each table while the number of shards grows.
 const TASKS: u32 = 2_000;
 
-/// What grows, and what is done at each point of it.
+/// A growing number, and the operations to measure at each of its points.
 struct Sweep {
     what: &'static str,
-    /// What the points are the numbers of: in the table, and along the plot.
+    /// What the points count, as the head of the column.
     unit: &'static str,
+    /// What the points count, as the label of the plot.
     across: &'static str,
     operations: &'static [Operation],
     tables: Vec<(u32, Box<dyn Table>)>,
@@ -42,7 +43,7 @@ pub(crate) async fn tasks(database: &Database, arguments: &Arguments) -> Result<
         operations: &[Operation::Query, Operation::Refresh, Operation::Start, Operation::Count],
         tables: open(database, tables.collect()).await?,
     };
-    println!("{}, {}: all pending, in {SHARDS} shards.", sweep.what, database.name);
+    println!("{}, {}: all tasks are pending, in {SHARDS} shards.", sweep.what, database.name);
     sweep.plot(database, arguments.rounds).await
 }
 
@@ -55,11 +56,11 @@ pub(crate) async fn shards(database: &Database, arguments: &Arguments) -> Result
         operations: &[Operation::Query, Operation::Start, Operation::Count],
         tables: open(database, tables.collect()).await?,
     };
-    println!("{}, {}: {} tasks, all pending.", sweep.what, database.name, grouped(f64::from(TASKS)));
+    println!("{}, {}: {} pending tasks.", sweep.what, database.name, grouped(f64::from(TASKS)));
     sweep.plot(database, arguments.rounds).await
 }
 
-/// Opens and fills a table for each point, of which there are so many shards and tasks.
+/// Opens and fills a table for each point. A point is given as its value, its shards and its tasks.
 async fn open(
     database: &Database,
     points: Vec<(u32, u32, u32)>,
@@ -80,8 +81,8 @@ async fn open(
 impl Sweep {
     async fn plot(&self, database: &Database, rounds: u32) -> Result<Plot, AnyError> {
         println!(
-            "Of one operation each: requests and capacity units, counted once, and the median time of {}; \"ratio\" is \
-             that to the operation's first row, of times in the same round.",
+            "Requests and capacity units of one operation are counted once; the time is the median of {}. \"ratio\" compares \
+             with the first row of the operation, for times in the same round.",
             figures::rounds(rounds)
         );
         let mut rows = Vec::new();
@@ -114,7 +115,7 @@ impl Sweep {
 
     async fn figures(&self, operation: Operation, rounds: u32) -> Result<Vec<Figure>, AnyError> {
         let mut seconds = Vec::new();
-        // The first is to warm up.
+        // The first round only warms up.
         for round in 0..=rounds {
             let mut visited = vec![f64::NAN; self.tables.len()];
             for nth in visits(self.tables.len(), round) {
@@ -133,7 +134,7 @@ impl Sweep {
 }
 
 impl Figure {
-    /// A line of the table, where the first point takes so many units.
+    /// Returns a row of the table. `first` is the number of capacity units at the first point.
     fn row(&self, operation: Operation, first: f64) -> Vec<String> {
         let Self { point, cost, time } = self;
         vec![

@@ -1,6 +1,6 @@
-//! Tables of text.
+//! Formats tables as text.
 
-/// The rows beneath their head: the first column to the left, the others to the right.
+/// Formats rows below a head, with the first column aligned to the left and all others to the right.
 pub(crate) fn aligned(head: &[String], rows: &[Vec<String>]) -> String {
     let all = || std::iter::once(head).chain(rows.iter().map(Vec::as_slice));
     let width = |nth: usize| all().filter_map(|row| row.get(nth)).map(String::len).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! A table with tasks, and what is measured of it.
+//! A table with tasks, and the operations that are measured on it.
 
 use std::fmt::Display;
 use std::time::Instant;
@@ -7,14 +7,14 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use tracker_core::{Created, IndexEntry, Tracker};
 
+use super::common::local::AnyError;
+use super::common::median::median;
 use super::database::Database;
 use super::figures::Cost;
 use super::jobs::Job;
-use super::local::AnyError;
-use super::median::median;
 use super::probe::Probe;
 
-/// How many of the oldest tasks are asked for.
+/// The number of tasks that a query reads.
 const OLDEST: usize = 100;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Operation {
         }
     }
 
-    /// How often it is done in one visit.
+    /// Returns how many times one visit repeats the operation.
     fn repeats(self) -> u32 {
         match self {
             Self::Query | Self::Refresh => 10,
@@ -45,12 +45,12 @@ impl Operation {
     }
 }
 
-/// A table of any type of tasks, all of them pending.
+/// A table of pending tasks of any type.
 pub(crate) trait Table: Send + Sync {
     fn fill(&mut self, tasks: u32) -> BoxFuture<'_, Result<(), AnyError>>;
-    /// The requests and units of one.
+    /// Counts the requests and the capacity units of one operation.
     fn cost(&self, operation: Operation) -> BoxFuture<'_, Result<Cost, AnyError>>;
-    /// The seconds of one, in the median of some.
+    /// Measures the median time of an operation, in seconds.
     fn visit(&self, operation: Operation) -> BoxFuture<'_, Result<f64, AnyError>>;
     fn delete(&self) -> BoxFuture<'_, Result<(), AnyError>>;
 }
@@ -77,7 +77,7 @@ impl<J: Job> Filled<J> {
         Ok(entries)
     }
 
-    /// Measures an operation from `begin` to `end`, and leaves the tasks as they were.
+    /// Measures an operation between `begin` and `end`, and leaves the tasks pending.
     async fn measured<B, E>(
         &self,
         tracker: &Tracker<J>,
@@ -122,7 +122,7 @@ impl<J: Job> Table for Filled<J> {
     fn fill(&mut self, tasks: u32) -> BoxFuture<'_, Result<(), AnyError>> {
         async move {
             self.tasks = tasks;
-            // Through this one, as a tracker's first start would ask for the time, were it the first request.
+            // Fills through the counted tracker: its first start would otherwise read the time of the service first.
             fill(&self.counted, tasks).await
         }
         .boxed()
@@ -150,7 +150,7 @@ impl<J: Job> Table for Filled<J> {
     }
 }
 
-/// Creates tasks in an empty table.
+/// Creates the tasks in an empty table.
 pub(crate) async fn fill<J: Job>(tracker: &Tracker<J>, tasks: u32) -> Result<(), AnyError> {
     let mut created = tracker.create_many((0..tasks).map(J::new));
     while let Some(created) = created.next().await {

@@ -1,4 +1,4 @@
-//! How much more many workers get done, and what they are in each other's way.
+//! Measures how much work more workers do on one queue, and how often they contend.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
@@ -8,20 +8,20 @@ use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::{CancellationToken, Event, EventKind, Failure, StatusTracker, Summary, Tracker};
 
 use super::arguments::Arguments;
+use super::common::local::AnyError;
+use super::common::median::median;
 use super::database::Database;
 use super::drawing::{Line, Plot};
 use super::figures::{Cost, Growth, grouped, growth, rounds, visits};
 use super::jobs::five::Job;
-use super::local::AnyError;
-use super::median::median;
 use super::report::aligned;
 use super::table::fill;
 
-/// One number of workers.
+/// The figures for one number of workers.
 struct Figure {
     workers: u32,
     rate: Growth,
-    /// The part of the starts that is refused.
+    /// The fraction of the starts that are refused.
     refused: f64,
     cost: Cost,
 }
@@ -29,14 +29,14 @@ struct Figure {
 pub(crate) async fn workers(database: &Database, arguments: &Arguments) -> Result<Plot, AnyError> {
     let queue = arguments.queue;
     println!(
-        "More workers on one queue, {}: {} tasks in 5 shards, whose body does nothing; all workers in this process, one \
-         task at a time each, by one client.",
+        "More workers on one queue, {}: {} tasks in 5 shards, with a body that does nothing. All workers run in this \
+         process and share one client; each runs one task at a time.",
         database.name,
         grouped(f64::from(queue))
     );
     println!(
-        "Tasks a second and the starts refused are medians of {}; \"ratio\" is that to the first row in the same round; \
-         requests and capacity units are counted in a drain of their own, where a refused start reports no units.",
+        "Tasks per second and refused starts are medians of {}. \"ratio\" compares with the first row in the same round. \
+         Requests and capacity units are counted in a separate drain; a refused start reports no units.",
         rounds(arguments.rounds)
     );
     let figures = figures(database, arguments).await?;
@@ -103,7 +103,7 @@ async fn figures(database: &Database, arguments: &Arguments) -> Result<Vec<Figur
     Ok(figures)
 }
 
-/// A queue that is full.
+/// A full queue.
 struct Prepared {
     tracker: Tracker<Job>,
     tasks: u32,
@@ -116,7 +116,7 @@ async fn prepare(client: &Client, tasks: u32) -> Result<Prepared, AnyError> {
     let (left, last) = (AtomicU32::new(tasks), empty.clone());
     let tracker = Job::tracker_builder(client)
         .table(format!("growth-{}-queue", std::process::id()))
-        // A drain goes on looking for a second, which would be a part of a second more for each task.
+        // A drain keeps polling for one more second; this ends it when the last task has succeeded.
         .observer(move |event: &Event<'_>| {
             if event.kind == EventKind::Succeeded && left.fetch_sub(1, Ordering::Relaxed) == 1 {
                 last.cancel();
@@ -129,7 +129,7 @@ async fn prepare(client: &Client, tasks: u32) -> Result<Prepared, AnyError> {
 }
 
 impl Prepared {
-    /// Lets the workers do all that there is.
+    /// Runs the workers until the queue is empty.
     async fn drain(&self, workers: u32) -> Result<Summary, AnyError> {
         let worker = || self.tracker.worker().concurrency(1).drain().shutdown(self.empty.clone());
         let run = |_| tokio::spawn(worker().run(async |_| Ok::<_, Failure>(())));
@@ -138,11 +138,15 @@ impl Prepared {
             all += summary?;
         }
         let wanted = u64::from(self.tasks);
-        if all.succeeded == wanted { Ok(all) } else { Err(format!("{all} instead of {wanted} tasks").into()) }
+        if all.succeeded == wanted {
+            Ok(all)
+        } else {
+            Err(format!("{all}, expected {wanted} succeeded tasks").into())
+        }
     }
 }
 
-/// The part of the starts that others were faster with.
+/// Returns the fraction of the starts that were refused.
 fn refused_part(summary: &Summary) -> f64 {
     #[allow(clippy::cast_precision_loss, reason = "no run starts as many")]
     let [refused, attempts] = [summary.refused, summary.attempts()].map(|starts| starts as f64);

@@ -53,7 +53,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Returns the verdict of a result, where `meant` is the verdict of a success.
+    /// Returns the verdict of a result; `meant` is the verdict if the result is `Ok`.
     pub fn of<R>(result: &Result<R, Error>, meant: Self) -> Self {
         match result {
             Ok(_) => meant,

@@ -1,14 +1,14 @@
-//! Numbers that are drawn: how many of many tasks.
+//! Random draws: how many of many tasks something happens to.
 
-// Never below 0, and far below where an `f64` rounds.
+// The numbers are never negative, and too small for an `f64` to round them.
 #![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)]
 
 use fastrand::Rng;
 
-/// From this variance on, the normal distribution is close enough.
+/// The variance above which the normal distribution is close enough.
 const MANY: f64 = 30.0;
 
-/// How many come where `mean` do on average.
+/// Draws the number of events in an interval that has `mean` events on average.
 pub fn poisson(rng: &mut Rng, mean: f64) -> u64 {
     if mean > MANY {
         return normal(rng, mean, mean.sqrt());
@@ -22,7 +22,7 @@ pub fn poisson(rng: &mut Rng, mean: f64) -> u64 {
     count
 }
 
-/// How many of `n` do what each of them does with this chance.
+/// Draws how many of `n` tasks do something that each does with the probability `chance`.
 pub fn binomial(rng: &mut Rng, n: u64, chance: f64) -> u64 {
     if n == 0 || chance <= 0.0 {
         return 0;
@@ -38,7 +38,7 @@ pub fn binomial(rng: &mut Rng, n: u64, chance: f64) -> u64 {
     if variance > MANY {
         return normal(rng, mean, variance.sqrt()).min(n);
     }
-    // From each one that does it to the next.
+    // Each step goes to the next task that does it.
     let per_step = -(-chance).ln_1p();
     let mut count = 0;
     let mut at = 0.0;
@@ -51,7 +51,7 @@ pub fn binomial(rng: &mut Rng, n: u64, chance: f64) -> u64 {
     }
 }
 
-/// How many of `n` go to each of so many places, which are all alike.
+/// Distributes `n` tasks over `places` places, all with the same probability.
 pub fn multinomial(rng: &mut Rng, n: u64, places: usize) -> Vec<u64> {
     let mut left = n;
     (0..places)
@@ -63,7 +63,7 @@ pub fn multinomial(rng: &mut Rng, n: u64, places: usize) -> Vec<u64> {
         .collect()
 }
 
-/// The time to the next of events of which there is one in a unit of time.
+/// Draws the time until the next event, if there is one event per unit of time on average.
 fn waited(rng: &mut Rng) -> f64 {
     -(1.0 - rng.f64()).ln()
 }

@@ -1,4 +1,4 @@
-//! Throttling against the number of shards, as an SVG.
+//! Draws the throttling against the number of shards, as an SVG.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use plotters::prelude::*;
 
 use super::simulation::{Load, Outcome, Setup, Shards};
 
-/// What was simulated of one rate.
+/// The simulations of one rate.
 #[derive(Debug)]
 pub struct Sweep {
     pub load: Load,
@@ -25,7 +25,7 @@ const COLOURS: [RGBColor; 6] = [
 
 const FONT: (&str, u32) = ("sans-serif", 15);
 
-/// Draws a line for each rate, and a dashed one for the time that begins with all saved up.
+/// Draws a line for each rate, and a dashed line for the phase that begins with the burst.
 pub fn draw(file: &Path, sweeps: &[Sweep], setup: Setup) -> Result<(), Box<dyn std::error::Error>> {
     let all = |shards: &Shards| f64::from(shards.iter().sum::<u32>());
     let most =
@@ -33,7 +33,7 @@ pub fn draw(file: &Path, sweeps: &[Sweep], setup: Setup) -> Result<(), Box<dyn s
     let area = SVGBackend::new(file, (800, 480)).into_drawing_area();
     area.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&area)
-        .caption("Throttled moves against the number of shards", ("sans-serif", 22))
+        .caption("Throttled transitions against the number of shards", ("sans-serif", 22))
         .margin(12)
         .x_label_area_size(40)
         .y_label_area_size(50)

@@ -1,18 +1,20 @@
-//! Beyond one machine: how many shards a rate of tasks needs, what too few do, and what it costs.
+//! Plans shards: how many a rate of tasks needs, what happens with too few, and what a month costs.
 //!
-//! It teaches: where the throughput of the index ends, and what a status enum for a given rate looks like. Nothing is
-//! asked of a database: partitions are buckets of tokens, and chance comes from a seed.
+//! It teaches what limits the throughput of the index, and which status enum fits a given rate. It needs no database: it
+//! simulates each partition as a token bucket, with random choices from a seed.
 //!
 //! ```text
 //! cargo run --example shard_planner                             # half a minute
 //! cargo run --example shard_planner -- --rates 25000 --failing 20 --item-kb 3 --heartbeats-per-task 2
 //! ```
 
-// Nothing of an example is exported, and `pub` is what its modules show each other, and the test that runs them too.
+// An example exports nothing: `pub` items are shared between its modules, and with the test that includes them.
 #![allow(unreachable_pub)]
 
 mod arguments;
 mod chance;
+#[path = "../common/mod.rs"]
+mod common;
 mod drawing;
 mod plan;
 mod simulation;
@@ -51,12 +53,12 @@ fn main() -> ExitCode {
         sweeps.push(sweep);
     }
     progress.finish_and_clear();
-    println!("Not in the cost: storage, backups, data transfer, and what is throttled and sent again.");
+    println!("The costs do not include storage, backups, data transfer, and retries of throttled requests.");
     if let Err(error) = draw(&arguments.svg, &sweeps, setup) {
-        eprintln!("{} cannot be written: {error}", arguments.svg.display());
+        eprintln!("error: could not write {}: {error}", arguments.svg.display());
         return ExitCode::FAILURE;
     }
-    println!("Drawn: {}", arguments.svg.display());
+    println!("Chart: {}", arguments.svg.display());
     ExitCode::SUCCESS
 }
 
@@ -69,17 +71,21 @@ fn draw(file: &Path, sweeps: &[Sweep], setup: Setup) -> Result<(), Box<dyn std::
 
 fn show(arguments: &Arguments, sweep: &Sweep, sustained: f64) {
     let (load, setup) = (sweep.load, arguments.setup());
-    println!("== {} tasks/s, {:.1} % of the attempts fail", grouped(load.rate), load.failing * 100.0);
+    println!(
+        "== {} tasks/s, {:.1} % of the attempts fail; throttled transitions:",
+        grouped(load.rate),
+        load.failing * 100.0
+    );
     table(sweep, setup);
 
     let shards = plan::shards_for(&load, arguments.headroom);
     println!(
-        "\nAt most {:.0} % of each partition used:\n{}",
+        "\nWith at most {:.0} % of each partition used:\n{}",
         arguments.headroom * 100.0,
         plan::enum_of(shards)
     );
     println!(
-        "Simulated, these take {} tasks/s in the long run; `max_tasks_per_second`, where nothing fails: {}.",
+        "These shards sustain {} tasks/s in the simulation; `max_tasks_per_second()` returns {}, without failed attempts.",
         grouped(sustained),
         grouped(plan::paper(shards).into())
     );
@@ -88,7 +94,7 @@ fn show(arguments: &Arguments, sweep: &Sweep, sustained: f64) {
     }
     let cost = plan::cost(&load, shards, arguments.habits(), arguments.prices());
     println!(
-        "A month: {} million write units ({:.2} a task) for {}, {} million read units for {}: {}\n",
+        "Cost per month: {} million write units ({:.2} per task) for {}, {} million read units for {}, together {}\n",
         grouped(cost.million_writes),
         cost.writes_per_task,
         grouped(cost.writes),
@@ -101,7 +107,7 @@ fn show(arguments: &Arguments, sweep: &Sweep, sustained: f64) {
 fn table(sweep: &Sweep, setup: Setup) {
     let head = STATUSES.map(|status| format!("{status:>12}")).concat();
     let first = format!("first {} s", setup.seconds);
-    println!("{head} {:>8} {first:>12} {:>10} {:>12}  narrowest", "used", "burst lasts", "afterwards");
+    println!("{head} {:>8} {first:>12} {:>10} {:>12}  bottleneck", "used", "burst lasts", "afterwards");
     for (shards, outcome) in &sweep.points {
         row(*shards, outcome, plan::used(&sweep.load, *shards), setup);
     }
@@ -120,7 +126,7 @@ fn row(shards: Shards, outcome: &Outcome, used: f64, setup: Setup) {
     );
 }
 
-/// A whole number, its thousands apart.
+/// Formats a whole number with thousands separators.
 fn grouped(number: f64) -> String {
     format!("{:.0}", HumanFloatCount(number))
 }

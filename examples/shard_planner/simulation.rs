@@ -1,6 +1,6 @@
-//! Partitions of an index as buckets of tokens, and the tasks that move through them.
+//! Simulates the partitions of an index as token buckets, and the tasks that move through them.
 
-// Counts of tasks in a tenth of a second: far below where an `f64` rounds them.
+// Counts of tasks in a tenth of a second are too small for an `f64` to round them.
 #![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)]
 
 use fastrand::Rng;
@@ -15,40 +15,42 @@ const FAILED: usize = 2;
 const SUCCEEDED: usize = 3;
 const IGNORED: usize = 4;
 
-/// What a partition of the index takes: an item's projection is below 1 KB, so that each write is one unit.
+/// The writes per second that a partition of the index takes. The projection of an item is below 1 KB, so a write is one
+/// unit.
 pub const WRITES_PER_SECOND: u32 = 1000;
 const STEPS_PER_SECOND: u32 = 10;
 
-/// By status, in the order of `STATUSES`.
+/// The number of shards of each status, in the order of `STATUSES`.
 pub type Shards = [u32; 5];
 
-/// What comes, and what becomes of it.
+/// The tasks that arrive, and how their attempts end.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
-    /// Tasks that are created a second.
+    /// How many tasks are created per second.
     pub rate: f64,
-    /// The part of the attempts that fails.
+    /// The fraction of the attempts that fail.
     pub failing: f64,
-    /// How many attempts a task has.
+    /// After how many failed attempts a task is ignored.
     pub max_retry: u32,
-    /// How long a body works.
+    /// How long a body works, on average.
     pub work_seconds: f64,
-    /// How long a failed task waits.
+    /// How long a failed task waits for its next attempt, on average.
     pub retry_seconds: f64,
 }
 
 impl Load {
-    /// How many attempts a task takes.
+    /// Returns how many attempts a task takes on average.
     pub fn attempts(&self) -> f64 {
         (0..self.max_retry).map(|failed| self.failing.powf(failed.into())).sum()
     }
 
-    /// The part of the tasks that is given up.
+    /// Returns the fraction of the tasks that end as ignored.
     pub fn given_up(&self) -> f64 {
         self.failing.powf(self.max_retry.into())
     }
 
-    /// Writes a second in the partitions of each status: a put for a task that comes, a delete for one that goes.
+    /// Returns the writes per second in the partitions of each status: a put for each task that enters it, and a delete for
+    /// each task that leaves it.
     pub fn writes(&self) -> [f64; 5] {
         let attempts = self.attempts();
         [2.0, 2.0 * attempts, 2.0 * (attempts - 1.0), 1.0 - self.given_up(), self.given_up()]
@@ -56,30 +58,30 @@ impl Load {
     }
 }
 
-/// How it is simulated.
+/// The settings of a simulation.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup {
-    /// For how long a partition saves up what is not used.
+    /// For how many seconds a partition saves unused capacity.
     pub burst_seconds: u32,
-    /// How long each of the two parts lasts: that which begins with all saved up, and that which begins with nothing.
+    /// The length of each of the two phases: the first begins with the full burst, the second without it.
     pub seconds: u32,
     pub seed: u64,
 }
 
-/// What was seen. Shares are parts of all moves.
+/// The result of a simulation. Shares are fractions of all transitions.
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome {
-    /// Throttled in the time that begins with all saved up.
+    /// The share that was throttled in the phase that begins with the full burst.
     pub at_first: f64,
-    /// After how many seconds something was throttled then.
+    /// How many seconds that phase lasted before the first throttled transition, if there was one.
     pub lasts: Option<f64>,
-    /// Throttled in the time that begins with nothing saved up.
+    /// The share that was throttled in the phase that begins without the burst.
     pub after: f64,
-    /// The status whose partitions lacked most.
+    /// The status whose partitions had to refuse the most writes, if any did.
     pub narrowest: Option<&'static str>,
 }
 
-/// Lets tasks come for twice `setup.seconds`.
+/// Simulates both phases, each of `setup.seconds`.
 pub fn simulate(load: Load, shards: Shards, setup: Setup) -> Outcome {
     let mut index = Index::new(load, shards, setup);
     let steps = setup.seconds * STEPS_PER_SECOND;
@@ -100,12 +102,12 @@ pub fn simulate(load: Load, shards: Shards, setup: Setup) -> Outcome {
     Outcome { at_first, lasts, after: index.share(), narrowest }
 }
 
-/// The highest rate of which less than 0.1 % is throttled in the long run.
+/// Searches for the highest rate at which less than 0.1 % is throttled without the burst.
 pub fn sustained(load: Load, shards: Shards, setup: Setup) -> f64 {
     let unit = Load { rate: 1.0, ..load };
     let room =
         unit.writes().into_iter().zip(shards).map(|(writes, n)| f64::from(WRITES_PER_SECOND * n) / writes);
-    // Twice of what cannot be, so that it is the simulation that says so.
+    // Starts at twice the possible rate, so that the simulation alone decides.
     let (mut least, mut most) = (0.0, 2.0 * room.fold(f64::INFINITY, f64::min));
     for _ in 0..SEARCH {
         let rate = f64::midpoint(least, most);
@@ -115,10 +117,11 @@ pub fn sustained(load: Load, shards: Shards, setup: Setup) -> f64 {
     least
 }
 
-/// How many simulations `sustained` takes.
+/// How many simulations `sustained` runs.
 pub const SEARCH: u32 = 9;
 
-/// A kind of move, and how many of it are due in each shard that it comes from.
+/// A kind of transition, and how many are due in each shard that they leave. New tasks come from no shard: their numbers
+/// are by the shard that they enter.
 struct Move {
     from: Option<usize>,
     to: usize,
@@ -128,10 +131,10 @@ struct Move {
 struct Index {
     load: Load,
     rng: Rng,
-    /// By status and shard: writes that it would take at once.
+    /// By status and shard: the writes that the shard would take at once.
     tokens: [Vec<u64>; 5],
     most_tokens: u64,
-    /// By status and shard: tasks that are there.
+    /// By status and shard: the tasks in the shard.
     tasks: [Vec<u64>; 5],
     moves: u64,
     throttled: u64,
@@ -139,9 +142,9 @@ struct Index {
 }
 
 impl Index {
-    /// With as many tasks on their way as there are in the long run, and all saved up.
+    /// Begins with the full burst, and with as many tasks in each status as in the long run.
     fn new(load: Load, shards: Shards, setup: Setup) -> Self {
-        // What comes within a second is taken in any case.
+        // A bucket holds at least the capacity of one second.
         let most_tokens = u64::from(WRITES_PER_SECOND * setup.burst_seconds.max(1));
         let resting = [
             load.rate * PENDING_SECONDS,
@@ -167,7 +170,7 @@ impl Index {
         }
     }
 
-    /// Takes away what is saved up, and counts anew.
+    /// Empties the buckets and resets the counters.
     fn use_up(&mut self) {
         self.tokens.iter_mut().flatten().for_each(|tokens| *tokens = 0);
         (self.moves, self.throttled, self.lacked) = (0, 0, [0; 5]);
@@ -182,14 +185,14 @@ impl Index {
             *tokens = self.most_tokens.min(*tokens + u64::from(WRITES_PER_SECOND / STEPS_PER_SECOND));
         }
         let mut moves = self.due();
-        // Nobody goes first.
+        // A random order favours no kind of transition.
         self.rng.shuffle(&mut moves);
         for due in &moves {
             self.take(due);
         }
     }
 
-    /// What happens in this step, if it is let.
+    /// Draws the transitions that are due in this step.
     fn due(&mut self) -> [Move; 6] {
         let Self { load, rng, tasks, .. } = self;
         let shards = tasks[PENDING].len();
@@ -202,7 +205,7 @@ impl Index {
         let started = leave(PENDING, PENDING_SECONDS);
         let retried = leave(FAILED, load.retry_seconds);
         let mut succeeded = leave(IN_PROGRESS, load.work_seconds);
-        // Which attempt it was is not kept: of the failed ones, the part that is the last is always the same.
+        // Attempts are not numbered: a fixed fraction of the failed attempts counts as the last attempt of a task.
         let last = load.given_up() / (load.attempts() - 1.0 + load.given_up()).max(f64::MIN_POSITIVE);
         let (mut failed, mut ignored) = (vec![0; succeeded.len()], vec![0; succeeded.len()]);
         for (nth, ended) in succeeded.iter_mut().enumerate() {
@@ -221,10 +224,10 @@ impl Index {
         ]
     }
 
-    /// Makes the moves for which there are tokens where they come from and where they go.
+    /// Makes the transitions for which both the source shard and the target shard have a token.
     ///
-    /// The others are counted, and their tasks go on as if they had been tried again with success: what is offered
-    /// stays what comes, and does not pile up.
+    /// The other transitions count as throttled, but their tasks move on as if a retry had succeeded: the load stays the
+    /// same and nothing piles up.
     fn take(&mut self, Move { from, to, due }: &Move) {
         let shards = self.tasks[*to].len();
         let Some(from) = *from else {
@@ -236,7 +239,7 @@ impl Index {
             }
             return;
         };
-        // Shards are `hash % n`: those that are the same modulo the divisor of both numbers share their tasks.
+        // A shard is `hash % n`: tasks move only between shards that are equal modulo the greatest common divisor.
         let classes = gcd(due.len(), shards);
         for class in 0..classes {
             let sources: Vec<_> = (class..due.len()).step_by(classes).collect();
@@ -277,10 +280,10 @@ impl Index {
     }
 }
 
-/// How long a task waits for its first start.
+/// How long a task waits for its first start, on average.
 const PENDING_SECONDS: f64 = 1.0;
 
-/// Takes `taken` tokens from the shards, each as many of them as is its part of what it could give.
+/// Takes `taken` tokens from the shards, from each in proportion to what it could give.
 fn spend(tokens: &mut [u64], shards: &[usize], could: &[u64], taken: u64) {
     let all = could.iter().sum::<u64>().max(1);
     let mut sum = 0;

@@ -1,4 +1,4 @@
-//! Garbage page tokens: a position of this query, or an error that says what to do.
+//! Fuzzes page tokens: each is a position of this query, or an error that says what to do.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Garbage items: read, or an error that names key and attribute.
+//! Fuzzes items: each is read, or returns an error that names key and attribute.
 
 #![no_main]
 

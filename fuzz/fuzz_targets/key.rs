@@ -1,4 +1,4 @@
-//! Garbage keys, values and times: taken apart as they were put together, or not at all.
+//! Fuzzes keys, index values and times: each is decoded exactly as it was encoded, or not at all.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! A small run of `examples/chaos`: everything that goes wrong at once, and what it leaves.
+//! A small run of `examples/chaos`: every fault at once, and then a check of every promise.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::support::World;
 
 #[path = "../../examples/chaos/check.rs"]
 mod check;
-// Its command line is not run here.
+// The command line of the example is not used here.
 #[allow(dead_code)]
 #[path = "../../examples/chaos/fleet.rs"]
 mod fleet;
@@ -15,18 +15,18 @@ mod journal;
 
 use fleet::{Chaos, Plan};
 
-crate::tests![no_promise_is_broken];
+crate::tests![chaos_breaks_no_promise];
 
-async fn no_promise_is_broken(world: World) {
+async fn chaos_breaks_no_promise(world: World) {
     let plan = Plan { tasks: 150, workers: 8, seed: 1 };
     let chaos = Chaos::new(&world.client, &world.table, plan).expect("a client with an HTTP client");
     let chaos = Arc::new(chaos);
-    Arc::clone(&chaos).run().await.expect("workers that only the storm stops");
+    Arc::clone(&chaos).run().await.expect("workers that end without an error");
     let behaviours = chaos.journal.behaviours();
-    assert_eq!(behaviours.len(), 8, "every body was seen: {behaviours:?}");
+    assert_eq!(behaviours.len(), 8, "every kind of body has run: {behaviours:?}");
     let faults = chaos.network.injected();
-    assert!(faults.len() >= 8, "every fault was seen: {faults:?}");
+    assert!(faults.len() >= 8, "every kind of fault was injected: {faults:?}");
     for (promise, broken) in check::check(&chaos).await.expect("what is stored") {
-        assert!(broken.is_empty(), "not so that {promise}: {broken:#?}");
+        assert!(broken.is_empty(), "broken promise: {promise}: {broken:#?}");
     }
 }

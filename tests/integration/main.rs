@@ -1,46 +1,36 @@
-//! The integration suite: every test on the embedded database, and on DynamoDB Local too where
-//! `TRACKER_DYNAMODB_ENDPOINT` says where it is (`tests/dynamodb-local` starts one).
+//! The integration suite. Every test runs on the embedded database. If `TRACKER_DYNAMODB_ENDPOINT` names an endpoint of
+//! DynamoDB Local, every test runs there as well; `tests/dynamodb-local` starts one and sets the variable.
 //!
-//! One binary, since each links the SDK; one line of output for each test and backend. It is the worker of `killed`, too,
-//! whose processes share DynamoDB Local, as they cannot share the embedded database, and the Rust side of `tests/interop`.
+//! A folder tests the folder or file of `tracker-core/src` that has the same name; so does `table`. `chaos`, `storm`
+//! and `killed` test the whole under faults, `interop` works with Python, `shard_planner` tests the example of that
+//! name, and `futures_are_send` is only compiled.
+//!
+//! The suite is one binary, because each binary links the SDK. It prints one line for each test and database. The
+//! same binary is the worker process of `killed`, and the Rust side of `tests/interop`. The tests of `killed` run on
+//! DynamoDB Local alone, because several processes cannot share the embedded database.
 
-// Nothing of a test binary is exported, and `pub` is what its modules show each other.
+// A test binary exports nothing; `pub` is for the other modules of the binary.
 #![allow(unreachable_pub)]
 
 mod support;
 
-mod backoff;
 mod bulk;
-mod cancel;
-mod cancel_attempt;
-mod capacity;
 mod chaos;
-mod create;
-mod data;
-mod events;
-mod faults;
-mod hardening;
-mod heartbeat;
-mod hygiene;
+mod declare;
+mod dynamodb;
+mod futures_are_send;
 mod interop;
+mod item;
 mod killed;
 mod lifecycle;
-mod ticker;
-mod network;
-mod pipeline;
-mod queries;
-mod refusals;
-mod retention;
-mod scale;
-mod schedule;
-mod send;
+mod observe;
+mod query;
+mod runtime;
 mod shard_planner;
-mod snooze;
 mod storm;
 mod table;
-mod takeover;
-mod telemetry;
-mod wire;
+mod testing;
+mod tracker;
 mod worker;
 
 use std::process::ExitCode;
@@ -48,66 +38,54 @@ use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use support::{Backend, Test};
+use support::Backend;
+
+crate::test_modules![
+    bulk,
+    chaos,
+    declare,
+    dynamodb,
+    item,
+    lifecycle,
+    observe,
+    query,
+    runtime,
+    shard_planner,
+    storm,
+    table,
+    testing,
+    tracker,
+    worker,
+];
 
 fn main() -> ExitCode {
     if let Some(code) = killed::main().or_else(interop::main) {
         return code;
     }
-    let _ = send::futures_are_send::<fn() -> support::Document>;
+    let _ = futures_are_send::every_future_is_send::<fn() -> support::Document>;
     let arguments = Arguments::from_args();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => Arc::new(runtime),
         Err(error) => {
-            eprintln!("no Tokio runtime: {error}");
+            eprintln!("cannot start the Tokio runtime: {error}");
             return ExitCode::FAILURE;
         }
     };
     let backends = Backend::available();
-    let tests: Vec<Test> = [
-        backoff::tests(),
-        bulk::tests(),
-        cancel::tests(),
-        cancel_attempt::tests(),
-        capacity::tests(),
-        chaos::tests(),
-        create::tests(),
-        data::tests(),
-        events::tests(),
-        faults::tests(),
-        hardening::tests(),
-        heartbeat::tests(),
-        hygiene::tests(),
-        lifecycle::tests(),
-        ticker::tests(),
-        network::tests(),
-        pipeline::tests(),
-        queries::tests(),
-        refusals::tests(),
-        retention::tests(),
-        scale::tests(),
-        schedule::tests(),
-        shard_planner::tests(),
-        snooze::tests(),
-        storm::tests(),
-        table::tests(),
-        takeover::tests(),
-        telemetry::tests(),
-        wire::tests(),
-        worker::tests(),
-    ]
-    .concat();
+    let tests = tests();
     // They need a database that several processes can share.
-    let of_processes = killed::tests();
+    let process_tests = killed::tests();
     let mut trials = Vec::new();
     for backend in &backends {
-        let of_processes = of_processes.iter().filter(|_| matches!(backend, Backend::Local(_)));
-        for test in tests.iter().chain(of_processes) {
+        let process_tests = process_tests.iter().filter(|_| matches!(backend, Backend::Local(_)));
+        for test in tests.iter().chain(process_tests) {
             let (runtime, backend, run) = (Arc::clone(&runtime), backend.clone(), test.run);
             let name = format!("{}::{}", backend.name(), test.name);
             trials.push(Trial::test(name, move || {
                 runtime
-                    .block_on(async { tokio::spawn(async move { run(backend.world().await).await }).await })
+                    .block_on(async {
+                        tokio::spawn(async move { run(backend.new_world().await).await }).await
+                    })
                     .map_err(|failed| Failed::from(failed.to_string()))
             }));
         }
@@ -116,11 +94,15 @@ fn main() -> ExitCode {
     for backend in &backends {
         println!("ran on {backend}");
     }
-    for test in &of_processes {
-        println!("not run on {}, which processes cannot share: {}", Backend::Embedded, test.name);
+    for test in &process_tests {
+        println!(
+            "skipped on {}, because several processes cannot share it: {}",
+            Backend::Embedded,
+            test.name
+        );
     }
     if backends.len() == 1 {
-        println!("not run on DynamoDB Local: start it with `tests/dynamodb-local cargo test`");
+        println!("skipped on DynamoDB Local; run `tests/dynamodb-local cargo test` to start it");
     }
     conclusion.exit_code()
 }

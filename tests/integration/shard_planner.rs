@@ -1,4 +1,4 @@
-//! What `examples/shard_planner` simulates agrees with what the configuration says on paper.
+//! The simulation of `examples/shard_planner` agrees with the rate that the configuration computes.
 
 use tracker_core::{StatusTracker, TrackerStatus};
 
@@ -6,7 +6,7 @@ use crate::support::World;
 
 #[path = "../../examples/shard_planner/chance.rs"]
 mod chance;
-// Its advice is read elsewhere.
+// The advice of the example is not used here.
 #[allow(dead_code)]
 #[path = "../../examples/shard_planner/plan.rs"]
 mod plan;
@@ -17,17 +17,18 @@ mod simulation;
 use simulation::{Load, Setup, Shards, simulate, sustained};
 
 crate::tests![
-    the_paper_bound_is_what_is_sustained,
-    failed_attempts_take_their_part,
-    the_shards_advised_are_enough,
-    a_burst_is_saved_up_and_used_up,
+    simulation_sustains_the_computed_rate,
+    failed_attempts_lower_the_sustained_rate_as_computed,
+    advised_shards_are_enough,
+    burst_capacity_is_saved_up_and_used_up,
 ];
 
 const LOAD: Load = Load { rate: 1000.0, failing: 0.0, max_retry: 3, work_seconds: 2.0, retry_seconds: 10.0 };
 const SETUP: Setup = Setup { burst_seconds: 300, seconds: 20, seed: 1 };
 
-/// A tracker with so many shards of `pending`, `in_progress` and `succeeded`: what its configuration says of them.
-macro_rules! on_paper {
+/// The shards of a tracker with so many shards of `pending`, `in_progress` and `succeeded`, and the rate that its
+/// configuration computes for them.
+macro_rules! computed {
     ($world:ident, $pending:literal, $in_progress:literal, $succeeded:literal) => {{
         #[derive(TrackerStatus, Debug, Clone, Copy)]
         enum JobStatus {
@@ -60,46 +61,49 @@ macro_rules! on_paper {
     }};
 }
 
-async fn the_paper_bound_is_what_is_sustained(world: World) {
+async fn simulation_sustains_the_computed_rate(world: World) {
     let cases: [(Shards, u32); 5] = [
-        on_paper!(world, 1, 1, 1),
-        on_paper!(world, 2, 6, 6), // `pending` is the narrowest
-        on_paper!(world, 6, 4, 6), // `in_progress`
-        on_paper!(world, 9, 7, 2), // `succeeded`
-        on_paper!(world, 20, 20, 10),
+        computed!(world, 1, 1, 1),
+        computed!(world, 2, 6, 6), // `pending` is the narrowest
+        computed!(world, 6, 4, 6), // `in_progress`
+        computed!(world, 9, 7, 2), // `succeeded`
+        computed!(world, 20, 20, 10),
     ];
     for (shards, paper) in cases {
         assert_eq!(plan::paper(shards), paper, "{shards:?}");
         for (seed, burst_seconds) in [(1, 300), (2, 0)] {
             let found = sustained(LOAD, shards, Setup { burst_seconds, seed, ..SETUP });
             let paper = f64::from(paper);
-            assert!((found - paper).abs() < 0.1 * paper, "{shards:?}: {found:.0} and {paper:.0} on paper");
+            assert!(
+                (found - paper).abs() < 0.1 * paper,
+                "{shards:?}: simulated {found:.0}, computed {paper:.0}"
+            );
         }
     }
 }
 
-async fn failed_attempts_take_their_part(_: World) {
+async fn failed_attempts_lower_the_sustained_rate_as_computed(_: World) {
     for failing in [0.05, 0.3, 1.0] {
         let load = Load { failing, rate: 10_000.0, ..LOAD };
         let shards = plan::shards_for(&load, 1.0);
         let paper = load.rate / plan::used(&load, shards);
         let found = sustained(load, shards, SETUP);
-        assert!((found - paper).abs() < 0.1 * paper, "{failing}: {found:.0} and {paper:.0} on paper");
+        assert!((found - paper).abs() < 0.1 * paper, "{failing}: simulated {found:.0}, computed {paper:.0}");
     }
 }
 
-async fn the_shards_advised_are_enough(_: World) {
+async fn advised_shards_are_enough(_: World) {
     for rate in [1000.0, 10_000.0, 100_000.0] {
         let load = Load { rate, failing: 0.05, ..LOAD };
         let advised = simulate(load, plan::shards_for(&load, 0.7), Setup { seconds: 10, ..SETUP });
         assert!(advised.at_first + advised.after < 1e-6 && advised.narrowest.is_none(), "{advised:?}");
         let half = simulate(load, plan::shards_for(&load, 2.0), Setup { seconds: 10, ..SETUP });
-        assert!((0.3..0.6).contains(&half.after), "of twice the load, about half is throttled: {half:?}");
+        assert!((0.3..0.6).contains(&half.after), "at twice the load about half is throttled: {half:?}");
     }
 }
 
-async fn a_burst_is_saved_up_and_used_up(_: World) {
-    // Three times what one shard takes: it saved up 60,000 writes, of which 2,000 a second are missing.
+async fn burst_capacity_is_saved_up_and_used_up(_: World) {
+    // Three times what one shard handles. It has saved up 60,000 writes, and uses 2,000 of them a second.
     let load = Load { rate: 1500.0, ..LOAD };
     let outcome = simulate(load, [1, 9, 1, 9, 1], Setup { burst_seconds: 60, seconds: 60, ..SETUP });
     let lasts = outcome.lasts.expect("a burst that ends");

@@ -10,39 +10,43 @@ use tracker_core::{Clock, Error, ErrorKind, Execution, Failure, Tracker};
 
 use crate::support::{Document, Fault, World, number, text};
 
-crate::tests![a_storm, another_storm, a_storm_with_heartbeats];
+crate::tests![
+    storm_of_seeds_1_and_2_breaks_no_promise,
+    storm_of_seed_3_breaks_no_promise,
+    storm_with_heartbeats_breaks_no_promise,
+];
 
 const TASKS: usize = 50;
 const MAX_RETRY: u32 = 5;
 /// How often a worker tries one task before the storm is over.
 const TRIES: u32 = 12;
-/// The owner who ends what the storm has left.
+/// The owner that ends the remaining tasks after the storm.
 const LAST: &str = "worker-3";
 
-async fn a_storm(world: World) {
+async fn storm_of_seeds_1_and_2_breaks_no_promise(world: World) {
     for seed in [1, 2] {
         storm(&world, seed, false).await;
     }
 }
 
-async fn another_storm(world: World) {
+async fn storm_of_seed_3_breaks_no_promise(world: World) {
     storm(&world, 3, false).await;
 }
 
-async fn a_storm_with_heartbeats(world: World) {
+async fn storm_with_heartbeats_breaks_no_promise(world: World) {
     storm(&world, 4, true).await;
 }
 
-/// What was seen of one task from inside its body.
+/// What the bodies of one task have seen.
 #[derive(Debug, Default)]
 struct Seen {
-    /// The attempts that came to the body, in this order.
+    /// The attempts that reached the body, in order.
     runs: Vec<u64>,
-    /// The last of them while it goes on, with its deadline.
+    /// The attempt whose body runs now, and its deadline.
     inside: Option<(u64, Duration)>,
     /// The attempts that are known to be recorded as failed.
     failed: BTreeSet<u64>,
-    /// The attempts of which nothing is recorded, as their leases were lost.
+    /// The attempts of which nothing is recorded, because their leases were lost.
     lost: BTreeSet<u64>,
     succeeded: Option<u64>,
 }
@@ -56,7 +60,7 @@ struct Worker {
     clock: Arc<dyn Clock>,
     id: String,
     nth: usize,
-    /// Whether it dies at its first try. What is forgotten would keep its heartbeat.
+    /// Whether the worker dies at its first try. Not with heartbeats: a forgotten execution would keep its own.
     dies: bool,
     seen: AllSeen,
 }
@@ -76,10 +80,10 @@ impl Worker {
         }
     }
 
-    /// Works on it until nothing is left to be done, or too often.
+    /// Works on the task until it has ended, or `tries` times.
     async fn work(&self, tries: u32) {
         if self.dies {
-            // A worker that dies.
+            // A worker that dies leaves its lock behind.
             std::mem::forget(self.documents.start(&self.id).await);
         }
         for nth in 0..tries {
@@ -92,7 +96,7 @@ impl Worker {
                 Ok(()) => {
                     let before =
                         self.seen().entry(self.id.clone()).or_default().succeeded.replace(entered.unwrap());
-                    assert_eq!(before, None, "{}: it has succeeded twice", self.id);
+                    assert_eq!(before, None, "{}: the task has succeeded twice", self.id);
                     return;
                 }
                 Err(error) => match error.kind() {
@@ -121,7 +125,7 @@ impl Worker {
         let ran = self.enter(attempt, task.remaining());
         task.data_mut().pages = u32::try_from(attempt).unwrap();
         let saved = task.save().await;
-        // What it has is known by what was acknowledged.
+        // Only an answered save has extended the lease.
         self.renewed(attempt, task.remaining());
         if saved.is_ok() {
             self.clock.sleep(Duration::from_secs((self.nth as u64 * 7) % 60)).await;
@@ -132,7 +136,7 @@ impl Worker {
         if ran < fails { Err(format!("attempt {attempt}: run {ran}").into()) } else { Ok(()) }
     }
 
-    /// Nobody else is inside with a lease that lasts. Gives how often the body has run before.
+    /// Asserts that no other body runs under a live lease. Returns how often the body has run before.
     fn enter(&self, attempt: u64, remaining: Duration) -> usize {
         let now = self.clock.now().monotonic;
         let mut all = self.seen();
@@ -174,7 +178,7 @@ fn is_transient(error: &Error) -> bool {
 }
 
 async fn storm(world: &World, seed: u64, heartbeat: bool) {
-    let clock = world.clock.waiting();
+    let clock = world.clock.manual();
     let worker = |nth: usize, owner: &str, seen: &AllSeen| Worker {
         documents: world
             .builder()
@@ -191,7 +195,7 @@ async fn storm(world: &World, seed: u64, heartbeat: bool) {
         seen: Arc::clone(seen),
     };
     let seen = AllSeen::default();
-    // Requests and copies may come after the lease of whoever sent them.
+    // Requests and copies may arrive after the lease of their sender.
     let rates = Rates::stormy()
         .with(Fault::Delay(Duration::from_secs(400)), 0.03)
         .with(Fault::DuplicateLate(Duration::from_secs(1000)), 0.08);
@@ -205,7 +209,7 @@ async fn storm(world: &World, seed: u64, heartbeat: bool) {
         });
         workers.spawn(async move { second.work(TRIES).await });
     }
-    world.driven(workers.join_all()).await;
+    world.run_while_advancing_clock(workers.join_all()).await;
 
     world.network.calm();
     let mut workers = JoinSet::new();
@@ -213,29 +217,29 @@ async fn storm(world: &World, seed: u64, heartbeat: bool) {
         let worker = worker(nth, LAST, &seen);
         workers.spawn(async move { worker.work(1000).await });
     }
-    world.driven(workers.join_all()).await;
-    world.all_arrives().await;
+    world.run_while_advancing_clock(workers.join_all()).await;
+    world.deliver_late_requests().await;
 
     let mut seen = std::mem::take(&mut *seen.lock().unwrap());
     let mut succeeded = 0;
     for nth in 0..TASKS {
         let id = format!("seed-{seed}-{nth}");
-        succeeded += usize::from(ended_well(world, &id, &seen.remove(&id).unwrap_or_default()).await);
+        succeeded += usize::from(assert_consistent(world, &id, &seen.remove(&id).unwrap_or_default()).await);
     }
     assert!((TASKS / 2..TASKS).contains(&succeeded), "{succeeded} have succeeded");
     let injected = world.network.injected();
     assert!(injected.len() >= 8, "{injected:?}");
 }
 
-/// Compares what is stored of a task with what its bodies have seen. Tells whether it has succeeded.
-async fn ended_well(world: &World, id: &str, seen: &Seen) -> bool {
-    let item = world.stored_as(&format!("extract____{id}")).await.unwrap();
+/// Compares the stored task with what its bodies have seen. Returns whether the task has succeeded.
+async fn assert_consistent(world: &World, id: &str, seen: &Seen) -> bool {
+    let item = world.stored_under(&format!("extract____{id}")).await.unwrap();
     let case = format!("{id}: {item:?}, {seen:?}");
     assert_eq!(item["lock"], text("__not_locked__"), "{case}");
     let attempt: u64 = item["attempt"].as_n().unwrap().parse().unwrap();
     assert!(attempt >= seen.runs.len() as u64 && seen.runs.iter().all(|run| *run <= attempt), "{case}");
 
-    // One entry for each attempt that has failed, and those that a body knows of are among them.
+    // The history has one entry for each failed attempt, including every failure that a body knows of.
     let history = item["errors"].as_m().unwrap()["history"].as_l().unwrap();
     let mut failed = BTreeSet::new();
     for (nth, entry) in history.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Making, comparing and deleting the table.
+//! Creates, verifies and deletes the table.
 
 use tracker_core::aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
@@ -8,14 +8,14 @@ use tracker_core::{ErrorKind, StatusTracker};
 use crate::support::{Document, World};
 
 crate::tests![
-    the_table_is_on_demand_and_projects_what_queries_need,
-    capacity_can_be_provisioned,
-    creating_it_again_does_nothing,
-    every_difference_is_said,
-    a_missing_table_is_said_by_every_operation,
+    create_table_makes_an_on_demand_table_with_the_index,
+    create_table_provisions_capacity,
+    create_table_leaves_an_existing_table_alone,
+    verify_table_and_create_table_report_every_difference,
+    every_operation_reports_a_missing_table,
 ];
 
-async fn the_table_is_on_demand_and_projects_what_queries_need(world: World) {
+async fn create_table_makes_an_on_demand_table_with_the_index(world: World) {
     world.documents().verify_table().await.unwrap();
     let described = world.client.describe_table().table_name(&world.table).send().await.unwrap();
     let table = described.table.unwrap();
@@ -28,7 +28,7 @@ async fn the_table_is_on_demand_and_projects_what_queries_need(world: World) {
     assert_eq!(projection.non_key_attributes(), ["create_time", "run_at"]);
 }
 
-async fn capacity_can_be_provisioned(world: World) {
+async fn create_table_provisions_capacity(world: World) {
     let name = format!("{}-provisioned", world.table);
     let documents = world.builder::<Document>().table(&name).build().unwrap();
     documents.create_table().provisioned(3, 4).await.unwrap();
@@ -38,8 +38,8 @@ async fn capacity_can_be_provisioned(world: World) {
     assert_eq!(throughput.write_capacity_units(), Some(4));
 }
 
-async fn creating_it_again_does_nothing(world: World) {
-    let documents = world.document().await;
+async fn create_table_leaves_an_existing_table_alone(world: World) {
+    let documents = world.create_document().await;
     documents.create_table().await.unwrap();
     assert!(documents.get("doc-1").await.unwrap().is_some());
     documents.delete_table().await.unwrap();
@@ -47,7 +47,7 @@ async fn creating_it_again_does_nothing(world: World) {
     assert!(matches!(error.kind(), ErrorKind::TableNotFound { .. }), "{error}");
 }
 
-async fn every_difference_is_said(world: World) {
+async fn verify_table_and_create_table_report_every_difference(world: World) {
     let name = format!("{}-other", world.table);
     let part = |name: &str, part: KeyType| {
         KeySchemaElement::builder().attribute_name(name).key_type(part).build().unwrap()
@@ -86,8 +86,8 @@ async fn every_difference_is_said(world: World) {
     }
 }
 
-async fn a_missing_table_is_said_by_every_operation(world: World) {
-    let documents = world.document().await;
+async fn every_operation_reports_a_missing_table(world: World) {
+    let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
     documents.delete_table().await.unwrap();
     let errors = [

@@ -1,4 +1,4 @@
-"""What Python writes reads in Rust, and Rust destroys none of it."""
+"""Rust reads what Python writes, and destroys none of it."""
 
 import json
 
@@ -7,7 +7,7 @@ from python_side import (
 )
 
 
-def fail(id, error):
+def fail_in_python(id, error):
     try:
         with Job.start(id):
             raise error
@@ -16,14 +16,14 @@ def fail(id, error):
 
 
 def work_in_rust(rust, id, kind="job", data=None):
-    """Fails once and succeeds then."""
+    """Starts the task twice: the first attempt fails, the second succeeds."""
     rust("start", id, kind=kind)
     rust("fail", id, kind=kind, error="in rust")
     rust("start", id, kind=kind)
     rust("succeed", id, kind=kind, **({"data": data} if data else {}))
 
 
-def check_make_and_save_reads_in_rust(rust):
+def check_rust_reads_a_task_of_make_and_save(rust):
     Job.make_and_save("py-new", data={"text": "x", "pages": 3}, customer="acme")
     task = rust("get", "py-new")
     head, data = task["head"], task["data"]
@@ -33,7 +33,7 @@ def check_make_and_save_reads_in_rust(rust):
     assert (data["text"], data["pages"], data["customer"]) == ("x", 3, "acme"), data
 
 
-def check_each_status_of_python_reads_in_rust(rust):
+def check_rust_reads_every_status_of_python(rust):
     Job.make_and_save("py-statuses")
     with Job.start("py-statuses"):
         head = rust("head", "py-statuses")
@@ -41,14 +41,14 @@ def check_each_status_of_python_reads_in_rust(rust):
     assert rust("head", "py-statuses")["status"] == SUCCEEDED
     Job.make_and_save("py-fails")
     for nth, status in [(1, FAILED), (2, FAILED), (3, IGNORED)]:
-        fail("py-fails", KeyError(f"nth {nth}"))
+        fail_in_python("py-fails", KeyError(f"nth {nth}"))
         head = rust("head", "py-fails")
         assert (head["status"], head["retry"], head["locked"]) == (status, nth, False)
     assert [entry["error"] for entry in head["errors"]] == [f"KeyError('nth {nth}')" for nth in (1, 2, 3)]
     assert all(entry["time"] and "Traceback" in entry["traceback"] for entry in head["errors"])
 
 
-def check_set_data_and_update_read_in_rust(rust):
+def check_rust_reads_set_data_and_update(rust):
     Job.make_and_save("py-update")
     with Job.start("py-update") as execution:
         execution.set_data({"pages": 5, "text": "\u00e9\u6f22\U0001f600\u0000"})
@@ -57,13 +57,13 @@ def check_set_data_and_update_read_in_rust(rust):
     assert rust("get", "py-update")["data"]["text"] == "\u00e9\u6f22\U0001f600\u0000"
 
 
-def check_big_integers_of_python_read_in_rust(rust):
+def check_rust_reads_big_integers(rust):
     for nth, big in enumerate([2**53 + 1, 2**64, 2**128 - 1]):
         Job.make_and_save(f"py-big-{nth}", data={"big": big})
         assert rust("get", f"py-big-{nth}")["data"]["big"] == big
 
 
-def check_integers_beyond_the_field_fail_on_access_and_stay(rust):
+def check_rust_refuses_and_keeps_an_integer_too_large_for_its_field(rust):
     Job.make_and_save("py-huge", data={"big": 2**200, "pages": 1})
     before = raw("py-huge")
     assert rust("head", "py-huge")["status"] == PENDING
@@ -76,7 +76,7 @@ def check_integers_beyond_the_field_fail_on_access_and_stay(rust):
     assert get("py-huge").data == {"big": 2**200, "pages": 1}
 
 
-def check_members_that_rust_does_not_know_come_back_equal(rust):
+def check_rust_keeps_members_that_it_does_not_declare(rust):
     unknown = {
         "int": 2**300, "negative": -(2**99), "float": 1e-320, "zero": -0.0, "long": 0.1 + 0.2, "null": None, "true": True,
         "surrogate": "\ud800", "pair": "\U0001f600", "odd": "\udfff\ud800 end", "nul": "\u0000", "\u00e9": {"": []},
@@ -96,13 +96,13 @@ def check_members_that_rust_does_not_know_come_back_equal(rust):
     assert list(found) == sorted(found), f"not sorted by name: {list(found)}"
 
 
-def check_what_a_field_does_not_know_inside_it_is_lost_with_a_change_of_it(rust):
+def check_rust_keeps_undeclared_members_inside_a_field_until_the_field_changes(rust):
     beside = {"own": {"b": [2**300, "\ud800"]}}
     Job.make_and_save("py-inside", data={"pages": 1, "meta": {"a": 1, "b": 2**300, "c": "\ud800"}, **beside})
     before = get("py-inside").data["meta"]
     found = rust("start", "py-inside")["data"]
     assert found["meta"] == {"a": 1}, found
-    # Set to what it is: no change.
+    # Setting a field to its own value is no change.
     rust("save", "py-inside", data={"pages": 2, "meta": {"a": 1}})
     data = get("py-inside").data
     assert data["pages"] == 2 and data["meta"] == before == {"a": 1, "b": 2**300, "c": "\ud800"}, data
@@ -111,14 +111,14 @@ def check_what_a_field_does_not_know_inside_it_is_lost_with_a_change_of_it(rust)
     assert data["meta"] == {"a": 7} and data["pages"] == 2 and data["own"] == beside["own"], data
 
 
-def check_a_bare_nan_inside_a_field_is_refused_even_in_what_it_does_not_know(rust):
+def check_rust_refuses_a_bare_nan_in_an_undeclared_member_inside_a_field(rust):
     Job.make_and_save("py-nan-inside", data={"pages": 1, "meta": {"a": 1, "b": float("nan")}})
     before = raw("py-nan-inside")["data"]
     refused = rust.refuses("Decode", "start", "py-nan-inside")
     assert refused.attribute == "data.meta" and raw("py-nan-inside")["data"] == before, refused
 
 
-def check_a_bare_nan_beside_what_rust_knows_comes_back(rust):
+def check_rust_keeps_a_bare_nan_in_members_that_it_does_not_declare(rust):
     data = {"pages": 1, "x": float("nan"), "deep": {"a": [float("inf"), -float("inf")], "nan": "NaN, -Infinity \" NaN"}}
     Job.make_and_save("py-nan", data=data)
     assert "NaN" in raw("py-nan")["data"]["S"]
@@ -129,7 +129,7 @@ def check_a_bare_nan_beside_what_rust_knows_comes_back(rust):
     assert found.is_succeeded() and repr(found.data) == repr({**found.data, **data, "pages": 2}), found.data
 
 
-def check_a_bare_nan_in_a_field_fails_on_access_and_stays(rust):
+def check_rust_refuses_and_keeps_a_bare_nan_in_a_field(rust):
     Job.make_and_save("py-nan-field", data={"pages": 1, "number": float("nan")})
     before = raw("py-nan-field")["data"]
     refused = rust.refuses("Decode", "get", "py-nan-field")
@@ -140,7 +140,7 @@ def check_a_bare_nan_in_a_field_fails_on_access_and_stays(rust):
     assert raw("py-nan-field")["data"] == before and get("py-nan-field").is_succeeded()
 
 
-def check_a_lone_surrogate_in_a_field_fails_on_access_and_stays(rust):
+def check_rust_refuses_and_keeps_a_lone_surrogate_in_a_field(rust):
     Job.make_and_save("py-surrogate", data={"text": "a\udc80b", "pages": 1})
     before = raw("py-surrogate")["data"]
     refused = rust.refuses("Decode", "get", "py-surrogate")
@@ -150,7 +150,7 @@ def check_a_lone_surrogate_in_a_field_fails_on_access_and_stays(rust):
     assert raw("py-surrogate")["data"] == before and get("py-surrogate").is_succeeded()
 
 
-def check_a_lone_surrogate_in_a_name_stays(rust):
+def check_rust_keeps_a_lone_surrogate_in_a_name(rust):
     Job.make_and_save("py-name", data={"\udc80": 1, "pages": 1})
     before = raw("py-name")["data"]
     assert rust("head", "py-name")["status"] == PENDING
@@ -158,7 +158,7 @@ def check_a_lone_surrogate_in_a_name_stays(rust):
     assert raw("py-name")["data"] == before and get("py-name").data["\udc80"] == 1
 
 
-def check_text_that_is_no_json_stays(rust):
+def check_rust_keeps_data_that_is_no_json_object(rust):
     for nth, text in enumerate(["hello", "", "[1, 2]", "7", "{", '{"a": 1} trailing', "null"]):
         id = f"py-text-{nth}"
         Job.make_and_save(id)
@@ -170,7 +170,7 @@ def check_text_that_is_no_json_stays(rust):
         assert raw(id)["data"] == {"S": text} and raw(id)["status"] == {"N": str(SUCCEEDED)}
 
 
-def check_data_set_to_none_reads_as_empty(rust):
+def check_rust_reads_data_set_to_none_as_empty(rust):
     for id, value in [("py-null", {"NULL": True}), ("py-absent", None)]:
         Job.make_and_save(id)
         set_raw(id, data=value, errors=value)
@@ -185,7 +185,7 @@ def check_data_set_to_none_reads_as_empty(rust):
     assert rust("get", "py-none")["head"]["status"] == SUCCEEDED
 
 
-def check_errors_without_history_are_kept(rust):
+def check_rust_keeps_errors_without_history(rust):
     Job.make_and_save("py-errors", errors={"note": [2**80, "\ud800", float("nan")], "\u00e9": 1})
     assert rust("head", "py-errors")["errors"] == []
     work_in_rust(rust, "py-errors")
@@ -194,10 +194,10 @@ def check_errors_without_history_are_kept(rust):
     assert [entry["error"] for entry in errors["history"]] == ["in rust"]
 
 
-def check_history_with_lone_surrogates_is_read_and_kept(rust):
+def check_rust_reads_and_keeps_a_history_with_lone_surrogates(rust):
     Job.make_and_save("py-history")
-    fail("py-history", ValueError("plain"))
-    fail("py-history", OSError("no file named b\udc80c"))
+    fail_in_python("py-history", ValueError("plain"))
+    fail_in_python("py-history", OSError("no file named b\udc80c"))
     before = get("py-history").errors["history"]
     assert "\udc80" in before[1]["traceback"]
     head = rust("head", "py-history")
@@ -209,7 +209,7 @@ def check_history_with_lone_surrogates_is_read_and_kept(rust):
     assert after[:2] == before and after[2]["error"] == "in rust", after
 
 
-def check_history_entries_with_more_in_them_are_kept(rust):
+def check_rust_keeps_history_entries_of_any_shape(rust):
     entry = {"nth_retry": 1, "update_time": "?", "error": None, "traceback": "t", "big": 2**90, "f": 1e-320, "nan": float("nan")}
     Job.make_and_save("py-more", errors={"history": [entry, "just text", 7, None], "n": 2**90})
     before = get("py-more").errors
@@ -220,7 +220,7 @@ def check_history_entries_with_more_in_them_are_kept(rust):
     assert after["n"] == 2**90 and after["history"][4]["error"] == "in rust"
 
 
-def check_errors_that_are_no_json_are_kept_as_an_entry(rust):
+def check_rust_keeps_errors_that_are_no_json_as_an_entry(rust):
     Job.make_and_save("py-errors-text")
     set_raw("py-errors-text", errors={"S": "Traceback: {not json"})
     assert rust("head", "py-errors-text")["status"] == PENDING
@@ -234,7 +234,7 @@ def check_errors_that_are_no_json_are_kept_as_an_entry(rust):
     assert history[0]["traceback"] == "Traceback: {not json" and history[1]["error"] == "in rust"
 
 
-def check_data_written_with_other_spacing_and_escapes_is_read(rust):
+def check_rust_reads_json_with_other_spacing_and_escapes(rust):
     Job.make_and_save("py-spacing")
     text = json.dumps({"pages": 4, "text": "\u00e9/"}, indent=2).replace("/", "\\/")
     set_raw("py-spacing", data={"S": "\n" + text + "\t "})

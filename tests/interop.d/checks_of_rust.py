@@ -1,4 +1,4 @@
-"""What Rust writes reads in Python as if Python had written it."""
+"""Python reads what Rust writes as if Python had written it."""
 
 import json
 from datetime import timedelta
@@ -12,13 +12,13 @@ ADDED = {"attempt", "last_lock", "started_from", "owner"}
 UNICODE = "caf\u00e9 \u6f22\u5b57 \U0001f600 \u0000\u0001\u001f\u007f\u2028\ufffe \" \\ / \n\r\t"
 
 
-def check_the_table_is_made_by_rust(rust):
+def check_rust_creates_the_table(rust):
     rust("create_table")
     assert Job.exists()
     rust("verify_table")
 
 
-def check_a_table_made_by_python_verifies_in_rust(rust):
+def check_rust_verifies_a_table_made_by_python(rust):
     OtherTable.create_table(wait=True)
     assert OtherTable.exists()
     rust("open", open={"table": OtherTable.Meta.table_name})
@@ -28,7 +28,7 @@ def check_a_table_made_by_python_verifies_in_rust(rust):
         rust("open", open={"table": TABLE})
 
 
-def same_types(left, right, names):
+def assert_same_types(left, right, names):
     for name in names:
         assert left[name].keys() == right[name].keys(), f"{name}: {left[name]} and {right[name]}"
 
@@ -38,14 +38,14 @@ def check_create_writes_what_make_and_save_writes(rust):
     Job.make_and_save("created-by-python", data={"text": "x", "pages": 1})
     ours, theirs = raw("created"), raw("created-by-python")
     assert set(ours) - ADDED == set(theirs), set(ours) ^ set(theirs)
-    same_types(ours, theirs, theirs)
+    assert_same_types(ours, theirs, theirs)
     for name in ["status", "retry", "lock", "lock_time"]:
         assert ours[name] == theirs[name], name
     assert json.loads(ours["errors"]["S"]) == json.loads(theirs["errors"]["S"]) == {"history": []}
     assert ours["value"]["S"].rsplit("____", 1)[0] == theirs["value"]["S"].rsplit("____", 1)[0]
 
 
-def check_create_reads_in_python(rust):
+def check_python_reads_a_created_task(rust):
     rust("create", "created-read", data={"text": "x", "pages": 1, "customer": "acme"})
     task = get("created-read")
     assert task.is_pending() and task.status_name == "pending" and task.status == PENDING
@@ -58,7 +58,7 @@ def check_create_reads_in_python(rust):
     assert task.update_time == task.create_time
 
 
-def check_start_reads_as_locked_in_python(rust):
+def check_python_reads_a_started_task_as_locked(rust):
     rust("create", "started")
     rust("start", "started")
     task = get("started")
@@ -69,7 +69,7 @@ def check_start_reads_as_locked_in_python(rust):
     rust("release", "started")
 
 
-def check_save_reads_in_python(rust):
+def check_python_reads_a_saved_task(rust):
     rust("create", "saved", data={"pages": 1})
     rust("start", "saved")
     before = get("saved")
@@ -80,7 +80,7 @@ def check_save_reads_in_python(rust):
     rust("succeed", "saved")
 
 
-def check_succeed_reads_in_python(rust):
+def check_python_reads_a_succeeded_task(rust):
     rust("create", "succeeded")
     rust("start", "succeeded")
     rust("succeed", "succeeded", data={"pages": 7})
@@ -90,7 +90,7 @@ def check_succeed_reads_in_python(rust):
     assert task.errors == {"history": []} and task.update_time > task.create_time
 
 
-def check_fail_reads_in_python(rust):
+def check_python_reads_a_failed_task(rust):
     rust("create", "failed", data={"pages": 1})
     rust("start", "failed")
     rust("fail", "failed", error="it broke: " + UNICODE)
@@ -103,7 +103,7 @@ def check_fail_reads_in_python(rust):
     assert entry.keys() == {"nth_retry", "update_time", "error", "traceback"}
 
 
-def check_a_history_entry_is_as_python_writes_it(rust):
+def check_rust_writes_history_entries_as_python_does(rust):
     rust("create", "entry")
     rust("start", "entry")
     rust("fail", "entry", error="ours")
@@ -118,7 +118,7 @@ def check_a_history_entry_is_as_python_writes_it(rust):
     assert len(ours["update_time"]) == len(theirs["update_time"])
 
 
-def check_ignored_after_max_retry_reads_in_python(rust):
+def check_python_reads_a_task_ignored_after_max_retry(rust):
     rust("create", "ignored")
     for nth in range(3):
         rust("start", "ignored")
@@ -128,7 +128,7 @@ def check_ignored_after_max_retry_reads_in_python(rust):
     assert [entry["nth_retry"] for entry in task.errors["history"]] == [1, 2, 3]
 
 
-def check_ignored_at_once_reads_in_python(rust):
+def check_python_reads_a_task_ignored_at_once(rust):
     rust("create", "fatal")
     rust("start", "fatal")
     rust("fail", "fatal", error="no use", fatal=True)
@@ -136,7 +136,7 @@ def check_ignored_at_once_reads_in_python(rust):
     assert task.is_ignored() and not task.is_locked() and task.status == IGNORED
 
 
-def check_release_reads_in_python(rust):
+def check_python_reads_a_released_task(rust):
     rust("create", "released")
     rust("start", "released")
     rust("release", "released")
@@ -145,7 +145,7 @@ def check_release_reads_in_python(rust):
     assert task.errors == {"history": []}
 
 
-def check_takeover_reads_in_python(rust):
+def check_python_reads_a_task_taken_over(rust):
     rust("create", "taken")
     rust("start", "taken")
     rust("forget", "taken")
@@ -159,18 +159,18 @@ def check_takeover_reads_in_python(rust):
     assert get("taken").is_succeeded()
 
 
-def check_given_up_by_takeover_reads_in_python(rust):
-    rust("create", "given-up")
+def check_python_reads_a_task_ignored_by_a_takeover(rust):
+    rust("create", "ignored-by-takeover")
     for _ in range(3):
-        rust("start", "given-up")
-        rust("forget", "given-up")
-        set_raw("given-up", lock_time={"S": "2026-01-01T00:00:00.000000+0000"})
-    rust.refuses("Ignored", "start", "given-up")
-    task = get("given-up")
+        rust("start", "ignored-by-takeover")
+        rust("forget", "ignored-by-takeover")
+        set_raw("ignored-by-takeover", lock_time={"S": "2026-01-01T00:00:00.000000+0000"})
+    rust.refuses("Ignored", "start", "ignored-by-takeover")
+    task = get("ignored-by-takeover")
     assert task.is_ignored() and not task.is_locked() and len(task.errors["history"]) == 3
 
 
-def check_redrive_reads_in_python_and_python_works_on(rust):
+def check_python_reads_and_finishes_a_redriven_task(rust):
     rust("create", "redriven")
     rust("start", "redriven")
     rust("fail", "redriven", error="no", fatal=True)
@@ -182,7 +182,7 @@ def check_redrive_reads_in_python_and_python_works_on(rust):
     assert get("redriven").is_succeeded()
 
 
-def check_unicode_reads_in_python(rust):
+def check_python_reads_unicode(rust):
     text = UNICODE + "".join(chr(code) for code in range(1, 0x600, 7)) + "\U0010ffff"
     nested = {"\u00e9\u6f22": ["\U0001f600", None, "__not_locked__"], "": [""]}
     rust("create", "unicode-\u00e9\u6f22\U0001f600", data={"text": text, "nested": nested})
@@ -190,14 +190,14 @@ def check_unicode_reads_in_python(rust):
     assert task.data["text"] == text and task.data["nested"] == nested
 
 
-def check_big_integers_read_in_python(rust):
+def check_python_reads_big_integers(rust):
     for nth, big in enumerate([0, 2**53 + 1, 2**64 - 1, 2**64, 2**127 + 1, 2**128 - 1]):
         rust("create", f"big-{nth}", data={"big": big})
         found = get(f"big-{nth}").data["big"]
         assert found == big and isinstance(found, int), found
 
 
-def check_floats_read_in_python(rust):
+def check_python_reads_floats(rust):
     floats = [0.0, -0.0, 0.1, 1e16, 1e300, 5e-324, 1.7976931348623157e308, -2.5, 3.0, 1 / 3, 123456789.123456789]
     for nth, number in enumerate(floats):
         rust("create", f"float-{nth}", data={"number": number})
@@ -205,7 +205,7 @@ def check_floats_read_in_python(rust):
         assert repr(found) == repr(number), f"{found!r} instead of {number!r}"
 
 
-def check_bounded_history_reads_in_python_and_goes_on(rust):
+def check_python_reads_and_extends_a_bounded_history(rust):
     rust("open", open={"table": TABLE, "history_limit": 3})
     try:
         rust("create", "bounded")
@@ -229,7 +229,7 @@ def check_bounded_history_reads_in_python_and_goes_on(rust):
         rust("open", open={"table": TABLE})
 
 
-def check_long_errors_are_cut_and_read_in_python(rust):
+def check_python_reads_long_errors_that_rust_has_cut(rust):
     rust("create", "long")
     rust("start", "long")
     rust("fail", "long", error="\U0001f600" * 100_000)
@@ -237,7 +237,7 @@ def check_long_errors_are_cut_and_read_in_python(rust):
     assert len(entry["error"].encode()) <= 2048 and "[..]" in entry["error"]
 
 
-def check_python_sees_what_rust_added_and_keeps_it(rust):
+def check_python_keeps_the_attributes_that_rust_adds(rust):
     rust("create", "added")
     rust("start", "added")
     rust("fail", "added", error="no")
@@ -247,7 +247,7 @@ def check_python_sees_what_rust_added_and_keeps_it(rust):
     assert ADDED <= set(item) and item["attempt"] == {"N": "1"} and item["owner"] == {"S": "rust"}
 
 
-def check_an_item_of_a_native_worker_becomes_text(rust):
+def check_rust_turns_the_data_of_a_native_worker_into_text(rust):
     fields = {"text": UNICODE, "number": 0.1, "pages": 2**53 + 1, "tags": ["a", "\u00e9"]}
     rust("create", "native", kind="native", data=fields)
     assert "M" in raw("native")["data"] and "M" in raw("native")["errors"]
@@ -260,7 +260,7 @@ def check_an_item_of_a_native_worker_becomes_text(rust):
     assert task.errors["history"][0]["error"] == "no" and task.is_failed()
 
 
-def check_a_native_worker_keeps_text(rust):
+def check_native_worker_keeps_text(rust):
     rust("create", "native-on-text", data={"pages": 1, "big": 2**100})
     rust("start", "native-on-text", kind="native")
     rust("save", "native-on-text", kind="native", data={"pages": 2})

@@ -1,4 +1,4 @@
-"""Both work on the same tasks: locks, steps, queries, and a `save` in the middle of things."""
+"""Both languages work on the same tasks: locks, steps, queries, and a `save` of Python at any time."""
 
 import contextlib
 from datetime import timedelta
@@ -28,8 +28,8 @@ def refused_in_python(id, kind, of=Job):
 
 @contextlib.contextmanager
 def started_in_python(id, of=Job):
-    """An attempt of Python's, out of which comes what went wrong in it: where Rust has taken the task meanwhile, Python
-    cannot record that, and raises the refusal of its own finish instead."""
+    """An attempt of Python, which raises the first error of its body. If Rust has taken the task meanwhile, Python
+    cannot record that error, and would raise the refusal of its own finish instead."""
     wrong = None
     try:
         with of.start(id) as execution:
@@ -69,9 +69,9 @@ def check_rust_honours_the_lock_of_python(rust):
     rust.refuses("AlreadySucceeded", "start", "lock-python")
 
 
-def check_both_refuse_alike_what_is_not_there_or_ignored(rust):
+def check_both_refuse_missing_ignored_and_unready_tasks(rust):
     refused_in_python("nobody", TaskIsNotInitializedError)
-    rust.refuses("NotInitialized", "start", "nobody")
+    rust.refuses("NotFound", "start", "nobody")
     rust("create", "both-ignored")
     rust("start", "both-ignored")
     rust("fail", "both-ignored", error="no", fatal=True)
@@ -82,7 +82,7 @@ def check_both_refuse_alike_what_is_not_there_or_ignored(rust):
     rust.refuses("NotReady", "start", "not-ready", kind="mail")
 
 
-def check_retries_are_counted_together(rust):
+def check_both_count_failures_together(rust):
     Job.make_and_save("retries")
     fail_in_python("retries")
     rust("start", "retries")
@@ -95,12 +95,12 @@ def check_retries_are_counted_together(rust):
 
 
 def expire_in_the_middle(rust, id, then):
-    """A Python worker whose lease expires while it works; `then` is what Rust does meanwhile."""
+    """Lets the lease of a Python worker expire while it works; `then` is what Rust does meanwhile."""
     Job.make_and_save(id)
     before = None
     try:
         with started_in_python(id):
-            # Up to the skew that is allowed for, it is not expired.
+            # Within the skew, the lease has not expired.
             almost = get_utc_now() - timedelta(seconds=EXPIRE + 2)
             set_raw(id, lock_time={"S": almost.strftime("%Y-%m-%dT%H:%M:%S.%f+0000")})
             rust.refuses("Locked", "start", id)
@@ -109,12 +109,12 @@ def expire_in_the_middle(rust, id, then):
             before = raw(id)
     except UpdateError as error:
         assert before and error.cause_response_code == "ConditionalCheckFailedException", repr(error)
-        assert raw(id) == before, "what came too late was written"
+        assert raw(id) == before, "a late finish was written"
         return
-    raise AssertionError("the finish of a worker that was too late was recorded")
+    raise AssertionError("a late finish was recorded")
 
 
-def check_an_expired_lease_of_python_is_taken_over(rust):
+def check_rust_takes_over_an_expired_lease_of_python(rust):
     def then():
         assert "expired" in rust("unfinished")
         head = rust("start", "expired")["head"]
@@ -125,7 +125,7 @@ def check_an_expired_lease_of_python_is_taken_over(rust):
     assert get("expired").is_succeeded() and len(get("expired").errors["history"]) == 1
 
 
-def check_python_comes_too_late_for_a_task_that_rust_has_finished(rust):
+def check_python_cannot_finish_a_task_that_rust_has_finished(rust):
     def then():
         rust("start", "late")
         rust("succeed", "late", data={"pages": 1})
@@ -134,7 +134,7 @@ def check_python_comes_too_late_for_a_task_that_rust_has_finished(rust):
     assert get("late").is_succeeded() and get("late").data["pages"] == 1
 
 
-def check_takeover_never_leaves_python_alone(rust):
+def check_takeover_never_leaves_an_expired_lease_of_python_alone(rust):
     rust("open", open={"table": TABLE, "no_takeover": True})
     try:
         Job.make_and_save("never")
@@ -147,13 +147,13 @@ def check_takeover_never_leaves_python_alone(rust):
         rust("open", open={"table": TABLE})
 
 
-def check_python_never_takes_over_and_rust_mends_it(rust):
+def check_python_refuses_an_expired_lease_and_rust_takes_it_over(rust):
     rust("create", "mended")
     rust("start", "mended")
     rust("forget", "mended")
     set_raw("mended", lock_time=LONG_AGO)
     before = raw("mended")
-    # Python calls it locked however long ago that was.
+    # For Python the task is locked, however old the lock is.
     refused_in_python("mended", TaskLockedError)
     assert raw("mended") == before
     rust("start", "mended")
@@ -163,7 +163,7 @@ def check_python_never_takes_over_and_rust_mends_it(rust):
     assert get("mended").is_succeeded()
 
 
-def check_a_lock_left_on_a_ready_task_expires_for_both(rust):
+def check_both_start_a_ready_task_with_an_expired_lock(rust):
     for id in ["left-python", "left-rust"]:
         Job.make_and_save(id, lock="0" * 32)
         set_raw(id, lock_time=LONG_AGO)
@@ -174,7 +174,7 @@ def check_a_lock_left_on_a_ready_task_expires_for_both(rust):
     assert get("left-python").is_succeeded() and get("left-rust").is_succeeded()
 
 
-def check_step_one_in_python_and_step_two_in_rust(rust):
+def check_rust_runs_step_two_after_step_one_in_python(rust):
     Job.make_and_save("py-rs", data={"pages": 1, "own": [2**70]})
     fail_in_python("py-rs")
     with Job.start("py-rs") as execution:
@@ -191,7 +191,7 @@ def check_step_one_in_python_and_step_two_in_rust(rust):
     assert len(task.errors["history"]) == 2
 
 
-def check_step_one_in_rust_and_step_two_in_python(rust):
+def check_python_runs_step_two_after_step_one_in_rust(rust):
     rust("create", "rs-py", data={"pages": 1, "customer": "acme"})
     rust("start", "rs-py")
     rust("fail", "rs-py", error="in rust")
@@ -206,7 +206,7 @@ def check_step_one_in_rust_and_step_two_in_python(rust):
     assert raw("rs-py")["customer"] == {"S": "acme"}
 
 
-def check_one_fails_step_two_and_the_other_finishes_it(rust):
+def check_python_finishes_step_two_after_rust_has_failed_it(rust):
     rust("create", "mixed-steps")
     with Job.start("mixed-steps"):
         pass
@@ -239,7 +239,7 @@ def make_in_rust(rust, id, status):
 
 @contextlib.contextmanager
 def tasks_of_each_status(rust, prefix):
-    """Three by each side, of which those in progress are held that long: their ids by their status."""
+    """Makes three tasks of each status on each side; holds the tasks in progress. Yields their ids by status."""
     made = {}
     with contextlib.ExitStack() as held:
         for status in [PENDING, IN_PROGRESS, FAILED, SUCCEEDED, IGNORED]:
@@ -255,7 +255,7 @@ def tasks_of_each_status(rust, prefix):
         yield made
 
 
-def check_queries_give_the_same_tasks(rust):
+def check_both_query_the_same_tasks(rust):
     with tasks_of_each_status(rust, "queried") as made:
         for status, ids in made.items():
             theirs = sorted(task.task_id for task in Job.query_by_status(status, limit=10_000))
@@ -267,7 +267,7 @@ def check_queries_give_the_same_tasks(rust):
         assert made[PENDING] | made[FAILED] <= unfinished <= set(rust("unfinished"))
 
 
-def check_queries_of_a_second_step_give_the_same_tasks(rust):
+def check_both_query_the_same_tasks_of_a_second_step(rust):
     for id in ["mailed-by-python", "mailed-by-rust"]:
         make_in_python(id, SUCCEEDED)
     with Mail.start("mailed-by-python"):
@@ -279,7 +279,7 @@ def check_queries_of_a_second_step_give_the_same_tasks(rust):
     assert {"mailed-by-python", "mailed-by-rust"} <= set(theirs), theirs
 
 
-def check_counts_agree(rust):
+def check_both_count_the_same_tasks(rust):
     with tasks_of_each_status(rust, "counted") as made:
         count = rust("count_use_case")
         assert Job.count_tasks_by_use_case_id() == count >= sum(len(ids) for ids in made.values()), count
@@ -290,12 +290,12 @@ def check_counts_agree(rust):
 
 
 def save_in_python(id):
-    """Reads the whole and puts it back, which drops what the class does not declare."""
+    """Reads the task and puts it back, which drops the attributes that the class does not declare."""
     get(id).save()
-    assert not {"attempt", "last_lock", "started_from", "owner"} & set(raw(id)), "a save that drops nothing"
+    assert not {"attempt", "last_lock", "started_from", "owner"} & set(raw(id)), "the save has dropped no attribute"
 
 
-def check_a_save_while_rust_works_breaks_nothing(rust):
+def check_python_save_during_an_attempt_of_rust_breaks_nothing(rust):
     for end, status in [("succeed", SUCCEEDED), ("fail", FAILED), ("release", FAILED)]:
         id = f"saved-over-{end}"
         rust("create", id, data={"pages": 1, "customer": "acme"})
@@ -306,16 +306,16 @@ def check_a_save_while_rust_works_breaks_nothing(rust):
         save_in_python(id)
         rust(end, id)
         task = get(id)
-        # Where it was started from is what `save` has dropped; our own memory of it is what counts.
+        # `save` has dropped `started_from`; the Rust worker remembers the status that it has started the task from.
         assert task.status in ([PENDING] if end == "release" else [status]), task.status
         assert not task.is_locked() and task.data["pages"] == 2 and task.customer == "acme"
         if end != "succeed":
-            # What tells the attempts apart begins anew.
+            # `save` has dropped `attempt`, which begins at 1 again.
             assert rust("start", id)["head"]["attempt"] == 1
             rust("release", id)
 
 
-def check_a_save_between_attempts_breaks_nothing(rust):
+def check_python_save_between_attempts_breaks_nothing(rust):
     rust("create", "saved-between")
     for nth in range(2):
         rust("start", "saved-between")
@@ -332,7 +332,7 @@ def check_a_save_between_attempts_breaks_nothing(rust):
     assert get("saved-between").is_succeeded() and len(get("saved-between").errors["history"]) == 3
 
 
-def check_a_save_of_a_lost_worker_s_task_breaks_nothing(rust):
+def check_python_save_of_a_lost_workers_task_breaks_nothing(rust):
     rust("create", "saved-lost")
     rust("start", "saved-lost")
     rust("forget", "saved-lost")
@@ -341,16 +341,16 @@ def check_a_save_of_a_lost_worker_s_task_breaks_nothing(rust):
     head = rust("start", "saved-lost")["head"]
     assert head["retry"] == 1 and "unknown worker" in head["errors"][0]["error"]
     rust("release", "saved-lost")
-    # Nobody knows any more where it had been started from.
+    # `save` has dropped `started_from`, and the worker that knew it is lost.
     assert get("saved-lost").is_failed()
 
 
-def check_a_save_with_old_data_while_rust_works_frees_nothing(rust):
+def check_python_save_of_an_old_task_makes_the_finish_of_rust_unknown(rust):
     rust("create", "stale", data={"pages": 1})
     stale = get("stale")
     rust("start", "stale")
     stale.save()
-    # The lock is gone with it, and so the lease: the finish must say so and leave the task to others.
+    # The save has removed the lock: the finish fails, and leaves the task to others.
     rust.refuses("OutcomeUnknown", "succeed", "stale", data={"pages": 2})
     assert get("stale").is_pending() and get("stale").data["pages"] == 1
     with Job.start("stale"):
@@ -358,7 +358,7 @@ def check_a_save_with_old_data_while_rust_works_frees_nothing(rust):
     assert get("stale").is_succeeded()
 
 
-def check_a_save_after_the_finish_of_what_was_read_before_it_brings_the_task_back(rust):
+def check_rust_takes_over_a_finished_task_that_a_python_save_has_brought_back(rust):
     rust("create", "back", data={"pages": 1})
     rust("start", "back")
     stale = get("back")
@@ -378,7 +378,7 @@ def check_a_save_after_the_finish_of_what_was_read_before_it_brings_the_task_bac
     assert get("back").is_succeeded() and get("back").data["pages"] == 3
 
 
-def check_overwritten_by_make_and_save_starts_anew(rust):
+def check_rust_starts_a_task_that_make_and_save_has_overwritten(rust):
     rust("create", "overwritten", data={"pages": 1})
     rust("start", "overwritten")
     rust("succeed", "overwritten")
@@ -389,14 +389,14 @@ def check_overwritten_by_make_and_save_starts_anew(rust):
     rust.refuses("AlreadyExists", "create", "overwritten")
 
 
-def check_create_in_rust_refuses_what_python_has_made(rust):
+def check_rust_refuses_to_create_a_task_that_python_has_made(rust):
     Job.make_and_save("exists", data={"pages": 1})
     before = raw("exists")
     rust.refuses("AlreadyExists", "create", "exists", data={"pages": 2})
     assert raw("exists") == before
 
 
-def check_a_second_worker_in_python_after_a_release(rust):
+def check_python_works_on_after_a_release_by_rust(rust):
     rust("create", "after-release", data={"pages": 1})
     rust("start", "after-release")
     rust("save", "after-release", data={"pages": 2})

@@ -1,4 +1,4 @@
-"""The Rust side: a process that is told by lines of JSON what to do (tests/integration/interop)."""
+"""The Rust side: a process that executes commands, each a line of JSON (tests/integration/interop)."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import subprocess
 
 
 class Refused(Exception):
-    """An error of the Rust side: the kind by its name, the attribute it is about, all that it says."""
+    """An error of the Rust side: the name of its kind, its attribute, its text, and the task that it carries."""
 
     def __init__(self, answer):
         super().__init__(answer["text"])
@@ -25,15 +25,15 @@ class Rust:
             encoding="utf-8",
         )
 
-    def tell(self, does, id="", kind="job", data=None, **more):
-        """Sends a command, whose answer `hear` waits for."""
-        command = {"do": does, "id": id, "kind": kind, **more}
+    def send(self, operation, id="", kind="job", data=None, **more):
+        """Sends a command; `receive` waits for its answer."""
+        command = {"do": operation, "id": id, "kind": kind, **more}
         if data is not None:
             command["data"] = data
         self.process.stdin.write(json.dumps(command) + "\n")
         self.process.stdin.flush()
 
-    def hear(self):
+    def receive(self):
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"the Rust side has ended with status {self.process.wait()}")
@@ -45,18 +45,18 @@ class Rust:
             answer["data"] = json.loads(answer["data"])
         return answer
 
-    def __call__(self, does, id="", kind="job", data=None, **more):
-        self.tell(does, id, kind, data, **more)
-        return self.hear()
+    def __call__(self, operation, id="", kind="job", data=None, **more):
+        self.send(operation, id, kind, data, **more)
+        return self.receive()
 
-    def refuses(self, refusal, does, id="", **more):
-        """The refusal, which must be of this kind."""
+    def refuses(self, refusal, operation, id="", **more):
+        """Returns the refusal of an operation, which must be of the kind `refusal`."""
         try:
-            answer = self(does, id, **more)
+            answer = self(operation, id, **more)
         except Refused as refused:
             assert refused.kind == refusal, f"refused as {refused.kind} instead of {refusal}: {refused}"
             return refused
-        raise AssertionError(f"{does} {id} was not refused as {refusal}: {answer}")
+        raise AssertionError(f"{operation} {id} was not refused as {refusal}: {answer}")
 
     def end(self):
         self.process.stdin.close()

@@ -1,5 +1,5 @@
-"""The Python side: the classes that users of pynamodb_mate write. The codes and shards are those of the Rust side,
-tests/integration/interop/types.rs and tests/integration/support/types.rs."""
+"""The Python side: classes as users of pynamodb_mate write them. The codes and shards must be those of the Rust side,
+in tests/integration/interop/types.rs and tests/integration/support/types.rs."""
 
 import os
 
@@ -28,7 +28,7 @@ class Base(BaseTask):
 
 
 class Job(Base):
-    """The first step. It declares what Rust keeps beside `data`: what a class does not declare, its `save` drops."""
+    """The first step. It declares the attribute that Rust keeps beside `data`, because `save` drops others."""
 
     customer = UnicodeAttribute(null=True)
 
@@ -71,7 +71,7 @@ class Mail(Base):
 
 
 class OtherTable(Base):
-    """A table that Python has made, for Rust to verify."""
+    """A table that Python creates and Rust verifies."""
 
     class Meta(Base.Meta):
         table_name = TABLE + "-python"
@@ -84,12 +84,12 @@ def key(id):
 
 
 def get(id, of=Job):
-    """The task through Python's class."""
+    """Reads the task with Python's class."""
     return of.get_one_or_none(id, consistent_read=True)
 
 
 def raw(id):
-    """The item as it is stored, in DynamoDB's own JSON."""
+    """Reads the stored item, in DynamoDB's own JSON."""
     return Job._get_connection().get_item(key(id), consistent_read=True).get("Item")
 
 

@@ -10,22 +10,22 @@ from python_side import FAILED, IGNORED, IN_PROGRESS, PENDING, SUCCEEDED, TABLE,
 
 RACE_TABLE = TABLE + "-race"
 TASKS, WORKERS = 500, 8
-# How long the whole may take on a slow machine.
-IN_VAIN = 300
+# The time limit of the race in seconds, on a slow machine.
+TIMEOUT = 300
 
 
 def kind_of(nth):
-    """Some fail each time, some once, most never."""
+    """Some tasks always fail, some fail once, most never."""
     return "bad" if nth % 20 == 0 else "shaky" if nth % 7 == 0 else "good"
 
 
 def work(name, nth):
-    """A worker, in a process of its own, as each has its own salt for the hash that picks the shards."""
+    """A worker in a process of its own, because each process has its own salt for the hash that picks the shards."""
     Job.Meta.table_name = RACE_TABLE
     print("ready", flush=True)
     sys.stdin.readline()
     journal = []
-    deadline = time.monotonic() + IN_VAIN
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         rows = list(Job.query_for_unfinished(limit=10))
         if not rows:
@@ -36,7 +36,7 @@ def work(name, nth):
         for turn in range(min(len(rows), 10)):
             attempt(name, rows[(turn + nth * 5) % len(rows)].task_id, journal)
     else:
-        sys.exit("the race has no end")
+        sys.exit("the race has not ended in time")
     print(json.dumps(journal))
 
 
@@ -62,7 +62,7 @@ def attempt(name, id, journal):
         journal.append(line)
 
 
-def check_a_race_of_both_languages(rust):
+def check_racing_workers_of_both_languages_do_each_task_once(rust):
     rust("open", open={"table": RACE_TABLE})
     try:
         rust("create_table")
@@ -91,16 +91,16 @@ def race(rust):
         for nth in range(WORKERS)
     ]
     try:
-        # All begin together: else one side could be done before the other has loaded its modules.
+        # All begin together, or one side could be done before the other has loaded its modules.
         for worker in workers:
             assert worker.stdout.readline() == "ready\n", "a Python worker does not begin"
         for worker in workers:
             worker.stdin.write("go\n")
             worker.stdin.flush()
-        rust.tell("race", workers=WORKERS, tasks=TASKS)
-        journal = rust.hear()
+        rust.send("race", workers=WORKERS, tasks=TASKS)
+        journal = rust.receive()
         for worker in workers:
-            printed, _ = worker.communicate(timeout=IN_VAIN)
+            printed, _ = worker.communicate(timeout=TIMEOUT)
             assert worker.returncode == 0, f"a Python worker has ended with {worker.returncode}"
             journal += json.loads(printed)
     finally:
@@ -127,7 +127,7 @@ def race(rust):
         assert outcomes["succeeded"] == (kind != "bad"), f"{id}: {outcomes}"
         assert task.status == head["status"] == (IGNORED if kind == "bad" else SUCCEEDED), (id, task.status)
         assert not task.is_locked() and task.retry == head["retry"] == (3 if kind == "bad" else 0)
-        # What a failed attempt had changed is dropped; a success is there once.
+        # The changes of failed attempts are dropped, and a success is recorded once.
         assert task.data["pages"] == (kind != "bad"), f"{id}: {task.data}"
         assert task.data.get("own") == (int(id.split("-")[1]) if int(id.split("-")[1]) % 2 else None)
         if kind != "bad":

@@ -1,4 +1,4 @@
-"""Runs the checks: `run.py DRIVER [PART-OF-A-NAME]`. tests/interop starts it, with DynamoDB Local there."""
+"""Runs the checks: `run.py DRIVER [PART-OF-A-NAME]`. tests/interop starts it beside DynamoDB Local."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ from driver import Rust
 
 
 def chosen(part):
-    """The checks whose names contain this, as they are printed or as they are written."""
+    """The checks whose names contain a part, with spaces as they are printed, or with underscores as in the code."""
     checks = []
     for module in [checks_of_rust, checks_of_python, checks_of_work, race]:
         checks += [(name, check) for name, check in vars(module).items() if name.startswith("check_")]
@@ -23,8 +23,8 @@ def chosen(part):
     if not wanted:
         print(f"interop: no check has {part!r} in its name", file=sys.stderr)
         sys.exit(2)
-    # What sets the table up always runs.
-    wanted.append("check_the_table_is_made_by_rust")
+    # The check that creates the table always runs.
+    wanted.append("check_rust_creates_the_table")
     return [(name, check) for name, check in checks if name in wanted]
 
 

@@ -1,10 +1,10 @@
-//! Bodies that a worker cannot run on another thread.
+//! Uses bodies that a worker cannot run.
 
 use std::rc::Rc;
 
 use tracker_core::{StatusTracker, Tracker};
 
-fn holds_what_is_not_send<T: StatusTracker>(documents: &Tracker<T>) {
+fn captures_an_rc<T: StatusTracker>(documents: &Tracker<T>) {
     let shared = Rc::new(1);
     let _ = documents.worker().run(async move |_task| {
         std::future::ready(()).await;
@@ -13,7 +13,7 @@ fn holds_what_is_not_send<T: StatusTracker>(documents: &Tracker<T>) {
     });
 }
 
-fn holds_it_over_an_await<T: StatusTracker>(documents: &Tracker<T>) {
+fn holds_an_rc_over_an_await<T: StatusTracker>(documents: &Tracker<T>) {
     let _ = documents.worker().run(async move |_task| {
         let own = Rc::new(1);
         std::future::ready(()).await;

@@ -1,4 +1,4 @@
-//! What the compiler itself knows of a status enum.
+//! Makes mistakes in a status enum that rustc reports, not the derive.
 
 use tracker_core::TrackerStatus;
 

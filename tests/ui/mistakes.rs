@@ -1,4 +1,4 @@
-//! Mistakes of declarations: all of an item in one compile, each on its token, and none from the code that uses it.
+//! Makes many mistakes in each declaration. One compile reports all of them, and reports nothing about their uses.
 
 use tracker_core::{StatusTracker, TrackerStatus};
 
@@ -75,7 +75,7 @@ struct BeyondTheDefault {
     id: String,
 }
 
-// None of this is reported: the declarations above stand for themselves.
+// The stubs of the declarations above compile, so nothing is reported here.
 async fn uses(client: &tracker_core::aws_sdk_dynamodb::Client) -> Result<(), tracker_core::Error> {
     let documents = Document::tracker_builder(client).build()?;
     let execution = documents.start("a").await?;

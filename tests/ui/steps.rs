@@ -1,4 +1,4 @@
-//! Steps that do not fit together: checked while constants are built, and named with both types.
+//! Declares steps that do not fit together. The evaluation of constants reports them, and names both types.
 
 use tracker_core::{StatusTracker, TrackerStatus};
 
@@ -97,7 +97,7 @@ struct AfterRetained {
     id: String,
 }
 
-// Told once, of the step that comes right after it: this one adds no report.
+// Only the step right after `Retained` is reported, so this step adds no report.
 #[derive(StatusTracker)]
 #[tracker(use_case_id = "documents", status = LastStatus, table = "documents", after = AfterRetained)]
 struct AfterBoth {
@@ -105,7 +105,7 @@ struct AfterBoth {
     id: String,
 }
 
-// The last step retains as it likes, and what an earlier one has ignored waits for nobody.
+// Nothing is reported: the last step may retain its tasks, and ignored tasks wait for no step.
 #[derive(StatusTracker)]
 #[tracker(use_case_id = "documents", status = ExtractStatus, table = "documents", retain_ignored_seconds = 86400)]
 struct RetainedIgnored {
@@ -126,7 +126,7 @@ struct Last {
     id: String,
 }
 
-// The codes of a step before the previous one, on a generic struct that nobody uses.
+// Shares codes with the step before the previous step, in a generic struct that nobody uses.
 #[derive(StatusTracker)]
 #[tracker(use_case_id = "documents", status = OtherStatus, table = "documents", after = Review)]
 struct SameCodes<T> {

@@ -1,4 +1,4 @@
-//! Types that do not fit: one error each, on the type, in words that say what to do.
+//! Uses types that a declaration cannot have. Each gets one error, which points at the type and says what to do.
 
 use tracker_core::{StatusTracker, TrackerStatus};
 

@@ -1,4 +1,4 @@
-//! Trackers that are used wrongly.
+//! Uses trackers wrongly.
 
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::{StatusTracker, TrackerStatus};

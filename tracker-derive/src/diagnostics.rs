@@ -33,7 +33,10 @@ impl Diagnostics {
         match (self.errors.into_inner(), model) {
             (Some(errors), _) => Err(errors),
             (None, Some(model)) => Ok(model),
-            (None, None) => Err(Error::new(Span::call_site(), "this item could not be read, which is a bug in `tracker-derive`: please report it")),
+            (None, None) => Err(Error::new(
+                Span::call_site(),
+                "this item could not be read, which is a bug in `tracker-derive`: please report it",
+            )),
         }
     }
 }

@@ -10,7 +10,8 @@ use syn::TypePath;
 pub(crate) use self::status::status;
 pub(crate) use self::tracker::tracker;
 
-/// Puts the generated items into a block of their own, where `__private` names the tracker's crate.
+/// Puts the generated items into a block of their own, so that they do not collide with the user's names. The items reach
+/// everything through `__private`.
 pub(crate) fn in_own_block(krate: Option<&TypePath>, items: &TokenStream) -> TokenStream {
     let krate = krate.map_or_else(|| quote!(::tracker_core), |path| quote!(#path));
     quote! {

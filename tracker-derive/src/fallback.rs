@@ -1,17 +1,18 @@
-//! What stands in for an item with mistakes: an impl that compiles, so that the code which uses the item reports nothing.
+//! Generates a stub for an item with mistakes. The stub compiles, so that code which uses the item reports no errors.
 //!
-//! A stub has an empty table of statuses and an empty use case. Neither can be declared, so the checks between types know it.
+//! A stub has an empty table of statuses and an empty use case. No declaration can have them, so the checks between types
+//! recognise a stub.
 
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Generics, TypePath};
 
 use crate::ast;
-use crate::expand::sealed;
+use crate::expand::in_own_block;
 use crate::keys;
-use crate::valid::{mention, of_the_struct};
+use crate::valid::{first_mention, names_of_the_struct};
 
-/// A stub for the enum. What is no enum gets none: it would need `Copy`, which such an item hardly has.
+/// Returns a stub for the enum. Any other item gets no stub, because the stub needs `Copy`.
 pub(crate) fn status(ast: &ast::Status) -> TokenStream {
     if ast.variants.is_none() {
         return TokenStream::new();
@@ -24,7 +25,7 @@ pub(crate) fn status(ast: &ast::Status) -> TokenStream {
         #[automatically_derived]
         impl #impl_generics __private::TrackerStatus for #ident #ty_generics #bounds { #body }
     };
-    sealed(ast.args.path(&keys::CRATE), &items)
+    in_own_block(ast.args.path(&keys::CRATE), &items)
 }
 
 fn status_body() -> TokenStream {
@@ -38,13 +39,13 @@ fn status_body() -> TokenStream {
     }
 }
 
-/// A stub for the struct, with the types that were written as far as they can be used.
+/// Returns a stub for the struct, with those written types that the stub can use.
 pub(crate) fn tracker(ast: &ast::Tracker) -> TokenStream {
     let ident = &ast.ident;
     let generics = &ast.generics;
     let (impl_generics, ty_generics, _) = generics.split_for_impl();
-    let foreign = of_the_struct(generics);
-    let usable = |ty: &&TypePath| mention(ty, &foreign).is_none();
+    let foreign = names_of_the_struct(generics);
+    let usable = |ty: &&TypePath| first_mention(ty, &foreign).is_none();
     let (own_status, status) = match ast.args.path(&keys::STATUS).filter(usable) {
         Some(ty) => (TokenStream::new(), quote!(#ty)),
         None => (stub_status(), quote!(__Status)),
@@ -56,7 +57,7 @@ pub(crate) fn tracker(ast: &ast::Tracker) -> TokenStream {
         None => (quote!(::std::string::String), TokenStream::new()),
     };
     let bounds = bounds(generics, &id_bound);
-    let with_table = ast.args.mentions(&keys::TABLE).then(|| {
+    let has_table = ast.args.mentions(&keys::TABLE).then(|| {
         quote! {
             #[automatically_derived]
             impl #impl_generics __private::HasTable for #ident #ty_generics #bounds {}
@@ -81,12 +82,12 @@ pub(crate) fn tracker(ast: &ast::Tracker) -> TokenStream {
                 __private::None
             }
         }
-        #with_table
+        #has_table
     };
-    sealed(ast.args.path(&keys::CRATE), &items)
+    in_own_block(ast.args.path(&keys::CRATE), &items)
 }
 
-/// A status for a struct that names none.
+/// Returns a status enum for a struct that names no status.
 fn stub_status() -> TokenStream {
     let body = status_body();
     quote! {
@@ -98,7 +99,7 @@ fn stub_status() -> TokenStream {
     }
 }
 
-/// The item's own predicates, and for a generic item what the trait asks of it.
+/// Returns no bounds for an item without parameters; otherwise the item's own predicates, the bounds of the trait, and `more`.
 fn bounds(generics: &Generics, more: &TokenStream) -> TokenStream {
     if generics.params.is_empty() {
         return TokenStream::new();

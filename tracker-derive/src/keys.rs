@@ -1,11 +1,11 @@
-//! Every key of the attributes, once. The parser, its messages, and the test of the reference pages read these tables.
+//! Lists every key of the attributes once. The parser, its messages and the tests of the reference pages use these tables.
 
 use std::cmp::Reverse;
 
-/// What may be written after a key.
+/// The kind of value that a key takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The key alone.
+    /// No value.
     Flag,
     /// `= 3`
     Number,
@@ -15,17 +15,17 @@ pub(crate) enum Kind {
     Path,
     /// `= [a::path, a::path]`
     List,
-    /// A key of a later version.
+    /// A key that is reserved for a later version.
     Reserved,
 }
 
 impl Kind {
-    /// The value, as a message names it.
+    /// Returns the name of the kind for messages.
     pub(crate) fn expected(self) -> &'static str {
         match self {
             Self::Flag | Self::Reserved => "no value",
-            Self::Number => "a whole number",
-            Self::Text => "a text in quotes",
+            Self::Number => "an integer literal",
+            Self::Text => "a string",
             Self::Path => "a path",
             Self::List => "a list of paths in brackets",
         }
@@ -36,7 +36,7 @@ impl Kind {
 pub(crate) struct Key {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
-    /// A value to show in messages; empty for flags.
+    /// The value that messages show; empty for flags.
     example: &'static str,
 }
 
@@ -49,7 +49,7 @@ impl Key {
         Self::new(name, Kind::Flag, "")
     }
 
-    /// How the key is written, for messages.
+    /// Returns the key with its example, as messages show it.
     pub(crate) fn usage(&self) -> String {
         if self.example.is_empty() {
             self.name.to_owned()
@@ -59,14 +59,14 @@ impl Key {
     }
 }
 
-/// One place where an attribute may stand.
+/// A place of an attribute: an enum, a variant, a struct or a field.
 pub(crate) struct Scope {
     /// The name of the attribute.
     pub(crate) attribute: &'static str,
-    /// The place, as a message says it.
+    /// The name of the place for messages.
     pub(crate) place: &'static str,
     pub(crate) keys: &'static [&'static Key],
-    /// The other place of the same attribute, for keys that are in the wrong one.
+    /// The other place of the same attribute, for keys that were written in the wrong place.
     pub(crate) other_place: &'static str,
     pub(crate) other_keys: &'static [&'static Key],
 }
@@ -80,13 +80,13 @@ impl Scope {
         find(self.other_keys, name)
     }
 
-    /// The key that was probably meant by `name`.
+    /// Returns the key that `name` probably means.
     pub(crate) fn nearest(&self, name: &str) -> Option<&'static Key> {
         let nearest = nearest(name, self.keys.iter().map(|key| key.name))?;
         self.find(nearest)
     }
 
-    /// The valid keys, as a message lists them.
+    /// Returns the list of the valid keys for messages.
     pub(crate) fn list(&self) -> String {
         let valid = |key: &&&Key| key.kind != Kind::Reserved;
         or(self.keys.iter().filter(valid).map(|key| key.name))
@@ -97,7 +97,7 @@ fn find(keys: &'static [&'static Key], name: &str) -> Option<&'static Key> {
     keys.iter().find(|key| key.name == name).copied()
 }
 
-/// Words in backticks, with "or" before the last.
+/// Joins the words in backticks, with "or" before the last word.
 pub(crate) fn or<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let mut words: Vec<_> = words.into_iter().map(|word| format!("`{word}`")).collect();
     match (words.pop(), words.join(", ")) {
@@ -107,8 +107,8 @@ pub(crate) fn or<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-/// The word that was probably meant: one that is part of `name` or the reverse, or one few edits away. Of several, it
-/// is the one that begins most like `name`.
+/// Returns the word that `name` probably means: a word that is part of `name`, a word that contains `name`, or a word that
+/// is a few edits away. Of several equally near words, returns the word that shares the longest beginning with `name`.
 pub(crate) fn nearest(name: &str, words: impl IntoIterator<Item = &'static str>) -> Option<&'static str> {
     let name = name.to_lowercase();
     let part = |whole: &str, part: &str| match part.len() {
@@ -125,7 +125,7 @@ pub(crate) fn nearest(name: &str, words: impl IntoIterator<Item = &'static str>)
         .map(|(_, word)| word)
 }
 
-/// Levenshtein's distance, one row of the table at a time.
+/// Computes the Levenshtein distance, one row of the table at a time.
 fn edits(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().enumerate() {

@@ -1,4 +1,4 @@
-//! What is to be generated. These types cannot hold a mistake that the macro is able to see.
+//! The input of `expand`. These types cannot hold a mistake that the derives can detect.
 
 use proc_macro2::Ident;
 use syn::{Generics, Type, TypePath};
@@ -23,13 +23,13 @@ pub(crate) struct Variant {
     pub(crate) shards: u32,
 }
 
-/// What a status means to the tracker.
+/// The meaning of a status to the tracker.
 pub(crate) struct Role {
-    /// The key by which a variant takes it.
+    /// The key that gives a variant this role.
     pub(crate) key: &'static Key,
-    /// The variant of the tracker's own enum.
+    /// The variant of `tracker_core::Role`.
     pub(crate) variant: &'static str,
-    /// Whether exactly one status has it.
+    /// Whether exactly one status has this role.
     pub(crate) single: bool,
 }
 
@@ -51,22 +51,22 @@ pub(crate) struct Tracker {
     pub(crate) krate: Option<TypePath>,
     pub(crate) ident: Ident,
     pub(crate) generics: Generics,
-    /// Type parameters in stored fields: each must be storable itself.
+    /// The type parameters that occur in stored fields: each must be storable itself.
     pub(crate) stored_params: Vec<Ident>,
     pub(crate) use_case_id: String,
     pub(crate) status: TypePath,
     /// The previous step.
     pub(crate) after: Option<TypePath>,
-    /// Statuses of other steps from which this one may start.
+    /// The statuses of other steps from which this step may start.
     pub(crate) more_pending: Vec<TypePath>,
-    /// What else was written; the other settings have the defaults of the tracker's own crate.
+    /// The settings that were written. All others have the defaults of the tracker's crate.
     pub(crate) settings: Vec<Setting>,
     pub(crate) has_table: bool,
     pub(crate) task_id: TaskId,
     pub(crate) fields: Vec<Field>,
 }
 
-/// A field of the tracker's settings, named as its key.
+/// A field of `TrackerSpec`, which has the name of its key.
 pub(crate) struct Setting {
     pub(crate) name: &'static str,
     pub(crate) value: SettingValue,
@@ -77,14 +77,14 @@ pub(crate) enum SettingValue {
     Text(String),
     OptionalNumber(u32),
     OptionalText(String),
-    /// A variant of one of the tracker's own enums.
+    /// A variant of an enum of the tracker's crate.
     Variant(&'static str, &'static str),
 }
 
 pub(crate) struct TaskId {
     pub(crate) ident: Ident,
     pub(crate) ty: Type,
-    /// The type depends on a type parameter, so the impl has to ask for what a task id needs.
+    /// Whether the type depends on a type parameter, so that the impl needs the bound of a task id.
     pub(crate) generic: bool,
 }
 
@@ -94,7 +94,7 @@ pub(crate) struct Field {
     pub(crate) store: Store,
 }
 
-/// Where a field goes.
+/// The place where a field is stored.
 pub(crate) enum Store {
     Attribute(Stored),
     Member(Stored),
@@ -103,6 +103,6 @@ pub(crate) enum Store {
 
 pub(crate) struct Stored {
     pub(crate) name: String,
-    /// An absent value reads as its default.
+    /// Whether an absent value reads as its type's default.
     pub(crate) or_default: bool,
 }

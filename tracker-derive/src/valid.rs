@@ -1,4 +1,4 @@
-//! From what was written to what can be generated: all rules, each with the span of what breaks it.
+//! Checks the item against all rules and turns it into the model. Each mistake is reported on the tokens that break a rule.
 
 mod backoff;
 mod status;
@@ -8,4 +8,4 @@ mod values;
 pub(crate) use self::status::status;
 #[cfg(test)]
 pub(crate) use self::tracker::RESERVED;
-pub(crate) use self::tracker::{mention, of_the_struct, tracker};
+pub(crate) use self::tracker::{first_mention, names_of_the_struct, tracker};

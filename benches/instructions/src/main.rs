@@ -1,9 +1,9 @@
-//! Runs one part of an operation's work some times; see `run` beside it.
+//! Runs one part of an operation's CPU work repeatedly. `benches/instructions/run` builds and starts this program.
 //!
 //! ```text
-//! tracker-instructions                    the parts
-//! tracker-instructions PART COUNT         runs it
-//! tracker-instructions PART COUNT idle    makes all that it takes, and does not run it
+//! tracker-instructions                    lists the parts
+//! tracker-instructions PART COUNT         runs the part COUNT times
+//! tracker-instructions PART COUNT idle    prepares the inputs, but does not run the part
 //! ```
 
 #![forbid(unsafe_code)]
@@ -59,9 +59,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     };
     let count: usize = count.parse()?;
-    // It sends nothing.
+    // The client sends no requests.
     let client = Client::from_conf(Config::builder().behavior_version(BehaviorVersion::latest()).build());
-    let part = bench_internals::prepare(&client, name, count, document(12), document(13))?.ok_or("no such part")?;
+    let part =
+        bench_internals::prepare(&client, name, count, document(12), document(13))?.ok_or("unknown part")?;
     if !idle.is_empty() {
         std::mem::forget(part);
         return Ok(());
@@ -72,7 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         part();
         let counted = counted.change();
         let of_each = |sum: usize| (sum + count / 2) / count;
-        // One that grows is asked for again.
+        // An allocation that grows counts again.
         let allocations = counted.allocations + counted.reallocations;
         println!("{} {}", of_each(allocations), of_each(counted.bytes_allocated));
     }

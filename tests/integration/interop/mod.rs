@@ -1,9 +1,9 @@
-//! The Rust side of `tests/interop`: this binary, told by lines of JSON what to do with a table that Python uses too.
+//! The Rust side of `tests/interop`: this binary, driven by commands, on a table that Python uses as well.
 //!
-//! Each command has a line of its own on the standard input, and an answer on the standard output.
+//! Each command is a line of JSON on the standard input, and its answer a line of JSON on the standard output.
 
+mod commands;
 mod race;
-mod side;
 mod types;
 
 use std::io::{BufRead, Write};
@@ -16,26 +16,26 @@ use serde_json::{Value, json};
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::{Error, ErrorKind, StatusTracker, Takeover, Tracker};
 
-use self::side::Side;
+use self::commands::Commands;
 use self::types::{Blind, Job, Mail, Native};
-use crate::support::local;
+use crate::support::local_config;
 
-/// What makes this binary a driver instead of the suite: the endpoint.
+/// The variable that makes this binary a driver instead of the suite. It holds the endpoint.
 const ENDPOINT: &str = "TRACKER_TEST_INTEROP";
 
-/// One line of input. What is not needed for `does` is left out.
+/// One line of input. Members that the operation does not need are left out.
 #[derive(Debug, Deserialize)]
 pub struct Command {
     #[serde(rename = "do")]
-    does: String,
-    /// Which struct: see [`types`].
+    operation: String,
+    /// The struct of the task: see [`types`].
     #[serde(default)]
     kind: String,
     #[serde(default)]
     id: String,
     /// Fields to set.
     data: Option<Box<RawValue>>,
-    /// What an attempt fails with.
+    /// The text that an attempt fails with.
     #[serde(default)]
     error: String,
     #[serde(default)]
@@ -43,17 +43,17 @@ pub struct Command {
     #[serde(default)]
     codes: Vec<u32>,
     #[serde(default)]
-    open: Open,
+    open: Settings,
     #[serde(default)]
     workers: usize,
     #[serde(default)]
     tasks: usize,
 }
 
-/// What every tracker is built with from then on.
+/// The settings of every tracker from then on.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-struct Open {
+struct Settings {
     table: String,
     lock_expire_ms: Option<u64>,
     max_clock_skew_ms: Option<u64>,
@@ -61,7 +61,7 @@ struct Open {
     no_takeover: bool,
 }
 
-impl Open {
+impl Settings {
     fn build<T: StatusTracker>(&self, client: &Client) -> Result<Tracker<T>, Error> {
         let mut builder = T::tracker_builder(client).table(self.table.clone()).owner("rust");
         if let Some(millis) = self.lock_expire_ms {
@@ -82,29 +82,29 @@ impl Open {
 
 struct Driver {
     client: Client,
-    job: Side<Job>,
-    blind: Side<Blind>,
-    mail: Side<Mail>,
-    native: Side<Native>,
+    job: Commands<Job>,
+    blind: Commands<Blind>,
+    mail: Commands<Mail>,
+    native: Commands<Native>,
 }
 
 impl Driver {
-    fn open(client: Client, open: &Open) -> Result<Self, Error> {
+    fn open(client: Client, open: &Settings) -> Result<Self, Error> {
         Ok(Self {
-            job: Side::new(open.build(&client)?),
-            blind: Side::new(open.build(&client)?),
-            mail: Side::new(open.build(&client)?),
-            native: Side::new(open.build(&client)?),
+            job: Commands::new(open.build(&client)?),
+            blind: Commands::new(open.build(&client)?),
+            mail: Commands::new(open.build(&client)?),
+            native: Commands::new(open.build(&client)?),
             client,
         })
     }
 
     async fn answer(&mut self, command: Command) -> Result<Value, Error> {
-        if command.does == "open" {
+        if command.operation == "open" {
             *self = Self::open(self.client.clone(), &command.open)?;
             return Ok(Value::Null);
         }
-        if command.does == "race" {
+        if command.operation == "race" {
             return Ok(race::race(&self.job.tracker, command.workers, command.tasks).await);
         }
         match command.kind.as_str() {
@@ -116,28 +116,28 @@ impl Driver {
     }
 }
 
-/// Answers until the input ends, if this process was started as a driver.
+/// Answers commands until the input ends, if this process was started as a driver.
 pub fn main() -> Option<ExitCode> {
     let endpoint = std::env::var(ENDPOINT).ok()?;
     let runtime = tokio::runtime::Runtime::new().expect("a Tokio runtime");
-    let client = Client::from_conf(local(&endpoint));
-    let open = Open { table: "interop".to_owned(), ..Open::default() };
+    let client = Client::from_conf(local_config(&endpoint));
+    let open = Settings { table: "interop".to_owned(), ..Settings::default() };
     let mut driver = Driver::open(client, &open).expect("a valid configuration");
     for line in std::io::stdin().lock().lines() {
         let line = line.expect("a line of UTF-8");
         let command: Command = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let answer = match runtime.block_on(driver.answer(command)) {
             Ok(answer) => json!({ "ok": answer }),
-            Err(error) => refusal(&error),
+            Err(error) => error_answer(&error),
         };
         let mut output = std::io::stdout().lock();
-        writeln!(output, "{answer}").and_then(|()| output.flush()).expect("somebody who reads");
+        writeln!(output, "{answer}").and_then(|()| output.flush()).expect("a reader of the answers");
     }
     Some(ExitCode::SUCCESS)
 }
 
-/// The kind of the error by its name, and all that is said of it.
-fn refusal(error: &Error) -> Value {
+/// The name of the kind of an error, its text with all causes, and the task that it carries.
+fn error_answer(error: &Error) -> Value {
     let kind = format!("{:?}", error.kind());
     let name: String = kind.chars().take_while(char::is_ascii_alphanumeric).collect();
     let attribute = match error.kind() {
@@ -150,5 +150,5 @@ fn refusal(error: &Error) -> Value {
         text = format!("{text}: {error}");
         cause = error.source();
     }
-    json!({ "error": name, "attribute": attribute, "text": text, "head": error.task().map(side::head) })
+    json!({ "error": name, "attribute": attribute, "text": text, "head": error.task().map(commands::head) })
 }

@@ -9,22 +9,22 @@ use tracker_core::{ErrorKind, Execution, Tracker};
 use super::types::Job;
 use crate::support::ExtractStatus;
 
-/// How long the whole may take on a slow machine.
-const IN_VAIN: Duration = Duration::from_mins(5);
+/// The time limit of the race, on a slow machine.
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 type Journal = Arc<Mutex<Vec<Value>>>;
 
-/// Works until all tasks have succeeded or are given up, and answers with who held what, from when to when, how
-/// it ended.
+/// Works until all tasks have succeeded or are ignored. Returns a journal: who held which task, from when to when, and
+/// how the attempt ended.
 pub async fn race(tracker: &Tracker<Job>, workers: usize, tasks: usize) -> Value {
     let journal = Journal::default();
-    let at_work: Vec<_> = (0..workers)
+    let running: Vec<_> = (0..workers)
         .map(|nth| {
             let worker = work(tracker.clone(), format!("rust-{nth}"), nth, tasks, Arc::clone(&journal));
-            tokio::spawn(tokio::time::timeout(IN_VAIN, worker))
+            tokio::spawn(tokio::time::timeout(TIMEOUT, worker))
         })
         .collect();
-    for worker in at_work {
+    for worker in running {
         worker.await.expect("a worker that does not panic").expect("an end of the race");
     }
     let journal = std::mem::take(&mut *journal.lock().expect("a journal"));
@@ -42,7 +42,7 @@ async fn work(tracker: Tracker<Job>, name: String, nth: usize, tasks: usize, jou
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        // Each from another place, so that most do not meet; all of them, so that some do.
+        // Each worker begins at another row, so that most do not collide, and goes through all, so that some do.
         for turn in 0..rows.len().min(10) {
             let id = rows[(turn + nth * 5) % rows.len()].task_id();
             attempt(&tracker, &name, id, &journal).await;

@@ -1,4 +1,4 @@
-//! The tasks that both languages work on. The codes and shards of `tests/interop.d/python_side.py` must be these.
+//! The tasks that both languages work on. `tests/interop.d/python_side.py` must have the same codes and shards.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use tracker_core::StatusTracker;
 
 use crate::support::{ExtractStatus, SummaryStatus};
 
-/// A type of which the driver sets the fields that a command names.
+/// A type whose fields the driver can set, as a command names them.
 pub trait Fields: StatusTracker<TaskId = String> + Serialize + for<'de> Deserialize<'de> {
     fn with_id(self, id: &str) -> Self;
     fn set(&mut self, fields: Self);
@@ -28,7 +28,7 @@ macro_rules! fields {
     };
 }
 
-/// Less than what Python has stored under that name.
+/// Declares less than Python stores under that name.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Meta {
@@ -53,7 +53,7 @@ pub struct Job {
 }
 fields!(Job: customer, text, number, big, pages, nested, meta);
 
-/// Takes nothing from `data`.
+/// Declares no member of `data`.
 #[derive(StatusTracker, Debug, Clone, Default, Serialize, Deserialize)]
 #[tracker(use_case_id = "interop", status = ExtractStatus, wire = "pynamodb")]
 #[serde(default)]
@@ -76,7 +76,7 @@ pub struct Mail {
 }
 fields!(Mail: sent_to);
 
-/// The first step, by a worker that was never told of Python.
+/// The first step, without `wire = "pynamodb"`.
 #[derive(StatusTracker, Debug, Clone, Default, Serialize, Deserialize)]
 #[tracker(use_case_id = "interop", status = ExtractStatus)]
 #[serde(default)]

@@ -8,20 +8,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// What a worker does with a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Is about to ask for it.
+    /// Is about to start the task.
     Starting,
-    /// Was told that it cannot have it.
+    /// Was refused the task.
     Refused,
-    /// Has it; `until` is when the lease ends.
+    /// Holds the task; `until` is the end of the lease.
     Begin,
     /// Has renewed its lease.
-    Kept,
-    /// Has done the work, and is about to record a success or a failure.
+    Renewed,
+    /// Has run the body, and is about to record a success.
     Succeeding,
+    /// Has run the body, and is about to record a failure.
     Failing,
-    /// Has recorded it.
+    /// Has recorded the success or failure.
     Done,
-    /// Was told neither that it has it, nor that it has not; or had it, and was not told what became of it.
+    /// Does not know whether it holds the task, or whether its finish was recorded.
     Unsure,
 }
 
@@ -30,7 +31,7 @@ impl Step {
         (Self::Starting, "starting"),
         (Self::Refused, "refused"),
         (Self::Begin, "begin"),
-        (Self::Kept, "kept"),
+        (Self::Renewed, "renewed"),
         (Self::Succeeding, "succeeding"),
         (Self::Failing, "failing"),
         (Self::Done, "done"),
@@ -44,7 +45,7 @@ pub struct Line {
     pub step: Step,
     pub worker: String,
     pub task: String,
-    /// 0 while it is not known.
+    /// 0 while the attempt is not known.
     pub attempt: u64,
     pub until: u64,
 }
@@ -59,7 +60,7 @@ pub fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).expect("a short time")
 }
 
-/// The end of the file to which one worker writes.
+/// The journal file, to which one worker appends.
 #[derive(Debug)]
 pub struct Journal {
     file: File,
@@ -72,7 +73,7 @@ impl Journal {
         Self { file, worker: worker.to_owned() }
     }
 
-    /// Appends a line in one write, so that those of several processes do not mix and a kill cuts none in two.
+    /// Appends a line in one write, so that lines of several processes do not mix, and a kill cuts no line in two.
     pub fn write(&self, step: Step, task: &str, attempt: u64, until: u64) {
         let (_, step) = Step::ALL.iter().find(|(other, _)| *other == step).expect("every step has a name");
         let line = format!("{} {step} {} {task} {attempt} {until}\n", now(), self.worker);

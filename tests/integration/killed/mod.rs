@@ -1,10 +1,10 @@
 //! Workers that are killed at random moments, each in a process of its own.
 //!
-//! They share DynamoDB Local. The embedded database cannot be had by several processes at once, not even in a file.
+//! They share DynamoDB Local. Several processes cannot share the embedded database, not even as a file.
 
+mod check;
 mod journal;
 mod random;
-mod verdict;
 mod worker;
 
 use std::path::PathBuf;
@@ -12,44 +12,44 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use self::random::Random;
-use self::worker::{Kind, ORDERS, Orders};
+use self::worker::{CONFIG_VARIABLE, Kind, WorkerConfig};
 use crate::support::{Document, World};
 
 pub use self::worker::main;
 
-crate::tests![every_attempt_of_a_killed_worker_is_known];
+crate::tests![every_attempt_of_a_killed_worker_is_accounted_for];
 
 const TASKS: usize = 40;
 const WORKERS: usize = 4;
 const KILLS: usize = 25;
 const MAX_RETRY: u32 = 4;
-/// How long the whole may take on a slow machine: some ten times as long as on a fast one.
-const IN_VAIN: Duration = Duration::from_mins(3);
+/// The time limit of the test, about ten times what a fast machine needs.
+const TIMEOUT: Duration = Duration::from_mins(3);
 
-/// A worker that was killed, and when it was surely gone.
+/// A worker that was killed, and a time at which it was surely gone.
 #[derive(Debug)]
 pub struct Kill {
     pub worker: String,
     pub at: u64,
 }
 
-/// The processes of the workers. Those that are left are killed when it is dropped, so also when the test fails.
+/// The worker processes. Dropping it kills the processes that are left, also when the test fails.
 #[derive(Debug)]
-struct Crew {
+struct WorkerProcesses {
     table: String,
     endpoint: String,
     journal: PathBuf,
     random: Random,
-    hired: usize,
-    at_work: Vec<(String, Child)>,
+    spawned: usize,
+    running: Vec<(String, Child)>,
     kills: Vec<Kill>,
 }
 
-impl Crew {
-    fn hire(&mut self) {
-        let name = format!("worker-{}", self.hired);
-        self.hired += 1;
-        let orders = Orders {
+impl WorkerProcesses {
+    fn spawn(&mut self) {
+        let name = format!("worker-{}", self.spawned);
+        self.spawned += 1;
+        let config = WorkerConfig {
             endpoint: self.endpoint.clone(),
             table: self.table.clone(),
             name: name.clone(),
@@ -57,27 +57,27 @@ impl Crew {
             journal: self.journal.clone(),
         };
         let child = Command::new(std::env::current_exe().expect("the path of this binary"))
-            .env(ORDERS, serde_json::to_string(&orders).expect("JSON"))
+            .env(CONFIG_VARIABLE, serde_json::to_string(&config).expect("JSON"))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn();
-        self.at_work.push((name, child.expect("a process")));
+        self.running.push((name, child.expect("a process")));
     }
 
-    /// Kills one with SIGKILL, whatever it is doing.
+    /// Kills the nth process with SIGKILL, whatever it is doing.
     fn kill(&mut self, nth: usize) {
-        let (worker, mut child) = self.at_work.swap_remove(nth);
+        let (worker, mut child) = self.running.swap_remove(nth);
         child.kill().expect("a signal");
         let status = child.wait().expect("its end");
-        // It may have ended itself just before.
+        // Its own abort may have come just before.
         assert!(status.code().is_none(), "{worker} ended with {status}");
         self.kills.push(Kill { worker, at: journal::now() });
     }
 
-    /// Forgets those that have ended, and tells how many of them a task has ended.
-    fn bury(&mut self) -> usize {
+    /// Removes the processes that have ended. Returns how many of them their task has aborted.
+    fn reap(&mut self) -> usize {
         let mut aborted = 0;
-        self.at_work.retain_mut(|(worker, child)| match child.try_wait().expect("a status") {
+        self.running.retain_mut(|(worker, child)| match child.try_wait().expect("a status") {
             None => true,
             Some(status) => {
                 assert!(status.success() || status.code().is_none(), "{worker} ended with {status}");
@@ -89,19 +89,19 @@ impl Crew {
     }
 }
 
-impl Drop for Crew {
+impl Drop for WorkerProcesses {
     fn drop(&mut self) {
-        for (_, child) in &mut self.at_work {
+        for (_, child) in &mut self.running {
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 }
 
-async fn every_attempt_of_a_killed_worker_is_known(world: World) {
+async fn every_attempt_of_a_killed_worker_is_accounted_for(world: World) {
     let seed = journal::now();
     let mut random = Random::new(seed);
-    let begun = Instant::now();
+    let began = Instant::now();
     let tracker = worker::tracker(&world.client, &world.table, "parent");
     let kinds = [Kind::Works; 8].into_iter().chain([Kind::Fails, Kind::Aborts]).cycle();
     let ids: Vec<_> = kinds.enumerate().take(TASKS).map(|(nth, kind)| kind.id(nth)).collect();
@@ -113,56 +113,56 @@ async fn every_attempt_of_a_killed_worker_is_known(world: World) {
     println!("killed: seed {seed}, journal {}", journal.display());
 
     let endpoint = world.endpoint.clone().expect("DynamoDB Local");
-    let mut crew = Crew {
+    let mut workers = WorkerProcesses {
         table: world.table.clone(),
         endpoint,
         journal: journal.clone(),
         random: Random::new(random.next()),
-        hired: 0,
-        at_work: Vec::new(),
+        spawned: 0,
+        running: Vec::new(),
         kills: Vec::new(),
     };
-    (0..WORKERS).for_each(|_| crew.hire());
-    while crew.kills.len() < KILLS {
+    (0..WORKERS).for_each(|_| workers.spawn());
+    while workers.kills.len() < KILLS {
         tokio::time::sleep(Duration::from_millis(random.between(50, 500))).await;
-        crew.bury();
-        if !crew.at_work.is_empty() {
-            crew.kill(random.below(crew.at_work.len()));
+        workers.reap();
+        if !workers.running.is_empty() {
+            workers.kill(random.below(workers.running.len()));
         }
-        while crew.at_work.len() < WORKERS {
-            crew.hire();
+        while workers.running.len() < WORKERS {
+            workers.spawn();
         }
     }
-    while crew.at_work.len() > 1 {
-        crew.kill(0);
+    while workers.running.len() > 1 {
+        workers.kill(0);
     }
-    // The last one ends by itself, when everything else has; tasks that end their worker need another one.
-    while !crew.at_work.is_empty() {
-        crew.at_work.iter_mut().for_each(|(_, child)| drop(child.stdin.take()));
+    // The last worker ends once all tasks have ended. A task that aborts its worker needs another one.
+    while !workers.running.is_empty() {
+        workers.running.iter_mut().for_each(|(_, child)| drop(child.stdin.take()));
         tokio::time::sleep(Duration::from_millis(20)).await;
-        for _ in 0..crew.bury() {
-            crew.hire();
+        for _ in 0..workers.reap() {
+            workers.spawn();
         }
-        assert!(begun.elapsed() < IN_VAIN, "the tasks never come to an end");
+        assert!(began.elapsed() < TIMEOUT, "the tasks have not ended in time");
     }
 
     let journal_of_all = journal::read(&journal);
-    let mut total = verdict::Total::default();
+    let mut totals = check::Totals::default();
     for id in &ids {
-        let item = world.stored_as(&format!("extract____{id}")).await.expect("an item");
-        total += verdict::judge(id, &item, &journal_of_all, &crew.kills);
+        let item = world.stored_under(&format!("extract____{id}")).await.expect("an item");
+        totals += check::check_task(id, &item, &journal_of_all, &workers.kills);
     }
-    assert!(total.lost_in_kills > 0, "no kill came while a task was held: {total:?}");
+    assert!(totals.lost_in_kills > 0, "no kill came while a task was held: {totals:?}");
     println!(
-        "killed: {} kills, {} of them while a task was held; {} attempts, {} taken over or given up, {} failed, \
+        "killed: {} kills, {} of them while a task was held; {} attempts, {} of them lost, {} failed, \
          {} tasks succeeded, in {:.1} s",
-        crew.kills.len(),
-        total.lost_in_kills,
-        total.attempts,
-        total.lost,
-        total.failed,
-        total.succeeded,
-        begun.elapsed().as_secs_f64()
+        workers.kills.len(),
+        totals.lost_in_kills,
+        totals.attempts,
+        totals.lost,
+        totals.failed,
+        totals.succeeded,
+        began.elapsed().as_secs_f64()
     );
     let _ = std::fs::remove_file(&journal);
 }

@@ -1,4 +1,4 @@
-//! Numbers that look random, and come again with their seed.
+//! Pseudo-random numbers, which a seed reproduces.
 
 #[derive(Debug)]
 pub struct Random(u64);
@@ -9,7 +9,7 @@ impl Random {
         Self(seed.wrapping_mul(2).wrapping_add(1))
     }
 
-    /// Marsaglia's xorshift64, with the multiplication that mends its low bits.
+    /// Marsaglia's xorshift64, with a multiplication that improves its low bits.
     pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

@@ -1,4 +1,4 @@
-//! A worker in a process of its own, which works until it is killed, or until there is nothing left to do.
+//! A worker in a process of its own, which works until it is killed, or until all tasks have ended.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -14,13 +14,13 @@ use tracker_core::{ErrorKind, Execution, Failure, StatusTracker, Tracker};
 use super::MAX_RETRY;
 use super::journal::{Journal, Step, micros, now};
 use super::random::Random;
-use crate::support::{Document, ExtractStatus, local};
+use crate::support::{Document, ExtractStatus, local_config};
 
-/// What makes this binary a worker instead of the suite: its orders, as JSON.
-pub const ORDERS: &str = "TRACKER_TEST_WORKER";
+/// The variable that makes this binary a worker instead of the suite. It holds the configuration, as JSON.
+pub const CONFIG_VARIABLE: &str = "TRACKER_TEST_WORKER";
 
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Orders {
+pub struct WorkerConfig {
     pub endpoint: String,
     pub table: String,
     pub name: String,
@@ -28,14 +28,14 @@ pub struct Orders {
     pub journal: PathBuf,
 }
 
-/// What becomes of a task; its id tells.
+/// What happens to a task. Its id begins with its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Succeeds, after a failure now and then.
     Works,
     /// Fails each time.
     Fails,
-    /// Ends its process each time.
+    /// Aborts its process each time.
     Aborts,
 }
 
@@ -50,7 +50,7 @@ impl Kind {
     }
 }
 
-/// The tracker of one worker: a lease that is short, but not too short for a machine that is busy.
+/// The tracker of one worker. Its lease is short, but long enough for a busy machine.
 pub fn tracker(client: &Client, table: &str, name: &str) -> Tracker<Document> {
     Document::tracker_builder(client)
         .table(table)
@@ -63,19 +63,19 @@ pub fn tracker(client: &Client, table: &str, name: &str) -> Tracker<Document> {
         .expect("a valid configuration")
 }
 
-/// Works, if this process was started as a worker.
+/// Runs a worker, if this process was started as one.
 pub fn main() -> Option<ExitCode> {
-    let orders = std::env::var(ORDERS).ok()?;
-    let orders: Orders = serde_json::from_str(&orders).expect("orders");
+    let config = std::env::var(CONFIG_VARIABLE).ok()?;
+    let config: WorkerConfig = serde_json::from_str(&config).expect("a configuration");
     let may_end = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&may_end);
-    // The parent closes our input when all is to end, and the system does when the parent is gone.
+    let signal = Arc::clone(&may_end);
+    // The parent closes our input when the workers may end. The system closes it when the parent is gone.
     std::thread::spawn(move || {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
-        told.store(true, Ordering::Relaxed);
+        signal.store(true, Ordering::Relaxed);
     });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    runtime.expect("a Tokio runtime").block_on(Worker::new(orders).work(&may_end));
+    runtime.expect("a Tokio runtime").block_on(Worker::new(config).work(&may_end));
     Some(ExitCode::SUCCESS)
 }
 
@@ -87,19 +87,19 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(orders: Orders) -> Self {
+    fn new(config: WorkerConfig) -> Self {
         Self {
-            tracker: tracker(&Client::from_conf(local(&orders.endpoint)), &orders.table, &orders.name),
-            journal: Journal::open(&orders.journal, &orders.name),
-            random: Random::new(orders.seed),
-            name: orders.name,
+            tracker: tracker(&Client::from_conf(local_config(&config.endpoint)), &config.table, &config.name),
+            journal: Journal::open(&config.journal, &config.name),
+            random: Random::new(config.seed),
+            name: config.name,
         }
     }
 
     async fn work(mut self, may_end: &AtomicBool) {
         loop {
             let may_end = may_end.load(Ordering::Relaxed);
-            // What does not answer is asked again.
+            // If the query gets no answer, the next round sends it again.
             let mut tasks = self.tracker.query_for_unfinished().all().await.unwrap_or_default();
             if tasks.is_empty() {
                 if may_end && self.is_all_done().await {
@@ -127,11 +127,11 @@ impl Worker {
         let body = async |task: &mut Execution<Document>| {
             attempt = task.attempt();
             journal.write(Step::Begin, id, attempt, until(task));
-            task.data_mut().text_uri = Some(mark(name, attempt));
+            task.data_mut().text_uri = Some(attempt_mark(name, attempt));
             let result = body(task, journal, random).await;
             let step = if result.is_ok() { Step::Succeeding } else { Step::Failing };
             journal.write(step, id, attempt, until(task));
-            result.map_err(|why| Failure::retry(format!("{} failed: {why}", mark(name, attempt))))
+            result.map_err(|why| Failure::retry(format!("{} failed: {why}", attempt_mark(name, attempt))))
         };
         let step = match Box::pin(self.tracker.run(id, body)).await {
             Ok(()) => Step::Done,
@@ -143,8 +143,8 @@ impl Worker {
     }
 }
 
-/// What an attempt leaves in the task: in its data when it succeeds, in its history when it fails.
-pub fn mark(worker: &str, attempt: u64) -> String {
+/// The text that an attempt leaves in the task: in the data if it succeeds, in the history if it fails.
+pub fn attempt_mark(worker: &str, attempt: u64) -> String {
     format!("{worker} attempt {attempt}")
 }
 
@@ -152,7 +152,7 @@ fn until(task: &Execution<Document>) -> u64 {
     now() + micros(task.remaining())
 }
 
-/// Some requests, and some work in between, which here is waiting.
+/// Saves several times, and sleeps in between as if it worked.
 async fn body(
     task: &mut Execution<Document>,
     journal: &Journal,
@@ -163,11 +163,11 @@ async fn body(
         tokio::time::sleep(Duration::from_millis(random.between(10, 80))).await;
         task.data_mut().pages += 1;
         match task.save().await {
-            // Whatever happens to it, its process must not survive it.
+            // The process of such a task must not survive the body, even if a save fails.
             Err(_) if Kind::of(&id) == Kind::Aborts => std::process::abort(),
             saved => saved?,
         }
-        journal.write(Step::Kept, &id, task.attempt(), until(task));
+        journal.write(Step::Renewed, &id, task.attempt(), until(task));
     }
     match Kind::of(&id) {
         Kind::Aborts => std::process::abort(),

@@ -11,16 +11,16 @@ use tracker_core::testing::FaultyNetwork;
 
 use super::{Probe, TestClock, World};
 
-/// A database to test on.
+/// A database that tests run on.
 #[derive(Debug, Clone)]
 pub enum Backend {
     Embedded,
-    /// An endpoint of DynamoDB Local.
+    /// DynamoDB Local, at this endpoint.
     Local(String),
 }
 
 impl Backend {
-    /// The embedded database, and the endpoint that the environment names.
+    /// The embedded database, and DynamoDB Local if the environment names its endpoint.
     pub fn available() -> Vec<Self> {
         let endpoint = std::env::var("TRACKER_DYNAMODB_ENDPOINT").ok();
         let endpoint = endpoint.filter(|endpoint| !endpoint.is_empty());
@@ -34,15 +34,14 @@ impl Backend {
         }
     }
 
-    /// A new world, with a table of its own that is there already.
-    pub async fn world(&self) -> World {
-        let world = self.empty_world();
+    /// A new world with an empty table.
+    pub async fn new_world(&self) -> World {
+        let world = self.new_world_without_table();
         world.documents().create_table().await.expect("a table");
         world
     }
 
-    /// A new world without a table.
-    fn empty_world(&self) -> World {
+    fn new_world_without_table(&self) -> World {
         static WORLDS: AtomicU32 = AtomicU32::new(0);
         let nth = WORLDS.fetch_add(1, Ordering::Relaxed);
         let config = match self {
@@ -50,15 +49,15 @@ impl Backend {
                 let client = tracker_core::embedded::in_memory().expect("a database in memory");
                 client.config().clone()
             }
-            Self::Local(endpoint) => local(endpoint),
+            Self::Local(endpoint) => local_config(endpoint),
         };
         let http = config.http_client().expect("an HTTP client");
         let (probe, clock) = (Probe::new(http), TestClock::new());
         let network = FaultyNetwork::over(probe.clone());
-        // What is late comes when the clock is past it, and does not set it forward.
-        network.set_clock(clock.waiting());
+        // A late request waits until the test advances the clock; it does not advance the clock itself.
+        network.set_clock(clock.manual());
         network.keep_copies(1000);
-        // One try: what a lost answer leads to is then decided by the tracker, and not by the SDK.
+        // Without retries of the SDK, the tracker alone decides what to do about a lost answer.
         let config =
             config.to_builder().http_client(network.clone()).retry_config(RetryConfig::disabled()).build();
         World {
@@ -76,10 +75,10 @@ impl Backend {
 }
 
 /// The configuration of a client of DynamoDB Local.
-pub fn local(endpoint: &str) -> Config {
+pub fn local_config(endpoint: &str) -> Config {
     let http: SharedHttpClient = aws_smithy_http_client::Builder::new().build_http();
     Config::builder()
-        // Pinned, as the embedded client's.
+        // The version that the embedded client is pinned to.
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::from_static("us-east-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))

@@ -1,4 +1,4 @@
-//! The clock of a world: set by hand, and with something to happen while somebody sleeps.
+//! The clock of a world: it advances when somebody sleeps, and can do something during the next sleep.
 
 use std::fmt;
 use std::ops::Deref;
@@ -8,36 +8,36 @@ use std::time::Duration;
 use tracker_core::testing::ManualClock;
 use tracker_core::{Clock, ClockReading, Sleep};
 
-/// Whoever sleeps by it, or by a clock that is made from it, sets it forward.
+/// A clock that every sleeper advances, by itself or by a clock that is derived from it.
 #[derive(Clone)]
 pub struct TestClock {
     clock: ManualClock,
-    waiting: ManualClock,
-    longer: Arc<Mutex<Duration>>,
-    meanwhile: Arc<Mutex<Option<Sleep>>>,
+    manual: ManualClock,
+    extra_sleep: Arc<Mutex<Duration>>,
+    during_sleep: Arc<Mutex<Option<Sleep>>>,
 }
 
 impl TestClock {
     pub fn new() -> Self {
         let start = "2026-11-24T02:17:26.355394Z".parse().expect("a time");
-        let waiting = ManualClock::at(start);
-        let clock = waiting.auto_advancing();
-        Self { clock, waiting, longer: Arc::default(), meanwhile: Arc::default() }
+        let manual = ManualClock::at(start);
+        let clock = manual.auto_advancing();
+        Self { clock, manual, extra_sleep: Arc::default(), during_sleep: Arc::default() }
     }
 
-    /// The same clock, by which sleepers wait until somebody sets it forward.
-    pub fn waiting(&self) -> ManualClock {
-        self.waiting.clone()
+    /// The same clock, but its sleepers wait until the test advances it.
+    pub fn manual(&self) -> ManualClock {
+        self.manual.clone()
     }
 
-    /// Every sleep takes that much longer.
-    pub fn sleep_longer_by(&self, duration: Duration) {
-        *self.longer.lock().unwrap_or_else(PoisonError::into_inner) = duration;
+    /// Makes every sleep longer by a duration.
+    pub fn extend_sleeps_by(&self, duration: Duration) {
+        *self.extra_sleep.lock().unwrap_or_else(PoisonError::into_inner) = duration;
     }
 
-    /// What happens while somebody sleeps next.
-    pub fn when_sleeping(&self, meanwhile: impl Future<Output = ()> + Send + 'static) {
-        *self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::pin(meanwhile));
+    /// Runs a future at the end of the next sleep, before the sleeper goes on.
+    pub fn during_next_sleep(&self, future: impl Future<Output = ()> + Send + 'static) {
+        *self.during_sleep.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::pin(future));
     }
 }
 
@@ -55,13 +55,13 @@ impl Clock for TestClock {
     }
 
     fn sleep(&self, duration: Duration) -> Sleep {
-        let longer = *self.longer.lock().unwrap_or_else(PoisonError::into_inner);
-        let slept = self.clock.sleep(duration + longer);
-        let meanwhile = self.meanwhile.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let extra = *self.extra_sleep.lock().unwrap_or_else(PoisonError::into_inner);
+        let sleep = self.clock.sleep(duration + extra);
+        let future = self.during_sleep.lock().unwrap_or_else(PoisonError::into_inner).take();
         Box::pin(async move {
-            slept.await;
-            if let Some(meanwhile) = meanwhile {
-                meanwhile.await;
+            sleep.await;
+            if let Some(future) = future {
+                future.await;
             }
         })
     }

@@ -1,4 +1,4 @@
-//! What a test asks of the database's answers beside their content: what they cost, and the date that they bear.
+//! Measures what requests cost, and sets the date of their answers.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +13,7 @@ use aws_smithy_types::byte_stream::ByteStream;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-/// Between the network and the database.
+/// An HTTP client between the network and the database.
 #[derive(Debug, Clone)]
 pub struct Probe {
     inner: SharedHttpClient,
@@ -23,7 +23,7 @@ pub struct Probe {
 #[derive(Debug, Default)]
 struct State {
     date: Option<DateTime<Utc>>,
-    /// What every answer since [`Probe::measure`] told of its request's costs.
+    /// The requests since [`Probe::measure`], with the costs that their answers report.
     spent: Option<Vec<Spent>>,
 }
 
@@ -31,7 +31,7 @@ struct State {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spent {
     pub operation: String,
-    /// None where the answer does not tell, as those to failed conditions do not.
+    /// `None` if the answer reports no costs, as after a failed condition.
     pub units: Option<Units>,
 }
 
@@ -47,23 +47,23 @@ impl Probe {
         Self { inner, state: Arc::default() }
     }
 
-    /// The `Date` of every further answer.
-    pub fn date(&self, date: DateTime<Utc>) {
+    /// Sets the `Date` header of every further answer.
+    pub fn set_date_header(&self, date: DateTime<Utc>) {
         self.state().date = Some(date);
     }
 
-    /// Asks for the capacity units of all further requests; see [`measured`](Self::measured) and [`spent`](Self::spent).
+    /// Measures all further requests: see [`spent`](Self::spent) and [`total_units`](Self::total_units).
     pub fn measure(&self) {
         self.state().spent = Some(Vec::new());
     }
 
-    /// The requests since [`measure`](Self::measure), which begins anew.
+    /// Returns the requests since [`measure`](Self::measure), and forgets them.
     pub fn spent(&self) -> Vec<Spent> {
         self.state().spent.replace(Vec::new()).unwrap_or_default()
     }
 
-    /// The units of all of them together, which begins anew, too.
-    pub fn measured(&self) -> Units {
+    /// Returns the units of these requests together, and forgets the requests.
+    pub fn total_units(&self) -> Units {
         let units = self.spent().into_iter().filter_map(|spent| spent.units);
         units.fold(Units::default(), |sum, units| Units {
             table: sum.table + units.table,
@@ -78,7 +78,7 @@ impl Probe {
         *answer.body_mut() = SdkBody::from(body);
         let units = match content.get("ConsumedCapacity") {
             None | Some(Value::Null) => None,
-            // A request for several tables has them one by one.
+            // A request for several tables reports them one by one.
             Some(Value::Array(tables)) => Some(tables.iter().collect()),
             Some(one) => Some(vec![one]),
         };
@@ -109,17 +109,17 @@ impl HttpClient for Probe {
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
         let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Link { inner, probe: self.clone() })
+        SharedHttpConnector::new(ProbeConnector { inner, probe: self.clone() })
     }
 }
 
 #[derive(Debug)]
-struct Link {
+struct ProbeConnector {
     inner: SharedHttpConnector,
     probe: Probe,
 }
 
-impl HttpConnector for Link {
+impl HttpConnector for ProbeConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let probe = self.probe.clone();
         let (date, measures) = {
@@ -127,7 +127,7 @@ impl HttpConnector for Link {
             (state.date, state.spent.is_some())
         };
         let operation = operation(&request);
-        let answer = self.inner.call(if measures { measured(request) } else { request });
+        let answer = self.inner.call(if measures { with_capacity_report(request) } else { request });
         HttpConnectorFuture::new(async move {
             let mut answer = answer.await?;
             if measures {
@@ -147,9 +147,9 @@ fn operation(request: &HttpRequest) -> String {
     target.rsplit('.').next().unwrap_or_default().to_owned()
 }
 
-/// The request, asking for its capacity units. Nobody minds that its signature no longer fits: neither the embedded
-/// database nor DynamoDB Local checks one.
-fn measured(mut request: HttpRequest) -> HttpRequest {
+/// The request, which now asks for its capacity units. Its signature no longer fits, but neither the embedded database
+/// nor DynamoDB Local checks signatures.
+fn with_capacity_report(mut request: HttpRequest) -> HttpRequest {
     let body = request.body().bytes().expect("a body in memory");
     let mut body: Value = serde_json::from_slice(body).expect("JSON");
     body["ReturnConsumedCapacity"] = "INDEXES".into();

@@ -47,7 +47,7 @@ pub enum SummaryStatus {
     Ignored = 28,
 }
 
-/// The second step: it knows `pages`, and nothing else of what the first step stores.
+/// The second step. Of the data that the first step stores, it declares only `pages`.
 #[derive(StatusTracker, Debug, Clone, PartialEq, Default)]
 #[tracker(use_case_id = "extract", status = SummaryStatus, table = "documents", after = Document)]
 pub struct Summary {

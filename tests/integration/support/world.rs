@@ -1,13 +1,13 @@
-//! What a test sees: a client on a table of its own, with a clock and a network that it controls.
+//! What a test works with: a client on a table of its own, with a clock and a network that it controls.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
 use tracker_core::testing::FaultyNetwork;
-use tracker_core::{Clock, StatusTracker, Tracker, TrackerBuilder};
+use tracker_core::{Clock, IndexEntry, StatusTracker, Tracker, TrackerBuilder};
 
 use super::{Document, Probe, Summary, TestClock};
 
@@ -21,24 +21,24 @@ pub struct World {
     pub probe: Probe,
     pub clock: TestClock,
     pub table: String,
-    /// Where other processes find the table, if they can.
+    /// The address of the database, if other processes can use it.
     pub endpoint: Option<String>,
 }
 
 impl World {
-    /// A tracker on this world's table and clock, to be changed further.
+    /// The builder of a tracker on this world's table and clock, without heartbeats.
     pub fn builder<T: StatusTracker>(&self) -> TrackerBuilder<T> {
         T::tracker_builder(&self.client)
             .table(&self.table)
             .clock(self.clock.clone())
             .owner("worker-1")
-            // Sleeping sets this clock forward, which a heartbeat does without end.
+            // A heartbeat sleeps again and again, and every sleep advances this clock.
             .heartbeat(false)
     }
 
-    /// A tracker with heartbeats, on a clock that only the test sets forward.
-    pub fn beating(&self) -> TrackerBuilder<Document> {
-        self.builder().heartbeat(true).clock(self.clock.waiting())
+    /// The builder of a tracker with heartbeats, on a clock that only the test advances.
+    pub fn builder_with_heartbeat(&self) -> TrackerBuilder<Document> {
+        self.builder().heartbeat(true).clock(self.clock.manual())
     }
 
     pub fn documents(&self) -> Tracker<Document> {
@@ -54,32 +54,36 @@ impl World {
         Summary::tracker_builder(&self.client).like(&self.documents()).build().expect("a valid configuration")
     }
 
-    /// Creates `doc-1`.
-    pub async fn document(&self) -> Tracker<Document> {
+    /// Creates `doc-1`; returns its tracker.
+    pub async fn create_document(&self) -> Tracker<Document> {
         let documents = self.documents();
         documents.create(Document::new("doc-1")).await.expect("a new task");
         documents
     }
 
-    /// Waits until something holds, while other tasks run. One that never holds fails the test, instead of hanging.
-    pub async fn until<F: Future<Output = bool>>(&self, what: &str, mut holds: impl FnMut() -> F) {
+    pub fn in_one_hour(&self) -> DateTime<Utc> {
+        self.clock.now().wall + TimeDelta::hours(1)
+    }
+
+    /// Waits until a condition holds, while other tasks run. Fails the test, instead of hanging, if it never holds.
+    pub async fn wait_until<F: Future<Output = bool>>(&self, what: &str, mut holds: impl FnMut() -> F) {
         let waiting = async {
             while !holds().await {
                 tokio::task::yield_now().await;
             }
         };
-        let in_vain = Duration::from_mins(1);
-        assert!(tokio::time::timeout(in_vain, waiting).await.is_ok(), "it never came to this: {what}");
+        let timeout = Duration::from_mins(1);
+        assert!(tokio::time::timeout(timeout, waiting).await.is_ok(), "waited a minute until {what}");
     }
 
-    /// Runs a future. Whenever nothing is done any more, the clock is set forward to when the next sleeper wakes up.
-    pub async fn driven<F: Future>(&self, future: F) -> F::Output {
-        let clock = self.clock.waiting();
-        let driver = async {
+    /// Runs a future. Whenever no task has work left, advances the clock to when the next sleeper wakes up.
+    pub async fn run_while_advancing_clock<F: Future>(&self, future: F) -> F::Output {
+        let clock = self.clock.manual();
+        let advance = async {
             let mut idle = 0;
             loop {
                 tokio::task::yield_now().await;
-                // Others compute between two requests; where that takes long, the time passes all the same.
+                // Other tasks compute between two requests. If they compute for long, the clock advances nevertheless.
                 idle = if self.network.in_flight() == 0 { idle + 1 } else { 0 };
                 if idle > 200
                     && let Some(wait) = clock.next_wake()
@@ -92,40 +96,29 @@ impl World {
         tokio::select! {
             biased;
             output = future => output,
-            () = driver => unreachable!("it drives for ever"),
+            () = advance => unreachable!("it advances for ever"),
         }
     }
 
-    /// Sets the clock forward until all requests that are late have been delivered.
-    pub async fn all_arrives(&self) {
+    /// Advances the clock by a day, and waits until all late requests have been delivered.
+    pub async fn deliver_late_requests(&self) {
         self.clock.advance(Duration::from_hours(24));
-        self.until("all that was late", || std::future::ready(self.network.late() == 0)).await;
+        self.wait_until("all late requests have arrived", || std::future::ready(self.network.late() == 0))
+            .await;
     }
 
-    /// Past the end of a lease, and the skew.
+    /// Advances the clock past the end of a lease and the skew.
     pub fn expire_lease(&self) {
         self.clock.advance(Duration::from_secs(306));
     }
 
-    /// The item of `doc-1`, read by the SDK alone.
+    /// The item of `doc-1`, read with the SDK alone.
     pub async fn stored(&self) -> Item {
-        self.stored_as("extract____doc-1").await.expect("an item")
+        self.stored_under("extract____doc-1").await.expect("an item")
     }
 
-    /// The item of `doc-1` once its lock is free, which a drop leaves to a task of its own.
-    pub async fn freed(&self) -> Item {
-        let is_free = |item: &Item| item.contains_key("attempt") && item["lock"] == text("__not_locked__");
-        self.until("`doc-1` is free", || async { is_free(&self.stored().await) }).await;
-        self.stored().await
-    }
-
-    /// Sets the clock forward to when `doc-1` may be started again.
-    pub async fn due(&self) {
-        let run_at = read_time(&self.stored().await["run_at"]);
-        self.clock.advance((run_at - self.clock.now().wall).to_std().expect("later"));
-    }
-
-    pub async fn stored_as(&self, key: &str) -> Option<Item> {
+    /// The item under a key, read with the SDK alone.
+    pub async fn stored_under(&self, key: &str) -> Option<Item> {
         self.client
             .get_item()
             .table_name(&self.table)
@@ -137,24 +130,38 @@ impl World {
             .item
     }
 
+    /// The item of `doc-1` once it is unlocked: after a drop, a spawned task unlocks it.
+    pub async fn wait_until_unlocked(&self) -> Item {
+        let is_unlocked =
+            |item: &Item| item.contains_key("attempt") && item["lock"] == text("__not_locked__");
+        self.wait_until("`doc-1` is unlocked", || async { is_unlocked(&self.stored().await) }).await;
+        self.stored().await
+    }
+
+    /// Advances the clock to the `run_at` of `doc-1`.
+    pub async fn advance_until_due(&self) {
+        let run_at = read_time(&self.stored().await["run_at"]);
+        self.clock.advance((run_at - self.clock.now().wall).to_std().expect("later"));
+    }
+
     /// Puts an item as another program would.
-    pub async fn put(&self, item: Item) {
+    pub async fn put_item(&self, item: Item) {
         let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
         put.send().await.expect("an answer");
     }
 
     /// Changes one attribute of `doc-1` as another program would.
-    pub async fn set(&self, name: &str, value: AttributeValue) {
+    pub async fn set_attribute(&self, name: &str, value: AttributeValue) {
         let mut item = self.stored().await;
         item.insert(name.to_owned(), value);
-        self.put(item).await;
+        self.put_item(item).await;
     }
 
-    /// Removes attributes of `doc-1`, as a Python `save` does with those it does not know.
-    pub async fn remove(&self, names: &[&str]) {
+    /// Removes attributes of `doc-1`, as a Python `save` does with attributes that its class does not declare.
+    pub async fn remove_attributes(&self, names: &[&str]) {
         let mut item = self.stored().await;
         item.retain(|name, _| !names.contains(&name.as_str()));
-        self.put(item).await;
+        self.put_item(item).await;
     }
 }
 
@@ -171,21 +178,35 @@ pub fn time(time: DateTime<Utc>) -> AttributeValue {
     AttributeValue::S(time.format("%Y-%m-%dT%H:%M:%S%.6f+0000").to_string())
 }
 
-/// What is stored of the history.
+/// A member of the stored data.
+pub fn data_member<'i>(item: &'i Item, member: &str) -> Option<&'i AttributeValue> {
+    item["data"].as_m().expect("a map").get(member)
+}
+
+/// The entries of the stored history.
 pub fn history(item: &Item) -> &[AttributeValue] {
     item["errors"].as_m().expect("a map")["history"].as_l().expect("a list")
 }
 
-/// A text or a number of one of its entries.
+/// A text or a number of the nth entry of the stored history.
 pub fn entry<'i>(item: &'i Item, nth: usize, member: &str) -> &'i str {
     let value = &history(item)[nth].as_m().expect("a map")[member];
     value.as_s().or_else(|_| value.as_n()).expect("a text or a number")
 }
 
-/// How long after the last change of its status the task may be started again.
-pub fn wait_of(item: &Item) -> Option<Duration> {
+/// How long the task waits after the last change of its status: `run_at` less `update_time`.
+pub fn stored_wait(item: &Item) -> Option<Duration> {
     let wait = read_time(item.get("run_at")?) - read_time(&item["update_time"]);
     Some(wait.to_std().expect("later"))
+}
+
+/// The ids `doc-000`, `doc-001` and so on.
+pub fn ids(count: usize) -> impl Iterator<Item = String> + Send {
+    (0..count).map(|nth| format!("doc-{nth:03}"))
+}
+
+pub fn task_ids(entries: &[IndexEntry<Document>]) -> Vec<&str> {
+    entries.iter().map(IndexEntry::task_id).collect()
 }
 
 fn read_time(stored: &AttributeValue) -> DateTime<Utc> {

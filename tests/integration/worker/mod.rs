@@ -1,24 +1,21 @@
-//! The worker's loop, on everything that it may meet.
+//! Workers: what they record, what disturbs them, how they compete, and how they stop.
 
-mod ends;
-mod hindered;
-mod many;
+mod contention;
+mod obstacles;
 mod outcomes;
+mod stop;
 
 use std::collections::BTreeMap;
 
 use futures_util::StreamExt;
 use tracker_core::{Created, Tracker, TrackerBuilder};
 
-use crate::support::{Document, ExtractStatus, Test, World};
+use crate::support::{Document, ExtractStatus, World};
 
-pub fn tests() -> Vec<Test> {
-    let tests = [ends::tests(), hindered::tests(), many::tests(), outcomes::tests()].concat();
-    tests.into_iter().map(|test| Test { name: format!("worker::{}", test.name), ..test }).collect()
-}
+crate::test_modules![contention, obstacles, outcomes, stop];
 
-/// So many tasks, `doc-0` and so on.
-async fn documents(builder: TrackerBuilder<Document>, tasks: u32) -> Tracker<Document> {
+/// Creates `doc-0`, `doc-1` and so on.
+async fn create_documents(builder: TrackerBuilder<Document>, tasks: u32) -> Tracker<Document> {
     let documents = builder.build().expect("a valid configuration");
     let new: Vec<_> = (0..tasks).map(|nth| Document::new(&format!("doc-{nth}"))).collect();
     let created: Vec<_> = documents.create_many(new).collect().await;
@@ -26,18 +23,18 @@ async fn documents(builder: TrackerBuilder<Document>, tasks: u32) -> Tracker<Doc
     documents
 }
 
-/// How many tasks are stored in each status, and that nobody holds any of them.
-async fn stored(world: &World, tasks: u32) -> BTreeMap<String, u32> {
+/// Counts the stored tasks by status, and asserts that nobody holds any of them.
+async fn stored_counts(world: &World, tasks: u32) -> BTreeMap<String, u32> {
     let mut counts = BTreeMap::new();
     for nth in 0..tasks {
-        let item = world.stored_as(&format!("extract____doc-{nth}")).await.expect("an item");
+        let item = world.stored_under(&format!("extract____doc-{nth}")).await.expect("an item");
         assert_eq!(item["lock"].as_s().unwrap(), "__not_locked__", "doc-{nth} is held");
         *counts.entry(item["status"].as_n().unwrap().clone()).or_default() += 1;
     }
     counts
 }
 
-/// The counts as they are expected.
-fn so_many<const N: usize>(counts: [(ExtractStatus, u32); N]) -> BTreeMap<String, u32> {
+/// The expected counts, by the code of the status.
+fn counts<const N: usize>(counts: [(ExtractStatus, u32); N]) -> BTreeMap<String, u32> {
     counts.into_iter().map(|(status, tasks)| ((status as u32).to_string(), tasks)).collect()
 }

@@ -1,4 +1,4 @@
-//! What a worker makes of its tasks.
+//! What a worker records for its tasks.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -9,22 +9,22 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tracker_core::{CancelOutcome, Execution, Failure, FailureExt};
 
-use super::{documents, so_many, stored};
+use super::{counts, create_documents, stored_counts};
 use crate::support::ExtractStatus::{Failed, Ignored, Pending, Succeeded};
 use crate::support::{Document, World, number, text};
 
 crate::tests![
-    all_that_is_there_is_done,
-    every_outcome_is_recorded,
-    the_tasks_of_lost_workers_are_taken_over,
-    a_second_step_works_on_what_the_first_has_done,
-    a_body_may_borrow_and_stay_on_one_thread,
-    a_task_is_cancelled_from_outside,
-    progress_is_told,
+    drain_does_every_task,
+    worker_records_every_outcome,
+    worker_takes_over_tasks_of_lost_workers,
+    second_step_works_on_tasks_that_the_first_has_finished,
+    run_local_accepts_a_body_that_borrows_and_is_not_send,
+    cancel_ends_a_body_of_the_worker,
+    progress_streams_the_summary,
 ];
 
-async fn all_that_is_there_is_done(world: World) {
-    let documents = documents(world.builder(), 60).await;
+async fn drain_does_every_task(world: World) {
+    let documents = create_documents(world.builder(), 60).await;
     let done = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&done);
     let worker = documents.worker().concurrency(8).drain();
@@ -38,8 +38,8 @@ async fn all_that_is_there_is_done(world: World) {
         .unwrap();
     assert_eq!((summary.succeeded, summary.attempts(), summary.running), (60, 60, 0), "{summary}");
     assert_eq!(done.load(Ordering::Relaxed), 60);
-    assert_eq!(stored(&world, 60).await, so_many([(Succeeded, 60)]));
-    assert_eq!(world.stored_as("extract____doc-59").await.unwrap()["attempt"], number(1));
+    assert_eq!(stored_counts(&world, 60).await, counts([(Succeeded, 60)]));
+    assert_eq!(world.stored_under("extract____doc-59").await.unwrap()["attempt"], number(1));
     let nothing = documents.worker().drain().run(async |_| Ok(())).await.unwrap();
     assert_eq!((nothing.attempts(), nothing.refused), (0, 0), "{nothing}");
 }
@@ -61,46 +61,46 @@ async fn one_of_each(task: &mut Execution<Document>) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn every_outcome_is_recorded(world: World) {
-    let documents = documents(world.builder(), 6).await;
+async fn worker_records_every_outcome(world: World) {
+    let documents = create_documents(world.builder(), 6).await;
     let summary = documents.worker().drain().run(one_of_each).await.unwrap();
-    // doc-0 fails once, doc-2 once, and doc-4 twice before it is given up by the third.
+    // doc-0 fails once, doc-2 once, and doc-4 twice; the third failure of doc-4 ignores it.
     let of_kinds = (summary.succeeded, summary.failed, summary.ignored, summary.snoozed);
     assert_eq!(of_kinds, (2, 1 + 1 + 2, 1 + 1, 1), "{summary}");
-    let counts = stored(&world, 6).await;
-    assert_eq!(counts, so_many([(Pending, 1), (Failed, 1), (Succeeded, 2), (Ignored, 2)]));
-    let of = async |nth: u32| world.stored_as(&format!("extract____doc-{nth}")).await.unwrap();
+    let stored = stored_counts(&world, 6).await;
+    assert_eq!(stored, counts([(Pending, 1), (Failed, 1), (Succeeded, 2), (Ignored, 2)]));
+    let of = async |nth: u32| world.stored_under(&format!("extract____doc-{nth}")).await.unwrap();
     assert_eq!(of(0).await["attempt"], number(2));
-    assert_eq!(of(1).await["retry"], number(1), "given up at once");
+    assert_eq!(of(1).await["retry"], number(1), "ignored at once");
     assert_eq!(of(4).await["retry"], number(3));
-    let put_off = of(3).await;
-    assert_eq!((&put_off["retry"], &put_off["snoozes"]), (&number(0), &number(1)));
-    let one_hour_on = put_off["update_time"].as_s().unwrap().replace("T02:", "T03:");
-    assert_eq!(put_off["run_at"], text(&one_hour_on));
+    let snoozed = of(3).await;
+    assert_eq!((&snoozed["retry"], &snoozed["snoozes"]), (&number(0), &number(1)));
+    let one_hour_on = snoozed["update_time"].as_s().unwrap().replace("T02:", "T03:");
+    assert_eq!(snoozed["run_at"], text(&one_hour_on));
 
     world.clock.advance(Duration::from_hours(2));
     let summary = documents.worker().drain().run(async |_| Ok(())).await.unwrap();
-    assert_eq!(summary.succeeded, 2, "what was put off and what was to wait: {summary}");
+    assert_eq!(summary.succeeded, 2, "the snoozed task and the task with a wait: {summary}");
     let after = of(3).await;
     assert!(!after.contains_key("run_at") && !after.contains_key("snoozes"), "{after:?}");
 }
 
-async fn the_tasks_of_lost_workers_are_taken_over(world: World) {
-    let documents = documents(world.builder(), 10).await;
+async fn worker_takes_over_tasks_of_lost_workers(world: World) {
+    let documents = create_documents(world.builder(), 10).await;
     for nth in 0..4 {
         std::mem::forget(world.rival().start(&format!("doc-{nth}")).await.unwrap());
     }
     let summary = documents.worker().drain().run(async |_| Ok(())).await.unwrap();
-    assert_eq!(summary.succeeded, 6, "the others are held: {summary}");
+    assert_eq!(summary.succeeded, 6, "the rival holds the others: {summary}");
     world.expire_lease();
     let summary = documents.worker().drain().run(async |_| Ok(())).await.unwrap();
     assert_eq!(summary.succeeded, 4, "{summary}");
-    assert_eq!(stored(&world, 10).await, so_many([(Succeeded, 10)]));
-    assert_eq!(world.stored_as("extract____doc-3").await.unwrap()["attempt"], number(2));
+    assert_eq!(stored_counts(&world, 10).await, counts([(Succeeded, 10)]));
+    assert_eq!(world.stored_under("extract____doc-3").await.unwrap()["attempt"], number(2));
 }
 
-async fn a_second_step_works_on_what_the_first_has_done(world: World) {
-    let documents = documents(world.builder(), 5).await;
+async fn second_step_works_on_tasks_that_the_first_has_finished(world: World) {
+    let documents = create_documents(world.builder(), 5).await;
     documents.worker().drain().run(async |_| Ok(())).await.unwrap();
     let summary = world
         .summaries()
@@ -113,13 +113,13 @@ async fn a_second_step_works_on_what_the_first_has_done(world: World) {
         .await
         .unwrap();
     assert_eq!(summary.succeeded, 5, "{summary}");
-    assert_eq!(world.stored_as("extract____doc-4").await.unwrap()["status"], number(26));
+    assert_eq!(world.stored_under("extract____doc-4").await.unwrap()["status"], number(26));
 }
 
-async fn a_body_may_borrow_and_stay_on_one_thread(world: World) {
-    let documents = documents(world.builder(), 5).await;
+async fn run_local_accepts_a_body_that_borrows_and_is_not_send(world: World) {
+    let documents = create_documents(world.builder(), 5).await;
     let names = ["five".to_owned()];
-    // Neither `Send` nor `'static`, which a test's own future has to be.
+    // Neither `Send` nor `'static`. The future of a test has to be both.
     let local = async move {
         let count = Rc::new(Cell::new(0));
         let worker = documents.worker().concurrency(3).drain();
@@ -134,13 +134,13 @@ async fn a_body_may_borrow_and_stay_on_one_thread(world: World) {
     };
     let runtime = tokio::runtime::Handle::current();
     tokio::task::block_in_place(|| runtime.block_on(local));
-    assert_eq!(stored(&world, 5).await, so_many([(Succeeded, 5)]));
-    let data = world.stored_as("extract____doc-4").await.unwrap()["data"].as_m().unwrap().clone();
+    assert_eq!(stored_counts(&world, 5).await, counts([(Succeeded, 5)]));
+    let data = world.stored_under("extract____doc-4").await.unwrap()["data"].as_m().unwrap().clone();
     assert_eq!(data["text_uri"], text("five"));
 }
 
-async fn a_task_is_cancelled_from_outside(world: World) {
-    let documents = documents(world.beating(), 1).await;
+async fn cancel_ends_a_body_of_the_worker(world: World) {
+    let documents = create_documents(world.builder_with_heartbeat(), 1).await;
     let outside = documents.clone();
     let asked = Arc::new(AtomicU32::new(0));
     let requests = Arc::clone(&asked);
@@ -149,20 +149,20 @@ async fn a_task_is_cancelled_from_outside(world: World) {
         requests.fetch_add(u32::from(matches!(cancel, CancelOutcome::Requested(_))), Ordering::Relaxed);
         std::future::pending().await
     });
-    let summary = world.driven(worker).await.unwrap();
+    let summary = world.run_while_advancing_clock(worker).await.unwrap();
     assert_eq!((summary.ignored, summary.attempts()), (1, 1), "{summary}");
     assert_eq!(asked.load(Ordering::Relaxed), 1);
-    assert_eq!(stored(&world, 1).await, so_many([(Ignored, 1)]));
+    assert_eq!(stored_counts(&world, 1).await, counts([(Ignored, 1)]));
 }
 
-async fn progress_is_told(world: World) {
-    let documents = documents(world.builder(), 20).await;
+async fn progress_streams_the_summary(world: World) {
+    let documents = create_documents(world.builder(), 20).await;
     let worker = documents.worker().concurrency(2).drain();
     let progress = worker.progress();
     let watched = tokio::spawn(progress.collect::<Vec<_>>());
     let summary = worker.run(async |_| Ok(())).await.unwrap();
-    let told = watched.await.unwrap();
-    assert_eq!(told.last().map(|last| last.succeeded), Some(20), "{summary}");
-    assert!(told.iter().any(|so_far| so_far.running > 0), "{told:?}");
-    assert!(told.windows(2).all(|two| two[0].succeeded <= two[1].succeeded), "{told:?}");
+    let summaries = watched.await.unwrap();
+    assert_eq!(summaries.last().map(|last| last.succeeded), Some(20), "{summary}");
+    assert!(summaries.iter().any(|so_far| so_far.running > 0), "{summaries:?}");
+    assert!(summaries.windows(2).all(|two| two[0].succeeded <= two[1].succeeded), "{summaries:?}");
 }

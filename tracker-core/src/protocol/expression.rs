@@ -27,7 +27,7 @@ impl Expression {
         Self::default()
     }
 
-    /// Adds assignments: `#lock = :me, #lock_time = :now`.
+    /// Adds assignments: `#lock = :lock_id, #lock_time = :now`.
     pub(crate) fn set(mut self, assignments: &str) -> Self {
         self.alias(assignments);
         push(&mut self.set, ", ", assignments);
@@ -202,7 +202,7 @@ mod tests {
             .set_to("retry", number(0_u32))
             .and("(attribute_not_exists(#run_at) OR #run_at <= :lock_id)")
             .and_in("status", [10_u32, 14].map(number))
-            .with(":me", string("me"));
+            .with(":lock_id", string("lock"));
         assert_eq!(
             expression.update(),
             "SET #lock = :lock_id, #old_lock = #lock, #retry = :retry REMOVE #cancel, #owner ADD #attempt :one"

@@ -1,10 +1,10 @@
-//! The impl of `StatusTracker`.
+//! Generates the impl of `StatusTracker`.
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 
-use super::ours;
+use super::generated_at;
 use crate::model::{Field, Setting, SettingValue, Store, Stored, TaskId, Tracker};
 
 pub(crate) fn tracker(model: &Tracker) -> TokenStream {
@@ -15,7 +15,7 @@ pub(crate) fn tracker(model: &Tracker) -> TokenStream {
     let spec = spec(model);
     let checks = checks(model);
     let fields = fields(model);
-    let with_table = model.has_table.then(|| {
+    let has_table = model.has_table.then(|| {
         quote! {
             #[automatically_derived]
             impl #impl_generics __private::HasTable for #ident #ty_generics #where_clause {}
@@ -35,12 +35,12 @@ pub(crate) fn tracker(model: &Tracker) -> TokenStream {
             }
             #fields
         }
-        #with_table
+        #has_table
     };
-    super::sealed(model.krate.as_ref(), &items)
+    super::in_own_block(model.krate.as_ref(), &items)
 }
 
-/// The struct's own predicates, and what its type parameters must be to be stored.
+/// Returns the struct's own predicates, and the bounds that its task id and its stored type parameters need.
 fn where_clause(model: &Tracker) -> TokenStream {
     let own = model.generics.where_clause.iter().flat_map(|clause| &clause.predicates);
     let id_ty = &model.task_id.ty;
@@ -50,7 +50,7 @@ fn where_clause(model: &Tracker) -> TokenStream {
     if all.is_empty() { TokenStream::new() } else { quote!(where #(#all),*) }
 }
 
-/// The data of the tracker: what was written, over the defaults of the tracker's own crate.
+/// Returns the `TrackerSpec`: the settings that were written, over the defaults of the tracker's crate.
 fn spec(model: &Tracker) -> TokenStream {
     let type_name = model.ident.unraw().to_string();
     let Tracker { use_case_id, status, .. } = model;
@@ -90,7 +90,8 @@ fn spec(model: &Tracker) -> TokenStream {
     }
 }
 
-/// The checks between types, outside of the impl: constants of a generic impl would be checked only where it is used.
+/// Returns the checks between types. They stand outside the impl, because the constants of a generic impl are evaluated
+/// only if the impl is used.
 fn checks(model: &Tracker) -> TokenStream {
     let check = |value: &dyn ToTokens, name: &str, arguments: TokenStream| {
         let (start, end) = ends(value);
@@ -107,15 +108,15 @@ fn checks(model: &Tracker) -> TokenStream {
     more_pending.chain(after).collect()
 }
 
-/// The places of the first and the last token: a span over both cannot be made on stable.
+/// Returns the spans of the first and the last token, because stable Rust cannot join them.
 fn ends(tokens: impl ToTokens) -> (Span, Span) {
     let mut tokens = tokens.into_token_stream().into_iter();
     let first = tokens.next().map_or_else(Span::call_site, |token| token.span());
     let last = tokens.last().map_or(first, |token| token.span());
-    (ours(first), ours(last))
+    (generated_at(first), generated_at(last))
 }
 
-/// One walk over the fields, which states what each type must be able to do exactly once.
+/// Returns the walk over the fields, which states the bounds of each field's type exactly once.
 fn fields(Tracker { task_id, fields, .. }: &Tracker) -> TokenStream {
     let id = &task_id.ident;
     let local = |nth: usize| format_ident!("__{nth}");

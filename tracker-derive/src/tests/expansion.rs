@@ -1,4 +1,4 @@
-//! What is generated. The files under `expect/` are reviewed as code; `UPDATE_EXPECT=1` writes them anew.
+//! Compares the generated code with the files under `expect/`, which are reviewed as code. `UPDATE_EXPECT=1` updates them.
 
 use expect_test::{ExpectFile, expect_file};
 use proc_macro2::TokenStream;
@@ -27,7 +27,7 @@ fn check(actual: &str, expected: &ExpectFile) {
 }
 
 #[test]
-fn readme() {
+fn readme_types_expand_to_the_reviewed_code() {
     let (status, tracker) = (status(STATUS), tracker(TRACKER));
     check(&status, &expect_file!["expect/readme_status.rs"]);
     check(&tracker, &expect_file!["expect/readme_tracker.rs"]);
@@ -36,7 +36,7 @@ fn readme() {
 }
 
 #[test]
-fn every_key_of_a_status() {
+fn enum_with_every_key_expands_to_the_reviewed_code() {
     let source = r#"
     #[status(status_zero_pad = 4, status_shard_zero_pad = 2)]
     #[status(crate = crate::tracking)]
@@ -60,7 +60,7 @@ fn every_key_of_a_status() {
 }
 
 #[test]
-fn every_key_of_a_tracker() {
+fn struct_with_every_key_expands_to_the_reviewed_code() {
     let source = r#"
     #[tracker(use_case_id = "summarise", status = crate::status::SummaryStatus, table = "doc.uments_2-x")]
     #[tracker(sep = "::", max_retry = 5, lock_expire_seconds = 60, traceback_stack_limit = 20)]
@@ -90,7 +90,7 @@ fn every_key_of_a_tracker() {
 }
 
 #[test]
-fn stubs() {
+fn items_with_mistakes_expand_to_stubs() {
     let mut stubs = status("enum S<T> where T: Copy { #[status(pending)] A(T) = 10 }");
     stubs += &tracker(
         r#"#[tracker(status = S, table = "ttt")] struct D<'a, T> { #[tracker(task_id)] id: &'a T }"#,
@@ -100,7 +100,7 @@ fn stubs() {
 }
 
 #[test]
-fn what_is_no_item_is_reported_by_the_parser() {
+fn parser_reports_tokens_that_are_no_item() {
     let tokens = derive(
         "fn f() {}".parse().expect("tokens"),
         ast::Status::read,

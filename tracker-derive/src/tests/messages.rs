@@ -1,11 +1,11 @@
-//! Each rule with the message of its breach. The files under `expect/` show what was written wrongly, then for each
-//! report the text it points at and the message; `UPDATE_EXPECT=1` writes them anew, and a human reads them.
+//! Breaks each rule and compares the reports with the files under `expect/`. A file shows the mistake, and for each report
+//! the text it points at and its message. `UPDATE_EXPECT=1` updates the files; read the diff.
 
 use expect_test::{ExpectFile, expect_file};
 
 use super::{STATUS, TRACKER, status_reports, tracker_reports};
 
-/// Title, part of the README's item, and what is written in its place; an empty part stands for the whole item.
+/// A title, a part of the README's item, and the text that replaces the part. An empty part stands for the whole item.
 type Case<'a> = (&'a str, &'a str, &'a str);
 
 fn check(item: &str, reports: fn(&str) -> String, cases: &[Case], expected: &ExpectFile) {
@@ -36,13 +36,13 @@ fn tracker(cases: &[Case], expected: &ExpectFile) {
 }
 
 #[test]
-fn the_items_of_the_readme_are_right() {
+fn readme_types_report_nothing() {
     assert_eq!(status_reports(STATUS), "");
     assert_eq!(tracker_reports(TRACKER), "");
 }
 
 #[test]
-fn status_items() {
+fn derive_reports_wrong_enums() {
     let cases = [
         ("a struct", "", "struct Status { a: u8 }"),
         ("a union", "", "union Status { a: u8 }"),
@@ -57,7 +57,7 @@ fn status_items() {
 }
 
 #[test]
-fn status_roles() {
+fn derive_reports_wrong_roles() {
     let cases = [
         ("a role missing", "#[status(ignored, shards = 5)]", "#[status(more_pending)]"),
         (
@@ -78,7 +78,7 @@ fn status_roles() {
 }
 
 #[test]
-fn status_codes() {
+fn derive_reports_wrong_codes() {
     let on_enum = "enum ExtractStatus {";
     let cases = [
         ("a code missing", "Failed = 14", "Failed"),
@@ -97,9 +97,9 @@ fn status_codes() {
 }
 
 #[test]
-fn status_keys() {
+fn derive_reports_wrong_keys_of_an_enum() {
     let cases = [
-        ("no shards", "shards = 10", "shards = 0"),
+        ("0 shards", "shards = 10", "shards = 0"),
         ("shards beyond the pad", "shards = 10", "shards = 1000"),
         (
             "shards beyond a smaller pad",
@@ -116,7 +116,7 @@ fn status_keys() {
         ),
         ("an empty name", "shards = 10", "rename = \"\""),
         ("a name twice", "shards = 10", "rename = \"Failed\""),
-        ("a name that is a word", "shards = 10", "rename = Done"),
+        ("a name without quotes", "shards = 10", "rename = Done"),
         ("a key of the enum on a variant", "shards = 10", "status_zero_pad = 4"),
         ("a key of a variant on the enum", "enum ExtractStatus {", "#[status(pending)] enum ExtractStatus {"),
         ("an unknown key on the enum", "enum ExtractStatus {", "#[status(colour = 3)] enum ExtractStatus {"),
@@ -132,7 +132,7 @@ fn status_keys() {
 }
 
 #[test]
-fn all_mistakes_of_an_item_together() {
+fn derive_reports_all_mistakes_of_an_item_together() {
     let wrong = "
         #[status(status_zero_pad = 12, krate = a)]
         enum S {
@@ -141,7 +141,7 @@ fn all_mistakes_of_an_item_together() {
             #[status(failed, ignored)] C(u8) = x,
             D = 1,
         }";
-    status(&[("a status with many", "", wrong)], &expect_file!["expect/many_status.txt"]);
+    status(&[("an enum with many mistakes", "", wrong)], &expect_file!["expect/many_status.txt"]);
     let wrong = r#"
         #[tracker(use_case_id = "", max_retry = 0, table = "a b", tabel = "x", takeover = "maybe")]
         struct D<'a> {
@@ -151,11 +151,11 @@ fn all_mistakes_of_an_item_together() {
             #[tracker(rename = "")] b: u8,
             #[tracker(with = path)] c: &'a u8,
         }"#;
-    tracker(&[("a tracker with many", "", wrong)], &expect_file!["expect/many_tracker.txt"]);
+    tracker(&[("a struct with many mistakes", "", wrong)], &expect_file!["expect/many_tracker.txt"]);
 }
 
 #[test]
-fn tracker_items() {
+fn derive_reports_wrong_structs() {
     let id = "#[tracker(task_id)]";
     let cases = [
         ("an enum", "", "enum Document { A }"),
@@ -173,7 +173,7 @@ fn tracker_items() {
 }
 
 #[test]
-fn tracker_texts() {
+fn derive_reports_wrong_strings() {
     let use_case = "use_case_id = \"extract\"";
     let table = "table = \"documents\"";
     let (long, too_long) = ("x".repeat(256), format!("use_case_id = \"{}\"", "x".repeat(2023)));
@@ -183,10 +183,10 @@ fn tracker_texts() {
         ("no status", "status = ExtractStatus, ", ""),
         ("an empty use case", use_case, "use_case_id = \"\""),
         ("a use case with the separator", use_case, "use_case_id = \"ex____tract\""),
-        ("a use case that ends in a part of it", use_case, "use_case_id = \"extract_\""),
-        ("a use case with a separator of its own", use_case, "use_case_id = \"a/b\", sep = \"/\""),
+        ("a use case that ends with the beginning of the separator", use_case, "use_case_id = \"extract_\""),
+        ("a use case with the declared separator", use_case, "use_case_id = \"a/b\", sep = \"/\""),
         ("a use case too long", use_case, &too_long),
-        ("a use case that is a word", use_case, "use_case_id = extract"),
+        ("a use case without quotes", use_case, "use_case_id = extract"),
         ("a use case that is a byte string", use_case, "use_case_id = b\"extract\""),
         ("an empty separator", table, "sep = \"\""),
         ("a separator with a digit", table, "sep = \"-0-\""),
@@ -207,14 +207,14 @@ fn tracker_texts() {
 }
 
 #[test]
-fn tracker_numbers() {
+fn derive_reports_wrong_numbers() {
     let retry = "max_retry = 3";
     let cases = [
         ("0 retries", retry, "max_retry = 0"),
         ("an expiry of 0", retry, "lock_expire_seconds = 0"),
         ("a stack limit of 0", retry, "traceback_stack_limit = 0"),
         ("a history of 0", retry, "history_limit = 0"),
-        ("no snoozes", retry, "max_snoozes = 0"),
+        ("0 snoozes", retry, "max_snoozes = 0"),
         ("a retention of 0", retry, "retain_seconds = 0"),
         ("a retention of ignored tasks of 0", retry, "retain_ignored_seconds = 0"),
         ("a number in quotes", retry, "max_retry = \"3\""),
@@ -223,18 +223,18 @@ fn tracker_numbers() {
         ("a number with a foreign suffix", retry, "lock_expire_seconds = 300s"),
         ("a number that is an expression", retry, "lock_expire_seconds = 5 * 60"),
         ("a number too large", retry, "max_retry = 4294967296"),
-        ("no number", retry, "max_retry ="),
-        ("no number, and more keys", "max_retry = 3", "max_retry, sep = \"--\""),
-        ("no comma, then a flag's key", "(attribute)", "(attribute default)"),
+        ("a number missing", retry, "max_retry ="),
+        ("a number missing before another key", "max_retry = 3", "max_retry, sep = \"--\""),
+        ("a comma missing after a flag", "(attribute)", "(attribute default)"),
         ("a number in parentheses", retry, "max_retry(3)"),
         ("a colon", retry, "max_retry: 3"),
-        ("no comma", "table = \"documents\", ", "table = \"documents\" "),
+        ("a comma missing after a value", "table = \"documents\", ", "table = \"documents\" "),
     ];
     tracker(&cases, &expect_file!["expect/tracker_numbers.txt"]);
 }
 
 #[test]
-fn tracker_backoff() {
+fn derive_reports_a_wrong_backoff() {
     let retry = "max_retry = 3";
     let both = "backoff_max_seconds = 60, backoff_base_seconds = 10";
     let exponential = |keys: &str| format!("backoff = \"exponential\", {keys}");
@@ -247,13 +247,13 @@ fn tracker_backoff() {
     let misspelt = format!("back_off = \"exponential\", {both}");
     let wrong = format!("backoff = \"linear\", {both}");
     let cases = [
-        ("a base without a shape", retry, "backoff_base_seconds = 10"),
-        ("a maximum without a shape", retry, "backoff_max_seconds = 60"),
-        ("both without a shape", retry, both),
-        ("both without a backoff", retry, &none),
-        ("a wrong shape is told alone", retry, &wrong),
-        ("so is a misspelt key", retry, &misspelt),
-        ("so is an unknown key", retry, &unknown),
+        ("a base without `backoff`", retry, "backoff_base_seconds = 10"),
+        ("a maximum without `backoff`", retry, "backoff_max_seconds = 60"),
+        ("both without `backoff`", retry, both),
+        ("both with `backoff = \"none\"`", retry, &none),
+        ("both with a wrong `backoff`, which is the only report", retry, &wrong),
+        ("both with a misspelt `backoff`, which is the only report", retry, &misspelt),
+        ("both with an unknown key, which is the only report", retry, &unknown),
         ("a base in quotes", retry, &text),
         ("a maximum of 0", retry, &zero),
         ("a maximum below the base", retry, &reversed),
@@ -264,7 +264,7 @@ fn tracker_backoff() {
 }
 
 #[test]
-fn tracker_keys() {
+fn derive_reports_wrong_keys_of_a_struct() {
     let table = "table = \"documents\"";
     let cases = [
         ("a key misspelt", "use_case_id", "use_case"),
@@ -278,16 +278,16 @@ fn tracker_keys() {
         ("a flag with parentheses", "(attribute)", "(attribute(a))"),
         ("`with`", "(attribute)", "(with = path)"),
         ("`bound`", "(attribute)", "(attribute, bound = \"T: Member\")"),
-        ("a text for a key", table, "\"table\""),
+        ("a string instead of a key", table, "\"table\""),
         ("a comma too many", table, "table = \"documents\","),
-        ("a path for a key", table, "a::b = 1"),
+        ("a path instead of a key", table, "a::b = 1"),
         ("no parentheses", "#[tracker(attribute)]", "#[tracker]"),
     ];
     tracker(&cases, &expect_file!["expect/tracker_keys.txt"]);
 }
 
 #[test]
-fn tracker_types() {
+fn derive_reports_wrong_types() {
     let status = "status = ExtractStatus";
     let table = "table = \"documents\"";
     let generic = "#[tracker(use_case_id = \"a\", status = Of<T>, after = Before<[u8; N]>, more_pending_status = [Self::X, <T as S>::Y])]
@@ -296,23 +296,23 @@ fn tracker_types() {
         ("a status in quotes", status, "status = \"ExtractStatus\""),
         ("a status that is a reference", status, "status = &ExtractStatus"),
         ("`after` in quotes", table, "after = \"Extract\""),
-        ("`after` a code", table, "after = 16"),
-        ("`after` itself", table, "after = Document"),
-        ("one status without brackets", table, "more_pending_status = Other::Succeeded"),
+        ("a code as `after`", table, "after = 16"),
+        ("the struct itself as `after`", table, "after = Document"),
+        ("a status without brackets", table, "more_pending_status = Other::Succeeded"),
         ("a list of codes", table, "more_pending_status = [16, 26]"),
         (
-            "a list with a status twice",
+            "a list that repeats a status",
             table,
             "more_pending_status = [Other::Succeeded, Other::Failed, Other::Succeeded]",
         ),
-        ("values with the struct's generics", "", generic),
+        ("types with the struct's parameters", "", generic),
         ("a crate in quotes", table, "crate = \"my::tracker_core\""),
     ];
     tracker(&cases, &expect_file!["expect/tracker_types.txt"]);
 }
 
 #[test]
-fn tracker_fields() {
+fn derive_reports_wrong_fields() {
     let (id, customer, pages) = ("(task_id)]", "customer: String", "pages: u32");
     let long = format!("#[tracker(rename = \"{}\")] pages: u32", "x".repeat(256));
     let cases = [
@@ -328,19 +328,23 @@ fn tracker_fields() {
         ("two members of one name", pages, "#[tracker(rename = \"text_uri\")] pages: u32"),
         ("two attributes of one name", pages, "#[tracker(attribute, rename = \"customer\")] pages: u32"),
         (
-            "two of one name in a raw identifier",
+            "two members of one name, one of them a raw identifier",
             pages,
             "r#type: u8, #[tracker(rename = \"type\")] pages: u32",
         ),
-        ("an attribute named as one of the tracker's", customer, "status: String"),
-        ("an attribute renamed so", pages, "#[tracker(attribute, rename = \"lock\")] pages: u32"),
-        ("an attribute of a later version", customer, "run_at: String"),
+        ("an attribute with a reserved name", customer, "status: String"),
+        (
+            "an attribute renamed to a reserved name",
+            pages,
+            "#[tracker(attribute, rename = \"lock\")] pages: u32",
+        ),
+        ("an attribute named `run_at`", customer, "run_at: String"),
     ];
     tracker(&cases, &expect_file!["expect/tracker_fields.txt"]);
 }
 
 #[test]
-fn every_attribute_of_the_tracker_is_its_own() {
+fn attribute_refuses_every_reserved_name() {
     for name in crate::valid::RESERVED {
         let attribute = TRACKER.replacen("customer: String", &format!("{name}: String"), 1);
         assert_ne!(tracker_reports(&attribute), "", "{name}");
@@ -350,7 +354,7 @@ fn every_attribute_of_the_tracker_is_its_own() {
 }
 
 #[test]
-fn bounds_of_what_is_accepted() {
+fn values_at_their_limits_report_nothing() {
     let longest = "x".repeat(255);
     for (part, right) in [
         ("extract", "x".repeat(2022)),
@@ -394,10 +398,10 @@ fn bounds_of_what_is_accepted() {
 }
 
 #[test]
-fn more_fields_than_a_request_writes() {
+fn struct_refuses_more_than_150_stored_fields() {
     let with_fields = |fields: usize| {
         let fields = (0..fields).map(|nth| format!("field_{nth}: u8, ")).collect::<Vec<_>>().concat();
-        // With the attribute beside them.
+        // The field `customer` is stored as well.
         tracker_reports(&TRACKER.replacen("pages: u32,", &fields, 1).replacen(
             "text_uri: Option<String>,",
             "",
@@ -407,5 +411,5 @@ fn more_fields_than_a_request_writes() {
     assert_eq!(with_fields(149), "");
     let reported = with_fields(150);
     assert!(reported.contains("field_149"), "{reported}");
-    assert!(reported.contains("no more than 150 fields are stored"), "{reported}");
+    assert!(reported.contains("cannot store more than 150 fields"), "{reported}");
 }

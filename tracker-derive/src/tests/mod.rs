@@ -1,4 +1,4 @@
-//! Tests on tokens: what is generated, what is said of mistakes, what the reference pages hold.
+//! Tests on tokens: the generated code, the messages about mistakes, and the reference pages.
 
 mod docs;
 mod expansion;
@@ -45,7 +45,7 @@ fn parse(source: &str) -> DeriveInput {
     syn::parse_str(source).unwrap_or_else(|error| panic!("{error} in {source}"))
 }
 
-/// What is reported of an item, as `span: message` lines.
+/// Lists the reports about an item: for each, the text it points at and its message.
 fn reports(errors: syn::Error) -> String {
     let line = |error: syn::Error| {
         let place = error.span().source_text().unwrap_or_else(|| "(no place)".to_owned());

@@ -1,4 +1,4 @@
-//! Which words are taken for a misspelt other one.
+//! Tests which words are taken for a misspelt key.
 
 use crate::keys::{FIELD, STRUCT, Scope, VARIANT};
 
@@ -7,7 +7,7 @@ fn nearest(scope: &Scope, name: &str) -> Option<&'static str> {
 }
 
 #[test]
-fn near_misses_find_the_key() {
+fn nearest_finds_the_misspelt_key() {
     for (wrong, right) in [
         ("use_case", "use_case_id"),
         ("usecase_id", "use_case_id"),
@@ -53,7 +53,7 @@ fn near_misses_find_the_key() {
 }
 
 #[test]
-fn other_words_find_nothing() {
+fn nearest_finds_nothing_for_other_words() {
     for wrong in ["colour", "ttl", "x", "", "größe", "on", "deadline"] {
         for scope in [&STRUCT, &FIELD, &VARIANT] {
             assert_eq!(nearest(scope, wrong), None, "{wrong} on {}", scope.place);

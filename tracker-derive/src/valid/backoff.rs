@@ -1,14 +1,14 @@
-//! The rules of the waits after failed attempts: three keys that belong together.
+//! The rules of the backoff, which three keys describe together.
 
 use super::values;
 use crate::attr::Args;
 use crate::diagnostics::Diagnostics;
 use crate::keys;
 
-/// The longest wait by default, in the tracker's own crate. The first one is 1, and no number is less.
+/// The tracker's default for the longest wait. The default for the first wait is 1, the least that can be written.
 const DEFAULT_MAX: u32 = 3600;
 
-/// What was written of the waits.
+/// The backoff as it was written.
 pub(super) struct Backoff {
     pub(super) shape: Option<&'static str>,
     pub(super) base: Option<u32>,
@@ -24,7 +24,7 @@ impl Backoff {
             base: number(&keys::BACKOFF_BASE_SECONDS),
             max: number(&keys::BACKOFF_MAX_SECONDS),
         };
-        // What is not there may be what a wrong or an unknown key was to say, which was reported already.
+        // A wrong value, and an unknown key that may stand for the absent key, were reported already.
         let absent = |key| !args.mentions(key) && !args.unknown;
         match backoff.shape {
             Some("None") => without_effect(args, "with `backoff = \"none\"`", "", diagnostics),
@@ -40,7 +40,7 @@ impl Backoff {
         backoff
     }
 
-    /// Reports waits that end before they begin.
+    /// Reports a longest wait that is less than the first wait.
     fn check_order(&self, args: &Args, absent_max: Option<u32>, diagnostics: &Diagnostics) {
         let [base_key, max_key] = [&keys::BACKOFF_BASE_SECONDS, &keys::BACKOFF_MAX_SECONDS];
         let (base_name, max_name) = (base_key.name, max_key.name);
@@ -61,7 +61,7 @@ impl Backoff {
     }
 }
 
-/// Reports lengths of waits where there are none.
+/// Reports the lengths of waits if there is no wait.
 fn without_effect(args: &Args, reason: &str, as_well: &str, diagnostics: &Diagnostics) {
     let usage = keys::BACKOFF.usage();
     for key in [&keys::BACKOFF_BASE_SECONDS, &keys::BACKOFF_MAX_SECONDS] {

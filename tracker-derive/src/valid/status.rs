@@ -10,20 +10,20 @@ use crate::diagnostics::{Diagnostics, Once};
 use crate::keys::{self, Key, or};
 use crate::model::{ROLES, Role, Status, Variant};
 
-/// The enum as a model, or nothing where a mistake was reported.
+/// Returns the model of the enum. If it returns `None`, a mistake was reported.
 pub(crate) fn status(ast: &ast::Status, diagnostics: &Diagnostics) -> Option<Status> {
-    let generic = "a status enum cannot be generic: remove this";
     if ast.generics.lt_token.is_some() {
-        diagnostics.on(&ast.generics, generic);
+        let message = "a status enum cannot be generic: remove the generic parameters";
+        diagnostics.on(&ast.generics, message);
     }
     if let Some(clause) = &ast.generics.where_clause {
-        diagnostics.on(clause, generic);
+        diagnostics.on(clause, "a status enum cannot be generic: remove the `where` clause");
     }
     let code_pad = pad(&ast.args, &keys::STATUS_ZERO_PAD, diagnostics);
     let shard_pad = pad(&ast.args, &keys::STATUS_SHARD_ZERO_PAD, diagnostics);
     let written = ast.variants.as_deref()?;
     if written.is_empty() {
-        diagnostics.on(&ast.ident, "a status enum has variants: write one for each status");
+        diagnostics.on(&ast.ident, "a status enum cannot be empty: write one variant for each status");
         return None;
     }
 
@@ -32,7 +32,7 @@ pub(crate) fn status(ast: &ast::Status, diagnostics: &Diagnostics) -> Option<Sta
     let mut variants = Vec::new();
     for variant in written {
         if !matches!(variant.fields, Fields::Unit) {
-            let message = "a status carries no fields: put them into the tracker's struct";
+            let message = "a status cannot have fields: write data into the tracker's struct";
             diagnostics.on(&variant.fields, message);
         }
         let code = code(variant, code_pad, diagnostics);
@@ -40,7 +40,7 @@ pub(crate) fn status(ast: &ast::Status, diagnostics: &Diagnostics) -> Option<Sta
         let role = role(variant, &mut roles, diagnostics);
         let name = values::name(&variant.args, &variant.ident, diagnostics);
         if let Some((name, place)) = &name {
-            let message = || format!("a second status is named `{name}`: write another name");
+            let message = || format!("the enum already has a status named `{name}`: write another name");
             names.insert(name.clone(), place, message);
         }
         let model = || {
@@ -49,13 +49,13 @@ pub(crate) fn status(ast: &ast::Status, diagnostics: &Diagnostics) -> Option<Sta
         };
         variants.extend(model());
     }
-    // A variant that has no role, for a reason told there, may be the one that should have a missing one.
+    // A variant without exactly one role was reported, and may be the variant that should have a missing role.
     if written.iter().all(|variant| roles_of(variant).count() == 1) {
         let missing = ROLES.iter().filter(|role| role.single && !roles.contains(&role.key.name));
         let missing: Vec<_> = missing.map(|role| role.key.name).collect();
         if let Some(first) = missing.first() {
             let none = or(missing.iter().copied());
-            let message = format!("no status is {none}: write `#[status({first})]` on a variant");
+            let message = format!("no variant has the role {none}: write `#[status({first})]` on a variant");
             diagnostics.on(&ast.ident, message);
         }
     }
@@ -68,36 +68,37 @@ pub(crate) fn status(ast: &ast::Status, diagnostics: &Diagnostics) -> Option<Sta
     })
 }
 
-/// A number of digits: nine is the most that a `u32` always holds.
+/// Reads a number of digits. A `u32` holds every number of up to nine digits.
 fn pad(args: &Args, key: &Key, diagnostics: &Diagnostics) -> Option<u8> {
     if !args.mentions(key) {
         return Some(3);
     }
-    let pad = values::number(args, key, &(1..=9), " digits", diagnostics)?;
+    let pad = values::number(args, key, &(1..=9), "", diagnostics)?;
     u8::try_from(pad).ok()
 }
 
-/// The largest number that fits the pad.
+/// Returns the largest number that fits into the pad.
 fn largest(pad: u8) -> u32 {
     10_u32.pow(u32::from(pad)) - 1
 }
 
-/// The code of a variant. Two variants with one code are left to the compiler, which refuses them by itself.
+/// Reads the code of a variant. The compiler itself refuses two variants with the same code.
 fn code(variant: &ast::Variant, pad: Option<u8>, diagnostics: &Diagnostics) -> Option<u32> {
     let ident = &variant.ident;
     let Some(written) = &variant.discriminant else {
-        let message = format!("`{ident}` has no code: write one, such as `{ident} = 10`");
+        let message = format!("`{ident}` has no code: write a code, such as `{ident} = 10`");
         diagnostics.on(ident, message);
         return None;
     };
-    let literal = match bare(written) {
+    let literal = match ungrouped(written) {
         Expr::Lit(ExprLit { lit: Lit::Int(literal), .. }) => literal,
         Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => {
             diagnostics.on(written, "a code cannot be negative: write 0 or more");
             return None;
         }
         _ => {
-            let message = format!("a code is a literal number: write one, such as `{ident} = 10`");
+            let message =
+                format!("a code must be an integer literal: write a number, such as `{ident} = 10`");
             diagnostics.on(written, message);
             return None;
         }
@@ -113,11 +114,11 @@ fn code(variant: &ast::Variant, pad: Option<u8>, diagnostics: &Diagnostics) -> O
     code
 }
 
-/// The expression without the groups that the variables of `macro_rules` bring.
-fn bare(expr: &Expr) -> &Expr {
+/// Returns the expression without parentheses, and without the groups that variables of `macro_rules` add.
+fn ungrouped(expr: &Expr) -> &Expr {
     match expr {
-        Expr::Group(group) => bare(&group.expr),
-        Expr::Paren(paren) => bare(&paren.expr),
+        Expr::Group(group) => ungrouped(&group.expr),
+        Expr::Paren(paren) => ungrouped(&paren.expr),
         _ => expr,
     }
 }
@@ -134,7 +135,7 @@ fn roles_of(variant: &ast::Variant) -> impl Iterator<Item = &'static Role> {
     ROLES.iter().filter(|role| variant.args.has(role.key))
 }
 
-/// The one role of this variant; `given` knows those that only one variant may have.
+/// Returns the only role of this variant. `given` collects the roles that only one variant can have.
 fn role(
     variant: &ast::Variant,
     given: &mut Once<'_, &'static str>,
@@ -143,8 +144,8 @@ fn role(
     let ident = &variant.ident;
     let mut roles = roles_of(variant);
     let Some(role) = roles.next() else {
-        let told = ROLES.iter().any(|role| variant.args.mentions(role.key));
-        if !told && !variant.args.unknown {
+        let reported = ROLES.iter().any(|role| variant.args.mentions(role.key));
+        if !reported && !variant.args.unknown {
             let roles = or(ROLES.iter().map(|role| role.key.name));
             diagnostics.on(ident, format!("`{ident}` has no role: write `#[status(..)]` with {roles}"));
         }
@@ -154,13 +155,14 @@ fn role(
     let name = role.key.name;
     if let Some(other) = roles.next() {
         let other = variant.args.name(other.key);
-        let message = format!("a status has one role: remove `{name}` or `{}`", other.to_token_stream());
+        let message =
+            format!("a status can have only one role: remove `{name}` or `{}`", other.to_token_stream());
         diagnostics.on(other, message);
         diagnostics.on(place, "the other role is here");
         return None;
     }
     if role.single {
-        let message = || format!("a second status is `{name}`: write another role");
+        let message = || format!("another variant already has the role `{name}`: write another role");
         given.insert(name, place, message);
     }
     Some(role)

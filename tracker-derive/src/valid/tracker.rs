@@ -14,7 +14,7 @@ use crate::diagnostics::{Diagnostics, Once};
 use crate::keys::{self, Key};
 use crate::model::{Field, Setting, SettingValue, Store, Stored, TaskId, Tracker};
 
-/// The attributes of an item that the tracker writes itself, now or in a later version.
+/// The names of the attributes that the tracker itself writes.
 pub(crate) const RESERVED: [&str; 18] = [
     "key",
     "value",
@@ -36,13 +36,13 @@ pub(crate) const RESERVED: [&str; 18] = [
     "snoozes",
 ];
 
-/// How many stored fields one update expression takes, in the 4 KB that DynamoDB has for it.
-const MOST_STORED: usize = 150;
+/// The largest number of stored fields: an update expression, which may set all of them, has at most 4 KB.
+const MAX_STORED_FIELDS: usize = 150;
 
-/// The struct as a model, or nothing where a mistake was reported.
+/// Returns the model of the struct. If it returns `None`, a mistake was reported.
 pub(crate) fn tracker(ast: &ast::Tracker, diagnostics: &Diagnostics) -> Option<Tracker> {
     for lifetime in ast.generics.lifetimes() {
-        let message = "a tracker owns its data and has no lifetimes: write owned types, such as `String`";
+        let message = "a tracked struct cannot have lifetimes: write owned types, such as `String`";
         diagnostics.on(lifetime, message);
     }
     required(ast, diagnostics);
@@ -55,7 +55,7 @@ pub(crate) fn tracker(ast: &ast::Tracker, diagnostics: &Diagnostics) -> Option<T
     let fields = fields(written, diagnostics);
     let stored = |param: &Ident| {
         let used = |field: &Field| {
-            !matches!(field.store, Store::Skip) && mention(&field.ty, slice::from_ref(param)).is_some()
+            !matches!(field.store, Store::Skip) && first_mention(&field.ty, slice::from_ref(param)).is_some()
         };
         fields.iter().any(used)
     };
@@ -79,15 +79,16 @@ fn type_params(generics: &Generics) -> impl Iterator<Item = &Ident> {
     generics.type_params().map(|param| &param.ident)
 }
 
-/// The first of these names in the tokens. A name after `::` belongs to something else, and one after `'` is a lifetime.
-pub(crate) fn mention(tokens: impl ToTokens, names: &[Ident]) -> Option<Ident> {
+/// Returns the first of these names in the tokens. A name after `::` belongs to another item, and a name after `'` is a
+/// lifetime.
+pub(crate) fn first_mention(tokens: impl ToTokens, names: &[Ident]) -> Option<Ident> {
     let mut before = [' '; 2];
     for token in tokens.into_token_stream() {
         let found = match &token {
             TokenTree::Ident(ident) if before != [':', ':'] && before[1] != '\'' => {
                 names.contains(ident).then(|| ident.clone())
             }
-            TokenTree::Group(group) => mention(group.stream(), names),
+            TokenTree::Group(group) => first_mention(group.stream(), names),
             _ => None,
         };
         if found.is_some() {
@@ -99,7 +100,7 @@ pub(crate) fn mention(tokens: impl ToTokens, names: &[Ident]) -> Option<Ident> {
     None
 }
 
-/// Reports required keys that are not there.
+/// Reports required keys that are missing.
 fn required(ast: &ast::Tracker, diagnostics: &Diagnostics) {
     if ast.fields.is_none() || ast.args.unknown {
         return;
@@ -109,12 +110,13 @@ fn required(ast: &ast::Tracker, diagnostics: &Diagnostics) {
     let missing: Vec<_> = missing.map(Key::usage).collect();
     if !missing.is_empty() {
         let missing = missing.join(", ");
-        let message = format!("a tracker has a use case and a status: write `#[tracker({missing})]`");
+        let message =
+            format!("a tracker needs a `use_case_id` and a `status`: write `#[tracker({missing})]`");
         diagnostics.on(&ast.ident, message);
     }
 }
 
-/// The keys that are settings of the tracker and have defaults there.
+/// Reads the keys that are settings in the `TrackerSpec`, where they have defaults.
 fn settings(args: &Args, diagnostics: &Diagnostics) -> Vec<Setting> {
     let word = |key, name, words: &[_]| {
         let word = values::word(args, key, words, diagnostics)?;
@@ -123,8 +125,8 @@ fn settings(args: &Args, diagnostics: &Diagnostics) -> Vec<Setting> {
     let value = |key| values::number(args, key, &(1..=u32::MAX), "", diagnostics);
     let number = |key| Some((key, SettingValue::Number(value(key)?)));
     let optional = |key| Some((key, SettingValue::OptionalNumber(value(key)?)));
-    let table = values::resource(args, &keys::TABLE, diagnostics);
-    let index = values::resource(args, &keys::INDEX, diagnostics);
+    let table = values::resource_name(args, &keys::TABLE, diagnostics);
+    let index = values::resource_name(args, &keys::INDEX, diagnostics);
     let Backoff { shape: backoff, base, max } = Backoff::read(args, diagnostics);
     let settings = [
         table.map(|table| (&keys::TABLE, SettingValue::OptionalText(table))),
@@ -148,22 +150,24 @@ fn settings(args: &Args, diagnostics: &Diagnostics) -> Vec<Setting> {
     settings.into_iter().flatten().map(setting).collect()
 }
 
-/// The types and statuses named on the struct: they are checked once for all instances of a generic struct.
+/// Checks the types and statuses that the struct names. They cannot depend on the struct's parameters, because they are
+/// checked once for all instances of a generic struct.
 fn other_types(ast: &ast::Tracker, diagnostics: &Diagnostics) {
     let paths = |key| ast.args.paths(key);
     let more_pending = paths(&keys::MORE_PENDING_STATUS);
-    let foreign = of_the_struct(&ast.generics);
+    let foreign = names_of_the_struct(&ast.generics);
     for path in paths(&keys::STATUS).iter().chain(paths(&keys::AFTER)).chain(more_pending) {
-        if let Some(name) = mention(path, &foreign) {
-            let message =
-                format!("`{name}` belongs to the struct and is not known here: write a type without it");
+        if let Some(name) = first_mention(path, &foreign) {
+            let message = format!(
+                "`{name}` belongs to the struct and cannot be used here: write a type without `{name}`"
+            );
             diagnostics.on(name, message);
         }
     }
     if let Some(after) = ast.args.path(&keys::AFTER)
         && after.path.is_ident(&ast.ident)
     {
-        let message = "a step cannot come after itself: write the tracker of the step before";
+        let message = "a step cannot come after itself: write the tracker of the previous step";
         diagnostics.on(after, message);
     }
     let mut once = Once::new(diagnostics);
@@ -173,8 +177,8 @@ fn other_types(ast: &ast::Tracker, diagnostics: &Diagnostics) {
     }
 }
 
-/// The names that only the struct's own impl knows.
-pub(crate) fn of_the_struct(generics: &Generics) -> Vec<Ident> {
+/// Returns the names that are known only inside the struct's own impl.
+pub(crate) fn names_of_the_struct(generics: &Generics) -> Vec<Ident> {
     let name = |param: &GenericParam| match param {
         GenericParam::Lifetime(param) => param.lifetime.ident.clone(),
         GenericParam::Type(param) => param.ident.clone(),
@@ -187,12 +191,12 @@ pub(crate) fn of_the_struct(generics: &Generics) -> Vec<Ident> {
 fn task_id(ast: &ast::Tracker, written: &[ast::Field], diagnostics: &Diagnostics) -> Option<TaskId> {
     let mut once = Once::new(diagnostics);
     for key in written.iter().filter_map(|field| field.args.name(&keys::TASK_ID)) {
-        once.insert((), key, || "a second field is the task id: remove one `task_id`".to_owned());
+        once.insert((), key, || "more than one field is the task id: remove one `task_id`".to_owned());
     }
     let Some(field) = ast.task_id() else {
-        let told = |field: &ast::Field| field.args.unknown || field.args.mentions(&keys::TASK_ID);
-        if !written.iter().any(told) {
-            let message = "no field is the task id: write `#[tracker(task_id)]` on one";
+        let reported = |field: &ast::Field| field.args.unknown || field.args.mentions(&keys::TASK_ID);
+        if !written.iter().any(reported) {
+            let message = "no field is the task id: write `#[tracker(task_id)]` on one field";
             diagnostics.on(&ast.ident, message);
         }
         return None;
@@ -200,11 +204,11 @@ fn task_id(ast: &ast::Tracker, written: &[ast::Field], diagnostics: &Diagnostics
     let others = [&keys::ATTRIBUTE, &keys::RENAME, &keys::DEFAULT, &keys::SKIP];
     refuse(field, &others, "the task id is part of the item's key", diagnostics);
     let params: Vec<_> = type_params(&ast.generics).cloned().collect();
-    let generic = mention(&field.ty, &params).is_some();
+    let generic = first_mention(&field.ty, &params).is_some();
     Some(TaskId { ident: field.ident.clone(), ty: field.ty.clone(), generic })
 }
 
-/// Reports keys that cannot stand beside another one.
+/// Reports keys that cannot be combined with another key of the field.
 fn refuse(field: &ast::Field, keys: &[&Key], reason: &str, diagnostics: &Diagnostics) {
     for name in keys.iter().filter_map(|key| field.args.name(key)) {
         diagnostics.on(name, format!("{reason}: remove `{name}`"));
@@ -224,18 +228,18 @@ fn fields(written: &[ast::Field], diagnostics: &Diagnostics) -> Vec<Field> {
         let or_default = field.args.has(&keys::DEFAULT);
         let stored = Stored { name: name.clone(), or_default };
         if !field.args.has(&keys::ATTRIBUTE) {
-            let message = || format!("a second member of `data` is named `{name}`: write another name");
+            let message = || format!("`data` already has a member named `{name}`: write another name");
             members.insert(name.clone(), place, message);
             return Some(Store::Member(stored));
         }
         if RESERVED.contains(&name.as_str()) {
             let message = format!(
-                "the attribute `{name}` is the tracker's own: write another name, as in `{}`",
+                "the attribute name `{name}` is reserved for the tracker: write another name, such as `{}`",
                 keys::RENAME.usage()
             );
             diagnostics.on(&place, message);
         }
-        let message = || format!("a second attribute is named `{name}`: write another name");
+        let message = || format!("the item already has an attribute named `{name}`: write another name");
         attributes.insert(name.clone(), place, message);
         Some(Store::Attribute(stored))
     };
@@ -245,10 +249,10 @@ fn fields(written: &[ast::Field], diagnostics: &Diagnostics) -> Vec<Field> {
     };
     let stored = written.iter().filter(|field| !field.args.has(&keys::TASK_ID));
     let is_kept = |field: &&ast::Field| !field.args.has(&keys::SKIP);
-    if let Some(field) = stored.clone().filter(is_kept).nth(MOST_STORED) {
+    if let Some(field) = stored.clone().filter(is_kept).nth(MAX_STORED_FIELDS) {
         let message = format!(
-            "no more than {MOST_STORED} fields are stored, as one request may write them all: put some into a struct of \
-             their own, which is one field here"
+            "a tracker cannot store more than {MAX_STORED_FIELDS} fields, because one request may write all of them: \
+             move some fields into another struct, and store that struct in one field"
         );
         diagnostics.on(&field.ident, message);
     }

@@ -1,4 +1,4 @@
-//! The rules of numbers, names and other texts.
+//! The rules of numbers, names and other strings.
 
 use std::ops::RangeInclusive;
 
@@ -10,16 +10,16 @@ use crate::attr::Args;
 use crate::diagnostics::Diagnostics;
 use crate::keys::{self, Key};
 
-/// What DynamoDB takes as the value of a key, in bytes.
+/// DynamoDB's limit for the value of a key, in bytes.
 const KEY_BYTES: usize = 2048;
-/// What DynamoDB takes as the name of an attribute that an index may use, in bytes.
+/// DynamoDB's limit for the name of an attribute that an index uses, in bytes.
 const NAME_BYTES: usize = 255;
-/// The digits of a status and of a shard in an index key, at most.
+/// The largest number of digits that a code and a shard have in an index key.
 const PADS_BYTES: usize = 2 * 9;
-/// The separator of the tracker's own crate.
+/// The tracker's default for `sep`.
 const DEFAULT_SEP: &str = "____";
 
-/// A number within its range; `hint` says what else could be written.
+/// Reads a number within its range; `hint` names an alternative for the message.
 pub(super) fn number(
     args: &Args,
     key: &Key,
@@ -41,7 +41,7 @@ pub(super) fn number(
     number
 }
 
-/// The stored name of a field or variant, and where it was written.
+/// Reads the stored name of a field or the name of a variant. Also returns the tokens that state the name.
 pub(super) fn name(args: &Args, ident: &Ident, diagnostics: &Diagnostics) -> Option<(String, TokenStream)> {
     let (name, place) = match args.text(&keys::RENAME) {
         Some(text) => (text.value(), text.to_token_stream()),
@@ -51,22 +51,22 @@ pub(super) fn name(args: &Args, ident: &Ident, diagnostics: &Diagnostics) -> Opt
     let message = match name.len() {
         0 => "a name cannot be empty: write at least one character".to_owned(),
         1..=NAME_BYTES => return Some((name, place)),
-        bytes => format!("this name is {bytes} bytes long: write at most {NAME_BYTES}"),
+        bytes => format!("this name has {bytes} bytes: write at most {NAME_BYTES}"),
     };
     diagnostics.on(place, message);
     None
 }
 
-/// The name of a table or of an index.
-pub(super) fn resource(args: &Args, key: &Key, diagnostics: &Diagnostics) -> Option<String> {
+/// Reads the name of a table or of an index.
+pub(super) fn resource_name(args: &Args, key: &Key, diagnostics: &Diagnostics) -> Option<String> {
     let text = args.text(key)?;
     let name = text.value();
     let valid = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     let message = if let Some(wrong) = name.chars().find(|c| !valid(*c)) {
         let allowed = "letters, digits, `_`, `.` and `-`";
-        format!("DynamoDB takes no `{wrong:?}` in a name: write {allowed}")
+        format!("DynamoDB does not allow `{wrong:?}` in a name: write only {allowed}")
     } else if !(3..=255).contains(&name.len()) {
-        format!("DynamoDB takes no name of length {}: write 3 to 255 characters", name.len())
+        format!("DynamoDB does not allow a name of {} characters: write 3 to 255", name.len())
     } else {
         return Some(name);
     };
@@ -74,14 +74,14 @@ pub(super) fn resource(args: &Args, key: &Key, diagnostics: &Diagnostics) -> Opt
     None
 }
 
-/// The separator, if one was written.
+/// Reads the separator, if the declaration has `sep`.
 pub(super) fn sep(args: &Args, diagnostics: &Diagnostics) -> Option<String> {
     let text = args.text(&keys::SEP)?;
     let sep = text.value();
     let wrong = if sep.is_empty() {
         "cannot be empty"
     } else if sep.contains(|c: char| c.is_ascii_digit()) {
-        "stands next to numbers and cannot contain digits"
+        "cannot contain digits, because it stands next to numbers in a key"
     } else {
         return Some(sep);
     };
@@ -89,7 +89,7 @@ pub(super) fn sep(args: &Args, diagnostics: &Diagnostics) -> Option<String> {
     None
 }
 
-/// The use case, which makes keys together with the separator.
+/// Reads the use case, which begins every key and is followed by the separator.
 pub(super) fn use_case_id(args: &Args, sep: Option<&str>, diagnostics: &Diagnostics) -> Option<String> {
     let text = args.text(&keys::USE_CASE_ID)?;
     let id = text.value();
@@ -98,20 +98,23 @@ pub(super) fn use_case_id(args: &Args, sep: Option<&str>, diagnostics: &Diagnost
         None if args.mentions(&keys::SEP) => return None,
         None => DEFAULT_SEP,
     };
-    // An index key holds the separator twice, and both numbers; an item key holds less, and a task id.
+    // An index key holds the use case, the separator twice and two numbers. An item key has one separator and a task id.
     let most = KEY_BYTES.saturating_sub(2 * sep.len() + PADS_BYTES);
     let message = if id.is_empty() {
         let usage = keys::USE_CASE_ID.usage();
-        format!("a use case cannot be empty: write the name of the step, such as `{usage}`")
+        format!("a `use_case_id` cannot be empty: write a name, such as `{usage}`")
     } else if id.contains(sep) {
-        format!("this use case contains the separator `{sep:?}`: remove it, or write another `sep`")
+        format!(
+            "this `use_case_id` contains the separator `{sep:?}`: remove the separator, or write another `sep`"
+        )
     } else if format!("{id}{sep}").find(sep) != Some(id.len()) {
         format!(
-            "this use case ends as the separator `{sep:?}` begins, so that its keys are ambiguous: write another end, or another `sep`"
+            "this `use_case_id` ends with the beginning of the separator `{sep:?}`, so its keys would be ambiguous: write \
+             another ending, or another `sep`"
         )
     } else if id.len() > most {
         format!(
-            "this use case is {} bytes long: write at most {most}, for keys to fit into {KEY_BYTES}",
+            "this `use_case_id` has {} bytes: write at most {most}, so that keys fit into {KEY_BYTES} bytes",
             id.len()
         )
     } else {
@@ -121,7 +124,7 @@ pub(super) fn use_case_id(args: &Args, sep: Option<&str>, diagnostics: &Diagnost
     None
 }
 
-/// One of a few words, each with the name that it stands for.
+/// Reads one of a few words, and returns the name of the variant that the word stands for.
 pub(super) fn word(
     args: &Args,
     key: &Key,
@@ -136,8 +139,12 @@ pub(super) fn word(
     let name = key.name;
     let words = words.iter().map(|(word, _)| *word);
     let message = match keys::nearest(&written, words.clone()) {
-        Some(word) => format!("`{name}` cannot be `{written:?}`: did you mean `{word:?}`"),
-        None => format!("`{name}` cannot be `{written:?}`: write {}, in quotes", keys::or(words)),
+        Some(word) => format!("`{name}` cannot be `{written:?}`: did you mean `{word:?}`?"),
+        None => {
+            let words: Vec<_> = words.map(|word| format!("{word:?}")).collect();
+            let words = keys::or(words.iter().map(String::as_str));
+            format!("`{name}` cannot be `{written:?}`: write {words}")
+        }
     };
     diagnostics.on(text, message);
     None

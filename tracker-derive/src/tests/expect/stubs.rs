@@ -1,14 +1,14 @@
 ::core::compile_error! {
-    "a status enum cannot be generic: remove this"
+    "a status enum cannot be generic: remove the generic parameters"
 }
 ::core::compile_error! {
-    "a status enum cannot be generic: remove this"
+    "a status enum cannot be generic: remove the `where` clause"
 }
 ::core::compile_error! {
-    "a status carries no fields: put them into the tracker's struct"
+    "a status cannot have fields: write data into the tracker's struct"
 }
 ::core::compile_error! {
-    "no status is `in_progress`, `failed`, `succeeded` or `ignored`: write `#[status(in_progress)]` on a variant"
+    "no variant has the role `in_progress`, `failed`, `succeeded` or `ignored`: write `#[status(in_progress)]` on a variant"
 }
 const _: () = {
     use ::tracker_core::__private;
@@ -32,10 +32,10 @@ const _: () = {
     }
 };
 ::core::compile_error! {
-    "a tracker owns its data and has no lifetimes: write owned types, such as `String`"
+    "a tracked struct cannot have lifetimes: write owned types, such as `String`"
 }
 ::core::compile_error! {
-    "a tracker has a use case and a status: write `#[tracker(use_case_id = \"extract\")]`"
+    "a tracker needs a `use_case_id` and a `status`: write `#[tracker(use_case_id = \"extract\")]`"
 }
 const _: () = {
     use ::tracker_core::__private;
@@ -69,7 +69,7 @@ const _: () = {
     {}
 };
 ::core::compile_error! {
-    "a tracker has a use case and a status: write `#[tracker(status = ExtractStatus)]`"
+    "a tracker needs a `use_case_id` and a `status`: write `#[tracker(status = ExtractStatus)]`"
 }
 const _: () = {
     use ::tracker_core::__private;

@@ -1,0 +1,7 @@
+//! Creates, overwrites, deletes and redrives many tasks at once.
+
+mod create;
+mod delete;
+mod redrive;
+
+crate::test_modules![create, delete, redrive];

@@ -1,0 +1,6 @@
+//! Declarations: statuses, structs, and what the derives make of them.
+
+mod derives;
+mod generated_code;
+
+crate::test_modules![derives, generated_code];

@@ -1,0 +1,249 @@
+//! Requests that arrive late, and copies of them.
+
+use std::time::Duration;
+
+use tracker_core::ErrorKind;
+
+use super::End;
+use crate::support::{Document, Fault, World, history, number, text};
+
+crate::tests![
+    late_copy_of_a_start_is_refused,
+    late_copy_of_a_refused_start_is_refused,
+    late_copy_of_a_save_is_refused,
+    late_copy_of_a_finish_is_refused,
+    late_copy_of_a_takeover_is_refused,
+    late_copies_of_a_create_change_nothing,
+    late_copies_of_a_start_change_nothing,
+    late_copies_of_a_finish_change_nothing,
+    start_that_arrives_after_its_lease_is_released,
+    late_start_does_not_disturb_another_holder,
+    late_finish_does_not_disturb_another_holder,
+];
+
+async fn late_copy_of_a_start_is_refused(world: World) {
+    let documents = world.create_document().await;
+    documents.start("doc-1").await.unwrap().fail("once").await.unwrap();
+    let failed = world.stored().await;
+    assert_eq!(world.network.deliver_again("UpdateItem", 0).await.unwrap(), 400);
+    assert_eq!(world.stored().await, failed);
+
+    documents.start("doc-1").await.unwrap().release().await.unwrap();
+    let released = world.stored().await;
+    assert_eq!(world.network.deliver_again("UpdateItem", 0).await.unwrap(), 400);
+    assert_eq!(world.network.deliver_again("UpdateItem", 2).await.unwrap(), 400);
+    assert_eq!(world.stored().await, released);
+}
+
+async fn late_copy_of_a_refused_start_is_refused(world: World) {
+    let documents = world.create_document().await;
+    for release in [false, true] {
+        let execution = documents.start("doc-1").await.unwrap();
+        world.clock.advance(Duration::from_secs(1));
+        let refused = world.network.count("UpdateItem");
+        world.rival().start("doc-1").await.unwrap_err();
+        if release {
+            execution.release().await.unwrap();
+        } else {
+            execution.fail("once").await.unwrap();
+        }
+        let free = world.stored().await;
+        assert_eq!(free["lock"], text("__not_locked__"));
+        assert_eq!(world.network.deliver_again("UpdateItem", refused).await.unwrap(), 400);
+        assert_eq!(world.stored().await, free);
+    }
+}
+
+async fn late_copy_of_a_save_is_refused(world: World) {
+    let documents = world.create_document().await;
+    let mut execution = documents.start("doc-1").await.unwrap();
+    execution.data_mut().pages = 1;
+    execution.save().await.unwrap();
+    execution.data_mut().pages = 2;
+    execution.save().await.unwrap();
+    let saved = world.stored().await;
+    assert_eq!(world.network.deliver_again("UpdateItem", 1).await.unwrap(), 400);
+    assert_eq!(world.stored().await, saved);
+    execution.fail("once").await.unwrap();
+    let failed = world.stored().await;
+    assert_eq!(world.network.deliver_again("UpdateItem", 2).await.unwrap(), 400);
+    assert_eq!(world.stored().await, failed);
+}
+
+async fn late_copy_of_a_finish_is_refused(world: World) {
+    let documents = world.create_document().await;
+    documents.start("doc-1").await.unwrap().fail("once").await.unwrap();
+    let execution = world.rival().start("doc-1").await.unwrap();
+    let held = world.stored().await;
+    assert_eq!(world.network.deliver_again("UpdateItem", 1).await.unwrap(), 400);
+    assert_eq!(world.stored().await, held);
+    execution.succeed().await.unwrap();
+    let done = world.stored().await;
+    assert_eq!(world.network.deliver_again("UpdateItem", 1).await.unwrap(), 400);
+    assert_eq!(world.stored().await, done);
+}
+
+async fn late_copy_of_a_takeover_is_refused(world: World) {
+    let documents = world.create_document().await;
+    std::mem::forget(documents.start("doc-1").await.unwrap());
+    world.expire_lease();
+    // Three requests were sent: the first start, a start that was refused, and the takeover.
+    let execution = world.rival().start("doc-1").await.unwrap();
+    assert_eq!(world.network.count("UpdateItem"), 3);
+    execution.release().await.unwrap();
+    let released = world.stored().await;
+    assert_eq!(world.network.deliver_again("UpdateItem", 2).await.unwrap(), 400);
+    assert_eq!(world.stored().await, released);
+}
+
+/// A delay that is longer than every lease of these tests.
+const LATE: Duration = Duration::from_hours(24);
+
+/// Asserts that so many copies are late, delivers them, and asserts that they change nothing.
+async fn assert_late_copies_change_nothing(world: &World, copies: usize, id: &str) {
+    assert_eq!(world.network.late(), copies);
+    let key = format!("extract____{id}");
+    let item = world.stored_under(&key).await;
+    world.deliver_late_requests().await;
+    assert_eq!(world.stored_under(&key).await, item);
+}
+
+async fn late_copies_of_a_create_change_nothing(world: World) {
+    let documents = world.documents();
+    world.network.next("PutItem", [Fault::DuplicateLate(LATE); 4]);
+    documents.create(Document::new("pending")).await.unwrap();
+    assert_late_copies_change_nothing(&world, 1, "pending").await;
+
+    documents.create(Document::new("held")).await.unwrap();
+    std::mem::forget(documents.start("held").await.unwrap());
+    assert_late_copies_change_nothing(&world, 1, "held").await;
+
+    documents.create(Document::new("failed")).await.unwrap();
+    documents.start("failed").await.unwrap().fail("no").await.unwrap();
+    assert_late_copies_change_nothing(&world, 1, "failed").await;
+
+    documents.create(Document::new("succeeded")).await.unwrap();
+    documents.start("succeeded").await.unwrap().succeed().await.unwrap();
+    assert_late_copies_change_nothing(&world, 1, "succeeded").await;
+}
+
+async fn late_copies_of_a_start_change_nothing(world: World) {
+    let documents = world.documents();
+    for id in ["held", "failed", "released", "taken over", "redriven"] {
+        documents.create(Document::new(id)).await.unwrap();
+    }
+    let start_with_late_copy = async |id| {
+        world.network.next("UpdateItem", [Fault::DuplicateLate(LATE)]);
+        documents.start(id).await.unwrap()
+    };
+    std::mem::forget(start_with_late_copy("held").await);
+    assert_late_copies_change_nothing(&world, 1, "held").await;
+
+    start_with_late_copy("failed").await.fail("no").await.unwrap();
+    assert_late_copies_change_nothing(&world, 1, "failed").await;
+
+    start_with_late_copy("released").await.release().await.unwrap();
+    assert_late_copies_change_nothing(&world, 1, "released").await;
+
+    std::mem::forget(start_with_late_copy("taken over").await);
+    world.expire_lease();
+    world.rival().start("taken over").await.unwrap().release().await.unwrap();
+    assert_late_copies_change_nothing(&world, 1, "taken over").await;
+
+    start_with_late_copy("redriven").await.fail(tracker_core::Failure::fatal("no")).await.unwrap();
+    documents.redrive("redriven").await.unwrap();
+    assert_late_copies_change_nothing(&world, 1, "redriven").await;
+}
+
+async fn late_copies_of_a_finish_change_nothing(world: World) {
+    let documents = world.documents();
+    for (nth, end) in [End::Succeed, End::Fail, End::Release].into_iter().enumerate() {
+        let id = format!("doc-{nth}");
+        documents.create(Document::new(&id)).await.unwrap();
+        let execution = documents.start(&id).await.unwrap();
+        world.network.next("UpdateItem", [Fault::DuplicateLate(LATE)]);
+        match end {
+            End::Succeed => execution.succeed().await.unwrap(),
+            End::Fail => execution.fail("no").await.unwrap(),
+            End::Release => execution.release().await.unwrap(),
+        };
+        if end != End::Succeed {
+            // The copy arrives while the item has another worker's lock, whose lease ends before.
+            std::mem::forget(world.rival().start(&id).await.unwrap());
+        }
+        assert_late_copies_change_nothing(&world, 1, &id).await;
+    }
+}
+
+async fn start_that_arrives_after_its_lease_is_released(world: World) {
+    let documents = world.create_document().await;
+    world.network.next("UpdateItem", [Fault::Delay(Duration::from_secs(400))]);
+    let error = world.run_while_advancing_clock(documents.start("doc-1")).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::LeaseLost);
+    let item = world.stored().await;
+    assert_eq!(
+        (&item["status"], &item["retry"]),
+        (&number(10), &number(0)),
+        "released, without a failed attempt"
+    );
+    assert_eq!((&item["attempt"], &item["lock"]), (&number(1), &text("__not_locked__")));
+    documents.start("doc-1").await.unwrap().succeed().await.unwrap();
+    assert_eq!(world.stored().await["attempt"], number(2));
+}
+
+/// Sends a request that arrives after 400 s, and advances the clock by 100 s.
+async fn send_with_delay<R: Send + 'static>(
+    world: &World,
+    request: impl Future<Output = R> + Send + 'static,
+) -> tokio::task::JoinHandle<R> {
+    world.network.next("UpdateItem", [Fault::Delay(Duration::from_secs(400))]);
+    let request = tokio::spawn(request);
+    world.wait_until("the request is on its way", || std::future::ready(world.network.late() == 1)).await;
+    world.clock.advance(Duration::from_secs(100));
+    request
+}
+
+async fn late_start_does_not_disturb_another_holder(world: World) {
+    let documents = world.create_document().await;
+    let start = |id| {
+        let documents = documents.clone();
+        async move { documents.start(id).await }
+    };
+    let late = send_with_delay(&world, start("doc-1")).await;
+    let holder = world.rival().start("doc-1").await.unwrap();
+    world.clock.advance(Duration::from_secs(299));
+    holder.heartbeat().await.unwrap();
+    world.clock.advance(Duration::from_secs(1));
+    let error = late.await.unwrap().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Locked { .. }), "{error}");
+    holder.succeed().await.unwrap();
+    let item = world.stored().await;
+    assert_eq!((&item["status"], &item["attempt"]), (&number(16), &number(1)));
+
+    // A rival starts and fails the task meanwhile. The late start is sent again, for a whole lease from now.
+    documents.create(Document::new("doc-2")).await.unwrap();
+    let late = send_with_delay(&world, start("doc-2")).await;
+    world.rival().start("doc-2").await.unwrap().fail("no").await.unwrap();
+    world.clock.advance(Duration::from_mins(5));
+    let execution = late.await.unwrap().unwrap();
+    assert_eq!((execution.attempt(), execution.remaining()), (2, Duration::from_mins(5)));
+    execution.release().await.unwrap();
+    let item = world.stored_under("extract____doc-2").await.unwrap();
+    assert_eq!((&item["status"], &item["retry"]), (&number(14), &number(1)));
+}
+
+async fn late_finish_does_not_disturb_another_holder(world: World) {
+    let documents = world.create_document().await;
+    let execution = documents.start("doc-1").await.unwrap();
+    let late = send_with_delay(&world, execution.succeed()).await;
+    world.clock.advance(Duration::from_secs(210));
+    let holder = world.rival().start("doc-1").await.expect("a lease that has expired");
+    let held = world.stored().await;
+    world.clock.advance(Duration::from_secs(90));
+    assert_eq!(*late.await.unwrap().unwrap_err().kind(), ErrorKind::LeaseLost);
+    assert_eq!(world.stored().await, held);
+    holder.succeed().await.unwrap();
+    let item = world.stored().await;
+    assert_eq!((&item["status"], &item["attempt"]), (&number(16), &number(2)));
+    assert_eq!(history(&item).len(), 1);
+}

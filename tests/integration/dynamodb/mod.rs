@@ -1,0 +1,17 @@
+//! Requests and their answers: faults, delays, costs, and the clock of the service.
+
+mod capacity;
+mod every_fault;
+mod late_requests;
+mod lost_answers;
+mod service_clock;
+
+crate::test_modules![capacity, every_fault, late_requests, lost_answers, service_clock];
+
+/// How an attempt ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum End {
+    Succeed,
+    Fail,
+    Release,
+}

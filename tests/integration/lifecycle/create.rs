@@ -1,0 +1,184 @@
+//! Creates single tasks.
+
+use std::time::Duration;
+
+use tracker_core::{Ensured, ErrorKind};
+
+use crate::support::{Document, ExtractStatus, World, data_member, history, number, text};
+
+crate::tests![
+    create_stores_a_complete_item,
+    create_refuses_an_existing_task,
+    create_refuses_a_task_created_in_the_same_microsecond,
+    create_refuses_a_running_task,
+    task_id_may_be_any_text_of_valid_length,
+    create_refuses_an_item_that_is_too_large,
+    create_refuses_an_unreadable_item,
+    ensure_returns_an_existing_task,
+    start_or_create_creates_once_and_starts,
+];
+
+async fn create_stores_a_complete_item(world: World) {
+    let documents = world.documents();
+    let task = documents
+        .create(Document { customer: Some("acme".to_owned()), pages: 3, ..Document::new("doc-1") })
+        .await
+        .unwrap();
+    assert_eq!(task.status(), Some(ExtractStatus::Pending));
+
+    let item = world.stored().await;
+    let mut names: Vec<_> = item.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "create_time",
+            "customer",
+            "data",
+            "errors",
+            "key",
+            "lock",
+            "lock_time",
+            "retry",
+            "status",
+            "update_time",
+            "value"
+        ]
+    );
+    assert_eq!(item["key"], text("extract____doc-1"));
+    // The shard of the documented test vector.
+    assert_eq!(item["value"], text("extract____010____001"));
+    assert_eq!(item["status"], number(10));
+    assert_eq!(item["retry"], number(0));
+    assert_eq!(item["create_time"], text("2026-11-24T02:17:26.355394+0000"));
+    assert_eq!(item["update_time"], text("2026-11-24T02:17:26.355394+0000"));
+    assert_eq!(item["lock"], text("__not_locked__"));
+    assert_eq!(item["lock_time"], text("1970-01-01T00:00:00.000000+0000"));
+    assert_eq!(item["customer"], text("acme"));
+    assert_eq!(data_member(&item, "pages"), Some(&number(3)));
+    assert!(
+        data_member(&item, "text_uri")
+            .is_some_and(tracker_core::aws_sdk_dynamodb::types::AttributeValue::is_null)
+    );
+    assert!(history(&item).is_empty());
+}
+
+async fn create_refuses_an_existing_task(world: World) {
+    let documents = world.create_document().await;
+    documents.start("doc-1").await.unwrap().succeed().await.unwrap();
+    let before = world.stored().await;
+    world.clock.advance(Duration::from_secs(1));
+    let error = documents.create(Document { pages: 9, ..Document::new("doc-1") }).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::AlreadyExists);
+    assert!(error.task().unwrap().is_succeeded());
+    assert!(!error.is_refusal());
+    assert_eq!(world.stored().await, before);
+}
+
+async fn create_refuses_a_task_created_in_the_same_microsecond(world: World) {
+    let documents = world.create_document().await;
+    let before = world.stored().await;
+    let error = documents.create(Document { pages: 9, ..Document::new("doc-1") }).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::AlreadyExists);
+    assert_eq!(world.stored().await, before);
+}
+
+async fn create_refuses_a_running_task(world: World) {
+    let documents = world.create_document().await;
+    let execution = documents.start("doc-1").await.unwrap();
+    world.clock.advance(Duration::from_secs(1));
+    let before = world.stored().await;
+    let error = documents.create(Document::new("doc-1")).await.unwrap_err();
+    assert_eq!(error.task().unwrap().owner(), Some("worker-1"));
+    assert_eq!(world.stored().await, before);
+    execution.succeed().await.unwrap();
+}
+
+async fn task_id_may_be_any_text_of_valid_length(world: World) {
+    let documents = world.documents();
+    let longest = "x".repeat(2048 - "extract____".len());
+    for id in ["a____b", "____", "_", "é漢😀 \n\t\"#:", "000", longest.as_str()] {
+        documents.create(Document::new(id)).await.unwrap();
+        documents.start(id).await.unwrap().succeed().await.unwrap();
+        let item = world.stored_under(&format!("extract____{id}")).await.unwrap();
+        assert_eq!(item["status"], number(16));
+        let task = documents.get(id).consistent().await.unwrap().unwrap();
+        assert_eq!(task.task_id(), id);
+        assert_eq!(task.use_case_id(), "extract");
+    }
+    for (id, says) in [(String::new(), "it is empty"), (format!("{longest}y"), "use at most 2037 bytes")] {
+        let sent = world.network.count_all();
+        let errors = [
+            documents.create(Document::new(&id)).await.unwrap_err(),
+            documents.start(&id).await.unwrap_err(),
+            documents.get(&id).await.unwrap_err(),
+            documents.head(&id).await.unwrap_err(),
+            documents.delete(&id).await.unwrap_err(),
+        ];
+        for error in errors {
+            assert!(matches!(error.kind(), ErrorKind::InvalidTaskId { .. }), "{error}");
+            assert!(error.to_string().contains(says), "{error}");
+        }
+        assert_eq!(world.network.count_all(), sent, "no request was sent");
+    }
+}
+
+async fn create_refuses_an_item_that_is_too_large(world: World) {
+    let documents = world.documents();
+    let large = Document { text_uri: Some("x".repeat(410_000)), ..Document::new("doc-1") };
+    let error = documents.create(large).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::ItemTooLarge);
+    assert_eq!(error.key(), Some("extract____doc-1"));
+    assert_eq!(world.stored_under("extract____doc-1").await, None);
+}
+
+async fn create_refuses_an_unreadable_item(world: World) {
+    let documents = world.create_document().await;
+    world.set_attribute("retry", text("x")).await;
+    let before = world.stored().await;
+    let error = documents.create(Document::new("doc-1")).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::AlreadyExists);
+    assert_eq!(world.stored().await, before);
+}
+
+async fn ensure_returns_an_existing_task(world: World) {
+    let documents = world.documents();
+    let ensured = documents.ensure(Document { pages: 3, ..Document::new("doc-1") }).await.unwrap();
+    assert!(matches!(ensured, Ensured::Created(_)));
+    let before = world.stored().await;
+    let ensured = documents.ensure(Document { pages: 4, ..Document::new("doc-1") }).await.unwrap();
+    assert!(matches!(ensured, Ensured::Existing(_)));
+    assert_eq!(ensured.into_task().data().pages, 3, "the existing task is returned");
+    assert_eq!(world.stored().await, before);
+    world.set_attribute("data", text("no JSON")).await;
+    let error = documents.ensure(Document::new("doc-1")).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Decode { .. }), "{error}");
+}
+
+async fn start_or_create_creates_once_and_starts(world: World) {
+    let documents = world.documents();
+    let new = || Document { pages: 3, ..Document::new("doc-1") };
+    let execution = documents.start_or_create(new()).await.unwrap();
+    assert_eq!((execution.data().pages, execution.attempt()), (3, 1));
+    let error = documents.start_or_create(new()).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Locked { .. }), "{error}");
+    execution.fail("no").await.unwrap();
+    documents.start_or_create(new()).await.unwrap().succeed().await.unwrap();
+    assert_eq!(world.stored().await["status"], number(16));
+    let error = documents.start_or_create(new()).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::AlreadySucceeded);
+
+    let starts: Vec<_> = (0..16)
+        .map(|_| {
+            let rival = world.rival();
+            tokio::spawn(async move { rival.start_or_create(Document::new("doc-2")).await })
+        })
+        .collect();
+    let mut won = Vec::new();
+    for start in starts {
+        won.extend(start.await.unwrap().ok());
+    }
+    assert_eq!(won.len(), 1);
+    assert_eq!(world.stored_under("extract____doc-2").await.unwrap()["attempt"], number(1));
+    won.pop().unwrap().succeed().await.unwrap();
+}

@@ -1,0 +1,33 @@
+//! One task from its creation to its end.
+
+mod backoff;
+mod cancel;
+mod cancel_running;
+mod create;
+mod execution;
+mod heartbeat;
+mod read;
+mod redrive;
+mod retention;
+mod run;
+mod schedule;
+mod snooze;
+mod start;
+mod takeover;
+
+crate::test_modules![
+    backoff,
+    cancel,
+    cancel_running,
+    create,
+    execution,
+    heartbeat,
+    read,
+    redrive,
+    retention,
+    run,
+    schedule,
+    snooze,
+    start,
+    takeover
+];

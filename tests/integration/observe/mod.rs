@@ -1,0 +1,6 @@
+//! Events: for an observer, for `tracing` and for the `metrics` facade.
+
+mod observer;
+mod telemetry;
+
+crate::test_modules![observer, telemetry];

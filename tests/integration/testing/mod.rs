@@ -1,0 +1,6 @@
+//! The clock and the network that `tracker_core::testing` provides.
+
+mod clock;
+mod network;
+
+crate::test_modules![clock, network];

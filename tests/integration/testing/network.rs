@@ -1,0 +1,65 @@
+//! What `FaultyNetwork` counts, keeps and injects.
+
+use tracker_core::testing::Rates;
+
+use crate::support::{Fault, World, text};
+
+crate::tests![
+    network_counts_more_requests_than_it_keeps_copies,
+    scripted_faults_do_not_shift_the_seeded_faults,
+    rates_of_one_operation_need_no_seed,
+];
+
+async fn network_counts_more_requests_than_it_keeps_copies(world: World) {
+    world.create_document().await;
+    let network = &world.network;
+    network.keep_copies(2);
+    let sent = network.count("GetItem");
+    for _ in 0..3 {
+        world.stored().await;
+    }
+    assert_eq!(network.count("GetItem"), sent + 3);
+    let error = network.deliver_again("GetItem", sent).await.unwrap_err();
+    assert!(error.to_string().contains(&format!("request {sent} of `GetItem`")), "{error}");
+    assert_eq!(network.deliver_again("GetItem", sent + 2).await.unwrap(), 200);
+    assert_eq!(network.count("GetItem"), sent + 3, "a copy is not counted");
+    network.next("GetItem", [Fault::Deny]);
+    network.seed(1, Rates::none().with(Fault::DropRequest, 1.0));
+    network.calm();
+    world.stored().await;
+    assert!(network.injected().is_empty() && network.in_flight() == 0);
+}
+
+async fn scripted_faults_do_not_shift_the_seeded_faults(world: World) {
+    world.create_document().await;
+    let denied = async |script: &[Fault]| {
+        // The same seed, so that the same requests draw the same faults.
+        world.network.seed(7, Rates::none().with(Fault::Deny, 0.5));
+        world.network.next("GetItem", script.iter().copied());
+        let mut denied = Vec::new();
+        for _ in 0..20 {
+            let get = world.client.get_item().table_name(&world.table).key("key", text("extract____doc-1"));
+            denied.push(get.send().await.is_err());
+        }
+        denied
+    };
+    let drawn = denied(&[]).await;
+    assert!(drawn.contains(&true) && drawn.contains(&false), "{drawn:?}");
+    assert_eq!(denied(&[]).await, drawn);
+    assert_eq!(denied(&[Fault::None; 5]).await[5..], drawn[5..]);
+    world.network.calm();
+}
+
+async fn rates_of_one_operation_need_no_seed(world: World) {
+    let documents = world.create_document().await;
+    world.network.rates_of("GetItem", Rates::none().with(Fault::Deny, 1.0));
+    documents.get("doc-1").await.unwrap_err();
+    documents.start("doc-1").await.unwrap().succeed().await.unwrap();
+    world.network.seed(1, Rates::none());
+    documents.get("doc-1").await.unwrap_err();
+    world.network.calm();
+    documents.get("doc-1").await.unwrap();
+    world.network.seed(1, Rates::none());
+    documents.get("doc-1").await.expect("`calm` has removed these rates as well");
+    assert_eq!(world.network.injected()["Deny"], 2);
+}

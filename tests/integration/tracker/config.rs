@@ -1,0 +1,72 @@
+//! What a tracker is configured with.
+
+use std::time::Duration;
+
+use tracker_core::{Backoff, ErrorKind, StatusTracker};
+
+use crate::support::{Document, ExtractStatus, World};
+
+crate::tests![
+    config_takes_its_values_from_the_declaration_and_defaults,
+    build_refuses_invalid_configurations,
+];
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "waits", status = ExtractStatus)]
+#[tracker(backoff = "exponential", backoff_base_seconds = 10, backoff_max_seconds = 600, max_snoozes = 7)]
+#[tracker(retain_seconds = 86_400, retain_ignored_seconds = 604_800)]
+struct Declared {
+    #[tracker(task_id)]
+    id: String,
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "waits", status = ExtractStatus, backoff = "exponential")]
+struct BackoffAlone {
+    #[tracker(task_id)]
+    id: String,
+}
+
+async fn config_takes_its_values_from_the_declaration_and_defaults(world: World) {
+    let backoff =
+        |base, max| Backoff::Exponential { base: Duration::from_secs(base), max: Duration::from_secs(max) };
+    let declared = world.builder::<Declared>().build().unwrap();
+    let config = declared.config();
+    assert_eq!((config.backoff, config.max_snoozes), (backoff(10, 600), 7));
+    let days = |days: u64| Some(Duration::from_hours(24 * days));
+    assert_eq!((config.retain, config.retain_ignored), (days(1), days(7)));
+    // The derive knows both defaults, so that it can refuse a base above the maximum.
+    assert_eq!(world.builder::<BackoffAlone>().build().unwrap().config().backoff, backoff(1, 3600));
+    let plain = world.builder::<Document>().build().unwrap();
+    let config = plain.config();
+    assert_eq!((config.backoff, config.max_snoozes), (Backoff::None, 100));
+    assert_eq!((config.retain, config.retain_ignored), (None, None));
+}
+
+async fn build_refuses_invalid_configurations(world: World) {
+    let builder = || world.builder::<Document>();
+    let backoff =
+        |base, max| Backoff::Exponential { base: Duration::from_secs(base), max: Duration::from_secs(max) };
+    for (builder, says) in [
+        (builder().max_retry(0), "`max_retry` is 0"),
+        (builder().history_limit(0), "`history_limit` is 0"),
+        (builder().traceback_stack_limit(0), "`traceback_stack_limit` is 0"),
+        (builder().lock_expire(Duration::ZERO), "`lock_expire` is 0ns"),
+        (builder().use_case_id(""), "`use_case_id` is empty"),
+        (builder().use_case_id("a____b"), "runs into the separator"),
+        (builder().use_case_id("a_"), "runs into the separator"),
+        (builder().use_case_id("x".repeat(2023)), "longer than 2022 bytes"),
+        (builder().table("no"), "`no` cannot be the name of a table"),
+        (builder().table("a table"), "`a table` cannot be the name of a table"),
+        (builder().max_snoozes(0), "`max_snoozes` is 0"),
+        (builder().backoff(backoff(20, 10)), "`backoff` goes from 20s to 10s"),
+        (builder().backoff(backoff(0, 10)), "`backoff` goes from 0ns to 10s"),
+        (builder().retain(Duration::ZERO), "`retain` is 0"),
+        (builder().retain_ignored(Duration::ZERO), "`retain` is 0"),
+        (builder().index("#"), "`#` cannot be the name of an index"),
+    ] {
+        let error = builder.build().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::InvalidConfig { .. }), "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}

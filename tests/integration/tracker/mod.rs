@@ -1,0 +1,6 @@
+//! Trackers: their configuration, and two of them on one item.
+
+mod config;
+mod pipeline;
+
+crate::test_modules![config, pipeline];

@@ -1,0 +1,185 @@
+//! How a worker stops, and how it leaves its tasks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Barrier, Notify};
+use tracker_core::{CancellationToken, Clock, ErrorKind, Execution};
+
+use super::{counts, create_documents, stored_counts};
+use crate::support::ExtractStatus::{Failed, Pending, Succeeded};
+use crate::support::{Document, World};
+
+crate::tests![
+    shutdown_lets_bodies_finish_within_the_grace_period,
+    shutdown_releases_bodies_that_outlast_the_grace_period,
+    worker_claims_nothing_in_the_margin_of_its_deadline,
+    deadline_releases_bodies_that_still_run,
+    shutdown_is_honoured_in_the_margin_of_a_deadline,
+    dropped_worker_records_its_tasks_as_failed,
+    drain_does_not_wait_for_locked_or_scheduled_tasks,
+    worker_fails_without_its_table_or_index,
+    worker_refuses_invalid_options,
+];
+
+async fn shutdown_lets_bodies_finish_within_the_grace_period(world: World) {
+    let documents = create_documents(world.builder_with_heartbeat(), 5).await;
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    let clock = world.clock.manual();
+    let worker = documents.worker().concurrency(2).shutdown(stop).grace(Duration::from_secs(20));
+    let both = Arc::new(Barrier::new(2));
+    let worker = worker.run(async move |_| {
+        both.wait().await;
+        token.cancel();
+        clock.sleep(Duration::from_secs(10)).await;
+        Ok(())
+    });
+    let summary = world.run_while_advancing_clock(worker).await.unwrap();
+    assert_eq!((summary.succeeded, summary.attempts()), (2, 2), "{summary}");
+    assert_eq!(stored_counts(&world, 5).await, counts([(Pending, 3), (Succeeded, 2)]));
+}
+
+async fn shutdown_releases_bodies_that_outlast_the_grace_period(world: World) {
+    let documents = create_documents(world.builder_with_heartbeat(), 5).await;
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    let worker = documents.worker().concurrency(2).shutdown(stop).grace(Duration::from_secs(20));
+    let both = Arc::new(Barrier::new(2));
+    let worker = worker.run(async move |_| {
+        both.wait().await;
+        token.cancel();
+        std::future::pending().await
+    });
+    let summary = world.run_while_advancing_clock(worker).await.unwrap();
+    assert_eq!((summary.released, summary.attempts()), (2, 2), "{summary}");
+    assert_eq!(stored_counts(&world, 5).await, counts([(Pending, 5)]));
+    for nth in 0..5 {
+        let task = documents.get(&format!("doc-{nth}")).consistent().await.unwrap().unwrap();
+        assert_eq!((task.failed_attempts(), task.errors().len()), (0, 0), "no failed attempt is counted");
+    }
+}
+
+async fn worker_claims_nothing_in_the_margin_of_its_deadline(world: World) {
+    let documents = create_documents(world.builder_with_heartbeat(), 3).await;
+    let clock = world.clock.manual();
+    let body = async move |_: &mut Execution<Document>| {
+        clock.advance(Duration::from_secs(20));
+        Ok(())
+    };
+    let worker = || documents.worker().concurrency(1).margin(Duration::from_secs(30));
+    // Two bodies begin before the last 30 s: at 0 s and at 20 s.
+    let worker_of_60 = worker().deadline(Duration::from_mins(1)).run(body.clone());
+    let summary = worker_of_60.await.unwrap();
+    assert_eq!((summary.succeeded, summary.attempts()), (2, 2), "{summary}");
+    assert!(summary.elapsed <= Duration::from_mins(1), "{summary}");
+    assert_eq!(stored_counts(&world, 3).await, counts([(Pending, 1), (Succeeded, 2)]));
+    for seconds in [0, 10, 30] {
+        let summary = worker().deadline(Duration::from_secs(seconds)).run(body.clone()).await.unwrap();
+        assert_eq!((summary.attempts(), summary.refused), (0, 0), "{summary}");
+    }
+}
+
+async fn deadline_releases_bodies_that_still_run(world: World) {
+    let documents = create_documents(world.builder_with_heartbeat(), 2).await;
+    let begun = Arc::new(Barrier::new(3));
+    let began = Arc::clone(&begun);
+    let worker = documents.worker().deadline(Duration::from_mins(1));
+    let worker = tokio::spawn(worker.run(async move |_| {
+        began.wait().await;
+        std::future::pending().await
+    }));
+    // No time passes until both bodies have begun.
+    begun.wait().await;
+    let summary = world.run_while_advancing_clock(worker).await.unwrap().unwrap();
+    assert_eq!((summary.released, summary.attempts()), (2, 2), "{summary}");
+    assert!(summary.elapsed < Duration::from_mins(1), "{summary}");
+    assert_eq!(stored_counts(&world, 2).await, counts([(Pending, 2)]));
+}
+
+async fn shutdown_is_honoured_in_the_margin_of_a_deadline(world: World) {
+    let documents = create_documents(world.builder_with_heartbeat(), 1).await;
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    let clock = world.clock.manual();
+    let (margin, grace) = (Duration::from_mins(5), Duration::from_secs(5));
+    let worker = documents.worker().deadline(Duration::from_mins(10)).margin(margin).grace(grace);
+    let begun = Arc::new(Barrier::new(2));
+    let began = Arc::clone(&begun);
+    let worker = tokio::spawn(worker.shutdown(stop).run(async move |_| {
+        began.wait().await;
+        // Sleep into the margin, in which nothing more is claimed.
+        clock.sleep(Duration::from_secs(310)).await;
+        token.cancel();
+        std::future::pending().await
+    }));
+    begun.wait().await;
+    let summary = world.run_while_advancing_clock(worker).await.unwrap().unwrap();
+    assert_eq!((summary.released, summary.attempts()), (1, 1), "{summary}");
+    assert!(summary.elapsed < Duration::from_secs(320), "{summary}");
+    assert_eq!(stored_counts(&world, 1).await, counts([(Pending, 1)]));
+}
+
+async fn dropped_worker_records_its_tasks_as_failed(world: World) {
+    let documents = create_documents(world.builder(), 1).await;
+    let begun = Arc::new(Notify::new());
+    let began = Arc::clone(&begun);
+    let worker = documents.worker().run(async move |_| {
+        began.notify_one();
+        std::future::pending().await
+    });
+    tokio::select! {
+        _ = worker => unreachable!("the worker runs for ever"),
+        () = begun.notified() => {}
+    }
+    let is_free = || async {
+        world.stored_under("extract____doc-0").await.unwrap()["lock"].as_s().unwrap() == "__not_locked__"
+    };
+    world.wait_until("the dropped attempt is recorded", is_free).await;
+    assert_eq!(stored_counts(&world, 1).await, counts([(Failed, 1)]));
+}
+
+async fn drain_does_not_wait_for_locked_or_scheduled_tasks(world: World) {
+    let documents = create_documents(world.builder().clock(world.clock.manual()), 3).await;
+    let held = world.rival().start("doc-0").await.unwrap();
+    let tomorrow = world.clock.now().wall + chrono::TimeDelta::days(1);
+    documents.create_at(Document::new("later"), tomorrow).await.unwrap();
+    let summary =
+        world.run_while_advancing_clock(documents.worker().drain().run(async |_| Ok(()))).await.unwrap();
+    assert_eq!((summary.succeeded, summary.refused), (2, 0), "{summary}");
+    assert!(summary.elapsed < Duration::from_secs(10), "{summary}");
+    held.release().await.unwrap();
+    assert_eq!(stored_counts(&world, 3).await, counts([(Pending, 1), (Succeeded, 2)]));
+}
+
+async fn worker_fails_without_its_table_or_index(world: World) {
+    let nowhere = world.builder::<Document>().table("nowhere").build().unwrap();
+    let error = nowhere.worker().run(async |_| Ok(())).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::TableNotFound { .. }), "{error}");
+    let other = world.builder::<Document>().index("another-index").build().unwrap();
+    let error = other.worker().run(async |_| Ok(())).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::TableMismatch { .. }), "{error}");
+}
+
+async fn worker_refuses_invalid_options(world: World) {
+    let documents = world.documents();
+    let second = Duration::from_secs(1);
+    for (worker, what) in [
+        (documents.worker().concurrency(0), "concurrency"),
+        (documents.worker().poll(Duration::ZERO, second), "poll"),
+        (documents.worker().poll(second, second / 2), "poll"),
+    ] {
+        let error = worker.run(async |_| Ok(())).await.unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::InvalidConfig { reason } if reason.contains(what)),
+            "{error}"
+        );
+    }
+    let worker = documents.worker();
+    let ran = std::thread::spawn(move || futures_util::FutureExt::now_or_never(worker.run(async |_| Ok(()))));
+    let error = ran.join().unwrap().expect("an error at once").unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::InvalidConfig { reason } if reason.contains("Tokio")),
+        "{error}"
+    );
+}
