@@ -1,6 +1,7 @@
 //! A small run of `examples/chaos`: every fault at once, and then a check of every promise.
 
 use std::sync::Arc;
+use tracker_test_macros::database_test;
 
 use crate::support::World;
 
@@ -15,8 +16,7 @@ mod journal;
 
 use fleet::{Chaos, Plan};
 
-crate::tests![chaos_breaks_no_promise];
-
+#[database_test]
 async fn chaos_breaks_no_promise(world: World) {
     let plan = Plan { tasks: 150, workers: 8, seed: 1 };
     let chaos = Chaos::new(&world.client, &world.table, plan).expect("a client with an HTTP client");

@@ -38,25 +38,7 @@ use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
-use support::Backend;
-
-crate::test_modules![
-    bulk,
-    chaos,
-    declare,
-    dynamodb,
-    item,
-    lifecycle,
-    observe,
-    query,
-    runtime,
-    shard_planner,
-    storm,
-    table,
-    testing,
-    tracker,
-    worker,
-];
+use support::{Backend, Test};
 
 fn main() -> ExitCode {
     if let Some(code) = killed::main().or_else(interop::main) {
@@ -72,15 +54,12 @@ fn main() -> ExitCode {
         }
     };
     let backends = Backend::available();
-    let tests = tests();
-    // They need a database that several processes can share.
-    let process_tests = killed::tests();
+    let tests = Test::all();
     let mut trials = Vec::new();
     for backend in &backends {
-        let process_tests = process_tests.iter().filter(|_| matches!(backend, Backend::Local(_)));
-        for test in tests.iter().chain(process_tests) {
+        for test in tests.iter().filter(|test| backend.is_shared() || !test.needs_processes) {
             let (runtime, backend, run) = (Arc::clone(&runtime), backend.clone(), test.run);
-            let name = format!("{}::{}", backend.name(), test.name);
+            let name = format!("{}::{}", backend.name(), test.short_name());
             trials.push(Trial::test(name, move || {
                 runtime
                     .block_on(async {
@@ -94,11 +73,11 @@ fn main() -> ExitCode {
     for backend in &backends {
         println!("ran on {backend}");
     }
-    for test in &process_tests {
+    for test in tests.iter().filter(|test| test.needs_processes) {
         println!(
             "skipped on {}, because several processes cannot share it: {}",
             Backend::Embedded,
-            test.name
+            test.short_name()
         );
     }
     if backends.len() == 1 {

@@ -1,6 +1,7 @@
 //! The simulation of `examples/shard_planner` agrees with the rate that the configuration computes.
 
 use tracker_core::{StatusTracker, TrackerStatus};
+use tracker_test_macros::database_test;
 
 use crate::support::World;
 
@@ -15,13 +16,6 @@ mod plan;
 mod simulation;
 
 use simulation::{Load, Setup, Shards, simulate, sustained};
-
-crate::tests![
-    simulation_sustains_the_computed_rate,
-    failed_attempts_lower_the_sustained_rate_as_computed,
-    advised_shards_are_enough,
-    burst_capacity_is_saved_up_and_used_up,
-];
 
 const LOAD: Load = Load { rate: 1000.0, failing: 0.0, max_retry: 3, work_seconds: 2.0, retry_seconds: 10.0 };
 const SETUP: Setup = Setup { burst_seconds: 300, seconds: 20, seed: 1 };
@@ -61,6 +55,7 @@ macro_rules! computed {
     }};
 }
 
+#[database_test]
 async fn simulation_sustains_the_computed_rate(world: World) {
     let cases: [(Shards, u32); 5] = [
         computed!(world, 1, 1, 1),
@@ -82,6 +77,7 @@ async fn simulation_sustains_the_computed_rate(world: World) {
     }
 }
 
+#[database_test]
 async fn failed_attempts_lower_the_sustained_rate_as_computed(_: World) {
     for failing in [0.05, 0.3, 1.0] {
         let load = Load { failing, rate: 10_000.0, ..LOAD };
@@ -92,6 +88,7 @@ async fn failed_attempts_lower_the_sustained_rate_as_computed(_: World) {
     }
 }
 
+#[database_test]
 async fn advised_shards_are_enough(_: World) {
     for rate in [1000.0, 10_000.0, 100_000.0] {
         let load = Load { rate, failing: 0.05, ..LOAD };
@@ -102,6 +99,7 @@ async fn advised_shards_are_enough(_: World) {
     }
 }
 
+#[database_test]
 async fn burst_capacity_is_saved_up_and_used_up(_: World) {
     // Three times what one shard handles. It has saved up 60,000 writes, and uses 2,000 of them a second.
     let load = Load { rate: 1500.0, ..LOAD };

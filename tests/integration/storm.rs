@@ -3,18 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use tokio::task::JoinSet;
 use tracker_core::testing::Rates;
 use tracker_core::{Clock, Error, ErrorKind, Execution, Failure, Tracker};
 
 use crate::support::{Document, Fault, World, number, text};
-
-crate::tests![
-    storm_of_seeds_1_and_2_breaks_no_promise,
-    storm_of_seed_3_breaks_no_promise,
-    storm_with_heartbeats_breaks_no_promise,
-];
 
 const TASKS: usize = 50;
 const MAX_RETRY: u32 = 5;
@@ -23,16 +18,19 @@ const TRIES: u32 = 12;
 /// The owner that ends the remaining tasks after the storm.
 const LAST: &str = "worker-3";
 
+#[database_test]
 async fn storm_of_seeds_1_and_2_breaks_no_promise(world: World) {
     for seed in [1, 2] {
         storm(&world, seed, false).await;
     }
 }
 
+#[database_test]
 async fn storm_of_seed_3_breaks_no_promise(world: World) {
     storm(&world, 3, false).await;
 }
 
+#[database_test]
 async fn storm_with_heartbeats_breaks_no_promise(world: World) {
     storm(&world, 4, true).await;
 }

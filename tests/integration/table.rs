@@ -4,17 +4,11 @@ use tracker_core::aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use tracker_core::{ErrorKind, StatusTracker};
+use tracker_test_macros::database_test;
 
 use crate::support::{Document, World};
 
-crate::tests![
-    create_table_makes_an_on_demand_table_with_the_index,
-    create_table_provisions_capacity,
-    create_table_leaves_an_existing_table_alone,
-    verify_table_and_create_table_report_every_difference,
-    every_operation_reports_a_missing_table,
-];
-
+#[database_test]
 async fn create_table_makes_an_on_demand_table_with_the_index(world: World) {
     world.documents().verify_table().await.unwrap();
     let described = world.client.describe_table().table_name(&world.table).send().await.unwrap();
@@ -28,6 +22,7 @@ async fn create_table_makes_an_on_demand_table_with_the_index(world: World) {
     assert_eq!(projection.non_key_attributes(), ["create_time", "run_at"]);
 }
 
+#[database_test]
 async fn create_table_provisions_capacity(world: World) {
     let name = format!("{}-provisioned", world.table);
     let documents = world.builder::<Document>().table(&name).build().unwrap();
@@ -38,6 +33,7 @@ async fn create_table_provisions_capacity(world: World) {
     assert_eq!(throughput.write_capacity_units(), Some(4));
 }
 
+#[database_test]
 async fn create_table_leaves_an_existing_table_alone(world: World) {
     let documents = world.create_document().await;
     documents.create_table().await.unwrap();
@@ -47,6 +43,7 @@ async fn create_table_leaves_an_existing_table_alone(world: World) {
     assert!(matches!(error.kind(), ErrorKind::TableNotFound { .. }), "{error}");
 }
 
+#[database_test]
 async fn verify_table_and_create_table_report_every_difference(world: World) {
     let name = format!("{}-other", world.table);
     let part = |name: &str, part: KeyType| {
@@ -86,6 +83,7 @@ async fn verify_table_and_create_table_report_every_difference(world: World) {
     }
 }
 
+#[database_test]
 async fn every_operation_reports_a_missing_table(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();

@@ -11,6 +11,7 @@ use chrono::{DateTime, NaiveDate, SubsecRound, TimeDelta, Timelike, Utc};
 
 /// Two clocks read at the same moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[doc(alias = "Now")]
 pub struct ClockReading {
     /// The time of day, which other workers see too, and which may step.
     pub wall: DateTime<Utc>,

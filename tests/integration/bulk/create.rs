@@ -1,14 +1,14 @@
 //! Creates or overwrites many tasks.
 
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use futures_util::{StreamExt, stream};
 use tracker_core::{Created, ErrorKind};
 
 use crate::support::{Document, ExtractStatus, World, ids, number};
 
-crate::tests![create_many_reports_each_outcome, overwrite_many_replaces_tasks];
-
+#[database_test]
 async fn create_many_reports_each_outcome(world: World) {
     let documents = world.create_document().await;
     let large = Document { text_uri: Some("x".repeat(410_000)), ..Document::new("large") };
@@ -38,6 +38,7 @@ async fn create_many_reports_each_outcome(world: World) {
     assert!(matches!(again[..], [Created::Existing { .. }]));
 }
 
+#[database_test]
 async fn overwrite_many_replaces_tasks(world: World) {
     let documents = world.create_document().await;
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();

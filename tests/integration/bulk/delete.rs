@@ -1,16 +1,13 @@
 //! Deletes the tasks of a use case.
 
 use std::sync::{Arc, Mutex};
+use tracker_test_macros::database_test;
 
 use tracker_core::ErrorKind;
 
 use crate::support::{Document, World, ids, number, text};
 
-crate::tests![
-    delete_by_use_case_spares_other_use_cases_and_live_leases,
-    delete_with_live_leases_deletes_running_tasks,
-];
-
+#[database_test]
 async fn delete_by_use_case_spares_other_use_cases_and_live_leases(world: World) {
     let named = |id: &str| world.builder::<Document>().use_case_id(id).build().unwrap();
     for other in ["test2", "testing", "tes", "a-test"] {
@@ -46,6 +43,7 @@ async fn delete_by_use_case_spares_other_use_cases_and_live_leases(world: World)
     assert_eq!(world.stored_under("test____doc-007").await.unwrap()["status"], number(16));
 }
 
+#[database_test]
 async fn delete_with_live_leases_deletes_running_tasks(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();

@@ -3,5 +3,3 @@
 mod create;
 mod delete;
 mod redrive;
-
-crate::test_modules![create, delete, redrive];

@@ -1,9 +1,9 @@
 //! Makes all tasks of a status pending again.
 
 use crate::support::{Document, ExtractStatus, World, ids, text};
+use tracker_test_macros::database_test;
 
-crate::tests![redrive_all_makes_ignored_tasks_pending, bulk_operations_go_on_after_an_unreadable_task,];
-
+#[database_test]
 async fn redrive_all_makes_ignored_tasks_pending(world: World) {
     let documents = world.builder::<Document>().max_retry(1).build().unwrap();
     world.documents();
@@ -20,6 +20,7 @@ async fn redrive_all_makes_ignored_tasks_pending(world: World) {
     assert_eq!((counts.get(ExtractStatus::Pending), counts.total()), (30, 30));
 }
 
+#[database_test]
 async fn bulk_operations_go_on_after_an_unreadable_task(world: World) {
     let documents = world.builder::<Document>().max_retry(1).build().unwrap();
     for id in ids(5) {

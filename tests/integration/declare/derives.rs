@@ -2,19 +2,13 @@
 
 use std::fmt::{self, Display};
 use std::str::FromStr;
+use tracker_test_macros::database_test;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracker_core::{ErrorKind, StatusTracker, TrackerStatus};
 
 use crate::support::{ExtractStatus, World, number, text};
-
-crate::tests![
-    struct_fields_are_stored_as_declared,
-    generic_struct_can_be_tracked,
-    task_id_may_be_any_type_that_reads_what_it_shows,
-    start_accepts_more_pending_statuses,
-];
 
 #[derive(StatusTracker, Debug, PartialEq)]
 #[tracker(use_case_id = "fields", status = ExtractStatus)]
@@ -34,6 +28,7 @@ struct Fields {
     cache: Vec<u8>,
 }
 
+#[database_test]
 async fn struct_fields_are_stored_as_declared(world: World) {
     let tracker = world.builder::<Fields>().build().unwrap();
     let fields = Fields {
@@ -95,6 +90,7 @@ where
 #[derive(Debug, Clone, PartialEq, Default)]
 struct Size<const N: usize>;
 
+#[database_test]
 async fn generic_struct_can_be_tracked(world: World) {
     async fn round_trip<M>(world: &World, id: u64, payload: M)
     where
@@ -158,6 +154,7 @@ struct Unreadable {
     id: OneWay,
 }
 
+#[database_test]
 async fn task_id_may_be_any_type_that_reads_what_it_shows(world: World) {
     #[derive(StatusTracker)]
     #[tracker(use_case_id = "invoices", status = ExtractStatus)]
@@ -188,6 +185,7 @@ async fn task_id_may_be_any_type_that_reads_what_it_shows(world: World) {
     assert!(head.is_some());
 }
 
+#[database_test]
 async fn start_accepts_more_pending_statuses(world: World) {
     #[derive(TrackerStatus, Debug, Clone, Copy, PartialEq, Eq)]
     enum Sent {

@@ -10,15 +10,9 @@
 )]
 
 use tracker_core::{StatusTracker, TrackerStatus};
+use tracker_test_macros::database_test;
 
 use crate::support::{Document, World, number};
-
-crate::tests![
-    derives_work_where_names_are_shadowed,
-    derives_work_inside_a_function,
-    derives_work_inside_a_macro,
-    derives_work_with_a_renamed_crate,
-];
 
 /// Defines other items under the names that generated code might use.
 mod shadowed {
@@ -90,6 +84,7 @@ mod shadowed {
     use ::tracker_core as renamed;
 }
 
+#[database_test]
 async fn derives_work_where_names_are_shadowed(world: World) {
     use shadowed::r#match as Status;
     let tracker = world.builder::<shadowed::r#struct>().build().unwrap();
@@ -111,6 +106,7 @@ async fn derives_work_where_names_are_shadowed(world: World) {
     assert_eq!((task.data().id.as_str(), task.data().t), ("a", 7));
 }
 
+#[database_test]
 async fn derives_work_inside_a_function(world: World) {
     #[derive(TrackerStatus, Debug, Clone, Copy)]
     enum Local {
@@ -179,6 +175,7 @@ pub enum MadeStatus {
     Ignored = 38,
 }
 
+#[database_test]
 async fn derives_work_inside_a_macro(world: World) {
     let documents = world.create_document().await;
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();
@@ -189,6 +186,7 @@ async fn derives_work_inside_a_macro(world: World) {
     assert_eq!(world.stored().await["status"], number(36));
 }
 
+#[database_test]
 async fn derives_work_with_a_renamed_crate(world: World) {
     mod elsewhere {
         pub mod deep {

@@ -2,5 +2,3 @@
 
 mod derives;
 mod generated_code;
-
-crate::test_modules![derives, generated_code];

@@ -4,24 +4,11 @@
 //! agree, except for index pages without rows. Neither reports what DynamoDB charges for a failed condition.
 
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use tracker_core::{CancelOutcome, ErrorKind, Failure, StatusTracker, Tracker};
 
 use crate::support::{Document, Spent, Units, World};
-
-crate::tests![
-    create_costs_one_write,
-    start_and_each_finish_cost_one_write,
-    save_and_heartbeat_cost_no_index_write,
-    refused_start_costs_one_request,
-    takeover_costs_two_requests,
-    redrive_and_cancel_cost_a_read_and_a_write,
-    reads_and_deletes_cost_one_request,
-    first_start_with_the_system_clock_costs_one_more_read,
-    write_costs_a_unit_per_kilobyte_of_the_larger_item,
-    unfinished_query_costs_a_page_of_each_shard,
-    batches_cost_a_unit_per_write_and_half_a_unit_per_read,
-];
 
 /// The requests since the last call, as `UpdateItem 1+2`: the units of the table and of the index. A refused request
 /// has `?` instead.
@@ -42,6 +29,7 @@ async fn start_measuring(world: &World) -> Tracker<Document> {
     documents
 }
 
+#[database_test]
 async fn create_costs_one_write(world: World) {
     let documents = start_measuring(&world).await;
     documents.create(Document::new("doc-2")).await.unwrap();
@@ -54,6 +42,7 @@ async fn create_costs_one_write(world: World) {
     assert_eq!(costs(&world), ["BatchWriteItem 25+25"]);
 }
 
+#[database_test]
 async fn start_and_each_finish_cost_one_write(world: World) {
     let documents = start_measuring(&world).await;
     // The index is written twice: the row of the old status is deleted, and a row of the new status is put.
@@ -87,6 +76,7 @@ async fn start_and_each_finish_cost_one_write(world: World) {
     );
 }
 
+#[database_test]
 async fn save_and_heartbeat_cost_no_index_write(world: World) {
     let documents = start_measuring(&world).await;
     let mut execution = documents.start("doc-1").await.unwrap();
@@ -101,6 +91,7 @@ async fn save_and_heartbeat_cost_no_index_write(world: World) {
 }
 
 /// DynamoDB charges a failed condition like the write, but only in the table.
+#[database_test]
 async fn refused_start_costs_one_request(world: World) {
     let documents = start_measuring(&world).await;
     let rival = world.rival();
@@ -129,6 +120,7 @@ async fn refused_start_costs_one_request(world: World) {
     refused("doc-2", "ignored").await;
 }
 
+#[database_test]
 async fn takeover_costs_two_requests(world: World) {
     let documents = start_measuring(&world).await;
     std::mem::forget(documents.start("doc-1").await.unwrap());
@@ -146,6 +138,7 @@ async fn takeover_costs_two_requests(world: World) {
     assert_eq!(costs(&world), ["UpdateItem ?", "UpdateItem 1+2"], "the takeover ignores the task");
 }
 
+#[database_test]
 async fn redrive_and_cancel_cost_a_read_and_a_write(world: World) {
     let documents = start_measuring(&world).await;
     let cancelled = documents.cancel("doc-1").await.unwrap();
@@ -166,6 +159,7 @@ async fn redrive_and_cancel_cost_a_read_and_a_write(world: World) {
     execution.release().await.unwrap();
 }
 
+#[database_test]
 async fn reads_and_deletes_cost_one_request(world: World) {
     let documents = start_measuring(&world).await;
     for id in ["doc-1", "doc-2"] {
@@ -185,6 +179,7 @@ async fn reads_and_deletes_cost_one_request(world: World) {
 }
 
 /// The first start compares the clock. It sends a read for this if the tracker has received no answer yet.
+#[database_test]
 async fn first_start_with_the_system_clock_costs_one_more_read(world: World) {
     let tracker = || Document::tracker_builder(&world.client).table(&world.table).build().unwrap();
     let creator = tracker();
@@ -212,6 +207,7 @@ async fn first_start_with_the_system_clock_costs_one_more_read(world: World) {
 }
 
 /// The table costs a unit per KB of the item before or after the write, whichever is larger. The index holds no data.
+#[database_test]
 async fn write_costs_a_unit_per_kilobyte_of_the_larger_item(world: World) {
     let documents = start_measuring(&world).await;
     let large = |bytes: usize| Some("x".repeat(bytes));
@@ -230,6 +226,7 @@ async fn write_costs_a_unit_per_kilobyte_of_the_larger_item(world: World) {
     assert_eq!(costs(&world), ["UpdateItem 5+2"]);
 }
 
+#[database_test]
 async fn unfinished_query_costs_a_page_of_each_shard(world: World) {
     let documents = start_measuring(&world).await;
     documents.create(Document::new("doc-2")).await.unwrap();
@@ -256,6 +253,7 @@ async fn unfinished_query_costs_a_page_of_each_shard(world: World) {
     assert_eq!(last, Spent { operation: "BatchGetItem".to_owned(), units: Some(half) });
 }
 
+#[database_test]
 async fn batches_cost_a_unit_per_write_and_half_a_unit_per_read(world: World) {
     let documents = start_measuring(&world).await;
     documents.overwrite_many((1..=100).map(|nth| Document::new(&format!("doc-{nth}")))).await.unwrap();

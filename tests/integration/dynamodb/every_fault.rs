@@ -1,19 +1,12 @@
 //! Every fault of the network, at every request of a task's life.
 
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use tracker_core::{ErrorKind, TrackerStatus};
 
 use super::End;
 use crate::support::{Document, ExtractStatus, Fault, World, history, number, text};
-
-crate::tests![
-    task_succeeds_after_any_transient_fault_of_any_request,
-    fail_and_release_are_recorded_after_any_transient_fault,
-    denied_request_is_not_applied,
-    request_is_sent_again_after_a_truncated_refusal,
-    unprocessed_items_of_a_batch_are_sent_again,
-];
 
 /// The faults after which the same request is sent again, or arrives a little later.
 const TRANSIENT: [Fault; 9] = [
@@ -67,6 +60,7 @@ async fn run_task_with_fault(world: &World, id: &str, operation: &str, nth: usiz
     assert_eq!(world.stored_under(&key).await.unwrap(), item, "{case}: a late request changed the item");
 }
 
+#[database_test]
 async fn task_succeeds_after_any_transient_fault_of_any_request(world: World) {
     for (nth, fault) in TRANSIENT.into_iter().enumerate() {
         run_task_with_fault(&world, &format!("create-{nth}"), "PutItem", 0, fault, End::Succeed).await;
@@ -81,6 +75,7 @@ async fn task_succeeds_after_any_transient_fault_of_any_request(world: World) {
     }
 }
 
+#[database_test]
 async fn fail_and_release_are_recorded_after_any_transient_fault(world: World) {
     for (nth, fault) in TRANSIENT.into_iter().enumerate() {
         for end in [End::Fail, End::Release] {
@@ -89,6 +84,7 @@ async fn fail_and_release_are_recorded_after_any_transient_fault(world: World) {
     }
 }
 
+#[database_test]
 async fn denied_request_is_not_applied(world: World) {
     let documents = world.documents();
     let denied = ErrorKind::Service { code: Some("AccessDeniedException".to_owned()) };
@@ -116,6 +112,7 @@ async fn denied_request_is_not_applied(world: World) {
 }
 
 /// If the body of a refusal is cut short, its reason is unknown, so the request is sent again.
+#[database_test]
 async fn request_is_sent_again_after_a_truncated_refusal(world: World) {
     let documents = world.create_document().await;
     world.network.next("PutItem", [Fault::CutBody]);
@@ -136,6 +133,7 @@ async fn request_is_sent_again_after_a_truncated_refusal(world: World) {
     assert_eq!(world.stored().await["status"], number(16));
 }
 
+#[database_test]
 async fn unprocessed_items_of_a_batch_are_sent_again(world: World) {
     let documents = world.documents();
     world.network.next("BatchWriteItem", [Fault::Unprocessed; 2]);

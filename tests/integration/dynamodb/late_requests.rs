@@ -1,26 +1,14 @@
 //! Requests that arrive late, and copies of them.
 
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use tracker_core::ErrorKind;
 
 use super::End;
 use crate::support::{Document, Fault, World, history, number, text};
 
-crate::tests![
-    late_copy_of_a_start_is_refused,
-    late_copy_of_a_refused_start_is_refused,
-    late_copy_of_a_save_is_refused,
-    late_copy_of_a_finish_is_refused,
-    late_copy_of_a_takeover_is_refused,
-    late_copies_of_a_create_change_nothing,
-    late_copies_of_a_start_change_nothing,
-    late_copies_of_a_finish_change_nothing,
-    start_that_arrives_after_its_lease_is_released,
-    late_start_does_not_disturb_another_holder,
-    late_finish_does_not_disturb_another_holder,
-];
-
+#[database_test]
 async fn late_copy_of_a_start_is_refused(world: World) {
     let documents = world.create_document().await;
     documents.start("doc-1").await.unwrap().fail("once").await.unwrap();
@@ -35,6 +23,7 @@ async fn late_copy_of_a_start_is_refused(world: World) {
     assert_eq!(world.stored().await, released);
 }
 
+#[database_test]
 async fn late_copy_of_a_refused_start_is_refused(world: World) {
     let documents = world.create_document().await;
     for release in [false, true] {
@@ -54,6 +43,7 @@ async fn late_copy_of_a_refused_start_is_refused(world: World) {
     }
 }
 
+#[database_test]
 async fn late_copy_of_a_save_is_refused(world: World) {
     let documents = world.create_document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
@@ -70,6 +60,7 @@ async fn late_copy_of_a_save_is_refused(world: World) {
     assert_eq!(world.stored().await, failed);
 }
 
+#[database_test]
 async fn late_copy_of_a_finish_is_refused(world: World) {
     let documents = world.create_document().await;
     documents.start("doc-1").await.unwrap().fail("once").await.unwrap();
@@ -83,6 +74,7 @@ async fn late_copy_of_a_finish_is_refused(world: World) {
     assert_eq!(world.stored().await, done);
 }
 
+#[database_test]
 async fn late_copy_of_a_takeover_is_refused(world: World) {
     let documents = world.create_document().await;
     std::mem::forget(documents.start("doc-1").await.unwrap());
@@ -108,6 +100,7 @@ async fn assert_late_copies_change_nothing(world: &World, copies: usize, id: &st
     assert_eq!(world.stored_under(&key).await, item);
 }
 
+#[database_test]
 async fn late_copies_of_a_create_change_nothing(world: World) {
     let documents = world.documents();
     world.network.next("PutItem", [Fault::DuplicateLate(LATE); 4]);
@@ -127,6 +120,7 @@ async fn late_copies_of_a_create_change_nothing(world: World) {
     assert_late_copies_change_nothing(&world, 1, "succeeded").await;
 }
 
+#[database_test]
 async fn late_copies_of_a_start_change_nothing(world: World) {
     let documents = world.documents();
     for id in ["held", "failed", "released", "taken over", "redriven"] {
@@ -155,6 +149,7 @@ async fn late_copies_of_a_start_change_nothing(world: World) {
     assert_late_copies_change_nothing(&world, 1, "redriven").await;
 }
 
+#[database_test]
 async fn late_copies_of_a_finish_change_nothing(world: World) {
     let documents = world.documents();
     for (nth, end) in [End::Succeed, End::Fail, End::Release].into_iter().enumerate() {
@@ -175,6 +170,7 @@ async fn late_copies_of_a_finish_change_nothing(world: World) {
     }
 }
 
+#[database_test]
 async fn start_that_arrives_after_its_lease_is_released(world: World) {
     let documents = world.create_document().await;
     world.network.next("UpdateItem", [Fault::Delay(Duration::from_secs(400))]);
@@ -203,6 +199,7 @@ async fn send_with_delay<R: Send + 'static>(
     request
 }
 
+#[database_test]
 async fn late_start_does_not_disturb_another_holder(world: World) {
     let documents = world.create_document().await;
     let start = |id| {
@@ -232,6 +229,7 @@ async fn late_start_does_not_disturb_another_holder(world: World) {
     assert_eq!((&item["status"], &item["retry"]), (&number(14), &number(1)));
 }
 
+#[database_test]
 async fn late_finish_does_not_disturb_another_holder(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();

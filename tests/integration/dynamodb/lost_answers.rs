@@ -1,6 +1,7 @@
 //! Answers that are lost, and requests that are dropped, denied or throttled.
 
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use futures_util::poll;
 use tracker_core::ErrorKind;
@@ -10,31 +11,7 @@ use tracker_core::aws_sdk_dynamodb::config::retry::RetryConfig;
 use crate::support::Fault::{Delay, Deny, DropRequest, DropResponse, None as NoFault, Throttle};
 use crate::support::{Document, World, number, text};
 
-crate::tests![
-    create_happens_once_when_its_answer_was_lost,
-    create_is_recorded_when_the_task_was_started_since,
-    start_happens_once_when_its_answer_was_lost,
-    start_and_finish_happen_once_when_the_sdk_sends_them_twice,
-    start_that_never_arrives_is_unavailable,
-    takeover_is_counted_once_when_its_answer_was_lost,
-    takeover_ignores_a_task_once_when_its_answer_was_lost,
-    save_happens_once_when_its_answer_was_lost,
-    save_without_an_answer_does_not_extend_the_lease,
-    finish_is_recorded_when_its_answer_was_lost,
-    finish_without_any_answer_is_settled_by_a_read,
-    finish_that_was_never_applied_is_unknown,
-    finish_is_recorded_when_others_have_started_the_task_since,
-    finish_is_recorded_when_a_later_change_kept_the_attempt_number,
-    finish_is_recorded_within_the_lease_when_a_python_save_dropped_its_traces,
-    finish_is_recorded_when_python_has_finished_the_next_step,
-    finish_denied_after_a_lost_answer_is_settled_by_a_read,
-    denied_finish_returns_the_service_error,
-    throttled_finish_is_sent_again,
-    throttled_start_and_get_return_the_reason,
-    dropped_start_releases_the_task,
-    dropped_finish_is_still_recorded,
-];
-
+#[database_test]
 async fn create_happens_once_when_its_answer_was_lost(world: World) {
     let documents = world.documents();
     world.network.next("PutItem", [DropResponse]);
@@ -53,6 +30,7 @@ async fn create_happens_once_when_its_answer_was_lost(world: World) {
     assert_eq!(world.stored_under("extract____doc-2").await, None);
 }
 
+#[database_test]
 async fn create_is_recorded_when_the_task_was_started_since(world: World) {
     world.network.next("PutItem", [DropResponse]);
     let rival = world.rival();
@@ -67,6 +45,7 @@ async fn create_is_recorded_when_the_task_was_started_since(world: World) {
     assert_eq!(world.stored().await["status"], number(16));
 }
 
+#[database_test]
 async fn start_happens_once_when_its_answer_was_lost(world: World) {
     let documents = world.create_document().await;
     world.network.next("UpdateItem", [DropResponse]);
@@ -82,6 +61,7 @@ async fn start_happens_once_when_its_answer_was_lost(world: World) {
     assert_eq!(world.stored().await["status"], number(16));
 }
 
+#[database_test]
 async fn start_and_finish_happen_once_when_the_sdk_sends_them_twice(world: World) {
     world.create_document().await;
     let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
@@ -97,6 +77,7 @@ async fn start_and_finish_happen_once_when_the_sdk_sends_them_twice(world: World
     assert_eq!((&item["status"], &item["attempt"]), (&number(16), &number(1)));
 }
 
+#[database_test]
 async fn start_that_never_arrives_is_unavailable(world: World) {
     let documents = world.create_document().await;
     let before = world.stored().await;
@@ -111,6 +92,7 @@ async fn start_that_never_arrives_is_unavailable(world: World) {
     assert_eq!(world.stored().await["attempt"], number(1));
 }
 
+#[database_test]
 async fn takeover_is_counted_once_when_its_answer_was_lost(world: World) {
     let documents = world.create_document().await;
     std::mem::forget(documents.start("doc-1").await.unwrap());
@@ -124,6 +106,7 @@ async fn takeover_is_counted_once_when_its_answer_was_lost(world: World) {
     assert_eq!(world.stored().await["status"], number(16));
 }
 
+#[database_test]
 async fn takeover_ignores_a_task_once_when_its_answer_was_lost(world: World) {
     world.create_document().await;
     let documents = world.builder::<Document>().max_retry(1).build().unwrap();
@@ -138,6 +121,7 @@ async fn takeover_ignores_a_task_once_when_its_answer_was_lost(world: World) {
     assert_eq!(item["attempt"], number(1));
 }
 
+#[database_test]
 async fn save_happens_once_when_its_answer_was_lost(world: World) {
     let documents = world.create_document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
@@ -150,6 +134,7 @@ async fn save_happens_once_when_its_answer_was_lost(world: World) {
     assert_eq!(world.stored().await["data"].as_m().unwrap()["pages"], number(7));
 }
 
+#[database_test]
 async fn save_without_an_answer_does_not_extend_the_lease(world: World) {
     let documents = world.create_document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
@@ -171,6 +156,7 @@ async fn save_without_an_answer_does_not_extend_the_lease(world: World) {
     assert_eq!(item["data"].as_m().unwrap()["pages"], number(7));
 }
 
+#[database_test]
 async fn finish_is_recorded_when_its_answer_was_lost(world: World) {
     let documents = world.create_document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
@@ -192,6 +178,7 @@ async fn finish_is_recorded_when_its_answer_was_lost(world: World) {
     assert_eq!(item["retry"], number(1), "the failure is counted once");
 }
 
+#[database_test]
 async fn finish_without_any_answer_is_settled_by_a_read(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -204,6 +191,7 @@ async fn finish_without_any_answer_is_settled_by_a_read(world: World) {
     assert_eq!(world.stored().await["status"], number(16));
 }
 
+#[database_test]
 async fn finish_that_was_never_applied_is_unknown(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -218,6 +206,7 @@ async fn finish_that_was_never_applied_is_unknown(world: World) {
     assert_eq!(world.stored().await["status"], number(16));
 }
 
+#[database_test]
 async fn finish_is_recorded_when_others_have_started_the_task_since(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -256,6 +245,7 @@ async fn finish_is_recorded_when_others_have_started_the_task_since(world: World
     assert_eq!(item["retry"], number(1));
 }
 
+#[database_test]
 async fn finish_is_recorded_when_a_later_change_kept_the_attempt_number(world: World) {
     let documents = world.builder::<Document>().max_retry(1).build().unwrap();
     documents.create(Document::new("doc-1")).await.unwrap();
@@ -281,6 +271,7 @@ async fn finish_is_recorded_when_a_later_change_kept_the_attempt_number(world: W
     assert_eq!(world.stored().await["status"], number(22));
 }
 
+#[database_test]
 async fn finish_is_recorded_within_the_lease_when_a_python_save_dropped_its_traces(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -307,6 +298,7 @@ async fn finish_is_recorded_within_the_lease_when_a_python_save_dropped_its_trac
     assert_eq!(world.stored().await["retry"], number(2));
 }
 
+#[database_test]
 async fn finish_is_recorded_when_python_has_finished_the_next_step(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -325,6 +317,7 @@ async fn finish_is_recorded_when_python_has_finished_the_next_step(world: World)
     assert_eq!(world.stored().await["status"], number(26));
 }
 
+#[database_test]
 async fn finish_denied_after_a_lost_answer_is_settled_by_a_read(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -340,6 +333,7 @@ async fn finish_denied_after_a_lost_answer_is_settled_by_a_read(world: World) {
     assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown);
 }
 
+#[database_test]
 async fn denied_finish_returns_the_service_error(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -349,6 +343,7 @@ async fn denied_finish_returns_the_service_error(world: World) {
     assert_eq!(world.stored().await["status"], number(12));
 }
 
+#[database_test]
 async fn throttled_finish_is_sent_again(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -358,6 +353,7 @@ async fn throttled_finish_is_sent_again(world: World) {
     assert_eq!(world.stored().await["status"], number(16));
 }
 
+#[database_test]
 async fn throttled_start_and_get_return_the_reason(world: World) {
     let documents = world.create_document().await;
     world.network.next("UpdateItem", [Throttle; 3]);
@@ -372,6 +368,7 @@ async fn throttled_start_and_get_return_the_reason(world: World) {
 
 const DELAY: Duration = Duration::from_millis(1);
 
+#[database_test]
 async fn dropped_start_releases_the_task(world: World) {
     let documents = world.create_document().await;
     {
@@ -386,6 +383,7 @@ async fn dropped_start_releases_the_task(world: World) {
     assert!(item["errors"].as_m().unwrap()["history"].as_l().unwrap().is_empty());
 }
 
+#[database_test]
 async fn dropped_finish_is_still_recorded(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();

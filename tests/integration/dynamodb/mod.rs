@@ -6,8 +6,6 @@ mod late_requests;
 mod lost_answers;
 mod service_clock;
 
-crate::test_modules![capacity, every_fault, late_requests, lost_answers, service_clock];
-
 /// How an attempt ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum End {

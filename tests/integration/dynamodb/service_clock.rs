@@ -1,20 +1,14 @@
 //! Clocks that differ from DynamoDB's by more than the skew.
 
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use chrono::TimeDelta;
 use tracker_core::{Clock, ErrorKind};
 
 use crate::support::{Document, World, number, text};
 
-crate::tests![
-    start_refuses_until_its_clock_is_set_right,
-    first_start_or_delete_compares_the_clock_before_it_writes,
-    start_refuses_to_take_over_when_its_clock_is_ahead,
-    start_holds_nothing_when_its_clock_is_behind,
-    delete_and_redrive_refuse_when_the_clock_is_off,
-];
-
+#[database_test]
 async fn start_refuses_until_its_clock_is_set_right(world: World) {
     world.create_document().await;
     let documents = world.builder::<Document>().clock(world.clock.compared_with_service()).build().unwrap();
@@ -39,6 +33,7 @@ async fn start_refuses_until_its_clock_is_set_right(world: World) {
     }
 }
 
+#[database_test]
 async fn first_start_or_delete_compares_the_clock_before_it_writes(world: World) {
     let running = world.create_document().await.start("doc-1").await.unwrap();
     running.fail("once").await.unwrap();
@@ -63,6 +58,7 @@ async fn first_start_or_delete_compares_the_clock_before_it_writes(world: World)
     assert_eq!(world.network.count("GetItem"), reads);
 }
 
+#[database_test]
 async fn start_refuses_to_take_over_when_its_clock_is_ahead(world: World) {
     let documents = world.create_document().await;
     let holder = documents.start("doc-1").await.unwrap();
@@ -77,6 +73,7 @@ async fn start_refuses_to_take_over_when_its_clock_is_ahead(world: World) {
     holder.succeed().await.unwrap();
 }
 
+#[database_test]
 async fn start_holds_nothing_when_its_clock_is_behind(world: World) {
     world.create_document().await;
     // By a clock that is an hour behind, the lease would begin in the past, and others would see it expired.
@@ -89,6 +86,7 @@ async fn start_holds_nothing_when_its_clock_is_behind(world: World) {
     assert_eq!(item["retry"], number(0));
 }
 
+#[database_test]
 async fn delete_and_redrive_refuse_when_the_clock_is_off(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();

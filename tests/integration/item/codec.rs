@@ -1,17 +1,11 @@
 //! Attributes that cannot be decoded, and data that cannot be encoded.
 
 use tracker_core::{ErrorKind, StatusTracker};
+use tracker_test_macros::database_test;
 
 use crate::support::{ExtractStatus, World, number, text};
 
-crate::tests![
-    start_names_a_missing_member_and_releases_the_task,
-    get_names_an_attribute_of_another_type,
-    operations_name_an_unreadable_attribute,
-    save_and_finish_refuse_a_changed_task_id,
-    create_and_finish_refuse_a_field_that_cannot_be_encoded,
-];
-
+#[database_test]
 async fn start_names_a_missing_member_and_releases_the_task(world: World) {
     let documents = world.create_document().await;
     let mut item = world.stored().await;
@@ -30,6 +24,7 @@ async fn start_names_a_missing_member_and_releases_the_task(world: World) {
     assert!(!item.contains_key("data"));
 }
 
+#[database_test]
 async fn get_names_an_attribute_of_another_type(world: World) {
     let documents = world.create_document().await;
     world.set_attribute("customer", number(3)).await;
@@ -42,6 +37,7 @@ async fn get_names_an_attribute_of_another_type(world: World) {
     assert!(documents.head("doc-1").consistent().await.unwrap().unwrap().is_pending());
 }
 
+#[database_test]
 async fn operations_name_an_unreadable_attribute(world: World) {
     let documents = world.create_document().await;
     let good = world.stored().await;
@@ -93,6 +89,7 @@ async fn operations_name_an_unreadable_attribute(world: World) {
     assert_eq!(world.stored().await["attempt"], number(1));
 }
 
+#[database_test]
 async fn save_and_finish_refuse_a_changed_task_id(world: World) {
     let documents = world.create_document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
@@ -111,6 +108,7 @@ async fn save_and_finish_refuse_a_changed_task_id(world: World) {
     assert_eq!(world.stored_under("extract____doc-2").await, None);
 }
 
+#[database_test]
 async fn create_and_finish_refuse_a_field_that_cannot_be_encoded(world: World) {
     #[derive(StatusTracker)]
     #[tracker(use_case_id = "measures", status = ExtractStatus)]

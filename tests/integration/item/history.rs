@@ -1,11 +1,11 @@
 //! The history of failed attempts.
 
 use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
+use tracker_test_macros::database_test;
 
 use crate::support::{Document, World, entry, number, text};
 
-crate::tests![history_keeps_its_first_and_last_entries, history_keeps_entries_that_it_cannot_read];
-
+#[database_test]
 async fn history_keeps_its_first_and_last_entries(world: World) {
     world.create_document().await;
     let documents = world.builder::<Document>().max_retry(100).history_limit(3).build().unwrap();
@@ -23,6 +23,7 @@ async fn history_keeps_its_first_and_last_entries(world: World) {
     assert_eq!(task.head().errors_omitted(), 3);
 }
 
+#[database_test]
 async fn history_keeps_entries_that_it_cannot_read(world: World) {
     let documents = world.create_document().await;
     documents.start("doc-1").await.unwrap().fail("precious").await.unwrap();

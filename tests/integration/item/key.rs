@@ -1,11 +1,11 @@
 //! Keys, shards and index partitions.
 
 use tracker_core::StatusTracker;
+use tracker_test_macros::database_test;
 
 use crate::support::{Document, ExtractStatus, World, text};
 
-crate::tests![key_functions_agree_with_the_stored_item];
-
+#[database_test]
 async fn key_functions_agree_with_the_stored_item(world: World) {
     assert_eq!(Document::make_key("doc-1").unwrap(), "extract____doc-1");
     assert_eq!(Document::shard_id(ExtractStatus::Succeeded, "doc-1").unwrap(), 6);

@@ -5,5 +5,3 @@ mod history;
 mod key;
 mod python;
 mod size;
-
-crate::test_modules![codec, history, key, python, size];

@@ -1,24 +1,13 @@
 //! Items that Python's `pynamodb_mate` wrote, and items in the form that it reads.
 
 use std::collections::HashMap;
+use tracker_test_macros::database_test;
 
 use serde::Deserialize;
 use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
 use tracker_core::{Clock, ErrorKind, StatusTracker, Tracker};
 
 use crate::support::{ExtractStatus, Item, SummaryStatus, World, number, text, time};
-
-crate::tests![
-    golden_items_read_as_their_notes_say,
-    run_and_takeover_work_on_golden_items,
-    data_that_cannot_be_decoded_is_not_destroyed,
-    bare_nan_blocks_only_its_own_member,
-    finish_is_unknown_when_python_put_an_old_item_back,
-    finish_is_unknown_when_others_have_changed_an_old_item_put_back,
-    python_tracker_turns_a_native_item_into_text,
-    create_writes_the_types_that_python_writes,
-    python_tracker_refuses_nan_and_keeps_large_numbers,
-];
 
 #[derive(StatusTracker, Debug, Clone, PartialEq, Default)]
 #[tracker(use_case_id = "golden", status = ExtractStatus, table = "golden-items", wire = "pynamodb")]
@@ -79,6 +68,7 @@ async fn put_golden_item(world: &World, named: &str) -> (Tracker<Golden>, String
     (world.builder().build().unwrap(), id)
 }
 
+#[database_test]
 async fn golden_items_read_as_their_notes_say(world: World) {
     use ExtractStatus::{Failed, Ignored, InProgress, Pending, Succeeded};
 
@@ -131,6 +121,7 @@ async fn golden_items_read_as_their_notes_say(world: World) {
     }
 }
 
+#[database_test]
 async fn run_and_takeover_work_on_golden_items(world: World) {
     let (tracker, id) = put_golden_item(&world, "pending, nested").await;
     tracker
@@ -176,6 +167,7 @@ struct Blind {
     note: Option<String>,
 }
 
+#[database_test]
 async fn data_that_cannot_be_decoded_is_not_destroyed(world: World) {
     let (tracker, id) = put_golden_item(&world, "data with NaN").await;
     let key = format!("golden____{id}");
@@ -212,6 +204,7 @@ async fn data_that_cannot_be_decoded_is_not_destroyed(world: World) {
     assert_eq!(after["data"], before["data"]);
 }
 
+#[database_test]
 async fn bare_nan_blocks_only_its_own_member(world: World) {
     let (_, id) = put_golden_item(&world, "data with NaN").await;
     let summary = world.builder::<GoldenSummary>().build().unwrap();
@@ -225,6 +218,7 @@ async fn bare_nan_blocks_only_its_own_member(world: World) {
     assert_eq!(item["data"], text(r#"{"big":1180591620717411303424,"v":2,"x":NaN}"#));
 }
 
+#[database_test]
 async fn finish_is_unknown_when_python_put_an_old_item_back(world: World) {
     let (tracker, id) = put_golden_item(&world, "pending, no data").await;
     let key = format!("golden____{id}");
@@ -238,6 +232,7 @@ async fn finish_is_unknown_when_python_put_an_old_item_back(world: World) {
     assert_eq!(world.stored_under(&key).await.unwrap(), old);
 }
 
+#[database_test]
 async fn finish_is_unknown_when_others_have_changed_an_old_item_put_back(world: World) {
     let (tracker, id) = put_golden_item(&world, "pending, no data").await;
     let key = format!("golden____{id}");
@@ -277,6 +272,7 @@ struct Native {
     uri: Option<String>,
 }
 
+#[database_test]
 async fn python_tracker_turns_a_native_item_into_text(world: World) {
     let native = world.builder::<Native>().build().unwrap();
     let uri = Some("é".to_owned());
@@ -296,6 +292,7 @@ async fn python_tracker_turns_a_native_item_into_text(world: World) {
     assert_eq!(world.stored_under("golden____a").await.unwrap()["data"], text(r#"{"uri":"é","v":3}"#));
 }
 
+#[database_test]
 async fn create_writes_the_types_that_python_writes(world: World) {
     let tracker: Tracker<Golden> = world.builder().build().unwrap();
     tracker.create(Golden { id: "new".to_owned(), v: Some(1), ..Golden::default() }).await.unwrap();
@@ -315,6 +312,7 @@ async fn create_writes_the_types_that_python_writes(world: World) {
     assert_eq!(item["value"], text(&tracker.make_value(ExtractStatus::Pending, shard).unwrap()));
 }
 
+#[database_test]
 async fn python_tracker_refuses_nan_and_keeps_large_numbers(world: World) {
     #[derive(StatusTracker)]
     #[tracker(use_case_id = "extract", status = ExtractStatus, wire = "pynamodb")]

@@ -1,17 +1,13 @@
 //! Items near the limit of 400 KB.
 
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use tracker_core::ErrorKind;
 
 use crate::support::{Document, World, number, text};
 
-crate::tests![
-    run_fails_when_its_data_is_too_large,
-    history_is_cut_when_the_item_is_full,
-    tasks_near_the_size_limit_are_never_stuck,
-];
-
+#[database_test]
 async fn run_fails_when_its_data_is_too_large(world: World) {
     let documents = world.create_document().await;
     let error = documents
@@ -29,6 +25,7 @@ async fn run_fails_when_its_data_is_too_large(world: World) {
     assert!(task.errors()[0].error.contains("400 KB"), "{:?}", task.errors());
 }
 
+#[database_test]
 async fn history_is_cut_when_the_item_is_full(world: World) {
     let documents = world.documents();
     // With the smaller data a short entry still fits; with the larger data not even that.
@@ -55,6 +52,7 @@ async fn history_is_cut_when_the_item_is_full(world: World) {
     }
 }
 
+#[database_test]
 async fn tasks_near_the_size_limit_are_never_stuck(world: World) {
     let documents = world.documents();
     let (mut ended, mut too_large) = (0, 0);

@@ -10,14 +10,13 @@ mod worker;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tracker_test_macros::database_test;
 
 use self::random::Random;
 use self::worker::{CONFIG_VARIABLE, Kind, WorkerConfig};
 use crate::support::{Document, World};
 
 pub use self::worker::main;
-
-crate::tests![every_attempt_of_a_killed_worker_is_accounted_for];
 
 const TASKS: usize = 40;
 const WORKERS: usize = 4;
@@ -98,6 +97,7 @@ impl Drop for WorkerProcesses {
     }
 }
 
+#[database_test(processes)]
 async fn every_attempt_of_a_killed_worker_is_accounted_for(world: World) {
     let seed = journal::now();
     let mut random = Random::new(seed);

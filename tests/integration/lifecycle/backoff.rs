@@ -1,27 +1,13 @@
 //! Waits after failed attempts: the backoff, and the wait that a failure asks for.
 
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use chrono::TimeDelta;
 use tracker_core::{Backoff, Clock, ErrorKind, Failure, FailureExt, Tracker};
 
 use crate::support::Fault::DropResponse;
 use crate::support::{Document, World, entry, history, number, stored_wait};
-
-crate::tests![
-    each_failure_doubles_the_wait,
-    success_removes_the_wait,
-    dropped_and_timed_out_attempts_wait_too,
-    takeover_sets_no_wait,
-    retry_after_replaces_the_backoff,
-    zero_wait_stores_no_run_at,
-    last_failure_sets_no_wait,
-    fatal_failure_sets_no_wait,
-    resent_failure_keeps_its_first_wait,
-    redrive_ends_the_wait,
-    map_err_turns_domain_errors_into_failures,
-    body_may_fail_with_anyhow,
-];
 
 const BACKOFF: Backoff = Backoff::Exponential { base: Duration::from_secs(10), max: Duration::from_secs(25) };
 
@@ -37,6 +23,7 @@ async fn fail_once(world: &World, documents: &Tracker<Document>, failure: Failur
     world.stored().await
 }
 
+#[database_test]
 async fn each_failure_doubles_the_wait(world: World) {
     let documents = tracker_with_backoff(&world).await;
     for (nth, whole) in [(1, 10), (2, 20), (3, 25), (4, 25)] {
@@ -58,6 +45,7 @@ async fn each_failure_doubles_the_wait(world: World) {
     }
 }
 
+#[database_test]
 async fn success_removes_the_wait(world: World) {
     let documents = tracker_with_backoff(&world).await;
     fail_once(&world, &documents, "no".into()).await;
@@ -69,6 +57,7 @@ async fn success_removes_the_wait(world: World) {
     assert_eq!(item.get("run_at"), None);
 }
 
+#[database_test]
 async fn dropped_and_timed_out_attempts_wait_too(world: World) {
     let documents = tracker_with_backoff(&world).await;
     drop(documents.start("doc-1").await.unwrap());
@@ -86,6 +75,7 @@ async fn dropped_and_timed_out_attempts_wait_too(world: World) {
     assert!(stored_wait(&item).unwrap() >= Duration::from_secs(10), "{item:?}");
 }
 
+#[database_test]
 async fn takeover_sets_no_wait(world: World) {
     let documents = tracker_with_backoff(&world).await;
     std::mem::forget(documents.start("doc-1").await.unwrap());
@@ -96,6 +86,7 @@ async fn takeover_sets_no_wait(world: World) {
     execution.release().await.unwrap();
 }
 
+#[database_test]
 async fn retry_after_replaces_the_backoff(world: World) {
     let with_backoff = tracker_with_backoff(&world).await;
     let without_backoff = world.documents();
@@ -116,6 +107,7 @@ async fn retry_after_replaces_the_backoff(world: World) {
     assert_eq!(stored_wait(&world.stored().await), Some(Duration::from_secs(90)));
 }
 
+#[database_test]
 async fn zero_wait_stores_no_run_at(world: World) {
     let documents = tracker_with_backoff(&world).await;
     let item = fail_once(&world, &documents, Failure::retry_after("at once", Duration::ZERO)).await;
@@ -125,6 +117,7 @@ async fn zero_wait_stores_no_run_at(world: World) {
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();
 }
 
+#[database_test]
 async fn last_failure_sets_no_wait(world: World) {
     world.create_document().await;
     let documents = world.builder().backoff(BACKOFF).max_retry(2).build().unwrap();
@@ -134,6 +127,7 @@ async fn last_failure_sets_no_wait(world: World) {
     assert_eq!((&item["status"], &item["retry"], item.get("run_at")), (&number(18), &number(2), None));
 }
 
+#[database_test]
 async fn fatal_failure_sets_no_wait(world: World) {
     let documents = tracker_with_backoff(&world).await;
     fail_once(&world, &documents, "no".into()).await;
@@ -143,6 +137,7 @@ async fn fatal_failure_sets_no_wait(world: World) {
     assert_eq!((item.get("run_at"), entry(&item, 1, "error")), (None, "never"));
 }
 
+#[database_test]
 async fn resent_failure_keeps_its_first_wait(world: World) {
     let documents = tracker_with_backoff(&world).await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -156,6 +151,7 @@ async fn resent_failure_keeps_its_first_wait(world: World) {
     assert_eq!(world.stored().await, item);
 }
 
+#[database_test]
 async fn redrive_ends_the_wait(world: World) {
     let documents = tracker_with_backoff(&world).await;
     fail_once(&world, &documents, "no".into()).await;
@@ -191,6 +187,7 @@ fn verdict(error: Upload) -> Failure {
     }
 }
 
+#[database_test]
 async fn map_err_turns_domain_errors_into_failures(world: World) {
     let documents = tracker_with_backoff(&world).await;
     let upload = async |error: Upload| {
@@ -225,6 +222,7 @@ async fn map_err_turns_domain_errors_into_failures(world: World) {
     assert_eq!((&item["retry"], item.get("snoozes")), (&number(2), None));
 }
 
+#[database_test]
 async fn body_may_fail_with_anyhow(world: World) {
     use anyhow::Context as _;
 

@@ -1,28 +1,13 @@
 //! Cancels tasks that nobody works on.
 
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use chrono::TimeDelta;
 use tracker_core::{CancelOutcome, Clock, ErrorKind, Failure, TaskHead, Tracker};
 
 use crate::support::Fault::{DropRequest, DropResponse};
 use crate::support::{Document, Item, World, entry, history, number, text};
-
-crate::tests![
-    cancel_ignores_a_pending_task,
-    cancel_ignores_a_failed_task,
-    cancel_ignores_a_task_that_is_not_due,
-    second_step_cancels_a_task_that_is_ready_for_it,
-    redrive_makes_a_cancelled_task_pending,
-    cancel_refuses_missing_ended_and_foreign_tasks,
-    cancel_happens_once_when_its_answer_was_lost,
-    cancel_that_never_arrives_changes_nothing,
-    cancel_decides_again_when_the_task_has_changed_meanwhile,
-    racing_cancels_happen_once,
-    cancel_ignores_a_task_with_an_expired_lease,
-    lost_holder_cannot_finish_a_cancelled_task,
-    cancel_ignores_items_of_any_size,
-];
 
 /// Cancels `doc-1`, and returns the ignored task.
 async fn cancel_idle_task(documents: &Tracker<Document>) -> TaskHead {
@@ -57,6 +42,7 @@ async fn assert_start_refuses_ignored(world: &World) {
     assert_eq!(world.stored().await, before);
 }
 
+#[database_test]
 async fn cancel_ignores_a_pending_task(world: World) {
     let documents = world.create_document().await;
     let before = world.stored().await;
@@ -74,6 +60,7 @@ async fn cancel_ignores_a_pending_task(world: World) {
     assert_start_refuses_ignored(&world).await;
 }
 
+#[database_test]
 async fn cancel_ignores_a_failed_task(world: World) {
     let documents = world.create_document().await;
     documents.start("doc-1").await.unwrap().fail("once").await.unwrap();
@@ -85,6 +72,7 @@ async fn cancel_ignores_a_failed_task(world: World) {
     assert_start_refuses_ignored(&world).await;
 }
 
+#[database_test]
 async fn cancel_ignores_a_task_that_is_not_due(world: World) {
     let documents = world.documents();
     let due = world.clock.now().wall + TimeDelta::hours(1);
@@ -106,6 +94,7 @@ async fn cancel_ignores_a_task_that_is_not_due(world: World) {
     assert!(documents.query_for_unfinished().all().await.unwrap().is_empty());
 }
 
+#[database_test]
 async fn second_step_cancels_a_task_that_is_ready_for_it(world: World) {
     let documents = world.create_document().await;
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();
@@ -120,6 +109,7 @@ async fn second_step_cancels_a_task_that_is_ready_for_it(world: World) {
     assert_eq!(entry(&item, 0, "error"), "cancelled on request");
 }
 
+#[database_test]
 async fn redrive_makes_a_cancelled_task_pending(world: World) {
     let documents = world.create_document().await;
     documents.start("doc-1").await.unwrap().fail("once").await.unwrap();
@@ -132,6 +122,7 @@ async fn redrive_makes_a_cancelled_task_pending(world: World) {
     assert_eq!(world.stored().await["status"], number(16));
 }
 
+#[database_test]
 async fn cancel_refuses_missing_ended_and_foreign_tasks(world: World) {
     let (documents, summaries) = (world.documents(), world.summaries());
     let error = documents.cancel("doc-1").await.unwrap_err();
@@ -166,6 +157,7 @@ async fn cancel_refuses_missing_ended_and_foreign_tasks(world: World) {
     assert_refused(documents.cancel("doc-1").await.unwrap_err(), not_ready("28"), &before).await;
 }
 
+#[database_test]
 async fn cancel_happens_once_when_its_answer_was_lost(world: World) {
     let documents = world.create_document().await;
     let before = world.stored().await;
@@ -186,6 +178,7 @@ async fn cancel_happens_once_when_its_answer_was_lost(world: World) {
     assert_eq!(world.network.faults_left(), 0);
 }
 
+#[database_test]
 async fn cancel_that_never_arrives_changes_nothing(world: World) {
     let documents = world.create_document().await;
     let before = world.stored().await;
@@ -203,6 +196,7 @@ async fn cancel_that_never_arrives_changes_nothing(world: World) {
     assert_eq!(world.stored().await, before);
 }
 
+#[database_test]
 async fn cancel_decides_again_when_the_task_has_changed_meanwhile(world: World) {
     let documents = world.create_document().await;
     // The cancel reads the task as pending; a rival starts the task before the cancel is written.
@@ -242,6 +236,7 @@ async fn cancel_decides_again_when_the_task_has_changed_meanwhile(world: World) 
     );
 }
 
+#[database_test]
 async fn racing_cancels_happen_once(world: World) {
     let documents = world.create_document().await;
     let rival = world.rival();
@@ -276,6 +271,7 @@ async fn racing_cancels_happen_once(world: World) {
     assert_eq!((&item["status"], &item["retry"], history(&item).len()), (&number(18), &number(1), 2));
 }
 
+#[database_test]
 async fn cancel_ignores_a_task_with_an_expired_lease(world: World) {
     let documents = world.create_document().await;
     std::mem::forget(documents.start("doc-1").await.unwrap());
@@ -295,6 +291,7 @@ async fn cancel_ignores_a_task_with_an_expired_lease(world: World) {
     assert_start_refuses_ignored(&world).await;
 }
 
+#[database_test]
 async fn lost_holder_cannot_finish_a_cancelled_task(world: World) {
     let documents = world.create_document().await;
     let mut lost = documents.start("doc-1").await.unwrap();
@@ -308,6 +305,7 @@ async fn lost_holder_cannot_finish_a_cancelled_task(world: World) {
     assert_eq!(before["status"], number(18));
 }
 
+#[database_test]
 async fn cancel_ignores_items_of_any_size(world: World) {
     let documents = world.documents();
     for (nth, size) in (408_200..409_160).step_by(240).chain((409_160..409_320).step_by(20)).enumerate() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use tokio::sync::oneshot;
 use tracker_core::{CancelOutcome, Error, ErrorKind, Execution, Failure, Takeover, Tracker};
@@ -12,24 +13,6 @@ use crate::support::{
     BlockedRun, Document, World, advance_through_heartbeat, entry, history, let_other_tasks_run, number,
     text, wait_until_heartbeat_sleeps,
 };
-
-crate::tests![
-    run_ends_as_cancelled_at_its_next_heartbeat,
-    cancelled_run_drops_its_body,
-    execution_is_notified_and_keeps_its_lease,
-    manual_heartbeat_finds_the_request,
-    run_without_heartbeat_does_not_see_the_request,
-    body_that_ends_upon_the_request_succeeds,
-    request_does_not_mark_an_attempt_that_has_ended,
-    late_copy_of_a_request_does_not_cancel_a_later_attempt,
-    next_start_forgets_an_earlier_request,
-    takeover_ignores_a_task_whose_cancel_was_requested,
-    cancel_requests_once_when_its_answer_was_lost,
-    run_ends_as_cancelled_when_answers_to_heartbeats_were_lost,
-    run_ends_as_cancelled_when_answers_to_its_finish_were_lost,
-    save_does_not_hide_the_request,
-    cancel_only_requests_when_takeover_is_never,
-];
 
 /// Cancels `doc-1`, which is running.
 async fn request_cancel(documents: &Tracker<Document>) {
@@ -56,6 +39,7 @@ async fn assert_cancelled(world: &World) {
     assert_eq!(*error.kind(), ErrorKind::Ignored);
 }
 
+#[database_test]
 async fn run_ends_as_cancelled_at_its_next_heartbeat(world: World) {
     world.create_document().await;
     let running = BlockedRun::start(&world, world.builder_with_heartbeat().build().unwrap()).await;
@@ -86,6 +70,7 @@ impl Drop for SetOnDrop {
     }
 }
 
+#[database_test]
 async fn cancelled_run_drops_its_body(world: World) {
     world.create_document().await;
     let documents = world.builder_with_heartbeat().build().unwrap();
@@ -103,6 +88,7 @@ async fn cancelled_run_drops_its_body(world: World) {
     assert_cancelled(&world).await;
 }
 
+#[database_test]
 async fn execution_is_notified_and_keeps_its_lease(world: World) {
     world.create_document().await;
     let documents = world.builder_with_heartbeat().build().unwrap();
@@ -133,6 +119,7 @@ async fn execution_is_notified_and_keeps_its_lease(world: World) {
     assert_eq!((history(&item).len(), entry(&item, 0, "error")), (1, "as was asked"));
 }
 
+#[database_test]
 async fn manual_heartbeat_finds_the_request(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -151,6 +138,7 @@ async fn manual_heartbeat_finds_the_request(world: World) {
     assert_eq!(world.stored().await["status"], number(16));
 }
 
+#[database_test]
 async fn run_without_heartbeat_does_not_see_the_request(world: World) {
     let documents = world.create_document().await;
     let run = documents.run("doc-1", async |task| {
@@ -164,6 +152,7 @@ async fn run_without_heartbeat_does_not_see_the_request(world: World) {
     assert_eq!(world.stored().await["status"], number(16));
 }
 
+#[database_test]
 async fn body_that_ends_upon_the_request_succeeds(world: World) {
     world.create_document().await;
     let documents = world.builder_with_heartbeat().build().unwrap();
@@ -180,6 +169,7 @@ async fn body_that_ends_upon_the_request_succeeds(world: World) {
     assert!(history(&item).is_empty());
 }
 
+#[database_test]
 async fn request_does_not_mark_an_attempt_that_has_ended(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -205,6 +195,7 @@ async fn request_does_not_mark_an_attempt_that_has_ended(world: World) {
     assert_eq!((&item["status"], item.get("cancel"), history(&item).len()), (&number(18), None, 2));
 }
 
+#[database_test]
 async fn late_copy_of_a_request_does_not_cancel_a_later_attempt(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -227,6 +218,7 @@ async fn late_copy_of_a_request_does_not_cancel_a_later_attempt(world: World) {
     assert_eq!(world.stored().await["status"], number(16));
 }
 
+#[database_test]
 async fn next_start_forgets_an_earlier_request(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -244,6 +236,7 @@ async fn next_start_forgets_an_earlier_request(world: World) {
     assert_eq!(world.stored().await["status"], number(16));
 }
 
+#[database_test]
 async fn takeover_ignores_a_task_whose_cancel_was_requested(world: World) {
     let documents = world.create_document().await;
     let lost = documents.start("doc-1").await.unwrap();
@@ -261,6 +254,7 @@ async fn takeover_ignores_a_task_whose_cancel_was_requested(world: World) {
     assert_eq!(world.stored().await, item);
 }
 
+#[database_test]
 async fn cancel_requests_once_when_its_answer_was_lost(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -299,6 +293,7 @@ async fn cancel_run_with_faults(world: &World, faults: &[crate::support::Fault])
     Box::pin(world.run_while_advancing_clock(run)).await.unwrap()
 }
 
+#[database_test]
 async fn run_ends_as_cancelled_when_answers_to_heartbeats_were_lost(world: World) {
     world.create_document().await;
     // Lost: the answer to the first heartbeat, and, after the second has found the request, to the one that renews.
@@ -309,6 +304,7 @@ async fn run_ends_as_cancelled_when_answers_to_heartbeats_were_lost(world: World
     assert_cancelled(&world).await;
 }
 
+#[database_test]
 async fn run_ends_as_cancelled_when_answers_to_its_finish_were_lost(world: World) {
     world.create_document().await;
     let none = crate::support::Fault::None;
@@ -318,6 +314,7 @@ async fn run_ends_as_cancelled_when_answers_to_its_finish_were_lost(world: World
     assert_cancelled(&world).await;
 }
 
+#[database_test]
 async fn save_does_not_hide_the_request(world: World) {
     world.create_document().await;
     let documents = world.builder_with_heartbeat().build().unwrap();
@@ -335,6 +332,7 @@ async fn save_does_not_hide_the_request(world: World) {
     assert_eq!((&item["status"], &item["data"].as_m().unwrap()["pages"]), (&number(18), &number(7)));
 }
 
+#[database_test]
 async fn cancel_only_requests_when_takeover_is_never(world: World) {
     world.create_document().await;
     let documents = world.builder::<Document>().takeover(Takeover::Never).build().unwrap();

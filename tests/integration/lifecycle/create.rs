@@ -1,23 +1,13 @@
 //! Creates single tasks.
 
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use tracker_core::{Ensured, ErrorKind};
 
 use crate::support::{Document, ExtractStatus, World, data_member, history, number, text};
 
-crate::tests![
-    create_stores_a_complete_item,
-    create_refuses_an_existing_task,
-    create_refuses_a_task_created_in_the_same_microsecond,
-    create_refuses_a_running_task,
-    task_id_may_be_any_text_of_valid_length,
-    create_refuses_an_item_that_is_too_large,
-    create_refuses_an_unreadable_item,
-    ensure_returns_an_existing_task,
-    start_or_create_creates_once_and_starts,
-];
-
+#[database_test]
 async fn create_stores_a_complete_item(world: World) {
     let documents = world.documents();
     let task = documents
@@ -63,6 +53,7 @@ async fn create_stores_a_complete_item(world: World) {
     assert!(history(&item).is_empty());
 }
 
+#[database_test]
 async fn create_refuses_an_existing_task(world: World) {
     let documents = world.create_document().await;
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();
@@ -75,6 +66,7 @@ async fn create_refuses_an_existing_task(world: World) {
     assert_eq!(world.stored().await, before);
 }
 
+#[database_test]
 async fn create_refuses_a_task_created_in_the_same_microsecond(world: World) {
     let documents = world.create_document().await;
     let before = world.stored().await;
@@ -83,6 +75,7 @@ async fn create_refuses_a_task_created_in_the_same_microsecond(world: World) {
     assert_eq!(world.stored().await, before);
 }
 
+#[database_test]
 async fn create_refuses_a_running_task(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -94,6 +87,7 @@ async fn create_refuses_a_running_task(world: World) {
     execution.succeed().await.unwrap();
 }
 
+#[database_test]
 async fn task_id_may_be_any_text_of_valid_length(world: World) {
     let documents = world.documents();
     let longest = "x".repeat(2048 - "extract____".len());
@@ -123,6 +117,7 @@ async fn task_id_may_be_any_text_of_valid_length(world: World) {
     }
 }
 
+#[database_test]
 async fn create_refuses_an_item_that_is_too_large(world: World) {
     let documents = world.documents();
     let large = Document { text_uri: Some("x".repeat(410_000)), ..Document::new("doc-1") };
@@ -132,6 +127,7 @@ async fn create_refuses_an_item_that_is_too_large(world: World) {
     assert_eq!(world.stored_under("extract____doc-1").await, None);
 }
 
+#[database_test]
 async fn create_refuses_an_unreadable_item(world: World) {
     let documents = world.create_document().await;
     world.set_attribute("retry", text("x")).await;
@@ -141,6 +137,7 @@ async fn create_refuses_an_unreadable_item(world: World) {
     assert_eq!(world.stored().await, before);
 }
 
+#[database_test]
 async fn ensure_returns_an_existing_task(world: World) {
     let documents = world.documents();
     let ensured = documents.ensure(Document { pages: 3, ..Document::new("doc-1") }).await.unwrap();
@@ -155,6 +152,7 @@ async fn ensure_returns_an_existing_task(world: World) {
     assert!(matches!(error.kind(), ErrorKind::Decode { .. }), "{error}");
 }
 
+#[database_test]
 async fn start_or_create_creates_once_and_starts(world: World) {
     let documents = world.documents();
     let new = || Document { pages: 3, ..Document::new("doc-1") };

@@ -1,28 +1,14 @@
 //! Executions that the caller saves, finishes, releases or drops.
 
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use tracker_core::{ErrorKind, StatusTracker, TrackerStatus};
 
 use crate::support::Fault::{DropRequest, DropResponse};
 use crate::support::{Document, ExtractStatus, World, data_member, entry, history, number, text};
 
-crate::tests![
-    save_renews_the_lease,
-    save_fails_when_its_answer_arrives_after_the_deadline,
-    finish_writes_the_data_of_an_unanswered_save_again,
-    finish_writes_the_data_of_a_dropped_save_again,
-    failed_update_leaves_the_data_unchanged,
-    finish_writes_only_changed_fields,
-    finish_returns_the_task_as_stored,
-    finish_fails_the_attempt_when_its_data_is_refused,
-    finish_of_a_deleted_task_is_unknown,
-    release_returns_the_task_to_its_previous_status,
-    release_returns_the_task_to_its_previous_shard,
-    dropped_execution_is_recorded_as_failed,
-    execution_dropped_outside_the_runtime_is_recorded_as_failed,
-];
-
+#[database_test]
 async fn save_renews_the_lease(world: World) {
     let documents = world.create_document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
@@ -41,6 +27,7 @@ async fn save_renews_the_lease(world: World) {
     assert_eq!(world.stored().await["status"], number(16));
 }
 
+#[database_test]
 async fn save_fails_when_its_answer_arrives_after_the_deadline(world: World) {
     let documents = world.create_document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
@@ -52,6 +39,7 @@ async fn save_fails_when_its_answer_arrives_after_the_deadline(world: World) {
     assert_eq!(world.stored().await["status"], number(10));
 }
 
+#[database_test]
 async fn finish_writes_the_data_of_an_unanswered_save_again(world: World) {
     let documents = world.create_document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
@@ -64,6 +52,7 @@ async fn finish_writes_the_data_of_an_unanswered_save_again(world: World) {
     assert_eq!(world.stored().await["data"].as_m().unwrap()["pages"], number(0));
 }
 
+#[database_test]
 async fn finish_writes_the_data_of_a_dropped_save_again(world: World) {
     let documents = world.create_document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
@@ -83,6 +72,7 @@ async fn finish_writes_the_data_of_a_dropped_save_again(world: World) {
     assert_eq!(world.stored().await["data"].as_m().unwrap()["pages"], number(0));
 }
 
+#[database_test]
 async fn failed_update_leaves_the_data_unchanged(world: World) {
     let documents = world.create_document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
@@ -102,6 +92,7 @@ async fn failed_update_leaves_the_data_unchanged(world: World) {
     assert_eq!(data_member(&world.stored().await, "pages"), Some(&number(3)));
 }
 
+#[database_test]
 async fn finish_writes_only_changed_fields(world: World) {
     let documents = world.create_document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
@@ -123,6 +114,7 @@ async fn finish_writes_only_changed_fields(world: World) {
     assert_eq!(data_member(&item, "text_uri"), Some(&text("s3://b/k")));
 }
 
+#[database_test]
 async fn finish_returns_the_task_as_stored(world: World) {
     let documents = world.create_document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
@@ -154,6 +146,7 @@ struct Measure {
     nested: Option<serde_json::Value>,
 }
 
+#[database_test]
 async fn finish_fails_the_attempt_when_its_data_is_refused(world: World) {
     let measures = world.builder::<Measure>().build().unwrap();
     let new = Measure { id: "doc-1".to_owned(), value: 1.0, nested: None };
@@ -176,6 +169,7 @@ async fn finish_fails_the_attempt_when_its_data_is_refused(world: World) {
     assert_eq!(item["lock"], text("__not_locked__"));
 }
 
+#[database_test]
 async fn finish_of_a_deleted_task_is_unknown(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -190,6 +184,7 @@ async fn finish_of_a_deleted_task_is_unknown(world: World) {
     );
 }
 
+#[database_test]
 async fn release_returns_the_task_to_its_previous_status(world: World) {
     let documents = world.create_document().await;
     world.clock.advance(Duration::from_secs(1));
@@ -261,6 +256,7 @@ struct Third {
     id: String,
 }
 
+#[database_test]
 async fn release_returns_the_task_to_its_previous_shard(world: World) {
     let documents = world.create_document().await;
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();
@@ -271,6 +267,7 @@ async fn release_returns_the_task_to_its_previous_shard(world: World) {
     assert_eq!((&after["value"], &after["status"]), (&before["value"], &number(16)));
 }
 
+#[database_test]
 async fn dropped_execution_is_recorded_as_failed(world: World) {
     let documents = world.create_document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
@@ -283,6 +280,7 @@ async fn dropped_execution_is_recorded_as_failed(world: World) {
     assert!(entry(&item, 0, "error").contains("dropped before it was finished"));
 }
 
+#[database_test]
 async fn execution_dropped_outside_the_runtime_is_recorded_as_failed(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use tracker_core::{ErrorKind, Failure};
 
@@ -11,21 +12,7 @@ use crate::support::{
     wait_until_heartbeat_sleeps,
 };
 
-crate::tests![
-    heartbeat_keeps_the_lease_of_a_long_body,
-    heartbeat_stops_with_the_execution,
-    run_fails_when_another_worker_holds_the_lock,
-    run_fails_at_the_deadline_when_the_network_is_cut,
-    heartbeat_keeps_the_lease_when_the_network_returns_in_time,
-    save_extends_the_lease_between_heartbeats,
-    manual_heartbeat_extends_the_lease_only_when_answered,
-    late_heartbeat_does_not_lock_the_task_again,
-    timeout_fails_a_body_that_hangs,
-    heartbeat_can_be_switched_off,
-    run_fails_when_the_machine_wakes_up_after_the_lease,
-    timeout_counts_from_the_start_of_the_body,
-];
-
+#[database_test]
 async fn heartbeat_keeps_the_lease_of_a_long_body(world: World) {
     world.create_document().await;
     let running = BlockedRun::start(&world, world.builder_with_heartbeat().build().unwrap()).await;
@@ -45,6 +32,7 @@ async fn heartbeat_keeps_the_lease_of_a_long_body(world: World) {
     assert_eq!(item["data"].as_m().unwrap()["pages"], number(7));
 }
 
+#[database_test]
 async fn heartbeat_stops_with_the_execution(world: World) {
     world.create_document().await;
     let documents = world.builder_with_heartbeat().build().unwrap();
@@ -64,6 +52,7 @@ async fn heartbeat_stops_with_the_execution(world: World) {
     assert_eq!(dropped["retry"], number(2));
 }
 
+#[database_test]
 async fn run_fails_when_another_worker_holds_the_lock(world: World) {
     world.create_document().await;
     let running = BlockedRun::start(&world, world.builder_with_heartbeat().build().unwrap()).await;
@@ -78,6 +67,7 @@ async fn run_fails_when_another_worker_holds_the_lock(world: World) {
     assert_eq!(world.stored().await, taken, "nothing was written");
 }
 
+#[database_test]
 async fn run_fails_at_the_deadline_when_the_network_is_cut(world: World) {
     world.create_document().await;
     let running = BlockedRun::start(&world, world.builder_with_heartbeat().build().unwrap()).await;
@@ -98,6 +88,7 @@ async fn run_fails_at_the_deadline_when_the_network_is_cut(world: World) {
     assert_eq!(world.stored().await, before, "no finish is sent");
 }
 
+#[database_test]
 async fn heartbeat_keeps_the_lease_when_the_network_returns_in_time(world: World) {
     world.create_document().await;
     let running = BlockedRun::start(&world, world.builder_with_heartbeat().build().unwrap()).await;
@@ -118,6 +109,7 @@ async fn heartbeat_keeps_the_lease_when_the_network_returns_in_time(world: World
     assert_eq!(world.stored().await["status"], number(16));
 }
 
+#[database_test]
 async fn save_extends_the_lease_between_heartbeats(world: World) {
     world.create_document().await;
     let documents = world.builder_with_heartbeat().build().unwrap();
@@ -133,6 +125,7 @@ async fn save_extends_the_lease_between_heartbeats(world: World) {
     assert_eq!(world.stored().await["status"], number(16));
 }
 
+#[database_test]
 async fn manual_heartbeat_extends_the_lease_only_when_answered(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -170,6 +163,7 @@ async fn manual_heartbeat_extends_the_lease_only_when_answered(world: World) {
     assert_eq!(world.stored().await["status"], number(12));
 }
 
+#[database_test]
 async fn late_heartbeat_does_not_lock_the_task_again(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -186,6 +180,7 @@ async fn late_heartbeat_does_not_lock_the_task_again(world: World) {
     execution.release().await.unwrap();
 }
 
+#[database_test]
 async fn timeout_fails_a_body_that_hangs(world: World) {
     world.create_document().await;
     let documents = world.builder_with_heartbeat().timeout(Duration::from_secs(250)).build().unwrap();
@@ -203,6 +198,7 @@ async fn timeout_fails_a_body_that_hangs(world: World) {
     assert!(error.to_string().contains("`timeout` is 0"), "{error}");
 }
 
+#[database_test]
 async fn heartbeat_can_be_switched_off(world: World) {
     world.create_document().await;
     let documents = world.builder_with_heartbeat().heartbeat(false).build().unwrap();
@@ -216,6 +212,7 @@ async fn heartbeat_can_be_switched_off(world: World) {
     assert_eq!(world.stored().await["status"], number(16));
 }
 
+#[database_test]
 async fn run_fails_when_the_machine_wakes_up_after_the_lease(world: World) {
     world.create_document().await;
     let running = BlockedRun::start(&world, world.builder_with_heartbeat().build().unwrap()).await;
@@ -229,6 +226,7 @@ async fn run_fails_when_the_machine_wakes_up_after_the_lease(world: World) {
     assert_eq!(world.stored().await, before);
 }
 
+#[database_test]
 async fn timeout_counts_from_the_start_of_the_body(world: World) {
     world.create_document().await;
     let documents = world.builder_with_heartbeat().timeout(Duration::from_mins(1)).build().unwrap();

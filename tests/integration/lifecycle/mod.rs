@@ -14,20 +14,3 @@ mod schedule;
 mod snooze;
 mod start;
 mod takeover;
-
-crate::test_modules![
-    backoff,
-    cancel,
-    cancel_running,
-    create,
-    execution,
-    heartbeat,
-    read,
-    redrive,
-    retention,
-    run,
-    schedule,
-    snooze,
-    start,
-    takeover
-];

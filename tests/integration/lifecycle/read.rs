@@ -1,15 +1,11 @@
 //! Reads and deletes single tasks.
 
 use tracker_core::ErrorKind;
+use tracker_test_macros::database_test;
 
 use crate::support::{Document, World, text};
 
-crate::tests![
-    get_head_and_delete_return_none_for_a_missing_task,
-    delete_refuses_a_live_lease_and_deletes_any_other_task,
-    delete_removes_an_unreadable_item,
-];
-
+#[database_test]
 async fn get_head_and_delete_return_none_for_a_missing_task(world: World) {
     let documents = world.documents();
     assert!(documents.get("doc-1").await.unwrap().is_none());
@@ -17,6 +13,7 @@ async fn get_head_and_delete_return_none_for_a_missing_task(world: World) {
     assert!(documents.delete("doc-1").await.unwrap().is_none());
 }
 
+#[database_test]
 async fn delete_refuses_a_live_lease_and_deletes_any_other_task(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -36,6 +33,7 @@ async fn delete_refuses_a_live_lease_and_deletes_any_other_task(world: World) {
     assert_eq!(world.stored_under("extract____doc-2").await, None);
 }
 
+#[database_test]
 async fn delete_removes_an_unreadable_item(world: World) {
     let documents = world.create_document().await;
     world.set_attribute("retry", text("x")).await;

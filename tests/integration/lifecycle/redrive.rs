@@ -1,18 +1,14 @@
 //! Makes ended tasks pending again, one by one.
 
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use tracker_core::ErrorKind;
 
 use crate::support::Fault::DropResponse;
 use crate::support::{Document, World, number, text};
 
-crate::tests![
-    redrive_makes_an_ignored_task_pending,
-    redrive_happens_once_when_its_answer_was_lost,
-    racing_redrives_leave_the_task_pending,
-];
-
+#[database_test]
 async fn redrive_makes_an_ignored_task_pending(world: World) {
     let documents = world.create_document().await;
     let refused = async |kind: ErrorKind| {
@@ -46,6 +42,7 @@ async fn redrive_makes_an_ignored_task_pending(world: World) {
     assert_eq!(*error.kind(), ErrorKind::NotFound);
 }
 
+#[database_test]
 async fn redrive_happens_once_when_its_answer_was_lost(world: World) {
     let documents = world.create_document().await;
     documents.start("doc-1").await.unwrap().fail("no").await.unwrap();
@@ -68,6 +65,7 @@ async fn redrive_happens_once_when_its_answer_was_lost(world: World) {
     assert_eq!(world.stored().await["status"], number(10));
 }
 
+#[database_test]
 async fn racing_redrives_leave_the_task_pending(world: World) {
     let documents = world.builder::<Document>().max_retry(1).build().unwrap();
     documents.create(Document::new("doc-1")).await.unwrap();

@@ -1,27 +1,13 @@
 //! Ended tasks, which DynamoDB deletes after `retain`, and the table's time to live.
 
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use tracker_core::aws_sdk_dynamodb::types::{AttributeValue, TimeToLiveSpecification, TimeToLiveStatus};
 use tracker_core::{Clock, ErrorKind, Failure, TrackerBuilder};
 
 use crate::support::Fault::DropResponse;
 use crate::support::{Document, World, number, wait_until_heartbeat_sleeps};
-
-crate::tests![
-    success_sets_expires_at,
-    ignored_task_expires_after_retain_ignored,
-    takeover_that_ignores_a_task_sets_expires_at,
-    cancel_sets_expires_at,
-    unfinished_task_has_no_expires_at,
-    task_never_expires_without_retain,
-    redrive_removes_expires_at,
-    second_step_removes_expires_at,
-    resent_finish_keeps_its_first_expires_at,
-    create_table_enables_time_to_live_when_retain_is_set,
-    create_table_enables_time_to_live_on_an_existing_table,
-    verify_table_reports_time_to_live_by_another_attribute,
-];
 
 const DAY: Duration = Duration::from_hours(24);
 const WEEK: Duration = Duration::from_hours(7 * 24);
@@ -36,6 +22,7 @@ fn expires_after(world: &World, retain: Duration) -> AttributeValue {
     number(now + retain.as_secs())
 }
 
+#[database_test]
 async fn success_sets_expires_at(world: World) {
     world.create_document().await;
     let documents = world.builder::<Document>().retain(DAY).build().unwrap();
@@ -54,6 +41,7 @@ async fn success_sets_expires_at(world: World) {
     assert_eq!(world.stored().await, item, "a refused start changes nothing");
 }
 
+#[database_test]
 async fn ignored_task_expires_after_retain_ignored(world: World) {
     world.create_document().await;
     let documents = retaining_builder(&world).max_retry(2).build().unwrap();
@@ -76,6 +64,7 @@ async fn ignored_task_expires_after_retain_ignored(world: World) {
     assert_eq!((&item["status"], item.get("expires_at")), (&number(18), None));
 }
 
+#[database_test]
 async fn takeover_that_ignores_a_task_sets_expires_at(world: World) {
     world.create_document().await;
     let documents = retaining_builder(&world).max_retry(2).build().unwrap();
@@ -90,6 +79,7 @@ async fn takeover_that_ignores_a_task_sets_expires_at(world: World) {
     assert_eq!((&item["status"], &item["expires_at"]), (&number(18), &expires_after(&world, WEEK)));
 }
 
+#[database_test]
 async fn cancel_sets_expires_at(world: World) {
     world.create_document().await;
     let documents = retaining_builder(&world).build().unwrap();
@@ -124,6 +114,7 @@ async fn cancel_sets_expires_at(world: World) {
     assert_expires_in_a_week().await;
 }
 
+#[database_test]
 async fn unfinished_task_has_no_expires_at(world: World) {
     world.create_document().await;
     let documents = retaining_builder(&world).build().unwrap();
@@ -146,6 +137,7 @@ async fn unfinished_task_has_no_expires_at(world: World) {
     assert_no_expires_at(14).await;
 }
 
+#[database_test]
 async fn task_never_expires_without_retain(world: World) {
     let documents = world.create_document().await;
     let task = documents.start("doc-1").await.unwrap().succeed().await.unwrap();
@@ -160,6 +152,7 @@ async fn task_never_expires_without_retain(world: World) {
     assert_eq!((&item["status"], &item["expires_at"]), (&number(16), &number(253_402_300_799)));
 }
 
+#[database_test]
 async fn redrive_removes_expires_at(world: World) {
     world.create_document().await;
     let documents = retaining_builder(&world).build().unwrap();
@@ -174,6 +167,7 @@ async fn redrive_removes_expires_at(world: World) {
     assert_eq!((&item["status"], &item["expires_at"]), (&number(16), &expires_after(&world, DAY)));
 }
 
+#[database_test]
 async fn second_step_removes_expires_at(world: World) {
     world.create_document().await;
     // Set at run time, because the derives refuse `retain_seconds` for a step that another step follows.
@@ -193,6 +187,7 @@ async fn second_step_removes_expires_at(world: World) {
     assert_eq!(summaries.config().retain, None, "`like` does not copy `retain`");
 }
 
+#[database_test]
 async fn resent_finish_keeps_its_first_expires_at(world: World) {
     world.create_document().await;
     let documents = retaining_builder(&world).build().unwrap();
@@ -216,6 +211,7 @@ async fn time_to_live_attribute(world: &World, table: &str) -> Option<String> {
     is_on.then(|| described.attribute_name.unwrap())
 }
 
+#[database_test]
 async fn create_table_enables_time_to_live_when_retain_is_set(world: World) {
     let name = |of: &str| format!("{}-{of}", world.table);
     for (of, builder, deletes) in [
@@ -232,6 +228,7 @@ async fn create_table_enables_time_to_live_when_retain_is_set(world: World) {
     assert_eq!(time_to_live_attribute(&world, &world.table).await, None);
 }
 
+#[database_test]
 async fn create_table_enables_time_to_live_on_an_existing_table(world: World) {
     let documents = retaining_builder(&world).build().unwrap();
     let error = documents.verify_table().await.unwrap_err();
@@ -261,6 +258,7 @@ async fn create_table_enables_time_to_live_on_an_existing_table(world: World) {
     );
 }
 
+#[database_test]
 async fn verify_table_reports_time_to_live_by_another_attribute(world: World) {
     let by = TimeToLiveSpecification::builder().attribute_name("gone").enabled(true).build().unwrap();
     let switched = world.client.update_time_to_live().table_name(&world.table);

@@ -2,24 +2,14 @@
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use futures_util::FutureExt;
 use tracker_core::{ErrorKind, Failure, FailureExt};
 
 use crate::support::{ExtractStatus, World, data_member, entry, history, number, text};
 
-crate::tests![
-    run_records_a_success,
-    failed_run_drops_unsaved_data,
-    failed_run_keeps_saved_data,
-    third_failure_ignores_the_task,
-    fatal_failure_ignores_the_task_at_once,
-    success_resets_retry_and_keeps_the_history,
-    run_records_a_panic_and_resumes_it,
-    dropped_run_is_recorded_as_failed,
-    body_may_fail_with_any_error,
-];
-
+#[database_test]
 async fn run_records_a_success(world: World) {
     let documents = world.create_document().await;
     world.clock.advance(Duration::from_secs(10));
@@ -69,6 +59,7 @@ async fn run_records_a_success(world: World) {
     assert_eq!(world.network.count("UpdateItem"), 2, "two requests per task");
 }
 
+#[database_test]
 async fn failed_run_drops_unsaved_data(world: World) {
     let documents = world.create_document().await;
     let before = world.stored().await;
@@ -96,6 +87,7 @@ async fn failed_run_drops_unsaved_data(world: World) {
     assert_eq!(entry(&item, 0, "update_time"), "2026-11-24T02:17:26.355395+00:00");
 }
 
+#[database_test]
 async fn failed_run_keeps_saved_data(world: World) {
     let documents = world.create_document().await;
     documents
@@ -112,6 +104,7 @@ async fn failed_run_keeps_saved_data(world: World) {
     assert_eq!(data_member(&item, "pages"), Some(&number(7)));
 }
 
+#[database_test]
 async fn third_failure_ignores_the_task(world: World) {
     let documents = world.create_document().await;
     for nth in 1..=3_u32 {
@@ -133,6 +126,7 @@ async fn third_failure_ignores_the_task(world: World) {
     assert_eq!(world.stored().await, item);
 }
 
+#[database_test]
 async fn fatal_failure_ignores_the_task_at_once(world: World) {
     let documents = world.create_document().await;
     let error = documents
@@ -146,6 +140,7 @@ async fn fatal_failure_ignores_the_task_at_once(world: World) {
     assert_eq!(entry(&item, 0, "error"), "invalid digit found in string");
 }
 
+#[database_test]
 async fn success_resets_retry_and_keeps_the_history(world: World) {
     let documents = world.create_document().await;
     documents.start("doc-1").await.unwrap().fail("once").await.unwrap();
@@ -157,6 +152,7 @@ async fn success_resets_retry_and_keeps_the_history(world: World) {
     assert_eq!(entry(&item, 0, "error"), "once");
 }
 
+#[database_test]
 async fn run_records_a_panic_and_resumes_it(world: World) {
     let documents = world.create_document().await;
     let run = documents.run("doc-1", async |_| -> Result<(), Failure> { panic!("out of paper") });
@@ -168,6 +164,7 @@ async fn run_records_a_panic_and_resumes_it(world: World) {
     assert_eq!(entry(&item, 0, "error"), "the body panicked: out of paper");
 }
 
+#[database_test]
 async fn dropped_run_is_recorded_as_failed(world: World) {
     let documents = world.create_document().await;
     let (entered, wait) = tokio::sync::oneshot::channel();
@@ -187,6 +184,7 @@ async fn dropped_run_is_recorded_as_failed(world: World) {
     assert_eq!(history(&item).len(), 1);
 }
 
+#[database_test]
 async fn body_may_fail_with_any_error(world: World) {
     #[derive(Debug, thiserror::Error)]
     #[error("the scanner is out")]

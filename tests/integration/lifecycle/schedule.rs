@@ -1,6 +1,7 @@
 //! Tasks that cannot be started before a time, their `run_at`.
 
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use chrono::TimeDelta;
 use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
@@ -9,16 +10,7 @@ use tracker_core::{Clock, ErrorKind, StatusTracker};
 use crate::support::Fault::DropResponse;
 use crate::support::{Document, ExtractStatus, World, number, task_ids, text, time};
 
-crate::tests![
-    start_refuses_a_task_before_its_run_at,
-    run_at_in_the_past_delays_nothing,
-    create_at_keeps_run_at_when_its_answer_was_lost,
-    release_keeps_run_at,
-    python_save_drops_run_at_and_the_task_can_be_started,
-    operations_refuse_an_unreadable_run_at,
-    start_releases_a_task_whose_unreadable_run_at_sorts_before_now,
-];
-
+#[database_test]
 async fn start_refuses_a_task_before_its_run_at(world: World) {
     let documents = world.documents();
     let due = world.in_one_hour();
@@ -44,6 +36,7 @@ async fn start_refuses_a_task_before_its_run_at(world: World) {
     assert_eq!((&item["status"], item.get("run_at")), (&number(16), None));
 }
 
+#[database_test]
 async fn run_at_in_the_past_delays_nothing(world: World) {
     let documents = world.documents();
     let past = world.clock.now().wall - TimeDelta::hours(1);
@@ -55,6 +48,7 @@ async fn run_at_in_the_past_delays_nothing(world: World) {
     assert_eq!((&item["status"], item.get("run_at")), (&number(14), None));
 }
 
+#[database_test]
 async fn create_at_keeps_run_at_when_its_answer_was_lost(world: World) {
     let documents = world.documents();
     let due = world.in_one_hour();
@@ -67,6 +61,7 @@ async fn create_at_keeps_run_at_when_its_answer_was_lost(world: World) {
     assert_eq!(world.stored().await["run_at"], time(due), "another create does not change it");
 }
 
+#[database_test]
 async fn release_keeps_run_at(world: World) {
     let documents = world.documents();
     let due = world.in_one_hour();
@@ -87,6 +82,7 @@ struct OnTheWire {
     pages: u32,
 }
 
+#[database_test]
 async fn python_save_drops_run_at_and_the_task_can_be_started(world: World) {
     let unknown_to_python =
         ["attempt", "last_lock", "started_from", "owner", "run_at", "snoozes", "cancel", "expires_at"];
@@ -112,6 +108,7 @@ async fn python_save_drops_run_at_and_the_task_can_be_started(world: World) {
     assert_eq!((item.get("run_at"), item.get("snoozes")), (None, None));
 }
 
+#[database_test]
 async fn operations_refuse_an_unreadable_run_at(world: World) {
     let documents = world.create_document().await;
     let run_at = || ErrorKind::Decode { attribute: "run_at".to_owned() };
@@ -132,6 +129,7 @@ async fn operations_refuse_an_unreadable_run_at(world: World) {
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();
 }
 
+#[database_test]
 async fn start_releases_a_task_whose_unreadable_run_at_sorts_before_now(world: World) {
     let documents = world.create_document().await;
     world.set_attribute("run_at", text("1")).await;

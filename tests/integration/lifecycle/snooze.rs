@@ -1,24 +1,12 @@
 //! Snoozed tasks: they wait, and no failed attempt is counted.
 
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use tracker_core::{Backoff, Error, ErrorKind, Failure, FailureExt, StatusTracker, Tracker};
 
 use crate::support::Fault::DropResponse;
 use crate::support::{Document, Summary, World, entry, history, number, stored_wait, text, time};
-
-crate::tests![
-    snooze_returns_a_new_task_to_pending,
-    snooze_returns_a_failed_task_to_failed,
-    snooze_returns_a_second_step_to_the_first_steps_status,
-    execution_can_be_snoozed,
-    or_snooze_turns_an_error_into_a_snooze,
-    snooze_counts_as_a_failure_after_max_snoozes,
-    snooze_after_max_snoozes_and_max_retry_ignores_the_task,
-    any_end_but_a_release_resets_the_snooze_count,
-    snooze_is_counted_once_when_its_answer_was_lost,
-    snooze_fails_the_attempt_when_the_item_is_full,
-];
 
 const WAIT: Duration = Duration::from_mins(10);
 
@@ -27,6 +15,7 @@ async fn run_that_snoozes<T: StatusTracker<TaskId = String>>(tracker: &Tracker<T
     tracker.run("doc-1", body).await.unwrap_err()
 }
 
+#[database_test]
 async fn snooze_returns_a_new_task_to_pending(world: World) {
     let documents = world.create_document().await;
     let before = world.stored().await;
@@ -65,6 +54,7 @@ async fn snooze_returns_a_new_task_to_pending(world: World) {
     assert_eq!((&item["status"], item.get("run_at"), item.get("snoozes")), (&number(16), None, None));
 }
 
+#[database_test]
 async fn snooze_returns_a_failed_task_to_failed(world: World) {
     let documents = world.create_document().await;
     documents.start("doc-1").await.unwrap().fail("once").await.unwrap();
@@ -78,6 +68,7 @@ async fn snooze_returns_a_failed_task_to_failed(world: World) {
     assert!(error.task().unwrap().is_failed());
 }
 
+#[database_test]
 async fn snooze_returns_a_second_step_to_the_first_steps_status(world: World) {
     let documents = world.create_document().await;
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();
@@ -95,6 +86,7 @@ async fn snooze_returns_a_second_step_to_the_first_steps_status(world: World) {
     assert_eq!(*error.kind(), ErrorKind::AlreadySucceeded, "the task is still succeeded for the first step");
 }
 
+#[database_test]
 async fn execution_can_be_snoozed(world: World) {
     let documents = world.create_document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
@@ -108,6 +100,7 @@ async fn execution_can_be_snoozed(world: World) {
     assert_eq!(item["run_at"], time(task.head().run_at().unwrap()));
 }
 
+#[database_test]
 async fn or_snooze_turns_an_error_into_a_snooze(world: World) {
     let documents = world.create_document().await;
     let body = async |_: &mut _| "x".parse::<u32>().or_snooze(WAIT);
@@ -117,6 +110,7 @@ async fn or_snooze_turns_an_error_into_a_snooze(world: World) {
     assert_eq!((&item["status"], history(&item).len(), stored_wait(&item)), (&number(10), 0, Some(WAIT)));
 }
 
+#[database_test]
 async fn snooze_counts_as_a_failure_after_max_snoozes(world: World) {
     world.create_document().await;
     let backoff = Backoff::Exponential { base: Duration::from_secs(1), max: Duration::from_secs(1) };
@@ -132,7 +126,7 @@ async fn snooze_counts_as_a_failure_after_max_snoozes(world: World) {
     let item = world.stored().await;
     assert_eq!((&item["status"], &item["retry"]), (&number(14), &number(1)));
     assert_eq!((item.get("snoozes"), stored_wait(&item)), (None, Some(WAIT)));
-    assert_eq!(entry(&item, 0, "error"), "put off for 600s, after 2 times in a row");
+    assert_eq!(entry(&item, 0, "error"), "snoozed for 600s, which counts as a failed attempt (snoozes in a row: 2)");
     world.advance_until_due().await;
     // The count begins again, and a snooze now returns the task to `Failed`.
     let error = run_that_snoozes(&documents).await;
@@ -141,6 +135,7 @@ async fn snooze_counts_as_a_failure_after_max_snoozes(world: World) {
     assert_eq!((&item["status"], &item["retry"], &item["snoozes"]), (&number(14), &number(1), &number(1)));
 }
 
+#[database_test]
 async fn snooze_after_max_snoozes_and_max_retry_ignores_the_task(world: World) {
     world.create_document().await;
     let documents = world.builder::<Document>().max_snoozes(1).max_retry(1).build().unwrap();
@@ -151,9 +146,10 @@ async fn snooze_after_max_snoozes_and_max_retry_ignores_the_task(world: World) {
     let item = world.stored().await;
     assert_eq!((&item["status"], &item["retry"]), (&number(18), &number(1)));
     assert_eq!((item.get("run_at"), item.get("snoozes")), (None, None));
-    assert!(entry(&item, 0, "error").contains("after 1 times in a row"));
+    assert!(entry(&item, 0, "error").contains("(snoozes in a row: 1)"));
 }
 
+#[database_test]
 async fn any_end_but_a_release_resets_the_snooze_count(world: World) {
     world.create_document().await;
     let documents = world.builder::<Document>().max_snoozes(1).build().unwrap();
@@ -182,6 +178,7 @@ async fn any_end_but_a_release_resets_the_snooze_count(world: World) {
     assert_eq!((&item["status"], &item["snoozes"]), (&number(16), &number(1)));
 }
 
+#[database_test]
 async fn snooze_is_counted_once_when_its_answer_was_lost(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -196,6 +193,7 @@ async fn snooze_is_counted_once_when_its_answer_was_lost(world: World) {
     assert_eq!(item["run_at"], time(task.head().run_at().unwrap()));
 }
 
+#[database_test]
 async fn snooze_fails_the_attempt_when_the_item_is_full(world: World) {
     let documents = world.create_document().await;
     let mut execution = documents.start("doc-1").await.unwrap();

@@ -2,23 +2,13 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use tracker_core::ErrorKind;
 
 use crate::support::{Document, ExtractStatus, World, number, text};
 
-crate::tests![
-    start_refuses_a_missing_task,
-    start_refuses_a_locked_task,
-    start_refuses_a_succeeded_task,
-    start_refuses_an_ignored_task,
-    start_refuses_a_task_in_another_steps_status,
-    start_refuses_a_pending_task_with_a_foreign_lock,
-    start_refuses_when_its_clock_is_far_behind_the_item,
-    start_waits_when_its_clock_is_a_little_behind_the_item,
-    one_of_32_racing_starts_wins,
-];
-
+#[database_test]
 async fn start_refuses_a_missing_task(world: World) {
     let error = world.documents().start("doc-1").await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::NotFound);
@@ -28,6 +18,7 @@ async fn start_refuses_a_missing_task(world: World) {
     assert_eq!(world.network.count("UpdateItem"), 1);
 }
 
+#[database_test]
 async fn start_refuses_a_locked_task(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -49,6 +40,7 @@ async fn start_refuses_a_locked_task(world: World) {
     execution.succeed().await.unwrap();
 }
 
+#[database_test]
 async fn start_refuses_a_succeeded_task(world: World) {
     let documents = world.create_document().await;
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();
@@ -59,6 +51,7 @@ async fn start_refuses_a_succeeded_task(world: World) {
     assert_eq!(world.stored().await, before);
 }
 
+#[database_test]
 async fn start_refuses_an_ignored_task(world: World) {
     world.create_document().await;
     let documents = world.builder::<Document>().max_retry(1).build().unwrap();
@@ -70,6 +63,7 @@ async fn start_refuses_an_ignored_task(world: World) {
     assert_eq!(world.stored().await, before);
 }
 
+#[database_test]
 async fn start_refuses_a_task_in_another_steps_status(world: World) {
     let documents = world.create_document().await;
     world.set_attribute("status", number(99)).await;
@@ -82,6 +76,7 @@ async fn start_refuses_a_task_in_another_steps_status(world: World) {
     assert_eq!(world.stored().await, before);
 }
 
+#[database_test]
 async fn start_refuses_a_pending_task_with_a_foreign_lock(world: World) {
     let documents = world.create_document().await;
     let mut item = world.stored().await;
@@ -98,6 +93,7 @@ async fn start_refuses_a_pending_task_with_a_foreign_lock(world: World) {
     assert_eq!(item["status"], number(16));
 }
 
+#[database_test]
 async fn start_refuses_when_its_clock_is_far_behind_the_item(world: World) {
     let documents = world.create_document().await;
     documents.start("doc-1").await.unwrap().fail("once").await.unwrap();
@@ -112,6 +108,7 @@ async fn start_refuses_when_its_clock_is_far_behind_the_item(world: World) {
     assert_eq!(world.network.count("UpdateItem"), 3);
 }
 
+#[database_test]
 async fn start_waits_when_its_clock_is_a_little_behind_the_item(world: World) {
     let documents = world.create_document().await;
     documents.start("doc-1").await.unwrap().fail("once").await.unwrap();
@@ -122,6 +119,7 @@ async fn start_waits_when_its_clock_is_a_little_behind_the_item(world: World) {
     assert_eq!(item["attempt"], number(2));
 }
 
+#[database_test]
 async fn one_of_32_racing_starts_wins(world: World) {
     let documents = Arc::new(world.documents());
     for round in 0..20 {

@@ -1,23 +1,13 @@
 //! Expired leases, and the workers that take the tasks over.
 
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use tracker_core::{ErrorKind, Takeover};
 
 use crate::support::{Document, World, number, text};
 
-crate::tests![
-    start_takes_over_expired_leases_until_the_task_is_ignored,
-    start_takes_over_after_the_skew_and_not_before,
-    one_of_16_racing_takeovers_wins,
-    takeover_never_leaves_an_expired_lease_alone,
-    release_after_a_takeover_keeps_the_lost_attempt_counted,
-    release_after_a_start_by_python_marks_the_task_failed,
-    lost_holder_changes_nothing,
-    start_answered_after_its_deadline_is_released,
-    workers_exclude_each_other_when_clocks_differ_within_the_skew,
-];
-
+#[database_test]
 async fn start_takes_over_expired_leases_until_the_task_is_ignored(world: World) {
     let documents = world.create_document().await;
     let crashed = documents.start("doc-1").await.unwrap();
@@ -66,6 +56,7 @@ async fn start_takes_over_expired_leases_until_the_task_is_ignored(world: World)
     assert_eq!(world.stored().await, item);
 }
 
+#[database_test]
 async fn start_takes_over_after_the_skew_and_not_before(world: World) {
     let documents = world.create_document().await;
     let _crashed = documents.start("doc-1").await.unwrap();
@@ -79,6 +70,7 @@ async fn start_takes_over_after_the_skew_and_not_before(world: World) {
     assert_eq!(world.stored().await["attempt"], number(2));
 }
 
+#[database_test]
 async fn one_of_16_racing_takeovers_wins(world: World) {
     let documents = world.documents();
     for round in 0..10 {
@@ -107,6 +99,7 @@ async fn one_of_16_racing_takeovers_wins(world: World) {
     }
 }
 
+#[database_test]
 async fn takeover_never_leaves_an_expired_lease_alone(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -124,6 +117,7 @@ async fn takeover_never_leaves_an_expired_lease_alone(world: World) {
     assert_eq!(world.stored().await["status"], number(16));
 }
 
+#[database_test]
 async fn release_after_a_takeover_keeps_the_lost_attempt_counted(world: World) {
     let documents = world.create_document().await;
     std::mem::forget(documents.start("doc-1").await.unwrap());
@@ -136,6 +130,7 @@ async fn release_after_a_takeover_keeps_the_lost_attempt_counted(world: World) {
     assert_eq!(item["attempt"], number(2));
 }
 
+#[database_test]
 async fn release_after_a_start_by_python_marks_the_task_failed(world: World) {
     world.create_document().await.start("doc-1").await.unwrap().succeed().await.unwrap();
     // A start by Python leaves `started_from` and `attempt` as they are.
@@ -149,6 +144,7 @@ async fn release_after_a_start_by_python_marks_the_task_failed(world: World) {
     assert_eq!(item["lock"], text("__not_locked__"));
 }
 
+#[database_test]
 async fn lost_holder_changes_nothing(world: World) {
     let documents = world.create_document().await;
     let lose_lease = || async {
@@ -175,6 +171,7 @@ async fn lost_holder_changes_nothing(world: World) {
     assert_eq!(world.stored().await["status"], number(16));
 }
 
+#[database_test]
 async fn start_answered_after_its_deadline_is_released(world: World) {
     let documents = world.create_document().await;
     // The answer is lost, and the lease is over before the start is sent again.
@@ -191,6 +188,7 @@ async fn start_answered_after_its_deadline_is_released(world: World) {
     drop(documents);
 }
 
+#[database_test]
 async fn workers_exclude_each_other_when_clocks_differ_within_the_skew(world: World) {
     let documents = world.create_document().await;
     let fast = world.clock.ahead_by(Duration::from_secs(5));

@@ -2,5 +2,3 @@
 
 mod observer;
 mod telemetry;
-
-crate::test_modules![observer, telemetry];

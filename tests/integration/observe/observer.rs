@@ -3,6 +3,7 @@
 use std::mem::take;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use tracker_core::EventKind::{
     CancelRequested, Created, Failed, Heartbeat, Ignored, LeaseLost, OutcomeUnknown, Redriven, Refused,
@@ -14,20 +15,6 @@ use crate::support::Fault::{DropRequest, DropResponse};
 use crate::support::{
     BlockedRun, Document, Summary, World, advance_through_heartbeat, number, wait_until_heartbeat_sleeps,
 };
-
-crate::tests![
-    observer_sees_every_change_of_a_successful_task,
-    observer_sees_failures_and_redrives,
-    observer_sees_takeovers,
-    observer_sees_releases_and_snoozes,
-    observer_sees_cancels,
-    observer_sees_a_cancelled_run_as_ignored,
-    observer_sees_a_lost_lease_once,
-    observer_sees_a_lost_lease_that_a_finish_finds,
-    observer_sees_each_change_once_when_answers_were_lost,
-    observer_sees_an_unknown_finish_but_no_unavailable_start,
-    observer_sees_the_first_steps_status_by_its_full_name,
-];
 
 /// The kind of an event, the status before and after it, and the attempt.
 type Seen = (EventKind, Option<String>, Option<String>, Option<u64>);
@@ -66,6 +53,7 @@ fn seen(kind: EventKind, from: &str, to: &str, attempt: u64) -> Seen {
     (kind, named(from), named(to), Some(attempt))
 }
 
+#[database_test]
 async fn observer_sees_every_change_of_a_successful_task(world: World) {
     let events = Recorder::default();
     let documents = events.observe(world.builder()).build().unwrap();
@@ -91,6 +79,7 @@ async fn observer_sees_every_change_of_a_successful_task(world: World) {
     assert_eq!(events.take(), [(Refused, None, None, None)]);
 }
 
+#[database_test]
 async fn observer_sees_failures_and_redrives(world: World) {
     let events = Recorder::default();
     let documents = events.observe(world.builder().max_retry(2)).build().unwrap();
@@ -116,6 +105,7 @@ async fn observer_sees_failures_and_redrives(world: World) {
     assert_eq!(world.stored().await["status"], number(18));
 }
 
+#[database_test]
 async fn observer_sees_takeovers(world: World) {
     let events = Recorder::default();
     world.create_document().await;
@@ -137,6 +127,7 @@ async fn observer_sees_takeovers(world: World) {
     assert_eq!(world.stored().await["status"], number(18));
 }
 
+#[database_test]
 async fn observer_sees_releases_and_snoozes(world: World) {
     let events = Recorder::default();
     world.create_document().await;
@@ -164,6 +155,7 @@ async fn observer_sees_releases_and_snoozes(world: World) {
     assert_eq!(world.stored().await["retry"], number(2));
 }
 
+#[database_test]
 async fn observer_sees_cancels(world: World) {
     let events = Recorder::default();
     let documents = events.observe(world.builder()).build().unwrap();
@@ -192,6 +184,7 @@ async fn observer_sees_cancels(world: World) {
     assert_eq!(world.stored().await["status"], number(18));
 }
 
+#[database_test]
 async fn observer_sees_a_cancelled_run_as_ignored(world: World) {
     let events = Recorder::default();
     world.create_document().await;
@@ -206,6 +199,7 @@ async fn observer_sees_a_cancelled_run_as_ignored(world: World) {
     assert_eq!(world.stored().await["status"], number(18));
 }
 
+#[database_test]
 async fn observer_sees_a_lost_lease_once(world: World) {
     let events = Recorder::default();
     world.create_document().await;
@@ -221,6 +215,7 @@ async fn observer_sees_a_lost_lease_once(world: World) {
     assert_eq!(world.stored().await, taken);
 }
 
+#[database_test]
 async fn observer_sees_a_lost_lease_that_a_finish_finds(world: World) {
     let events = Recorder::default();
     world.create_document().await;
@@ -234,6 +229,7 @@ async fn observer_sees_a_lost_lease_that_a_finish_finds(world: World) {
     assert_eq!(world.stored().await, taken);
 }
 
+#[database_test]
 async fn observer_sees_each_change_once_when_answers_were_lost(world: World) {
     let events = Recorder::default();
     let documents = events.observe(world.builder()).build().unwrap();
@@ -253,6 +249,7 @@ async fn observer_sees_each_change_once_when_answers_were_lost(world: World) {
     assert_eq!((&item["status"], &item["attempt"]), (&number(10), &number(1)));
 }
 
+#[database_test]
 async fn observer_sees_an_unknown_finish_but_no_unavailable_start(world: World) {
     let events = Recorder::default();
     world.create_document().await;
@@ -268,6 +265,7 @@ async fn observer_sees_an_unknown_finish_but_no_unavailable_start(world: World) 
     assert_eq!(world.stored().await["status"], number(12));
 }
 
+#[database_test]
 async fn observer_sees_the_first_steps_status_by_its_full_name(world: World) {
     let events = Recorder::default();
     let documents = events.observe(world.builder()).build().unwrap();

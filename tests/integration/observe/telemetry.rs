@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tracing::field::{Field, Visit};
@@ -11,8 +12,6 @@ use tracing::{Metadata, Subscriber};
 use tracker_core::{ErrorKind, Event, Failure, Tracker, TrackerBuilder};
 
 use crate::support::{Document, World, entry, number, text};
-
-crate::tests![tracing_receives_every_event, tracing_and_observer_receive_no_data, metrics_count_every_event,];
 
 /// The traced lines of all tests of this module.
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -77,6 +76,7 @@ fn lines(world: &World) -> Vec<String> {
     lines.iter().filter(|line| line.contains(&use_case)).cloned().collect()
 }
 
+#[database_test]
 async fn tracing_receives_every_event(world: World) {
     let documents = traced_tracker(&world, |builder| builder);
     documents.create(Document::new("doc-1")).await.unwrap();
@@ -111,6 +111,7 @@ async fn tracing_receives_every_event(world: World) {
     assert_eq!(item["status"], number(16));
 }
 
+#[database_test]
 async fn tracing_and_observer_receive_no_data(world: World) {
     let shown = Arc::new(Mutex::new(String::new()));
     let observed = Arc::clone(&shown);
@@ -202,6 +203,7 @@ fn recorder() -> &'static Snapshotter {
     })
 }
 
+#[database_test]
 async fn metrics_count_every_event(world: World) {
     recorder();
     let documents = traced_tracker(&world, |builder| builder.max_retry(2));

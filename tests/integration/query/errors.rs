@@ -2,18 +2,13 @@
 
 use futures_util::StreamExt;
 use tracker_core::{Cursor, Error, ErrorKind};
+use tracker_test_macros::database_test;
 
 use super::create_one_second_apart;
 use crate::support::Fault::Throttle;
 use crate::support::{Document, ExtractStatus, World, ids, task_ids, text};
 
-crate::tests![
-    query_reports_unreadable_rows_and_goes_on,
-    query_refuses_invalid_options,
-    query_reports_a_missing_index,
-    stream_ends_with_the_error_of_a_throttled_query,
-];
-
+#[database_test]
 async fn query_reports_unreadable_rows_and_goes_on(world: World) {
     let documents = create_one_second_apart(&world, ids(2)).await;
     let mut odd = world.stored_under("extract____doc-000").await.unwrap();
@@ -35,6 +30,7 @@ async fn query_reports_unreadable_rows_and_goes_on(world: World) {
     assert!(query().all().await.is_err());
 }
 
+#[database_test]
 async fn query_refuses_invalid_options(world: World) {
     let documents = create_one_second_apart(&world, ids(3)).await;
     let query = || documents.query_by_status(ExtractStatus::Pending);
@@ -60,6 +56,7 @@ async fn query_refuses_invalid_options(world: World) {
     assert!(invalid(error, "neither ignored nor failed"));
 }
 
+#[database_test]
 async fn query_reports_a_missing_index(world: World) {
     let documents = world.builder::<Document>().index("another-index").build().unwrap();
     for error in [
@@ -71,6 +68,7 @@ async fn query_reports_a_missing_index(world: World) {
     }
 }
 
+#[database_test]
 async fn stream_ends_with_the_error_of_a_throttled_query(world: World) {
     let documents = create_one_second_apart(&world, ids(3)).await;
     world.network.next("Query", [Throttle]);

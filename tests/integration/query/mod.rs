@@ -12,8 +12,6 @@ use tracker_core::Tracker;
 
 use crate::support::{Document, World};
 
-crate::test_modules![errors, refresh, scale, status, unfinished];
-
 /// Creates tasks one second apart.
 async fn create_one_second_apart(world: &World, ids: impl IntoIterator<Item = String>) -> Tracker<Document> {
     let documents = world.documents();

@@ -2,17 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use tracker_core::{IndexEntry, StatusTracker, TrackerStatus};
 
 use crate::support::{Document, ExtractStatus, Item, SummaryStatus, World, number, task_ids, text};
 
-crate::tests![
-    limited_query_reads_little_more_than_it_returns,
-    queries_agree_with_a_model_of_random_tasks,
-    queries_continue_past_a_page_of_one_megabyte,
-];
-
+#[database_test]
 async fn limited_query_reads_little_more_than_it_returns(world: World) {
     #[derive(TrackerStatus, Debug, Clone, Copy, PartialEq)]
     enum Wide {
@@ -84,6 +80,7 @@ impl Random {
     }
 }
 
+#[database_test]
 async fn queries_agree_with_a_model_of_random_tasks(world: World) {
     use ExtractStatus::{Failed, Ignored, Pending, Succeeded};
     let documents = world.documents();
@@ -214,6 +211,7 @@ async fn assert_unfinished_agrees_with_model(
     assert_eq!(task_ids(&documents.query_for_expired().all().await.unwrap()), expired);
 }
 
+#[database_test]
 async fn queries_continue_past_a_page_of_one_megabyte(world: World) {
     let summaries = world.summaries();
     let id = |nth: usize| format!("{nth:04}{}", "x".repeat(1990));

@@ -1,6 +1,7 @@
 //! Tasks that can be started now, and tasks whose lease has expired.
 
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use futures_util::StreamExt;
 use tracker_core::aws_sdk_dynamodb::types::{
@@ -12,16 +13,7 @@ use tracker_core::{Backoff, ErrorKind, Takeover, Tracker};
 use super::create_one_second_apart;
 use crate::support::{Document, ExtractStatus, World, ids, number, task_ids, text, time};
 
-crate::tests![
-    unfinished_query_includes_expired_leases,
-    unfinished_pages_return_each_task_once,
-    unfinished_query_reports_an_unreadable_item,
-    unfinished_query_leaves_out_tasks_that_are_not_due,
-    tasks_that_are_not_due_do_not_count_towards_the_limit,
-    second_step_lists_a_snoozed_task_once_it_is_due,
-    start_refuses_a_task_that_an_index_without_run_at_lists,
-];
-
+#[database_test]
 async fn unfinished_query_includes_expired_leases(world: World) {
     let documents = create_one_second_apart(&world, ids(6)).await;
     // Task 0 is lost, 1 is renewed by a save, 2 is started later, 3 has failed, 4 has succeeded, 5 is pending.
@@ -59,6 +51,7 @@ async fn unfinished_query_includes_expired_leases(world: World) {
     assert_eq!(world.stored_under("extract____doc-000").await.unwrap()["status"], number(16));
 }
 
+#[database_test]
 async fn unfinished_pages_return_each_task_once(world: World) {
     let documents = create_one_second_apart(&world, ids(7)).await;
     std::mem::forget(documents.start("doc-003").await.unwrap());
@@ -84,6 +77,7 @@ async fn unfinished_pages_return_each_task_once(world: World) {
     assert_eq!((whole.entries.len(), whole.next), (7, None), "a full page is the last if nothing follows it");
 }
 
+#[database_test]
 async fn unfinished_query_reports_an_unreadable_item(world: World) {
     let documents = create_one_second_apart(&world, ids(3)).await;
     std::mem::forget(documents.start("doc-001").await.unwrap());
@@ -98,6 +92,7 @@ async fn unfinished_query_reports_an_unreadable_item(world: World) {
     assert_eq!((tasks.len(), tasks.iter().filter(|task| task.is_err()).count()), (3, 1));
 }
 
+#[database_test]
 async fn unfinished_query_leaves_out_tasks_that_are_not_due(world: World) {
     let backoff = Backoff::Exponential { base: Duration::from_hours(2), max: Duration::from_hours(2) };
     let documents = world.builder::<Document>().backoff(backoff).build().unwrap();
@@ -136,6 +131,7 @@ async fn unfinished_query_leaves_out_tasks_that_are_not_due(world: World) {
     assert_eq!(world.stored().await["status"], number(16));
 }
 
+#[database_test]
 async fn tasks_that_are_not_due_do_not_count_towards_the_limit(world: World) {
     let documents = world.documents();
     let due = world.in_one_hour();
@@ -161,6 +157,7 @@ async fn tasks_that_are_not_due_do_not_count_towards_the_limit(world: World) {
     assert_eq!(task_ids(&limited().all().await.unwrap()), ["doc-000"], "doc-000 has waited longest");
 }
 
+#[database_test]
 async fn second_step_lists_a_snoozed_task_once_it_is_due(world: World) {
     let documents = world.create_document().await;
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();
@@ -205,6 +202,7 @@ async fn create_python_table(world: &World) -> Tracker<Document> {
     world.builder().table(&name).build().unwrap()
 }
 
+#[database_test]
 async fn start_refuses_a_task_that_an_index_without_run_at_lists(world: World) {
     let documents = create_python_table(&world).await;
     documents.verify_table().await.unwrap();

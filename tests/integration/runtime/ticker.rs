@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::pin::{Pin, pin};
 use std::thread;
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use futures_util::poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,19 +20,6 @@ use crate::support::Fault::{Delay, DropRequest};
 use crate::support::{
     Document, World, advance_through_heartbeat, let_other_tasks_run, local_config, number, time,
 };
-
-crate::tests![
-    heartbeat_begins_at_the_next_tick,
-    first_heartbeat_counts_from_the_start_of_the_attempt,
-    attempt_that_ends_before_the_tick_has_no_heartbeat,
-    heartbeat_of_a_short_lease_begins_at_once,
-    save_before_the_first_tick_does_not_prevent_the_heartbeat,
-    unpolled_finish_is_recorded,
-    unpolled_start_is_released_when_it_is_dropped,
-    start_polled_after_its_lease_holds_nothing,
-    body_that_never_awaits_keeps_its_lease,
-    body_that_computes_after_socket_io_keeps_its_lease,
-];
 
 const TICK: Duration = Duration::from_secs(1);
 
@@ -65,6 +53,7 @@ async fn assert_locked(world: &World) {
     assert!(matches!(error.kind(), ErrorKind::Locked { .. }), "{error}");
 }
 
+#[database_test]
 async fn heartbeat_begins_at_the_next_tick(world: World) {
     let (documents, ticker) = tracker_with_manual_ticker(&world).await;
     let task = documents.start("doc-1").await.unwrap();
@@ -81,6 +70,7 @@ async fn heartbeat_begins_at_the_next_tick(world: World) {
     assert_eq!(world.stored().await["status"], number(16));
 }
 
+#[database_test]
 async fn first_heartbeat_counts_from_the_start_of_the_attempt(world: World) {
     let (documents, ticker) = tracker_with_manual_ticker(&world).await;
     let task = documents.start("doc-1").await.unwrap();
@@ -96,6 +86,7 @@ async fn first_heartbeat_counts_from_the_start_of_the_attempt(world: World) {
     assert_eq!(world.wait_until_unlocked().await["retry"], number(1));
 }
 
+#[database_test]
 async fn attempt_that_ends_before_the_tick_has_no_heartbeat(world: World) {
     let (documents, ticker) = tracker_with_manual_ticker(&world).await;
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();
@@ -106,6 +97,7 @@ async fn attempt_that_ends_before_the_tick_has_no_heartbeat(world: World) {
     assert_eq!((world.network.count_all() - 1, world.stored().await), (sent, stored));
 }
 
+#[database_test]
 async fn heartbeat_of_a_short_lease_begins_at_once(world: World) {
     world.create_document().await;
     let ticker = ManualTicker::new();
@@ -115,6 +107,7 @@ async fn heartbeat_of_a_short_lease_begins_at_once(world: World) {
     advance_through_heartbeat(&world, 10).await;
 }
 
+#[database_test]
 async fn save_before_the_first_tick_does_not_prevent_the_heartbeat(world: World) {
     let (documents, ticker) = tracker_with_manual_ticker(&world).await;
     let mut task = documents.start("doc-1").await.unwrap();
@@ -128,6 +121,7 @@ async fn save_before_the_first_tick_does_not_prevent_the_heartbeat(world: World)
     assert_eq!(world.stored().await["data"].as_m().unwrap()["pages"], number(7));
 }
 
+#[database_test]
 async fn unpolled_finish_is_recorded(world: World) {
     let (documents, ticker) = tracker_with_manual_ticker(&world).await;
     let mut task = documents.start("doc-1").await.unwrap();
@@ -163,6 +157,7 @@ async fn start_without_polling<'d>(
     start
 }
 
+#[database_test]
 async fn unpolled_start_is_released_when_it_is_dropped(world: World) {
     let (documents, ticker) = tracker_with_manual_ticker(&world).await;
     drop(start_without_polling(&world, &documents, &ticker).await);
@@ -170,6 +165,7 @@ async fn unpolled_start_is_released_when_it_is_dropped(world: World) {
     assert_eq!((&item["status"], &item["retry"]), (&number(10), &number(0)));
 }
 
+#[database_test]
 async fn start_polled_after_its_lease_holds_nothing(world: World) {
     let (documents, ticker) = tracker_with_manual_ticker(&world).await;
     let start = start_without_polling(&world, &documents, &ticker).await;
@@ -213,6 +209,7 @@ fn block_until_dropped(until: std::sync::mpsc::Receiver<()>) {
 
 /// On DynamoDB Local the first heartbeat is late. A task on the blocked thread serves the connection that the start has
 /// used, and the SDK abandons that connection only after a timeout.
+#[database_test]
 async fn body_that_never_awaits_keeps_its_lease(world: World) {
     world.create_document().await;
     let ticker = ManualTicker::new();
@@ -266,6 +263,7 @@ fn start_echo_server() -> SocketAddr {
 }
 
 /// Uses the system clock, because a manual clock itself wakes its sleepers from outside the runtime.
+#[database_test]
 async fn body_that_computes_after_socket_io_keeps_its_lease(world: World) {
     let (observer, mut receiver) = heartbeat_channel();
     let documents = Document::tracker_builder(&own_client(&world))

@@ -34,6 +34,11 @@ impl Backend {
         }
     }
 
+    /// Whether several processes can share the database.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Local(_))
+    }
+
     /// A new world with an empty table.
     pub async fn new_world(&self) -> World {
         let world = self.new_world_without_table();

@@ -20,33 +20,28 @@ pub use tracker_core::testing::Fault;
 pub use types::{Document, ExtractStatus, Summary, SummaryStatus};
 pub use world::{Item, World, data_member, entry, history, ids, number, stored_wait, task_ids, text, time};
 
-/// A test, which is run once in each database, in a world of its own.
-#[derive(Clone)]
+/// A test, which runs once on each database, in a world of its own. `#[database_test]` registers it.
+#[derive(Debug)]
 pub struct Test {
-    pub name: String,
+    /// The path of the function.
+    pub name: &'static str,
+    /// Whether the test starts processes, which need a database that they can share.
+    pub needs_processes: bool,
     pub run: fn(World) -> Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-/// Lists the tests of a module, by the names of their functions. A test that is not listed is an unused function.
-#[macro_export]
-macro_rules! tests {
-    ($($test:ident),* $(,)?) => {
-        pub fn tests() -> Vec<$crate::support::Test> {
-            let module = module_path!().split_once("::").map_or("", |(_, module)| module);
-            vec![$($crate::support::Test {
-                name: format!("{module}::{}", stringify!($test)),
-                run: |world| Box::pin($test(world)),
-            }),*]
-        }
-    };
-}
+inventory::collect!(Test);
 
-/// Lists the modules of a folder whose tests are run.
-#[macro_export]
-macro_rules! test_modules {
-    ($($module:ident),* $(,)?) => {
-        pub fn tests() -> Vec<$crate::support::Test> {
-            [$($module::tests()),*].concat()
-        }
-    };
+impl Test {
+    /// Returns every test, by name.
+    pub fn all() -> Vec<&'static Self> {
+        let mut tests: Vec<_> = inventory::iter::<Self>().collect();
+        tests.sort_by_key(|test| test.name);
+        tests
+    }
+
+    /// Returns the name without the name of the binary.
+    pub fn short_name(&self) -> &'static str {
+        self.name.split_once("::").map_or(self.name, |(_, name)| name)
+    }
 }

@@ -1,13 +1,13 @@
 //! Timeouts by a `ManualClock`, with and without `auto_advancing`.
 
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use tracker_core::{Clock, Execution};
 
 use crate::support::{Document, World, history};
 
-crate::tests![timeout_fires_at_the_first_await_by_an_auto_advancing_clock];
-
+#[database_test]
 async fn timeout_fires_at_the_first_await_by_an_auto_advancing_clock(world: World) {
     world.create_document().await;
     let timeout = Duration::from_mins(1);

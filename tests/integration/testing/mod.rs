@@ -2,5 +2,3 @@
 
 mod clock;
 mod network;
-
-crate::test_modules![clock, network];

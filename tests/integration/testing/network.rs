@@ -1,15 +1,11 @@
 //! What `FaultyNetwork` counts, keeps and injects.
 
 use tracker_core::testing::Rates;
+use tracker_test_macros::database_test;
 
 use crate::support::{Fault, World, text};
 
-crate::tests![
-    network_counts_more_requests_than_it_keeps_copies,
-    scripted_faults_do_not_shift_the_seeded_faults,
-    rates_of_one_operation_need_no_seed,
-];
-
+#[database_test]
 async fn network_counts_more_requests_than_it_keeps_copies(world: World) {
     world.create_document().await;
     let network = &world.network;
@@ -30,6 +26,7 @@ async fn network_counts_more_requests_than_it_keeps_copies(world: World) {
     assert!(network.injected().is_empty() && network.in_flight() == 0);
 }
 
+#[database_test]
 async fn scripted_faults_do_not_shift_the_seeded_faults(world: World) {
     world.create_document().await;
     let denied = async |script: &[Fault]| {
@@ -50,6 +47,7 @@ async fn scripted_faults_do_not_shift_the_seeded_faults(world: World) {
     world.network.calm();
 }
 
+#[database_test]
 async fn rates_of_one_operation_need_no_seed(world: World) {
     let documents = world.create_document().await;
     world.network.rates_of("GetItem", Rates::none().with(Fault::Deny, 1.0));

@@ -1,15 +1,11 @@
 //! What a tracker is configured with.
 
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use tracker_core::{Backoff, ErrorKind, StatusTracker};
 
 use crate::support::{Document, ExtractStatus, World};
-
-crate::tests![
-    config_takes_its_values_from_the_declaration_and_defaults,
-    build_refuses_invalid_configurations,
-];
 
 #[derive(StatusTracker)]
 #[tracker(use_case_id = "waits", status = ExtractStatus)]
@@ -27,6 +23,7 @@ struct BackoffAlone {
     id: String,
 }
 
+#[database_test]
 async fn config_takes_its_values_from_the_declaration_and_defaults(world: World) {
     let backoff =
         |base, max| Backoff::Exponential { base: Duration::from_secs(base), max: Duration::from_secs(max) };
@@ -43,6 +40,7 @@ async fn config_takes_its_values_from_the_declaration_and_defaults(world: World)
     assert_eq!((config.retain, config.retain_ignored), (None, None));
 }
 
+#[database_test]
 async fn build_refuses_invalid_configurations(world: World) {
     let builder = || world.builder::<Document>();
     let backoff =

@@ -2,5 +2,3 @@
 
 mod config;
 mod pipeline;
-
-crate::test_modules![config, pipeline];

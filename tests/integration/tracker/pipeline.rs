@@ -1,17 +1,11 @@
 //! Two steps on one item.
 
 use tracker_core::{ErrorKind, StatusTracker};
+use tracker_test_macros::database_test;
 
 use crate::support::{Document, ExtractStatus, Summary, SummaryStatus, World, number, text};
 
-crate::tests![
-    second_step_refuses_a_task_until_the_first_has_succeeded,
-    each_step_keeps_the_members_of_the_other,
-    release_returns_the_task_to_the_first_steps_status,
-    failures_of_the_second_step_ignore_the_task_in_its_own_status,
-    like_copies_the_settings_of_the_first_step,
-];
-
+#[database_test]
 async fn second_step_refuses_a_task_until_the_first_has_succeeded(world: World) {
     let documents = world.create_document().await;
     let summaries = world.summaries();
@@ -42,6 +36,7 @@ async fn second_step_refuses_a_task_until_the_first_has_succeeded(world: World) 
     assert_eq!(*error.kind(), ErrorKind::NotReady { status: "26".to_owned() });
 }
 
+#[database_test]
 async fn each_step_keeps_the_members_of_the_other(world: World) {
     let documents = world.create_document().await;
     documents
@@ -74,6 +69,7 @@ async fn each_step_keeps_the_members_of_the_other(world: World) {
     assert_eq!(task.status_name(), "26");
 }
 
+#[database_test]
 async fn release_returns_the_task_to_the_first_steps_status(world: World) {
     let documents = world.create_document().await;
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();
@@ -85,6 +81,7 @@ async fn release_returns_the_task_to_the_first_steps_status(world: World) {
     assert_eq!(item["value"], text("extract____016____006"));
 }
 
+#[database_test]
 async fn failures_of_the_second_step_ignore_the_task_in_its_own_status(world: World) {
     let documents = world.create_document().await;
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();
@@ -97,6 +94,7 @@ async fn failures_of_the_second_step_ignore_the_task_in_its_own_status(world: Wo
     assert_eq!(item["retry"], number(3));
 }
 
+#[database_test]
 async fn like_copies_the_settings_of_the_first_step(world: World) {
     let documents = world.builder::<Document>().use_case_id("extract#eu").build().unwrap();
     let summaries = Summary::tracker_builder(&world.client).like(&documents).build().unwrap();

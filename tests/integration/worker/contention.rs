@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use tracker_test_macros::database_test;
 
 use futures_util::future::join_all;
 use tracker_core::CancellationToken;
@@ -12,8 +13,7 @@ use super::{counts, create_documents, stored_counts};
 use crate::support::ExtractStatus::Succeeded;
 use crate::support::{Document, World, number};
 
-crate::tests![sixteen_workers_do_each_task_once, worker_starves_no_kind_of_task];
-
+#[database_test]
 async fn sixteen_workers_do_each_task_once(world: World) {
     const TASKS: u32 = 200;
     create_documents(world.builder(), TASKS).await;
@@ -42,6 +42,7 @@ async fn sixteen_workers_do_each_task_once(world: World) {
     }
 }
 
+#[database_test]
 async fn worker_starves_no_kind_of_task(world: World) {
     let documents = create_documents(world.builder(), 40).await;
     for nth in 0..10 {

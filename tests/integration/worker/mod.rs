@@ -12,8 +12,6 @@ use tracker_core::{Created, Tracker, TrackerBuilder};
 
 use crate::support::{Document, ExtractStatus, World};
 
-crate::test_modules![contention, obstacles, outcomes, stop];
-
 /// Creates `doc-0`, `doc-1` and so on.
 async fn create_documents(builder: TrackerBuilder<Document>, tasks: u32) -> Tracker<Document> {
     let documents = builder.build().expect("a valid configuration");

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
 use tracker_core::{Clock, ErrorKind, Event, EventKind};
@@ -11,19 +12,6 @@ use super::{counts, create_documents, stored_counts};
 use crate::support::ExtractStatus::{Pending, Succeeded};
 use crate::support::Fault::{Deny, Throttle};
 use crate::support::{World, time};
-
-crate::tests![
-    throttled_query_slows_the_worker_down_and_is_reported_once,
-    throttled_starts_are_reported_once,
-    missing_permission_ends_the_worker,
-    worker_skips_a_task_that_is_too_large_to_start,
-    worker_reports_unreadable_tasks_once_and_leaves_them,
-    unreadable_tasks_hide_no_other_tasks,
-    worker_leaves_a_task_that_is_not_due,
-    worker_leaves_a_task_freed_by_a_clock_far_ahead,
-    observer_that_panics_loses_no_task,
-    worker_takes_over_a_task_that_it_lost_while_computing,
-];
 
 /// Returns an observer, and the kinds of the events that it receives.
 fn event_recorder() -> (Arc<Mutex<Vec<EventKind>>>, impl Fn(&Event<'_>) + Send + Sync + 'static) {
@@ -36,6 +24,7 @@ fn count_of(kinds: &Mutex<Vec<EventKind>>, kind: EventKind) -> usize {
     kinds.lock().unwrap().iter().filter(|recorded| **recorded == kind).count()
 }
 
+#[database_test]
 async fn throttled_query_slows_the_worker_down_and_is_reported_once(world: World) {
     let (kinds, observer) = event_recorder();
     let documents = create_documents(world.builder().observer(observer), 5).await;
@@ -48,6 +37,7 @@ async fn throttled_query_slows_the_worker_down_and_is_reported_once(world: World
     assert_eq!(stored_counts(&world, 5).await, counts([(Succeeded, 5)]));
 }
 
+#[database_test]
 async fn throttled_starts_are_reported_once(world: World) {
     let (kinds, observer) = event_recorder();
     let documents = create_documents(world.builder().observer(observer), 5).await;
@@ -59,6 +49,7 @@ async fn throttled_starts_are_reported_once(world: World) {
     assert_eq!(stored_counts(&world, 5).await, counts([(Succeeded, 5)]));
 }
 
+#[database_test]
 async fn worker_skips_a_task_that_is_too_large_to_start(world: World) {
     let (kinds, observer) = event_recorder();
     let documents = create_documents(world.builder().observer(observer), 3).await;
@@ -79,6 +70,7 @@ async fn worker_skips_a_task_that_is_too_large_to_start(world: World) {
     assert_eq!(stored_counts(&world, 3).await, counts([(Pending, 1), (Succeeded, 2)]));
 }
 
+#[database_test]
 async fn missing_permission_ends_the_worker(world: World) {
     let documents = create_documents(world.builder(), 5).await;
     world.network.next("DescribeTable", [Deny]);
@@ -92,6 +84,7 @@ async fn missing_permission_ends_the_worker(world: World) {
     assert_eq!(summary.succeeded, 5, "{summary}");
 }
 
+#[database_test]
 async fn worker_reports_unreadable_tasks_once_and_leaves_them(world: World) {
     let (kinds, observer) = event_recorder();
     let documents = create_documents(world.builder().observer(observer), 4).await;
@@ -115,6 +108,7 @@ async fn worker_reports_unreadable_tasks_once_and_leaves_them(world: World) {
     }
 }
 
+#[database_test]
 async fn unreadable_tasks_hide_no_other_tasks(world: World) {
     const UNREADABLE: u32 = 30;
     let documents = create_documents(world.builder(), UNREADABLE + 2).await;
@@ -131,6 +125,7 @@ async fn unreadable_tasks_hide_no_other_tasks(world: World) {
     assert_eq!(stored_counts(&world, UNREADABLE + 2).await, counts([(Pending, UNREADABLE), (Succeeded, 2)]));
 }
 
+#[database_test]
 async fn worker_leaves_a_task_freed_by_a_clock_far_ahead(world: World) {
     let documents = create_documents(world.builder(), 3).await;
     // A worker whose clock is 3 s ahead has unlocked doc-0, and a worker whose clock is years ahead has unlocked doc-1.
@@ -147,6 +142,7 @@ async fn worker_leaves_a_task_freed_by_a_clock_far_ahead(world: World) {
     assert_eq!(stored_counts(&world, 3).await, counts([(Pending, 1), (Succeeded, 2)]));
 }
 
+#[database_test]
 async fn observer_that_panics_loses_no_task(world: World) {
     let documents =
         create_documents(world.builder().observer(|_: &Event<'_>| panic!("an observer")), 4).await;
@@ -155,6 +151,7 @@ async fn observer_that_panics_loses_no_task(world: World) {
     assert_eq!(stored_counts(&world, 4).await, counts([(Succeeded, 4)]));
 }
 
+#[database_test]
 async fn worker_leaves_a_task_that_is_not_due(world: World) {
     let documents = create_documents(world.builder(), 2).await;
     let due = world.clock.now().wall + chrono::TimeDelta::hours(1);
@@ -168,6 +165,7 @@ async fn worker_leaves_a_task_that_is_not_due(world: World) {
     assert_eq!(stored_counts(&world, 2).await, counts([(Pending, 1), (Succeeded, 1)]));
 }
 
+#[database_test]
 async fn worker_takes_over_a_task_that_it_lost_while_computing(world: World) {
     let lost = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&lost);

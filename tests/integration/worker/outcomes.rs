@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use futures_util::StreamExt;
 use tracker_core::{CancelOutcome, Execution, Failure, FailureExt};
@@ -13,16 +14,7 @@ use super::{counts, create_documents, stored_counts};
 use crate::support::ExtractStatus::{Failed, Ignored, Pending, Succeeded};
 use crate::support::{Document, World, number, text};
 
-crate::tests![
-    drain_does_every_task,
-    worker_records_every_outcome,
-    worker_takes_over_tasks_of_lost_workers,
-    second_step_works_on_tasks_that_the_first_has_finished,
-    run_local_accepts_a_body_that_borrows_and_is_not_send,
-    cancel_ends_a_body_of_the_worker,
-    progress_streams_the_summary,
-];
-
+#[database_test]
 async fn drain_does_every_task(world: World) {
     let documents = create_documents(world.builder(), 60).await;
     let done = Arc::new(AtomicU32::new(0));
@@ -61,6 +53,7 @@ async fn one_of_each(task: &mut Execution<Document>) -> Result<(), Failure> {
     Ok(())
 }
 
+#[database_test]
 async fn worker_records_every_outcome(world: World) {
     let documents = create_documents(world.builder(), 6).await;
     let summary = documents.worker().drain().run(one_of_each).await.unwrap();
@@ -85,6 +78,7 @@ async fn worker_records_every_outcome(world: World) {
     assert!(!after.contains_key("run_at") && !after.contains_key("snoozes"), "{after:?}");
 }
 
+#[database_test]
 async fn worker_takes_over_tasks_of_lost_workers(world: World) {
     let documents = create_documents(world.builder(), 10).await;
     for nth in 0..4 {
@@ -99,6 +93,7 @@ async fn worker_takes_over_tasks_of_lost_workers(world: World) {
     assert_eq!(world.stored_under("extract____doc-3").await.unwrap()["attempt"], number(2));
 }
 
+#[database_test]
 async fn second_step_works_on_tasks_that_the_first_has_finished(world: World) {
     let documents = create_documents(world.builder(), 5).await;
     documents.worker().drain().run(async |_| Ok(())).await.unwrap();
@@ -116,6 +111,7 @@ async fn second_step_works_on_tasks_that_the_first_has_finished(world: World) {
     assert_eq!(world.stored_under("extract____doc-4").await.unwrap()["status"], number(26));
 }
 
+#[database_test]
 async fn run_local_accepts_a_body_that_borrows_and_is_not_send(world: World) {
     let documents = create_documents(world.builder(), 5).await;
     let names = ["five".to_owned()];
@@ -139,6 +135,7 @@ async fn run_local_accepts_a_body_that_borrows_and_is_not_send(world: World) {
     assert_eq!(data["text_uri"], text("five"));
 }
 
+#[database_test]
 async fn cancel_ends_a_body_of_the_worker(world: World) {
     let documents = create_documents(world.builder_with_heartbeat(), 1).await;
     let outside = documents.clone();
@@ -155,6 +152,7 @@ async fn cancel_ends_a_body_of_the_worker(world: World) {
     assert_eq!(stored_counts(&world, 1).await, counts([(Ignored, 1)]));
 }
 
+#[database_test]
 async fn progress_streams_the_summary(world: World) {
     let documents = create_documents(world.builder(), 20).await;
     let worker = documents.worker().concurrency(2).drain();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use tracker_test_macros::database_test;
 
 use tokio::sync::{Barrier, Notify};
 use tracker_core::{CancellationToken, Clock, ErrorKind, Execution};
@@ -10,18 +11,7 @@ use super::{counts, create_documents, stored_counts};
 use crate::support::ExtractStatus::{Failed, Pending, Succeeded};
 use crate::support::{Document, World};
 
-crate::tests![
-    shutdown_lets_bodies_finish_within_the_grace_period,
-    shutdown_releases_bodies_that_outlast_the_grace_period,
-    worker_claims_nothing_in_the_margin_of_its_deadline,
-    deadline_releases_bodies_that_still_run,
-    shutdown_is_honoured_in_the_margin_of_a_deadline,
-    dropped_worker_records_its_tasks_as_failed,
-    drain_does_not_wait_for_locked_or_scheduled_tasks,
-    worker_fails_without_its_table_or_index,
-    worker_refuses_invalid_options,
-];
-
+#[database_test]
 async fn shutdown_lets_bodies_finish_within_the_grace_period(world: World) {
     let documents = create_documents(world.builder_with_heartbeat(), 5).await;
     let stop = CancellationToken::new();
@@ -40,6 +30,7 @@ async fn shutdown_lets_bodies_finish_within_the_grace_period(world: World) {
     assert_eq!(stored_counts(&world, 5).await, counts([(Pending, 3), (Succeeded, 2)]));
 }
 
+#[database_test]
 async fn shutdown_releases_bodies_that_outlast_the_grace_period(world: World) {
     let documents = create_documents(world.builder_with_heartbeat(), 5).await;
     let stop = CancellationToken::new();
@@ -60,6 +51,7 @@ async fn shutdown_releases_bodies_that_outlast_the_grace_period(world: World) {
     }
 }
 
+#[database_test]
 async fn worker_claims_nothing_in_the_margin_of_its_deadline(world: World) {
     let documents = create_documents(world.builder_with_heartbeat(), 3).await;
     let clock = world.clock.manual();
@@ -80,6 +72,7 @@ async fn worker_claims_nothing_in_the_margin_of_its_deadline(world: World) {
     }
 }
 
+#[database_test]
 async fn deadline_releases_bodies_that_still_run(world: World) {
     let documents = create_documents(world.builder_with_heartbeat(), 2).await;
     let begun = Arc::new(Barrier::new(3));
@@ -97,6 +90,7 @@ async fn deadline_releases_bodies_that_still_run(world: World) {
     assert_eq!(stored_counts(&world, 2).await, counts([(Pending, 2)]));
 }
 
+#[database_test]
 async fn shutdown_is_honoured_in_the_margin_of_a_deadline(world: World) {
     let documents = create_documents(world.builder_with_heartbeat(), 1).await;
     let stop = CancellationToken::new();
@@ -120,6 +114,7 @@ async fn shutdown_is_honoured_in_the_margin_of_a_deadline(world: World) {
     assert_eq!(stored_counts(&world, 1).await, counts([(Pending, 1)]));
 }
 
+#[database_test]
 async fn dropped_worker_records_its_tasks_as_failed(world: World) {
     let documents = create_documents(world.builder(), 1).await;
     let begun = Arc::new(Notify::new());
@@ -139,6 +134,7 @@ async fn dropped_worker_records_its_tasks_as_failed(world: World) {
     assert_eq!(stored_counts(&world, 1).await, counts([(Failed, 1)]));
 }
 
+#[database_test]
 async fn drain_does_not_wait_for_locked_or_scheduled_tasks(world: World) {
     let documents = create_documents(world.builder().clock(world.clock.manual()), 3).await;
     let held = world.rival().start("doc-0").await.unwrap();
@@ -152,6 +148,7 @@ async fn drain_does_not_wait_for_locked_or_scheduled_tasks(world: World) {
     assert_eq!(stored_counts(&world, 3).await, counts([(Pending, 1), (Succeeded, 2)]));
 }
 
+#[database_test]
 async fn worker_fails_without_its_table_or_index(world: World) {
     let nowhere = world.builder::<Document>().table("nowhere").build().unwrap();
     let error = nowhere.worker().run(async |_| Ok(())).await.unwrap_err();
@@ -161,6 +158,7 @@ async fn worker_fails_without_its_table_or_index(world: World) {
     assert!(matches!(error.kind(), ErrorKind::TableMismatch { .. }), "{error}");
 }
 
+#[database_test]
 async fn worker_refuses_invalid_options(world: World) {
     let documents = world.documents();
     let second = Duration::from_secs(1);

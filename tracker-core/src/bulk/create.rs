@@ -2,13 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
 use super::progress::WRITERS;
-use crate::dynamodb::Context;
-use crate::dynamodb::batch::{ITEMS_PER_WRITE, batch_put};
+use crate::dynamodb::batch::{ITEMS_PER_WRITE, batch_put, until_processed};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, KEY};
 use crate::item::head::TaskHead;
@@ -19,8 +17,6 @@ use crate::tracker::task::Task;
 
 /// How many requests of `overwrite_many` are under way at the same time.
 const BATCHES: usize = 4;
-/// How often the items that a request left unprocessed are written again, after 50 ms and then twice as long each.
-const ROUNDS: u32 = 10;
 
 /// What became of one task of [`Tracker::create_many`].
 #[non_exhaustive]
@@ -147,26 +143,12 @@ impl<T: StatusTracker> Tracker<T> {
             overwritten.written += batches.iter().map(|batch| batch.len() as u64).sum::<u64>();
             let mut writes = Vec::with_capacity(batches.len());
             for batch in batches {
-                writes.push(put_all(cx, batch));
+                writes.push(until_processed(cx, batch, |items| batch_put(cx, items)));
             }
-            stream::iter(writes).buffer_unordered(BATCHES).try_collect::<Vec<()>>().await?;
+            stream::iter(writes).buffer_unordered(BATCHES).try_collect::<Vec<_>>().await?;
         }
         Ok(overwritten)
     }
-}
-
-async fn put_all(cx: &Context, mut items: Vec<Item>) -> Result<(), Error> {
-    let mut wait = Duration::from_millis(50);
-    for _ in 0..ROUNDS {
-        items = batch_put(cx, items).await?;
-        if items.is_empty() {
-            return Ok(());
-        }
-        cx.clock.sleep(wait).await;
-        wait *= 2;
-    }
-    let why = format!("{} items were left unprocessed {ROUNDS} times", items.len());
-    Err(Error::new(ErrorKind::Throttled { reasons: Vec::new() }).with_source(why))
 }
 
 /// What [`Tracker::overwrite_many`] has done.

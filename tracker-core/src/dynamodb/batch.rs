@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::{KeysAndAttributes, PutRequest, WriteRequest};
 
 use super::context::Context;
@@ -13,13 +15,13 @@ pub(crate) const ITEMS_PER_WRITE: usize = 25;
 /// Reads items by their keys, which differ. Gives the items found, and the keys that were not processed.
 pub(crate) async fn batch_get(
     cx: &Context,
-    keys: &[String],
+    keys: Vec<String>,
     projection: &[&str],
 ) -> Result<(Vec<Item>, Vec<String>), Error> {
     let table = &*cx.config.table;
     let mut wanted = KeysAndAttributes::builder();
     for key in keys {
-        wanted = wanted.keys(Item::from([(KEY.to_owned(), string(&**key))]));
+        wanted = wanted.keys(Item::from([(KEY.to_owned(), string(key))]));
     }
     if !projection.is_empty() {
         let aliases: Vec<_> = projection.iter().map(|name| format!("#{name}")).collect();
@@ -45,8 +47,8 @@ pub(crate) async fn batch_get(
     }
 }
 
-/// Puts items, whatever is stored under their keys. Gives those that were not processed.
-pub(crate) async fn batch_put(cx: &Context, items: Vec<Item>) -> Result<Vec<Item>, Error> {
+/// Puts items, whatever is stored under their keys. Returns no results, and the items that were not processed.
+pub(crate) async fn batch_put(cx: &Context, items: Vec<Item>) -> Result<(Vec<()>, Vec<Item>), Error> {
     let table = &*cx.config.table;
     let mut writes = Vec::with_capacity(items.len());
     for item in items {
@@ -58,8 +60,42 @@ pub(crate) async fn batch_put(cx: &Context, items: Vec<Item>) -> Result<Vec<Item
         Ok(output) => {
             let left =
                 output.unprocessed_items.and_then(|mut tables| tables.remove(table)).unwrap_or_default();
-            Ok(left.into_iter().filter_map(|write| Some(write.put_request?.item)).collect())
+            Ok((Vec::new(), left.into_iter().filter_map(|write| Some(write.put_request?.item)).collect()))
         }
         Err(error) => Err(classify(table, error)),
     }
+}
+
+/// How often a request is sent for what the one before left unprocessed: after 50 ms, and then after twice as long each.
+const ROUNDS: u32 = 10;
+
+/// Sends requests until nothing is left unprocessed, and returns the results of all. `send` returns the results of its
+/// request, and the entries that it left.
+pub(crate) async fn until_processed<W, R, F>(
+    cx: &Context,
+    mut left: Vec<W>,
+    mut send: impl FnMut(Vec<W>) -> F,
+) -> Result<Vec<R>, Error>
+where
+    F: Future<Output = Result<(Vec<R>, Vec<W>), Error>>,
+{
+    let mut all = Vec::with_capacity(left.len());
+    let mut wait = Duration::from_millis(50);
+    for round in 0..ROUNDS {
+        if left.is_empty() {
+            break;
+        }
+        if round > 0 {
+            cx.clock.sleep(wait).await;
+            wait *= 2;
+        }
+        let (results, unprocessed) = send(left).await?;
+        all.extend(results);
+        left = unprocessed;
+    }
+    if left.is_empty() {
+        return Ok(all);
+    }
+    let why = format!("{} entries of a batch were left unprocessed {ROUNDS} times", left.len());
+    Err(Error::new(ErrorKind::Throttled { reasons: Vec::new() }).with_source(why))
 }

@@ -93,7 +93,14 @@ pub enum ErrorKind {
     )]
     OutcomeUnknown,
     /// The body returned an error, which was recorded. [`Error::body_error`](crate::Error::body_error) returns it.
-    #[error(fmt = body_failed)]
+    #[error(
+        "the body failed, and {}",
+        if *.ignored {
+            "the task is ignored now; its errors say why, and a redrive sets it back to pending"
+        } else {
+            "the failure was recorded; the task can be started again"
+        }
+    )]
     BodyFailed {
         /// Whether the task is ignored now.
         ignored: bool,
@@ -189,14 +196,6 @@ pub enum ErrorKind {
         /// The error code, such as `AccessDeniedException`.
         code: Option<String>,
     },
-}
-
-fn body_failed(ignored: &bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    f.write_str(if *ignored {
-        "the body failed, and the task is ignored now; its errors say why, and a redrive sets it back to pending"
-    } else {
-        "the body failed, which was recorded; the task can be started again"
-    })
 }
 
 fn throttled(reasons: &[String], f: &mut fmt::Formatter<'_>) -> fmt::Result {

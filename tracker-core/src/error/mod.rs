@@ -171,6 +171,22 @@ impl StdError for Error {
     }
 }
 
+impl From<ItemError> for Error {
+    fn from(error: ItemError) -> Self {
+        let (kind, key, source) = match error {
+            ItemError::InvalidTaskId { reason, source } => {
+                (ErrorKind::InvalidTaskId { reason }, None, source)
+            }
+            ItemError::Encode { attribute, source } => (ErrorKind::Encode { attribute }, None, source),
+            ItemError::Decode { attribute, key, source } => (ErrorKind::Decode { attribute }, key, source),
+        };
+        let mut error = Self::new(kind);
+        error.0.key = key;
+        error.0.source = source;
+        error
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,21 +227,5 @@ mod tests {
         let reasons = vec!["IndexWriteKeyRangeThroughputExceeded".to_owned()];
         let text = ErrorKind::Throttled { reasons }.to_string();
         assert!(text.contains("too few shards"), "{text}");
-    }
-}
-
-impl From<ItemError> for Error {
-    fn from(error: ItemError) -> Self {
-        let (kind, key, source) = match error {
-            ItemError::InvalidTaskId { reason, source } => {
-                (ErrorKind::InvalidTaskId { reason }, None, source)
-            }
-            ItemError::Encode { attribute, source } => (ErrorKind::Encode { attribute }, None, source),
-            ItemError::Decode { attribute, key, source } => (ErrorKind::Decode { attribute }, key, source),
-        };
-        let mut error = Self::new(kind);
-        error.0.key = key;
-        error.0.source = source;
-        error
     }
 }

@@ -127,10 +127,11 @@ impl Attempt {
     /// Releases a task that the caller cannot use, and returns why. If the lease has expired already, a worker that took
     /// the task over is not disturbed.
     pub(crate) async fn release_unused(mut self, why: Error) -> Error {
-        let why = why.with_task(TaskHead::clone(&self.head));
         let finish = self.begin(Outcome::Released, Changes::default(), ReturnValue::None);
-        finish.best_effort().await;
-        why
+        match finish.best_effort().await {
+            Some(released) => why.with_task(released.head),
+            None => why.with_task(TaskHead::clone(&self.head)),
+        }
     }
 
     fn begin(&mut self, outcome: Outcome, changes: Changes, returns: ReturnValue) -> Finish {
@@ -171,7 +172,7 @@ impl Drop for Attempt {
         };
         let finish = self.begin(outcome, Changes::default(), ReturnValue::None);
         if let Some(runtime) = Handle::try_current().ok().or(self.runtime.take()) {
-            runtime.spawn(finish.best_effort());
+            runtime.spawn(async move { drop(finish.best_effort().await) });
         } else {
             tracing::warn!(
                 target: "tracker_core::finish",

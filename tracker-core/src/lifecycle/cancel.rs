@@ -159,7 +159,7 @@ async fn request(cx: &Context, seen: &TaskHead, lock: &str) -> Result<CancelRoun
 /// What became of a write.
 enum Sent {
     /// It was applied: the task as it is stored, if the answer tells.
-    Applied(Option<TaskHead>),
+    Applied(Option<Box<TaskHead>>),
     /// Another writer was faster: the item as it is now.
     Lost(Option<Item>),
 }
@@ -171,8 +171,8 @@ impl Sent {
         outcome: impl FnOnce(Option<TaskHead>) -> CancelOutcome,
     ) -> CancelRound {
         match self {
-            Self::Applied(stored) => Round::Done(outcome(stored)),
-            Self::Lost(next) => Round::Lost { found: Some(seen.clone()), next },
+            Self::Applied(stored) => Round::Done(outcome(stored.map(|stored| *stored))),
+            Self::Lost(next) => Round::Lost { found: Some(Box::new(seen.clone())), next },
         }
     }
 }
@@ -186,10 +186,10 @@ async fn send(
     is_ours: impl Fn(&TaskHead) -> bool,
 ) -> Result<Sent, Error> {
     match dynamodb::settle_history(cx, &seen.key, write).await {
-        Ok(item) => Ok(Sent::Applied(item.map(|mut item| cx.head(&mut item)).transpose()?)),
+        Ok(item) => Ok(Sent::Applied(item.map(|mut item| cx.head(&mut item)).transpose()?.map(Box::new))),
         Err(WriteError::Condition(Some(image))) => {
             let found = cx.head(&mut image.clone())?;
-            Ok(if is_ours(&found) { Sent::Applied(Some(found)) } else { Sent::Lost(Some(image)) })
+            Ok(if is_ours(&found) { Sent::Applied(Some(Box::new(found))) } else { Sent::Lost(Some(image)) })
         }
         Err(WriteError::Condition(None)) => Ok(Sent::Lost(None)),
         Err(WriteError::Unknown(error)) => Err(WriteError::unknown_outcome(error)),

@@ -27,7 +27,7 @@ use crate::tracker::task::Task;
 /// dropped instead is recorded as failed, best effort: where that cannot run, its lease expires.
 #[must_use = "dropping an execution records a failed attempt; end it with `succeed`, `fail` or `release`"]
 pub struct Execution<T: StatusTracker> {
-    pub(crate) held: Attempt,
+    pub(crate) attempt: Attempt,
     data: T,
     /// `data` of the item, with the members that `T` does not know where it is JSON text.
     document: Document,
@@ -48,29 +48,17 @@ enum Stored {
 }
 
 impl<T: StatusTracker> Execution<T> {
-    /// Decodes the task that was started; what cannot be decoded is released, uncounted.
-    pub(crate) async fn decode(mut held: Attempt, mut item: Item) -> Result<Self, Error> {
-        let mut document = Document::parse(item.remove(DATA), held.cx.config.wire);
-        match codec::decode(&held.head().task_id, &mut item, &mut document) {
+    /// Decodes the started task. If its data cannot be decoded, the task is released.
+    pub(crate) async fn decode(mut attempt: Attempt, mut item: Item) -> Result<Self, Error> {
+        let mut document = Document::parse(item.remove(DATA), attempt.cx.config.wire);
+        match codec::decode(&attempt.head().task_id, &mut item, &mut document) {
             Ok(data) => {
-                held.keep_lease().await;
-                held.hand_to_caller();
-                Ok(Self { held, data, document, stored: Stored::AsIs })
+                attempt.keep_lease().await;
+                attempt.hand_to_caller();
+                Ok(Self { attempt, data, document, stored: Stored::AsIs })
             }
-            Err(error) => {
-                let released = held.finish(Outcome::Released, Changes::default(), ReturnValue::None);
-                match released.await {
-                    Ok(finished) => Err(error.with_task(finished.head)),
-                    Err(unreleased) => {
-                        tracing::warn!(
-                            target: "tracker_core::start",
-                            error = &unreleased as &dyn std::error::Error,
-                            "a task that cannot be decoded could not be released: its lease has to expire"
-                        );
-                        Err(error)
-                    }
-                }
-            }
+            // Boxed, because the SDK's future would make the future of every start large.
+            Err(error) => Err(Box::pin(attempt.release_unused(error)).await),
         }
     }
 
@@ -118,7 +106,7 @@ impl<T: StatusTracker> Execution<T> {
     /// How long the lease lasts: zero when it has run out.
     #[must_use]
     pub fn remaining(&self) -> Duration {
-        self.held.lease.remaining(self.held.cx.now())
+        self.attempt.lease.remaining(self.attempt.cx.now())
     }
 
     /// Completes when the lease is lost: another worker has the task, or DynamoDB was not heard until the lease ran
@@ -141,7 +129,7 @@ impl<T: StatusTracker> Execution<T> {
     /// # Ok(()) }
     /// ```
     pub fn lost(&self) -> impl Future<Output = ()> + Send + Unpin + 'static + use<T> {
-        Box::pin(self.held.lease.lost())
+        Box::pin(self.attempt.lease.lost())
     }
 
     /// Completes when a heartbeat has seen that this attempt is to be [cancelled](crate::Tracker::cancel). The lease is kept
@@ -150,7 +138,7 @@ impl<T: StatusTracker> Execution<T> {
     ///
     /// With the heartbeat switched off, this never completes.
     pub fn cancelled(&self) -> impl Future<Output = ()> + Send + Unpin + 'static + use<T> {
-        Box::pin(self.held.lease.cancelled())
+        Box::pin(self.attempt.lease.cancelled())
     }
 
     /// Renews the lease now. The heartbeat does so by itself, unless it is switched off.
@@ -160,14 +148,14 @@ impl<T: StatusTracker> Execution<T> {
     /// [`LeaseLost`](ErrorKind::LeaseLost); [`Unavailable`](ErrorKind::Unavailable) and the like where no answer came:
     /// the lease then still lasts as long as [`remaining`](Self::remaining) says.
     pub async fn heartbeat(&self) -> Result<(), Error> {
-        let cx = &self.held.cx;
-        let gone = || self.held.lease.is_lost() || self.held.has_passed(cx.now());
+        let cx = &self.attempt.cx;
+        let gone = || self.attempt.lease.is_lost() || self.attempt.has_passed(cx.now());
         if gone() {
-            return Err(self.held.lost());
+            return Err(self.attempt.lost());
         }
-        match send_heartbeat(cx, &self.held.lease).await {
+        match send_heartbeat(cx, &self.attempt.lease).await {
             HeartbeatResult::Renewed if !gone() => Ok(()),
-            HeartbeatResult::Renewed | HeartbeatResult::Lost => Err(self.held.lost()),
+            HeartbeatResult::Renewed | HeartbeatResult::Lost => Err(self.attempt.lost()),
             HeartbeatResult::Unanswered(error) => Err(error),
         }
     }
@@ -190,17 +178,17 @@ impl<T: StatusTracker> Execution<T> {
             stored.forget(&changed);
         }
         for _ in 0..SAVES {
-            let cx = &self.held.cx;
-            if self.held.lease.is_lost() || self.held.has_passed(cx.now()) {
-                return Err(self.held.lost());
+            let cx = &self.attempt.cx;
+            if self.attempt.lease.is_lost() || self.attempt.has_passed(cx.now()) {
+                return Err(self.attempt.lost());
             }
-            let now = self.held.lease.next(cx.now());
-            let lock_id = &self.held.lease.lock_id;
+            let now = self.attempt.lease.next(cx.now());
+            let lock_id = &self.attempt.lease.lock_id;
             let mut document = self.document.clone();
             let write = cx.writes(lock_id, now.time).save().set_fields(&mut document, changed.clone())?;
             // Boxed, as the SDK's future would make that of every body large.
             let sent = Box::pin(dynamodb::settle(&*cx.clock, SENDS, || {
-                dynamodb::update(cx, &self.held.head().key, write.clone(), ReturnValue::None)
+                dynamodb::update(cx, &self.attempt.head().key, write.clone(), ReturnValue::None)
             }));
             let verdict = match sent.await {
                 Ok(_) => Save::Saved,
@@ -208,22 +196,22 @@ impl<T: StatusTracker> Execution<T> {
                     let found = image.as_mut().map(|item| cx.head(item)).transpose()?;
                     let verdict = classify::classify_save(found.as_ref(), lock_id, now.time);
                     if let (Save::Again, Some(found)) = (verdict, found) {
-                        self.held.lease.seen(found.lock_time);
+                        self.attempt.lease.seen(found.lock_time);
                     }
                     verdict
                 }
                 Err(WriteError::Unknown(error)) => {
-                    return Err(self.held.error(ErrorKind::OutcomeUnknown).with_source(error));
+                    return Err(self.attempt.error(ErrorKind::OutcomeUnknown).with_source(error));
                 }
                 Err(WriteError::Refused(error)) => return Err(error),
             };
             match verdict {
                 Save::Saved => return self.saved(now, document, encoded, &changed),
                 Save::Again => {}
-                Save::LeaseLost => return Err(self.held.lost()),
+                Save::LeaseLost => return Err(self.attempt.lost()),
             }
         }
-        Err(self.held.error(ErrorKind::OutcomeUnknown))
+        Err(self.attempt.error(ErrorKind::OutcomeUnknown))
     }
 
     /// The data is stored; whether the lease is still ours is told by the time at which that is known.
@@ -234,13 +222,13 @@ impl<T: StatusTracker> Execution<T> {
         encoded: Encoded,
         changed: &Encoded,
     ) -> Result<(), Error> {
-        self.held.saved(written, changed.size());
+        self.attempt.saved(written, changed.size());
         self.document = document;
         if !matches!(self.stored, Stored::AsIs) {
             self.stored = Stored::Encoded(encoded);
         }
-        if self.held.has_passed(self.held.cx.now()) {
-            return Err(self.held.lost());
+        if self.attempt.has_passed(self.attempt.cx.now()) {
+            return Err(self.attempt.lost());
         }
         Ok(())
     }
@@ -262,7 +250,7 @@ impl<T: StatusTracker> Execution<T> {
         let changed = match self.changes() {
             Ok((_, changed)) => changed,
             Err(error) => {
-                let limit = self.held.cx.config.traceback_stack_limit as usize;
+                let limit = self.attempt.cx.config.traceback_stack_limit as usize;
                 let outcome = failure::outcome(&error, limit, Verdict::Retry);
                 return Err(match self.end(outcome, ReturnValue::None).await {
                     Ok((finished, _)) => error.with_task(finished.head),
@@ -270,9 +258,9 @@ impl<T: StatusTracker> Execution<T> {
                 });
             }
         };
-        let Self { held, data, document, .. } = self;
+        let Self { attempt, data, document, .. } = self;
         let changes = Changes { document: Some(document), changed };
-        let finished = held.finish(Outcome::Succeeded, changes, ReturnValue::None).await?;
+        let finished = attempt.finish(Outcome::Succeeded, changes, ReturnValue::None).await?;
         Ok(Task::new(finished.head, data))
     }
 
@@ -288,7 +276,7 @@ impl<T: StatusTracker> Execution<T> {
     /// [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) where no answer came, and where others have had the task and
     /// finished it since the lease ran out: then the item does not tell whether this finish came first.
     pub async fn fail(self, error: impl Into<Failure>) -> Result<Task<T>, Error> {
-        let limit = self.held.cx.config.traceback_stack_limit as usize;
+        let limit = self.attempt.cx.config.traceback_stack_limit as usize;
         let outcome = error.into().outcome(limit);
         self.end_without_data(outcome).await
     }
@@ -311,7 +299,7 @@ impl<T: StatusTracker> Execution<T> {
             let (Finished { head, .. }, data) = self.end(outcome, ReturnValue::None).await?;
             return Ok(Task::new(head, data));
         }
-        let wire = self.held.cx.config.wire;
+        let wire = self.attempt.cx.config.wire;
         let (Finished { head, item }, data) = self.end(outcome, ReturnValue::AllNew).await?;
         let Some(mut item) = item else {
             return Ok(Task::new(head, data));
@@ -325,23 +313,23 @@ impl<T: StatusTracker> Execution<T> {
     }
 
     pub(crate) async fn end(self, outcome: Outcome, returns: ReturnValue) -> Result<(Finished, T), Error> {
-        let Self { held, data, .. } = self;
-        let finished = held.finish(outcome, Changes::default(), returns).await?;
+        let Self { attempt, data, .. } = self;
+        let finished = attempt.finish(outcome, Changes::default(), returns).await?;
         Ok((finished, data))
     }
 
     /// The fields as they are, and those of them that differ from what is stored.
     fn changes(&self) -> Result<(Encoded, Encoded), Error> {
-        let key = &self.held.head().key;
+        let key = &self.attempt.head().key;
         let stored = match &self.stored {
             Stored::AsIs => return Ok(<(Encoded, Encoded)>::default()),
             Stored::Encoded(stored) => Some(stored),
             Stored::Unknown => None,
         };
         let encoded = codec::encode(&self.data, self.document.form()).map_err(|error| error.with_key(key))?;
-        if encoded.task_id != self.held.head().task_id {
+        if encoded.task_id != self.attempt.head().task_id {
             let reason = format!("it was changed to \"{}\" while the task ran", encoded.task_id);
-            return Err(self.held.error(ErrorKind::InvalidTaskId { reason }));
+            return Err(self.attempt.error(ErrorKind::InvalidTaskId { reason }));
         }
         let changed = match stored {
             Some(stored) => encoded.since(stored),
@@ -353,8 +341,8 @@ impl<T: StatusTracker> Execution<T> {
 
 impl<T: StatusTracker> fmt::Debug for Execution<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Execution").field("held", &self.held).finish_non_exhaustive()
+        f.debug_struct("Execution").field("attempt", &self.attempt).finish_non_exhaustive()
     }
 }
 
-crate::tracker::accessors::head_accessors!(Execution: held.head());
+crate::tracker::accessors::head_accessors!(Execution: attempt.head());

@@ -48,16 +48,20 @@ pub(super) struct Finish {
 }
 
 impl Finish {
-    /// Sends the finish, and only logs an error.
-    pub(super) async fn best_effort(self) {
+    /// Sends the finish. Logs an error instead of returning it.
+    pub(super) async fn best_effort(self) -> Option<Finished> {
         let key = self.head.key.clone();
-        if let Err(error) = self.send().await {
-            tracing::warn!(
-                target: "tracker_core::finish",
-                key,
-                error = &error as &dyn std::error::Error,
-                "an attempt that was dropped could not be recorded"
-            );
+        match self.send().await {
+            Ok(finished) => Some(finished),
+            Err(error) => {
+                tracing::warn!(
+                    target: "tracker_core::finish",
+                    key,
+                    error = &error as &dyn std::error::Error,
+                    "the end of an attempt could not be recorded: its lease has to expire"
+                );
+                None
+            }
         }
     }
 

@@ -25,7 +25,7 @@ pub(super) enum Round<D, N> {
     /// Another writer was faster.
     Lost {
         /// The task as the round found it.
-        found: Option<TaskHead>,
+        found: Option<Box<TaskHead>>,
         /// What the next round starts with.
         next: N,
     },
@@ -41,5 +41,5 @@ pub(super) async fn race<R: Race>(mut operation: R, first: R::Next) -> Result<R:
             Round::Lost { found, next: changed } => (next, last) = (changed, found.or(last)),
         }
     }
-    Err(Error::new(ErrorKind::Contended).with_found(last))
+    Err(Error::new(ErrorKind::Contended).with_found(last.map(|found| *found)))
 }

@@ -66,6 +66,7 @@ impl<T: StatusTracker> Tracker<T> {
 }
 
 /// A read of one task, done when it is awaited.
+#[doc(alias = "Read")]
 #[must_use = "a read is done when it is awaited"]
 pub struct GetTask<'t, R> {
     cx: &'t Context,

@@ -77,7 +77,7 @@ impl Race for Redrive<'_> {
             Some(image) if classify::was_set_by_operator(&cx.head(&mut image.clone())?, &after) => {
                 Ok(done(cx, &seen, after))
             }
-            _ => Ok(Round::Lost { found: Some(seen), next: image }),
+            _ => Ok(Round::Lost { found: Some(Box::new(seen)), next: image }),
         }
     }
 }

@@ -89,8 +89,8 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn over<T: StatusTracker>(execution: &Execution<T>) -> Self {
-        let Attempt { lease, cx, .. } = &execution.held;
-        let head = execution.held.head();
+        let Attempt { lease, cx, .. } = &execution.attempt;
+        let head = execution.attempt.head();
         let span = tracing::info_span!(
             target: "tracker_core::task",
             "task",
@@ -147,7 +147,7 @@ impl<T: StatusTracker> Execution<T> {
                 Worked::Panicked { panic, ignored }
             }
             Ended::Lost => Worked::Not(self.abandon()),
-            Ended::Cancelled => Worked::Not(self.held.cancel().await),
+            Ended::Cancelled => Worked::Not(self.attempt.cancel().await),
             Ended::TimedOut(after) => Worked::Not(self.fail_timed_out(after).await),
             Ended::Stopped => Worked::Stopped(Box::new(self)),
         }
@@ -155,9 +155,9 @@ impl<T: StatusTracker> Execution<T> {
 
     /// The error that ends a `run` whose body failed.
     async fn fail_body(self, failure: Failure) -> Error {
-        let limit = self.held.cx.config.traceback_stack_limit as usize;
+        let limit = self.attempt.cx.config.traceback_stack_limit as usize;
         let outcome = failure.outcome(limit);
-        let retry = self.held.head().failed_attempts();
+        let retry = self.attempt.head().failed_attempts();
         match self.end(outcome, ReturnValue::None).await {
             Ok((Finished { head, .. }, _)) => {
                 let kind = match head.run_at() {
@@ -177,7 +177,7 @@ impl<T: StatusTracker> Execution<T> {
 
     /// The error that ends a `run` whose lease was lost.
     fn abandon(self) -> Error {
-        self.held.abandon()
+        self.attempt.abandon()
     }
 
     /// Records that the body took too long.
@@ -193,7 +193,7 @@ impl<T: StatusTracker> Execution<T> {
             traceback: String::new(),
             verdict: Verdict::Retry,
         };
-        let key = self.held.head().key.clone();
+        let key = self.attempt.head().key.clone();
         match self.end(outcome, ReturnValue::None).await {
             Ok((Finished { head, .. }, _)) => head.is_ignored(),
             Err(error) => {

@@ -152,31 +152,29 @@ impl StartRequest {
     ) -> Result<Round<(Attempt, Item), Next>, Error> {
         let now = Timestamp::from(self.cx.now());
         let verdict = classify::classify_start(head.as_ref(), &self.lock_id, now, &self.cx.rules());
+        let again = |found: Option<TaskHead>| Round::Lost { found: found.map(Box::new), next: Next::Start };
         match (verdict, head, image) {
-            (Start::Started, Some(head), Some(item)) => {
-                return Ok(Round::Done(self.started(Ok(head), item).await?));
-            }
-            (Start::Ignored, head, _) => return Err(self.ignored(head)),
+            (Start::Started, Some(head), Some(item)) => Ok(Round::Done(self.started(Ok(head), item).await?)),
+            (Start::Ignored, head, _) => Err(self.ignored(head)),
             (Start::TakeOver, Some(head), _) => {
-                let next = Next::TakeOver(Box::new(head.clone()));
-                return Ok(Round::Lost { found: Some(head), next });
+                let head = Box::new(head);
+                Ok(Round::Lost { found: Some(head.clone()), next: Next::TakeOver(head) })
             }
             // Another writer freed the task during the takeover.
-            (Start::Again, head, _) if self.takes_over => {
-                return Ok(Round::Lost { found: head, next: Next::Start });
-            }
+            (Start::Again, head, _) if self.takes_over => Ok(again(head)),
             (Start::Again, head, _) if self.repeated => {
-                return Err(refused(ErrorKind::ClockBehind { by: Duration::ZERO }, head));
+                Err(refused(ErrorKind::ClockBehind { by: Duration::ZERO }, head))
             }
             (Start::Refused(ErrorKind::ClockBehind { by }), head, _) if by <= WAIT && !self.repeated => {
                 self.repeated = true;
                 self.cx.clock.sleep(by).await;
-                return Ok(Round::Lost { found: head, next: Next::Start });
+                Ok(again(head))
             }
-            (Start::Refused(kind), head, _) => return Err(refused(kind, head)),
+            (Start::Refused(kind), head, _) => Err(refused(kind, head)),
+            // Only `Again` comes here: the other two verdicts have an image.
             (Start::Again | Start::Started | Start::TakeOver, head, _) => {
                 self.repeated = true;
-                Ok(Round::Lost { found: head, next: Next::Start })
+                Ok(again(head))
             }
         }
     }

@@ -77,7 +77,10 @@ impl Writes<'_> {
                     return None;
                 }
                 // A snooze that cannot be counted would never end.
-                let error = format!("snoozed for {wait:?}, after {} snoozes in a row", head.snoozes);
+                let in_a_row = head.snoozes;
+                let error = format!(
+                    "snoozed for {wait:?}, which counts as a failed attempt (snoozes in a row: {in_a_row})"
+                );
                 Some(self.fail(after, &error, "", Verdict::RetryAfter(*wait)))
             }
             Outcome::Failed { error, traceback, verdict } => {

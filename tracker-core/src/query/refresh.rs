@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::error::Error as _;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
@@ -12,7 +11,7 @@ use super::merge::Row;
 use super::{IndexEntry, Query};
 use crate::declare::status::Role;
 use crate::dynamodb::Context;
-use crate::dynamodb::batch::{KEYS_PER_GET, batch_get};
+use crate::dynamodb::batch::{KEYS_PER_GET, batch_get, until_processed};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{ERRORS, HEAD, Item, KEY, STATUS};
 use crate::time::Timestamp;
@@ -22,11 +21,10 @@ use crate::tracker::task::Task;
 
 /// How many requests are under way at the same time.
 const READERS: usize = 4;
-/// How often the keys that a request left unprocessed are asked for again, after 50 ms and then twice as long each.
-const ROUNDS: u32 = 10;
 
 /// A query whose rows are read as tasks. Tasks that are gone are left out, and so are those that have moved on to
 /// another status meanwhile, unless asked for.
+#[doc(alias = "Refreshed")]
 #[must_use = "a query is read with `stream` or `all`"]
 pub struct TaskQuery<T> {
     query: Query<T>,
@@ -182,33 +180,9 @@ fn keys<'r>(rows: impl Iterator<Item = &'r Row>) -> Vec<String> {
     rows.filter(|row| seen.insert(&row.key)).map(|row| row.key.clone()).collect()
 }
 
-/// Reads items, also those that a request leaves unprocessed.
-async fn items(
-    cx: &Context,
-    mut keys: Vec<String>,
-    projection: &[&str],
-) -> Result<HashMap<String, Item>, Error> {
-    let mut found = HashMap::with_capacity(keys.len());
-    let mut wait = Duration::from_millis(50);
-    for _ in 0..ROUNDS {
-        if keys.is_empty() {
-            return Ok(found);
-        }
-        let (items, left) = batch_get(cx, &keys, projection).await?;
-        for item in items {
-            if let Some(key) = item.get(KEY).and_then(|key| key.as_s().ok()) {
-                found.insert(key.clone(), item);
-            }
-        }
-        if !left.is_empty() {
-            cx.clock.sleep(wait).await;
-            wait *= 2;
-        }
-        keys = left;
-    }
-    if keys.is_empty() {
-        return Ok(found);
-    }
-    let why = format!("{} keys were left unprocessed {ROUNDS} times", keys.len());
-    Err(Error::new(ErrorKind::Throttled { reasons: Vec::new() }).with_source(why))
+/// Reads items, and those that a request leaves unprocessed with further ones.
+async fn items(cx: &Context, keys: Vec<String>, projection: &[&str]) -> Result<HashMap<String, Item>, Error> {
+    let items = until_processed(cx, keys, |keys| batch_get(cx, keys, projection)).await?;
+    let keyed = items.into_iter().filter_map(|item| Some((item.get(KEY)?.as_s().ok()?.clone(), item)));
+    Ok(keyed.collect())
 }

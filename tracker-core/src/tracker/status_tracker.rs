@@ -103,6 +103,7 @@ pub trait StatusTracker: Sized + Send + Sync + 'static {
     label = "no `table` in its declaration",
     note = "add `table = \"..\"` to its `#[tracker(..)]`, or use `tracker_builder(..).table(..).build()?`"
 )]
+#[doc(alias = "WithTable")]
 pub trait HasTable {}
 
 /// The declaration of the previous step.

@@ -18,9 +18,10 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use self::handler::Handler;
-use self::slot::{Claim, Spawned, slot};
+use self::slot::{Claim, TaskOutcome, slot};
 pub use self::summary::Summary;
 use crate::error::{Error, ErrorKind};
 use crate::lifecycle::execution::Execution;
@@ -239,7 +240,11 @@ impl<T: StatusTracker> Worker<T> {
             let begin = move |claim: Claim| {
                 let (tracker, body) = (tracker.clone(), body.clone());
                 let key = claim.key.clone();
-                Spawned::new(key, runtime.spawn(slot!(tracker, claim, |task| Handler::__call(body, task))))
+                // The task ends when the worker drops this future.
+                let task = runtime.spawn(slot!(tracker, claim, |task| Handler::__call(body, task)));
+                let task = AbortOnDropHandle::new(task);
+                // It has no outcome if the runtime shuts down.
+                async move { task.await.unwrap_or((key, TaskOutcome::Unknown)) }
             };
             run_loop::drive(self, begin).await
         })

@@ -57,7 +57,7 @@ impl<T: StatusTracker> Drive<T> {
                 let wait = (*by).min(UNREADABLE).max(MOMENT);
                 self.claims.set_aside(key, now.saturating_add(wait), awaited, now);
             }
-            _ if error.is_refusal() => {
+            kind if error.is_refusal() || *kind == ErrorKind::Contended => {
                 self.summary.refused += 1;
                 self.claims.refused(key, now);
                 self.answered(now);

@@ -1,12 +1,9 @@
 //! One task in the hands of a worker, from its start to its end.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind};
@@ -127,34 +124,5 @@ pub(crate) async fn end<T: StatusTracker>(worked: Worked<T, ()>) -> TaskOutcome 
         _ if error.task().is_some_and(TaskHead::is_ignored) => TaskOutcome::Ignored,
         _ if error.task().is_some_and(TaskHead::is_failed) => TaskOutcome::Failed,
         _ => TaskOutcome::Unknown,
-    }
-}
-
-/// A slot in a task of the runtime, which ends when this is dropped.
-#[derive(Debug)]
-pub(crate) struct Spawned {
-    key: String,
-    handle: JoinHandle<(String, TaskOutcome)>,
-}
-
-impl Spawned {
-    pub(crate) fn new(key: String, handle: JoinHandle<(String, TaskOutcome)>) -> Self {
-        Self { key, handle }
-    }
-}
-
-impl Future for Spawned {
-    type Output = (String, TaskOutcome);
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let ended = std::task::ready!(Pin::new(&mut self.handle).poll(context));
-        // Without an end where the runtime shuts down.
-        Poll::Ready(ended.unwrap_or_else(|_| (self.key.clone(), TaskOutcome::Unknown)))
-    }
-}
-
-impl Drop for Spawned {
-    fn drop(&mut self) {
-        self.handle.abort();
     }
 }

@@ -138,13 +138,12 @@ pub(super) fn word(
     }
     let name = key.name;
     let words = words.iter().map(|(word, _)| *word);
-    let message = match keys::nearest(&written, words.clone()) {
-        Some(word) => format!("`{name}` cannot be `{written:?}`: did you mean `{word:?}`?"),
-        None => {
-            let words: Vec<_> = words.map(|word| format!("{word:?}")).collect();
-            let words = keys::or(words.iter().map(String::as_str));
-            format!("`{name}` cannot be `{written:?}`: write {words}")
-        }
+    let message = if let Some(word) = keys::nearest(&written, words.clone()) {
+        format!("`{name}` cannot be `{written:?}`: did you mean `{word:?}`?")
+    } else {
+        let words: Vec<_> = words.map(|word| format!("{word:?}")).collect();
+        let words = keys::or(words.iter().map(String::as_str));
+        format!("`{name}` cannot be `{written:?}`: write {words}")
     };
     diagnostics.on(text, message);
     None
