@@ -1,6 +1,7 @@
 //! A small run of `examples/chaos`: every fault at once, and then a check of every promise.
 
 use std::sync::Arc;
+
 use tracker_test_macros::database_test;
 
 use crate::support::World;

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use tokio::task::JoinSet;
 use tracker_core::testing::Rates;
 use tracker_core::{Clock, Error, ErrorKind, Execution, Failure, Tracker};
+use tracker_test_macros::database_test;
 
 use crate::support::{Document, Fault, World, number, text};
 
@@ -171,7 +171,7 @@ fn is_transient(error: &Error) -> bool {
             | ErrorKind::Throttled { .. }
             | ErrorKind::OutcomeUnknown
             | ErrorKind::ClockBehind { .. }
-            | ErrorKind::NotReady { .. }
+            | ErrorKind::Contended
     )
 }
 

@@ -1,22 +1,89 @@
-//! Status tracking for business-critical tasks on Amazon DynamoDB: one item per task, a lock with expiry,
-//! retries that end, and a context manager that records how the work went.
+//! Durable task status on Amazon DynamoDB: a lease per task, bounded retries, and a scoped runner that records the outcome.
 //!
-//! # Where things are
+//! ```
+//! use tracker_core::{Failure, StatusTracker, TrackerStatus, embedded};
 //!
-//! | | |
+//! #[derive(TrackerStatus, Clone, Copy)]
+//! enum CountStatus {
+//!     #[status(pending)]     Pending = 10,
+//!     #[status(in_progress)] InProgress = 12,
+//!     #[status(failed)]      Failed = 14,
+//!     #[status(succeeded)]   Succeeded = 16,
+//!     #[status(ignored)]     Ignored = 18,
+//! }
+//!
+//! #[derive(StatusTracker)]
+//! #[tracker(use_case_id = "count", status = CountStatus, table = "documents")]
+//! struct Document {
+//!     #[tracker(task_id)]
+//!     id: String,
+//!     text: String,
+//!     words: usize,
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let client = embedded::in_memory()?; // or any `aws_sdk_dynamodb::Client`
+//!     let documents = Document::tracker(&client);
+//!     documents.create_table().await?;
+//!     documents.create(Document { id: "a".into(), text: "hello world".into(), words: 0 }).await?;
+//!
+//!     documents
+//!         .run("a", async |task| {
+//!             let words = task.data().text.split_whitespace().count();
+//!             if words == 0 {
+//!                 return Err(Failure::fatal("the document is empty")); // recorded; the task is ignored
+//!             }
+//!             task.data_mut().words = words; // stored when the body succeeds
+//!             Ok(())
+//!         })
+//!         .await?;
+//!
+//!     assert!(documents.get("a").await?.is_some_and(|task| task.is_succeeded()));
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What you call
+//!
+//! | to | use |
 //! |---|---|
-//! | what a user annotates | [`TrackerStatus`], [`StatusTracker`], with their derives |
-//! | what a user calls | [`Tracker`] → [`Execution`] → [`Task`]; [`Worker`] for all of them |
-//! | what goes wrong | [`Error`], [`ErrorKind`]; [`Failure`] for the body of a task |
-//! | what can be replaced | [`TrackerBuilder`], [`TrackerConfig`], [`Clock`] |
-//! | what is told | [`Observer`], [`Event`]; `tracing`, with the target `tracker_core::task`; the feature `metrics` |
-//! | what tests stand on | the features `embedded`, a DynamoDB in the process, and `testing`, faults and a clock set by hand |
+//! | declare tasks and their statuses | the derives [`StatusTracker`](derive@StatusTracker) and [`TrackerStatus`](derive@TrackerStatus) |
+//! | get a tracker | [`StatusTracker::tracker`], or [`StatusTracker::tracker_builder`] to change what is declared |
+//! | create tasks | [`Tracker::create`], [`create_at`](Tracker::create_at), [`ensure`](Tracker::ensure), [`create_many`](Tracker::create_many) |
+//! | run a task | [`Tracker::run`]; or [`Tracker::start`], which returns an [`Execution`] to end by hand |
+//! | run all tasks, on many machines | [`Tracker::worker`] |
+//! | say what a failure means | [`Failure`], [`FailureExt`]: retry, retry later, snooze, or fatal |
+//! | read a task | [`Tracker::get`], [`head`](Tracker::head) |
+//! | find tasks | [`Tracker::query_by_status`], [`query_for_unfinished`](Tracker::query_for_unfinished), [`count_by_status`](Tracker::count_by_status) |
+//! | run ignored tasks again | [`Tracker::redrive`], [`redrive_all`](Tracker::redrive_all) |
+//! | end a task from outside | [`Tracker::cancel`], [`delete`](Tracker::delete) |
+//! | react to an error | [`Error::kind`], [`ErrorKind`] |
+//! | watch | [`Observer`], [`Event`]; `tracing` events with the target `tracker_core::task`; the feature `metrics` |
+//! | test | the features `embedded`, a DynamoDB in the process, and `testing`: faults, and a clock that a test advances |
 //!
-//! Inside, data flows one way: the derives emit constants (`spec`, `status`, compared in `checks`); `key`, `shard`, `format`, `item`,
-//! `document` and `history` encode and decode an item; `update` builds the writes of the protocol and `lock`,
-//! `lease` and `retry` decide, all of them pure; `start`, `heartbeat`, `held`, `execution` and `run` act on one task, and `worker` on all of them, over and over;
-//! `cancel` and `redrive` set a task to another status by hand, `query` and `find` look for tasks, `create_many` and `sweep` work on many; `event` tells what happened; through one function of `op` per
-//! DynamoDB operation.
+//! # Statuses
+//!
+//! | a task that is | becomes | by |
+//! |---|---|---|
+//! | new | pending | [`create`](Tracker::create) |
+//! | succeeded in the previous step | more pending in this step | a step declared with `after` |
+//! | pending, more pending or failed | in progress | [`start`](Tracker::start) |
+//! | in progress, with an expired lease | in progress; ignored if that was its last attempt | a takeover, by the next start |
+//! | in progress | succeeded | [`succeed`](Execution::succeed) |
+//! | in progress | failed; ignored after `max_retry` failed attempts in a row, or if the failure is fatal | [`fail`](Execution::fail) |
+//! | in progress | what it was before the start | [`release`](Execution::release), [`snooze`](Failure::snooze) |
+//! | waiting or in progress | ignored | [`cancel`](Tracker::cancel) |
+//! | failed or ignored | pending | [`redrive`](Tracker::redrive) |
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `derive` (default) | the two derives |
+//! | `embedded` | [`embedded`](mod@embedded): a DynamoDB in the process, over SQLite, for tests and first steps. It needs a C compiler |
+//! | `testing` | [`testing`](mod@testing): an HTTP client that injects faults, and a clock that a test advances |
+//! | `metrics` | counters and histograms of the `metrics` crate; [`EventKind`] lists them |
 
 mod bulk;
 mod config;
@@ -48,18 +115,32 @@ pub mod fuzzing;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+/// The programs of the pages, which `cargo test` runs.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/from-pynamodb-mate.md")]
-struct FromPynamodbMate;
-#[cfg(doctest)]
-#[doc = include_str!("../../tracker-derive/docs/status.md")]
-struct StatusPage;
-#[cfg(doctest)]
-#[doc = include_str!("../../tracker-derive/docs/tracker.md")]
-struct TrackerPage;
+mod pages {
+    macro_rules! pages {
+        ($($name:ident: $path:literal,)*) => {
+            $(
+                #[doc = include_str!(concat!("../../", $path))]
+                mod $name {}
+            )*
+        };
+    }
+    pages! {
+        readme: "README.md",
+        changing_a_declaration: "docs/changing-a-declaration.md",
+        errors: "docs/errors.md",
+        faq: "docs/faq.md",
+        finding_tasks: "docs/finding-tasks.md",
+        from_pynamodb_mate: "docs/from-pynamodb-mate.md",
+        pipelines: "docs/pipelines.md",
+        running_a_task: "docs/running-a-task.md",
+        testing: "docs/testing.md",
+        workers: "docs/workers.md",
+        status: "tracker-derive/docs/status.md",
+        tracker: "tracker-derive/docs/tracker.md",
+    }
+}
 
 pub use aws_sdk_dynamodb;
 pub use tokio_util::sync::CancellationToken;

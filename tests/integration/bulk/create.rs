@@ -1,10 +1,10 @@
 //! Creates or overwrites many tasks.
 
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use futures_util::{StreamExt, stream};
 use tracker_core::{Created, ErrorKind};
+use tracker_test_macros::database_test;
 
 use crate::support::{Document, ExtractStatus, World, ids, number};
 

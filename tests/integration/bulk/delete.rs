@@ -1,9 +1,9 @@
 //! Deletes the tasks of a use case.
 
 use std::sync::{Arc, Mutex};
-use tracker_test_macros::database_test;
 
 use tracker_core::ErrorKind;
+use tracker_test_macros::database_test;
 
 use crate::support::{Document, World, ids, number, text};
 

@@ -1,7 +1,8 @@
 //! Makes all tasks of a status pending again.
 
-use crate::support::{Document, ExtractStatus, World, ids, text};
 use tracker_test_macros::database_test;
+
+use crate::support::{Document, ExtractStatus, World, ids, text};
 
 #[database_test]
 async fn redrive_all_makes_ignored_tasks_pending(world: World) {

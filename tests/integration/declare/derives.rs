@@ -2,11 +2,11 @@
 
 use std::fmt::{self, Display};
 use std::str::FromStr;
-use tracker_test_macros::database_test;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracker_core::{ErrorKind, StatusTracker, TrackerStatus};
+use tracker_test_macros::database_test;
 
 use crate::support::{ExtractStatus, World, number, text};
 

@@ -4,9 +4,9 @@
 //! agree, except for index pages without rows. Neither reports what DynamoDB charges for a failed condition.
 
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use tracker_core::{CancelOutcome, ErrorKind, Failure, StatusTracker, Tracker};
+use tracker_test_macros::database_test;
 
 use crate::support::{Document, Spent, Units, World};
 

@@ -1,9 +1,9 @@
 //! Every fault of the network, at every request of a task's life.
 
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use tracker_core::{ErrorKind, TrackerStatus};
+use tracker_test_macros::database_test;
 
 use super::End;
 use crate::support::{Document, ExtractStatus, Fault, World, history, number, text};

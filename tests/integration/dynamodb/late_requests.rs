@@ -1,9 +1,9 @@
 //! Requests that arrive late, and copies of them.
 
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use tracker_core::ErrorKind;
+use tracker_test_macros::database_test;
 
 use super::End;
 use crate::support::{Document, Fault, World, history, number, text};

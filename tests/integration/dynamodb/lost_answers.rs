@@ -1,12 +1,12 @@
 //! Answers that are lost, and requests that are dropped, denied or throttled.
 
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use futures_util::poll;
 use tracker_core::ErrorKind;
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::config::retry::RetryConfig;
+use tracker_test_macros::database_test;
 
 use crate::support::Fault::{Delay, Deny, DropRequest, DropResponse, None as NoFault, Throttle};
 use crate::support::{Document, World, number, text};

@@ -1,10 +1,10 @@
 //! Clocks that differ from DynamoDB's by more than the skew.
 
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use chrono::TimeDelta;
 use tracker_core::{Clock, ErrorKind};
+use tracker_test_macros::database_test;
 
 use crate::support::{Document, World, number, text};
 

@@ -71,7 +71,7 @@ async fn attempt(tracker: &Tracker<Job>, name: &str, id: &str, journal: &Journal
     let outcome = match &result {
         Ok(()) => "succeeded",
         Err(error) if matches!(error.kind(), ErrorKind::BodyFailed { .. }) => "failed",
-        Err(error) if error.is_refusal() => return,
+        Err(error) if error.is_refusal() || *error.kind() == ErrorKind::Contended => return,
         Err(_) => "unsure",
     };
     let said = result.err().map(|error| format!("{:?}", error.kind()));

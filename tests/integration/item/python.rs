@@ -1,11 +1,11 @@
 //! Items that Python's `pynamodb_mate` wrote, and items in the form that it reads.
 
 use std::collections::HashMap;
-use tracker_test_macros::database_test;
 
 use serde::Deserialize;
 use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
 use tracker_core::{Clock, ErrorKind, StatusTracker, Tracker};
+use tracker_test_macros::database_test;
 
 use crate::support::{ExtractStatus, Item, SummaryStatus, World, number, text, time};
 

@@ -1,9 +1,9 @@
 //! Items near the limit of 400 KB.
 
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use tracker_core::ErrorKind;
+use tracker_test_macros::database_test;
 
 use crate::support::{Document, World, number, text};
 

@@ -10,10 +10,11 @@ mod worker;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use tracker_test_macros::database_test;
 
 use self::random::Random;
 use self::worker::{CONFIG_VARIABLE, Kind, WorkerConfig};
+use tracker_test_macros::database_test;
+
 use crate::support::{Document, World};
 
 pub use self::worker::main;

@@ -136,7 +136,7 @@ impl Worker {
         let step = match Box::pin(self.tracker.run(id, body)).await {
             Ok(()) => Step::Done,
             Err(error) if matches!(error.kind(), ErrorKind::BodyFailed { .. }) => Step::Done,
-            Err(error) if error.is_refusal() => Step::Refused,
+            Err(error) if error.is_refusal() || *error.kind() == ErrorKind::Contended => Step::Refused,
             Err(_) => Step::Unsure,
         };
         self.journal.write(step, id, attempt, 0);

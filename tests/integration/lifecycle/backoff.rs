@@ -1,10 +1,10 @@
 //! Waits after failed attempts: the backoff, and the wait that a failure asks for.
 
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use chrono::TimeDelta;
 use tracker_core::{Backoff, Clock, ErrorKind, Failure, FailureExt, Tracker};
+use tracker_test_macros::database_test;
 
 use crate::support::Fault::DropResponse;
 use crate::support::{Document, World, entry, history, number, stored_wait};

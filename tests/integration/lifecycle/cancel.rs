@@ -1,10 +1,10 @@
 //! Cancels tasks that nobody works on.
 
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use chrono::TimeDelta;
 use tracker_core::{CancelOutcome, Clock, ErrorKind, Failure, TaskHead, Tracker};
+use tracker_test_macros::database_test;
 
 use crate::support::Fault::{DropRequest, DropResponse};
 use crate::support::{Document, Item, World, entry, history, number, text};

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use tokio::sync::oneshot;
 use tracker_core::{CancelOutcome, Error, ErrorKind, Execution, Failure, Takeover, Tracker};
+use tracker_test_macros::database_test;
 
 use crate::support::Fault::{DropRequest, DropResponse};
 use crate::support::{

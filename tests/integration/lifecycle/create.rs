@@ -1,9 +1,9 @@
 //! Creates single tasks.
 
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use tracker_core::{Ensured, ErrorKind};
+use tracker_test_macros::database_test;
 
 use crate::support::{Document, ExtractStatus, World, data_member, history, number, text};
 

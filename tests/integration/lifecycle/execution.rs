@@ -1,9 +1,9 @@
 //! Executions that the caller saves, finishes, releases or drops.
 
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use tracker_core::{ErrorKind, StatusTracker, TrackerStatus};
+use tracker_test_macros::database_test;
 
 use crate::support::Fault::{DropRequest, DropResponse};
 use crate::support::{Document, ExtractStatus, World, data_member, entry, history, number, text};

@@ -2,9 +2,9 @@
 
 use std::error::Error as _;
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use tracker_core::{ErrorKind, Failure};
+use tracker_test_macros::database_test;
 
 use crate::support::Fault::DropRequest;
 use crate::support::{

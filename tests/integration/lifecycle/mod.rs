@@ -3,6 +3,7 @@
 mod backoff;
 mod cancel;
 mod cancel_running;
+mod contended;
 mod create;
 mod execution;
 mod heartbeat;

@@ -1,9 +1,9 @@
 //! Makes ended tasks pending again, one by one.
 
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use tracker_core::ErrorKind;
+use tracker_test_macros::database_test;
 
 use crate::support::Fault::DropResponse;
 use crate::support::{Document, World, number, text};

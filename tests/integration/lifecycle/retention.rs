@@ -1,10 +1,10 @@
 //! Ended tasks, which DynamoDB deletes after `retain`, and the table's time to live.
 
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use tracker_core::aws_sdk_dynamodb::types::{AttributeValue, TimeToLiveSpecification, TimeToLiveStatus};
 use tracker_core::{Clock, ErrorKind, Failure, TrackerBuilder};
+use tracker_test_macros::database_test;
 
 use crate::support::Fault::DropResponse;
 use crate::support::{Document, World, number, wait_until_heartbeat_sleeps};

@@ -2,10 +2,10 @@
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use futures_util::FutureExt;
 use tracker_core::{ErrorKind, Failure, FailureExt};
+use tracker_test_macros::database_test;
 
 use crate::support::{ExtractStatus, World, data_member, entry, history, number, text};
 

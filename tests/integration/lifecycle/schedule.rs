@@ -1,11 +1,11 @@
 //! Tasks that cannot be started before a time, their `run_at`.
 
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use chrono::TimeDelta;
 use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
 use tracker_core::{Clock, ErrorKind, StatusTracker};
+use tracker_test_macros::database_test;
 
 use crate::support::Fault::DropResponse;
 use crate::support::{Document, ExtractStatus, World, number, task_ids, text, time};

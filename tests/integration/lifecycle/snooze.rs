@@ -1,9 +1,9 @@
 //! Snoozed tasks: they wait, and no failed attempt is counted.
 
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use tracker_core::{Backoff, Error, ErrorKind, Failure, FailureExt, StatusTracker, Tracker};
+use tracker_test_macros::database_test;
 
 use crate::support::Fault::DropResponse;
 use crate::support::{Document, Summary, World, entry, history, number, stored_wait, text, time};
@@ -126,7 +126,10 @@ async fn snooze_counts_as_a_failure_after_max_snoozes(world: World) {
     let item = world.stored().await;
     assert_eq!((&item["status"], &item["retry"]), (&number(14), &number(1)));
     assert_eq!((item.get("snoozes"), stored_wait(&item)), (None, Some(WAIT)));
-    assert_eq!(entry(&item, 0, "error"), "snoozed for 600s, which counts as a failed attempt (snoozes in a row: 2)");
+    assert_eq!(
+        entry(&item, 0, "error"),
+        "snoozed for 600s, which counts as a failed attempt (snoozes in a row: 2)"
+    );
     world.advance_until_due().await;
     // The count begins again, and a snooze now returns the task to `Failed`.
     let error = run_that_snoozes(&documents).await;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use tracker_core::ErrorKind;
+use tracker_test_macros::database_test;
 
 use crate::support::{Document, ExtractStatus, World, number, text};
 

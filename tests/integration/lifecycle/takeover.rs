@@ -1,9 +1,9 @@
 //! Expired leases, and the workers that take the tasks over.
 
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use tracker_core::{ErrorKind, Takeover};
+use tracker_test_macros::database_test;
 
 use crate::support::{Document, World, number, text};
 

@@ -3,13 +3,13 @@
 use std::mem::take;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use tracker_core::EventKind::{
     CancelRequested, Created, Failed, Heartbeat, Ignored, LeaseLost, OutcomeUnknown, Redriven, Refused,
     Released, Snoozed, Started, Succeeded, TakenOver,
 };
 use tracker_core::{CancelOutcome, ErrorKind, Event, EventKind, Failure, StatusTracker, TrackerBuilder};
+use tracker_test_macros::database_test;
 
 use crate::support::Fault::{DropRequest, DropResponse};
 use crate::support::{

@@ -3,13 +3,13 @@
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Metadata, Subscriber};
 use tracker_core::{ErrorKind, Event, Failure, Tracker, TrackerBuilder};
+use tracker_test_macros::database_test;
 
 use crate::support::{Document, World, entry, number, text};
 

@@ -1,10 +1,10 @@
 //! Rows of the index, read again as whole tasks.
 
 use std::collections::HashSet;
-use tracker_test_macros::database_test;
 
 use futures_util::StreamExt;
 use tracker_core::{Error, ErrorKind};
+use tracker_test_macros::database_test;
 
 use super::create_one_second_apart;
 use crate::support::Fault::{Throttle, Unprocessed};

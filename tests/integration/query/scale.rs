@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use tracker_core::{IndexEntry, StatusTracker, TrackerStatus};
+use tracker_test_macros::database_test;
 
 use crate::support::{Document, ExtractStatus, Item, SummaryStatus, World, number, task_ids, text};
 

@@ -1,9 +1,9 @@
 //! Tasks by status: over all shards, in time order, page by page, and counted.
 
 use std::collections::HashSet;
-use tracker_test_macros::database_test;
 
 use tracker_core::{Cursor, IndexEntry};
+use tracker_test_macros::database_test;
 
 use super::create_one_second_apart;
 use crate::support::{Document, ExtractStatus, SummaryStatus, World, ids, number, task_ids, text};

@@ -1,7 +1,6 @@
 //! Tasks that can be started now, and tasks whose lease has expired.
 
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use futures_util::StreamExt;
 use tracker_core::aws_sdk_dynamodb::types::{
@@ -9,6 +8,7 @@ use tracker_core::aws_sdk_dynamodb::types::{
     ProjectionType, ScalarAttributeType,
 };
 use tracker_core::{Backoff, ErrorKind, Takeover, Tracker};
+use tracker_test_macros::database_test;
 
 use super::create_one_second_apart;
 use crate::support::{Document, ExtractStatus, World, ids, number, task_ids, text, time};

@@ -5,7 +5,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::pin::{Pin, pin};
 use std::thread;
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use futures_util::poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,6 +14,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::testing::ManualTicker;
 use tracker_core::{Clock, Error, ErrorKind, Event, EventKind, Execution, StatusTracker, Tracker};
+use tracker_test_macros::database_test;
 
 use crate::support::Fault::{Delay, DropRequest};
 use crate::support::{

@@ -1,9 +1,9 @@
 //! Timeouts by a `ManualClock`, with and without `auto_advancing`.
 
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use tracker_core::{Clock, Execution};
+use tracker_test_macros::database_test;
 
 use crate::support::{Document, World, history};
 

@@ -1,9 +1,9 @@
 //! What a tracker is configured with.
 
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use tracker_core::{Backoff, ErrorKind, StatusTracker};
+use tracker_test_macros::database_test;
 
 use crate::support::{Document, ExtractStatus, World};
 

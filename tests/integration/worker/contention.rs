@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use tracker_test_macros::database_test;
 
 use futures_util::future::join_all;
 use tracker_core::CancellationToken;
 use tracker_core::aws_sdk_dynamodb::Client;
+use tracker_test_macros::database_test;
 
 use super::{counts, create_documents, stored_counts};
 use crate::support::ExtractStatus::Succeeded;

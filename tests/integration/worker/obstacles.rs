@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
 use tracker_core::{Clock, ErrorKind, Event, EventKind};
+use tracker_test_macros::database_test;
 
 use super::{counts, create_documents, stored_counts};
 use crate::support::ExtractStatus::{Pending, Succeeded};

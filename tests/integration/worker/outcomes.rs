@@ -5,10 +5,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use futures_util::StreamExt;
 use tracker_core::{CancelOutcome, Execution, Failure, FailureExt};
+use tracker_test_macros::database_test;
 
 use super::{counts, create_documents, stored_counts};
 use crate::support::ExtractStatus::{Failed, Ignored, Pending, Succeeded};

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 use std::time::Duration;
-use tracker_test_macros::database_test;
 
 use tokio::sync::{Barrier, Notify};
 use tracker_core::{CancellationToken, Clock, ErrorKind, Execution};
+use tracker_test_macros::database_test;
 
 use super::{counts, create_documents, stored_counts};
 use crate::support::ExtractStatus::{Failed, Pending, Succeeded};

@@ -210,3 +210,28 @@ fn throttled(reasons: &[String], f: &mut fmt::Formatter<'_>) -> fmt::Result {
         "; slow down, or raise the capacity of the table"
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// The names that begin the lines with this indentation and prefix, up to the first other character.
+    fn names<'t>(text: &'t str, prefix: &str, suffixes: &[char]) -> BTreeSet<&'t str> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(prefix));
+        let is_name = |name: &&str| {
+            name.starts_with(|letter: char| letter.is_ascii_uppercase())
+                && name.chars().all(char::is_alphanumeric)
+        };
+        lines.filter_map(|line| line.split_once(suffixes).map(|(name, _)| name)).filter(is_name).collect()
+    }
+
+    #[test]
+    fn errors_page_has_a_row_for_each_kind() {
+        let source = include_str!("kind.rs");
+        let declaration = source.split_once("pub enum ErrorKind {").unwrap().1.split_once("\n}\n").unwrap().0;
+        let kinds = names(declaration, "    ", &[',', ' ']);
+        assert!(kinds.contains("NotFound") && kinds.contains("Locked") && kinds.len() > 20, "{kinds:?}");
+        let rows = names(include_str!("../../../docs/errors.md"), "| `", &['`']);
+        assert_eq!(rows, kinds);
+    }
+}
