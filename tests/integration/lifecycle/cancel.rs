@@ -287,7 +287,10 @@ async fn cancel_ignores_a_task_with_an_expired_lease(world: World) {
     assert_eq!((&item["status"], &item["retry"], &item["attempt"]), (&number(18), &number(1), &number(1)));
     assert_eq!(item["lock"], text("__not_locked__"));
     let error = entry(&item, 0, "error");
-    assert!(error.contains("worker-1 did not finish the attempt, and cancelled on request"), "{error}");
+    assert!(
+        error.contains("worker-1 did not finish the attempt, and the task was cancelled on request"),
+        "{error}"
+    );
     assert_start_refuses_ignored(&world).await;
 }
 

@@ -249,7 +249,10 @@ async fn takeover_ignores_a_task_whose_cancel_was_requested(world: World) {
     assert_eq!((&item["status"], &item["lock"]), (&number(18), &text("__not_locked__")));
     assert_eq!((&item["retry"], &item["attempt"]), (&number(1), &number(1)));
     let error = entry(&item, 0, "error");
-    assert!(error.contains("worker-1 did not finish the attempt, and cancelled on request"), "{error}");
+    assert!(
+        error.contains("worker-1 did not finish the attempt, and the task was cancelled on request"),
+        "{error}"
+    );
     assert_eq!(*lost.succeed().await.unwrap_err().kind(), ErrorKind::LeaseLost);
     assert_eq!(world.stored().await, item);
 }

@@ -1,4 +1,4 @@
-//! A started task, and how it ends: by a finish that is always sent, or recorded as dropped.
+//! A started task, and how its attempt ends: with a finish, or recorded as dropped.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,22 +18,24 @@ use crate::protocol::outcome::{Outcome, Verdict};
 use crate::runtime::detached::detached;
 use crate::time::ClockReading;
 
-/// A task that was started and is not finished yet.
+/// One attempt: a task that was started and is not finished yet.
 ///
-/// If dropped before the caller has received it, it is released; afterwards, it is recorded as failed. Both are best
-/// effort, from a spawned task. If that task cannot run, the lease expires.
+/// If an attempt is dropped before the caller has received it, the task is released. If it is dropped afterwards, it is
+/// recorded as failed. A spawned Tokio task sends that write, on a best-effort basis. If the write cannot be sent, the
+/// lease expires.
 pub(crate) struct Attempt {
     pub(crate) cx: Arc<Context>,
-    /// The task as it was started, and what was saved since. Shared, because its history may be long.
+    /// The task as it was started, with the bytes that were saved since. Shared, because its history may be long.
     head: Arc<TaskHead>,
     pub(crate) lease: Arc<SharedLease>,
     on_drop: OnDrop,
-    /// The runtime that started it, because it may be dropped on a thread outside of every runtime.
+    /// The runtime in which the task was started: the attempt may be dropped on a thread outside of every runtime.
     runtime: Option<Handle>,
-    /// When the attempt began, by the monotonic clock.
+    /// When the start was granted, by the monotonic clock.
     begun: Duration,
 }
 
+/// What dropping an attempt records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OnDrop {
     Release,
@@ -49,27 +51,29 @@ impl Attempt {
         Self { cx, head, lease: Arc::new(lease), on_drop: OnDrop::Release, runtime, begun }
     }
 
+    /// Returns the task as it was started.
     pub(crate) fn head(&self) -> &TaskHead {
         &self.head
     }
 
+    /// Returns whether the deadline of the lease has passed.
     pub(crate) fn has_passed(&self, now: ClockReading) -> bool {
         self.lease.has_passed(now)
     }
 
-    /// Hands the attempt to its caller: from here on, a drop is a failed attempt.
+    /// Hands the attempt to its caller. From now on, a drop is a failed attempt.
     pub(crate) fn hand_to_caller(&mut self) {
         self.on_drop = OnDrop::Fail;
     }
 
-    /// Starts the heartbeat.
+    /// Starts the heartbeat, unless heartbeats are off.
     pub(crate) async fn keep_lease(&self) {
         if let (true, Some(runtime)) = (self.cx.config.heartbeat, &self.runtime) {
             start_heartbeat(&self.cx, &self.lease, runtime).await;
         }
     }
 
-    /// Returns the error of a lost lease. Its source is the last error, if DynamoDB did not answer.
+    /// Returns the error of a lost lease. Its source is the last error of the heartbeat, if DynamoDB did not answer.
     pub(crate) fn lost(&self) -> Error {
         let lost = self.error(ErrorKind::LeaseLost);
         match self.lease.unanswered() {
@@ -78,20 +82,20 @@ impl Attempt {
         }
     }
 
-    /// Abandons a lost lease: nothing is written any more.
+    /// Ends the attempt of a lost lease without a write.
     pub(crate) fn abandon(mut self) -> Error {
         self.lease.stop();
         self.on_drop = OnDrop::Nothing;
         self.lost()
     }
 
-    /// Takes note of a save that was acknowledged, with values of about this size.
+    /// Moves the deadline after an acknowledged save, and counts the bytes that the save has written.
     pub(crate) fn saved(&mut self, written: Reading, bytes: usize) {
         self.lease.acknowledge(written);
         Arc::make_mut(&mut self.head).bytes_without_errors += bytes;
     }
 
-    /// Ends the attempt and ignores the task, as a cancel has asked for.
+    /// Ends the attempt and ignores the task, because somebody cancelled it. Returns the error for the caller.
     pub(crate) async fn cancel(self) -> Error {
         let recorded = self.finish(Outcome::Cancelled, Changes::default(), ReturnValue::None).await;
         match recorded {
@@ -103,12 +107,12 @@ impl Attempt {
         }
     }
 
-    /// Returns an error about this task as it was started.
+    /// Returns an error with the task as it was started.
     pub(crate) fn error(&self, kind: ErrorKind) -> Error {
         Error::new(kind).with_key(&self.head.key).with_task(TaskHead::clone(&self.head))
     }
 
-    /// Ends the attempt. Once polled, the finish is sent even if the future is dropped or left alone.
+    /// Ends the attempt. Once polled, the finish is sent even if the future is dropped or no longer polled.
     pub(crate) async fn finish(
         mut self,
         outcome: Outcome,
@@ -124,8 +128,8 @@ impl Attempt {
         finished.map_err(|error| error.with_key(&self.head.key))
     }
 
-    /// Releases a task that the caller cannot use, and returns why. If the lease has expired already, a worker that took
-    /// the task over is not disturbed.
+    /// Releases a task that the caller cannot use, and returns the reason. A worker that has taken the task over meanwhile
+    /// is not affected.
     pub(crate) async fn release_unused(mut self, why: Error) -> Error {
         let finish = self.begin(Outcome::Released, Changes::default(), ReturnValue::None);
         match finish.best_effort().await {
@@ -134,8 +138,9 @@ impl Attempt {
         }
     }
 
+    /// Stops the heartbeat, and returns the finish to send.
     fn begin(&mut self, outcome: Outcome, changes: Changes, returns: ReturnValue) -> Finish {
-        // No heartbeat may follow the finish, nor take a later time.
+        // No heartbeat may be sent after the finish, or with a later time.
         self.lease.stop();
         let now = self.lease.next(self.cx.now()).time;
         self.on_drop = OnDrop::Nothing;
@@ -164,7 +169,9 @@ impl Drop for Attempt {
                 error: if std::thread::panicking() {
                     "the worker panicked".to_owned()
                 } else {
-                    "the attempt was dropped before it was finished: cancelled, or timed out".to_owned()
+                    "the attempt was dropped before it was finished, for example because its future was cancelled \
+                     or timed out"
+                        .to_owned()
                 },
                 traceback: String::new(),
                 verdict: Verdict::Retry,
@@ -177,7 +184,8 @@ impl Drop for Attempt {
             tracing::warn!(
                 target: "tracker_core::finish",
                 key = self.head.key,
-                "dropped outside of a Tokio runtime: the lease has to expire"
+                "an attempt was dropped outside of a Tokio runtime, so its end is not recorded; the task can be taken \
+                 over after its lease expires"
             );
         }
     }

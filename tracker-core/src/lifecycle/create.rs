@@ -1,4 +1,4 @@
-//! Creating one task.
+//! Creates one task.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
@@ -22,7 +22,7 @@ use crate::tracker::codec;
 use crate::tracker::status_tracker::StatusTracker;
 use crate::tracker::task::Task;
 
-/// Room that a new item must leave for the attributes that starts and finishes add, and for an entry of its history.
+/// The bytes that a new item leaves free for the attributes that starts and finishes add, and for an entry of the history.
 const RESERVED_BYTES: usize = 1024;
 
 impl<T: StatusTracker> Tracker<T> {
@@ -33,11 +33,13 @@ impl<T: StatusTracker> Tracker<T> {
     ///
     /// # Errors
     ///
-    /// - [`AlreadyExists`](ErrorKind::AlreadyExists), with the task that exists.
-    /// - [`InvalidTaskId`](ErrorKind::InvalidTaskId), [`Encode`](ErrorKind::Encode) or
-    ///   [`ItemTooLarge`](ErrorKind::ItemTooLarge) if the task cannot be stored.
-    /// - [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) if no answer came: call `create` again. `AlreadyExists` then means
-    ///   that the first call succeeded, or that somebody else created the task.
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if a task has this id. The error has that task.
+    /// - [`InvalidTaskId`](ErrorKind::InvalidTaskId) if the id is empty or too long, or is not read back as it is written.
+    /// - [`Encode`](ErrorKind::Encode) if a field cannot be stored.
+    /// - [`ItemTooLarge`](ErrorKind::ItemTooLarge) if the item would have more than 399 KB: starts and finishes need the
+    ///   rest of DynamoDB's 400 KB.
+    /// - [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) if no response arrived: call `create` again. `AlreadyExists` then
+    ///   means that the first call succeeded, or that somebody else created the task.
     pub async fn create(&self, data: T) -> Result<Task<T>, Error> {
         create(self.cx(), data, None).await
     }
@@ -45,11 +47,12 @@ impl<T: StatusTracker> Tracker<T> {
     /// Creates a task that cannot be started before `run_at`.
     ///
     /// Until then a start is refused as [`NotDue`](ErrorKind::NotDue), and
-    /// [`query_for_unfinished`](Self::query_for_unfinished) leaves the task out. Python workers ignore `run_at`.
+    /// [`query_for_unfinished`](Self::query_for_unfinished) leaves the task out if the index projects `run_at`, as the index
+    /// of [`create_table`](Self::create_table) does. Python workers ignore `run_at`.
     ///
     /// # Errors
     ///
-    /// Those of [`create`](Self::create).
+    /// Returns the errors of [`create`](Self::create).
     ///
     /// # Examples
     ///
@@ -65,7 +68,7 @@ impl<T: StatusTracker> Tracker<T> {
     }
 }
 
-/// Creates a task, unless its key exists.
+/// Creates a task. An existing item with its key is an error.
 pub(crate) async fn create<T: StatusTracker>(
     cx: &Context,
     data: T,
@@ -77,14 +80,14 @@ pub(crate) async fn create<T: StatusTracker>(
     };
     let key = found.get(KEY).and_then(|key| key.as_s().ok()).cloned().unwrap_or_default();
     let error = Error::new(ErrorKind::AlreadyExists).with_key(&key);
-    // A task whose head cannot be read exists, too.
+    // A task whose head cannot be read exists as well.
     Err(match cx.head(&mut found) {
         Ok(found) => error.with_task(found),
         Err(unreadable) => error.with_source(unreadable),
     })
 }
 
-/// Creates a task, or returns the item that exists.
+/// Creates a task, or returns the existing item as the inner error.
 pub(crate) async fn create_or_found<T: StatusTracker>(
     cx: &Context,
     data: T,
@@ -97,7 +100,7 @@ pub(crate) async fn create_or_found<T: StatusTracker>(
     let head = cx.head(&mut item.clone())?;
     match dynamodb::settle(&*cx.clock, SENDS, || dynamodb::put(cx, item.clone())).await {
         Ok(()) => {}
-        // The item is ours, and its answer was lost. A worker may have started the task since.
+        // This call has created the item, and the response was lost. A worker may have started the task since.
         Err(WriteError::Condition(Some(found)))
             if classify::has_created(found.get(CREATE_TIME), item.get(CREATE_TIME)) => {}
         Err(WriteError::Condition(found)) => return Ok(Err(found.unwrap_or_default())),
@@ -110,12 +113,12 @@ pub(crate) async fn create_or_found<T: StatusTracker>(
     Ok(Ok(Task::new(head, data)))
 }
 
-/// Returns the task id of a struct as the key has it.
+/// Returns the text of a task id, as the key contains it.
 pub(crate) fn shown_id<T: StatusTracker>(data: &T) -> String {
     data.task_id().__encode()
 }
 
-/// Returns the item of a new task.
+/// Returns the item of a new task, if it can be stored.
 pub(crate) fn new_item<T: StatusTracker>(cx: &Context, data: &T) -> Result<Item, Error> {
     let shown = shown_id(data);
     let key = cx.key(&shown)?;
@@ -123,10 +126,12 @@ pub(crate) fn new_item<T: StatusTracker>(cx: &Context, data: &T) -> Result<Item,
     item.map_err(|error| error.with_key(&key))
 }
 
+/// Returns the item of a new task, if its id is read back and its size leaves room.
 fn checked_item<T: StatusTracker>(cx: &Context, shown: &str, key: &str, data: &T) -> Result<Item, Error> {
-    // A task id that is not read back could never be started.
+    // A task whose id is not read back could never be started.
     if let Err(error) = T::TaskId::__decode(shown) {
-        let reason = format!("\"{shown}\", which its `Display` shows, is not read back by its `FromStr`");
+        let reason =
+            format!("its `FromStr` does not read back \"{shown}\", which its `Display` writes; make the two agree");
         return Err(ItemError::InvalidTaskId { reason, source: Some(error) }.into());
     }
     let item = encode(cx, key, data, cx.create_time())?;
@@ -136,6 +141,7 @@ fn checked_item<T: StatusTracker>(cx: &Context, shown: &str, key: &str, data: &T
     Ok(item)
 }
 
+/// Encodes a new task as an item in status pending.
 fn encode<T: StatusTracker>(cx: &Context, key: &str, data: &T, now: Timestamp) -> Result<Item, Error> {
     let wire = cx.config.wire;
     let pending = cx.use_case.status_of(Role::Pending);

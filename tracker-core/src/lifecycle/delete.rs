@@ -1,4 +1,4 @@
-//! Deleting one task.
+//! Deletes one task.
 
 use std::borrow::Borrow;
 use std::fmt::Display;
@@ -12,16 +12,20 @@ use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
 
 impl<T: StatusTracker> Tracker<T> {
-    /// Deletes a task that nobody works on. Returns the deleted task, or `None` if there was none.
+    /// Deletes a task, unless a worker holds it. Returns the deleted task's metadata, or `None` if there was no task or its
+    /// metadata cannot be read.
     ///
-    /// A task whose lease has expired can be deleted, unless [`takeover`](crate::TrackerBuilder::takeover) is off: its
-    /// holder may come back.
+    /// A task whose lease has expired is deleted. If [`takeover`](crate::TrackerBuilder::takeover) is
+    /// [`Never`](crate::Takeover::Never), such a task counts as held, because its holder may still work on it.
+    ///
+    /// A delete that is sent again after a lost response returns `None`. It emits no event.
     ///
     /// # Errors
     ///
-    /// - [`Locked`](crate::ErrorKind::Locked) if a worker holds the task.
-    /// - [`ClockOff`](crate::ErrorKind::ClockOff) if this machine's clock is known to be wrong.
-    /// - [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) if no answer came: delete again.
+    /// - [`Locked`](crate::ErrorKind::Locked), with the task as it was found, if a worker holds the task.
+    /// - [`ClockOff`](crate::ErrorKind::ClockOff) if this machine's clock differs from DynamoDB's by more than
+    ///   `max_clock_skew`.
+    /// - [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) if no response arrived: delete again.
     pub async fn delete<Q>(&self, task_id: &Q) -> Result<Option<TaskHead>, Error>
     where
         Q: Display + ?Sized,
@@ -31,7 +35,7 @@ impl<T: StatusTracker> Tracker<T> {
     }
 }
 
-/// Deletes a task, unless a worker holds it. With `with_live_lease`, deletes it even then.
+/// Deletes a task, unless a worker holds it and `with_live_lease` is `false`.
 pub(crate) async fn delete(
     cx: &Context,
     key: &str,
@@ -40,17 +44,18 @@ pub(crate) async fn delete(
     send(cx, key, with_live_lease).await.map_err(|error| error.with_key(key))
 }
 
+/// Sends the delete until its outcome is known.
 async fn send(cx: &Context, key: &str, with_live_lease: bool) -> Result<Option<TaskHead>, Error> {
     let rules = cx.rules();
     let condition = if with_live_lease {
         operator::delete_always()
     } else {
-        // Only a right clock tells whether a lease has expired.
+        // A wrong clock would take a live lease for an expired one.
         cx.known_clock(key).await?;
         operator::delete(&rules, Timestamp::from(cx.now()))
     };
     match dynamodb::settle(&*cx.clock, SENDS, || dynamodb::delete(cx, key, condition.clone())).await {
-        // An item that cannot be read is deleted, too.
+        // An item that cannot be read is deleted as well.
         Ok(deleted) => Ok(deleted.and_then(|mut item| cx.head(&mut item).ok())),
         Err(WriteError::Condition(Some(mut item))) => {
             let found = cx.head(&mut item)?;

@@ -1,4 +1,4 @@
-//! Creating a task unless it exists, and starting it then.
+//! Creates a task unless it exists, and returns or starts it.
 
 use std::fmt;
 
@@ -10,11 +10,11 @@ use crate::tracker::codec::read_task;
 use crate::tracker::status_tracker::StatusTracker;
 use crate::tracker::task::Task;
 
-/// What [`Tracker::ensure`] found or made.
+/// The task of an [`ensure`](Tracker::ensure), and whether it existed before.
 pub enum Ensured<T: StatusTracker> {
     /// The task was created.
     Created(Task<T>),
-    /// It was there, and left as it is.
+    /// The task existed, and stays as it is.
     Existing(Task<T>),
 }
 
@@ -28,7 +28,7 @@ impl<T: StatusTracker> fmt::Debug for Ensured<T> {
 }
 
 impl<T: StatusTracker> Ensured<T> {
-    /// The task, either way.
+    /// Returns the task, created or existing.
     #[must_use]
     pub fn into_task(self) -> Task<T> {
         match self {
@@ -38,12 +38,12 @@ impl<T: StatusTracker> Ensured<T> {
 }
 
 impl<T: StatusTracker> Tracker<T> {
-    /// Creates a task, or finds the one that is there.
+    /// Creates a task, or returns the existing task with this id, which stays as it is.
     ///
     /// # Errors
     ///
-    /// Those of [`create`](Self::create) but `AlreadyExists`; [`Decode`](ErrorKind::Decode) where the task that is
-    /// there cannot be read.
+    /// - The errors of [`create`](Self::create), except [`AlreadyExists`](ErrorKind::AlreadyExists).
+    /// - [`Decode`](ErrorKind::Decode) if the existing task cannot be read into `T`.
     pub async fn ensure(&self, data: T) -> Result<Ensured<T>, Error> {
         match create::create_or_found(self.cx(), data, None).await? {
             Ok(task) => Ok(Ensured::Created(task)),
@@ -51,11 +51,12 @@ impl<T: StatusTracker> Tracker<T> {
         }
     }
 
-    /// Starts a task, and creates it first where there is none.
+    /// Starts a task, and creates it first if it does not exist. An existing task keeps its data.
     ///
     /// # Errors
     ///
-    /// Those of [`start`](Self::start) and [`create`](Self::create).
+    /// Returns the errors of [`start`](Self::start) and of [`create`](Self::create), except
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists).
     pub async fn start_or_create(&self, data: T) -> Result<Execution<T>, Error> {
         let key = self.cx().use_case.key(&create::shown_id(&data))?;
         match self.start_key(key.clone()).await {
@@ -64,7 +65,7 @@ impl<T: StatusTracker> Tracker<T> {
         }
         match self.create(data).await {
             Err(error) if *error.kind() != ErrorKind::AlreadyExists => Err(error),
-            // Ours, or another worker's since.
+            // The task exists now, created by this call or by somebody else.
             _ => self.start_key(key).await,
         }
     }

@@ -1,4 +1,4 @@
-//! How the body of a task says that it failed, and what is to become of the task.
+//! The error of a body, and what it means for the task.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -7,14 +7,17 @@ use std::time::Duration;
 use crate::item::error::BoxError;
 use crate::protocol::outcome::{Outcome, Verdict};
 
-/// No chain of causes is followed further: one may lead back to itself.
-const CHAIN: usize = 1000;
+/// The number of causes after which a chain is not followed further, because it may lead back to itself.
+const LONGEST_CHAIN: usize = 1000;
 
-/// The error of a task's body, of any type, with a verdict on the task.
+/// The error of a task's body, with what happens to the task.
 ///
-/// Every error converts into it with `?`, to be tried again; [`or_fatal`](FailureExt::or_fatal) gives the
-/// task up at once, [`or_retry_after`](FailureExt::or_retry_after) lets it wait, and [`snooze`](Self::snooze) puts it off
-/// without counting an attempt. It is not itself an [`Error`](StdError), so that this conversion can hold for all that are.
+/// Any error converts with `?`, and the task is retried. [`or_fatal`](FailureExt::or_fatal) ignores the task at once,
+/// [`or_retry_after`](FailureExt::or_retry_after) retries it after a wait, and [`or_snooze`](FailureExt::or_snooze) snoozes
+/// it without counting an attempt.
+///
+/// `Failure` does not implement [`Error`](StdError), because that would rule out the conversion from any error. So you
+/// cannot implement `From` for your own error. Map it with a function instead, as in the example.
 ///
 /// # Examples
 ///
@@ -24,7 +27,7 @@ const CHAIN: usize = 1000;
 /// use tracker_core::{Failure, FailureExt};
 ///
 /// fn pages(text: &str) -> Result<u32, Failure> {
-///     // No attempt will make the number any better.
+///     // No retry makes the text a number.
 ///     Ok(text.parse().or_fatal()?)
 /// }
 /// assert!(pages("twelve").is_err_and(|failure| failure.is_fatal()));
@@ -34,7 +37,7 @@ const CHAIN: usize = 1000;
 /// # impl std::fmt::Display for Upload { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { write!(f, "{self:?}") } }
 /// # impl std::error::Error for Upload {}
 ///
-/// /// What each error of a domain means to its task.
+/// /// Says what each error means for the task.
 /// fn verdict(error: Upload) -> Failure {
 ///     match error {
 ///         Upload::Busy => Failure::retry_after(error, Duration::from_secs(60)),
@@ -51,61 +54,68 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// To be tried again, until `max_retry` attempts have failed; when, the tracker's
-    /// [`backoff`](crate::TrackerBuilder::backoff) says.
+    /// Returns a failure after which the task is retried, once the tracker's
+    /// [`backoff`](crate::TrackerBuilder::backoff) has passed.
+    ///
+    /// It counts as a failed attempt. After [`max_retry`](crate::TrackerBuilder::max_retry) failed attempts in a row the task
+    /// is ignored instead.
     pub fn retry(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { error: error.into(), verdict: Verdict::Retry }
     }
 
-    /// To be tried again, but not before `wait` has passed, as when a service has said when to come back. It is a failed
-    /// attempt like any other; `wait` stands in place of the tracker's backoff.
+    /// Returns a failure after which the task is retried once `wait` has passed, for example if a service says when to come
+    /// back.
+    ///
+    /// `wait` replaces the tracker's backoff. Like [`retry`](Self::retry), it counts as a failed attempt.
     pub fn retry_after(error: impl Into<Box<dyn StdError + Send + Sync>>, wait: Duration) -> Self {
         Self { error: error.into(), verdict: Verdict::RetryAfter(wait) }
     }
 
-    /// Not to be tried again: the task is given up at once.
+    /// Returns a failure after which the task is ignored at once. It counts as a failed attempt.
     pub fn fatal(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { error: error.into(), verdict: Verdict::Fatal }
     }
 
-    /// Not yet: what the task needs is not there. It goes back to where it was started from, and is not started before `wait`
-    /// has passed. That is no failed attempt and leaves no entry in the history; data that was not saved is dropped.
+    /// Returns a failure that postpones the task: it returns to its previous status and cannot be started for `wait`.
     ///
-    /// After [`max_snoozes`](crate::TrackerBuilder::max_snoozes) of them in a row the next is a failed attempt, so that a
-    /// task for which the time never comes ends, too.
+    /// Use it when something that the task needs is not available yet. A snooze does not count as a failed attempt and
+    /// leaves no entry in the history. Changes of the data that were not saved are dropped.
+    ///
+    /// After [`max_snoozes`](crate::TrackerBuilder::max_snoozes) snoozes in a row, the next one counts as a failed attempt,
+    /// and the count of snoozes starts again at 0. So a task cannot be snoozed for ever.
     #[must_use]
     pub fn snooze(wait: Duration) -> Self {
         Self { error: format!("snoozed for {wait:?}").into(), verdict: Verdict::Snooze(wait) }
     }
 
-    /// Whether the task is given up with it.
+    /// Returns whether the failure is fatal, so that the task is ignored at once.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         self.verdict == Verdict::Fatal
     }
 
-    /// Whether it puts the task off, without counting an attempt.
+    /// Returns whether the failure is a snooze.
     #[must_use]
     pub fn is_snooze(&self) -> bool {
         matches!(self.verdict, Verdict::Snooze(_))
     }
 
-    /// The body's error; of a snooze, a text that says so.
+    /// Returns the error of the body. The error of a snooze is a text, such as `snoozed for 600s`.
     #[must_use]
     pub fn into_error(self) -> Box<dyn StdError + Send + Sync> {
         self.error
     }
 
-    /// What is recorded; see [`outcome`].
+    /// Returns the outcome to record, with at most `limit` errors of the chain of causes.
     pub(crate) fn outcome(&self, limit: usize) -> Outcome {
         outcome(self.error.as_ref(), limit, self.verdict)
     }
 }
 
-/// What is recorded of an error: itself in a line, and the chain of its causes. Of a chain longer than `limit`, the
-/// first is kept and the last ones, where the root cause is.
+/// Returns the outcome to record for an error: its text, and the chain of its causes, one in each line. If the chain has
+/// more than `limit` errors, the first one and the last ones are kept, because the last one is the root cause.
 pub(crate) fn outcome(error: &(dyn StdError + 'static), limit: usize, verdict: Verdict) -> Outcome {
-    let chain: Vec<_> = std::iter::successors(Some(error), |&error| error.source()).take(CHAIN).collect();
+    let chain: Vec<_> = std::iter::successors(Some(error), |&error| error.source()).take(LONGEST_CHAIN).collect();
     let left_out = chain.len().saturating_sub(limit.max(1));
     let lines = chain.iter().enumerate().filter_map(|(nth, error)| match nth {
         0 => Some(format!("{error}")),
@@ -134,27 +144,27 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Verdicts for any `Result`.
+/// Turns the error of any `Result` into a [`Failure`] of a given kind.
 pub trait FailureExt<R>: Sized {
-    /// An error gives the task up at once.
+    /// Makes an error fatal: the task is ignored at once.
     ///
     /// # Errors
     ///
-    /// The error of `self`, as a fatal [`Failure`].
+    /// Returns the error of `self` as a [fatal](Failure::fatal) failure.
     fn or_fatal(self) -> Result<R, Failure>;
 
-    /// An error is a failed attempt, after which the task waits for this long.
+    /// Makes an error a failed attempt after which the task waits for `wait`, instead of the tracker's backoff.
     ///
     /// # Errors
     ///
-    /// The error of `self`, as a [`Failure`] with that wait.
+    /// Returns the error of `self` as a failure with that [wait](Failure::retry_after).
     fn or_retry_after(self, wait: Duration) -> Result<R, Failure>;
 
-    /// An error puts the task off for this long, see [`Failure::snooze`]. What it says is dropped.
+    /// Makes an error snooze the task for `wait`. The text of the error is dropped.
     ///
     /// # Errors
     ///
-    /// A snooze.
+    /// Returns a [snooze](Failure::snooze) if `self` is an error.
     fn or_snooze(self, wait: Duration) -> Result<R, Failure>;
 }
 
@@ -195,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_root_cause_is_kept() {
+    fn outcome_keeps_the_root_cause() {
         assert_eq!(recorded(1, 10), "level 0");
         assert_eq!(recorded(3, 3), "level 0\ncaused by: level 1\ncaused by: level 2");
         assert_eq!(
@@ -206,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn any_error_converts_and_is_found_again() {
+    fn failure_takes_any_error_and_returns_it_by_type() {
         let failure: Failure = chain(1).into();
         assert!(!failure.is_fatal());
         assert!(failure.into_error().downcast::<Level>().is_ok());

@@ -1,4 +1,4 @@
-//! A finish on its way: sent until its outcome is known.
+//! The finish of an attempt: sent until its outcome is known.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::protocol::expression::Expression;
 use crate::protocol::outcome::{Outcome, Verdict};
 use crate::time::Timestamp;
 
-/// What a finish writes of the data.
+/// The changes of the data that a finish writes.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     pub(crate) document: Option<Document>,
@@ -30,12 +30,13 @@ pub(crate) struct Changes {
 /// A finish that was recorded.
 #[derive(Debug)]
 pub(crate) struct Finished {
+    /// The task as the finish has written it.
     pub(crate) head: TaskHead,
-    /// The item as stored, where it was asked for and there is one.
+    /// The stored item, if the finish asked for it or had to compare it.
     pub(crate) item: Option<Item>,
 }
 
-/// A finish on its way.
+/// A finish that is being sent.
 pub(super) struct Finish {
     pub(super) cx: Arc<Context>,
     pub(super) head: Arc<TaskHead>,
@@ -43,7 +44,9 @@ pub(super) struct Finish {
     pub(super) outcome: Outcome,
     pub(super) changes: Changes,
     pub(super) returns: ReturnValue,
+    /// The time that the finish writes.
     pub(super) now: Timestamp,
+    /// When the start was granted, by the monotonic clock.
     pub(super) begun: Duration,
 }
 
@@ -58,15 +61,15 @@ impl Finish {
                     target: "tracker_core::finish",
                     key,
                     error = &error as &dyn std::error::Error,
-                    "the end of an attempt could not be recorded: its lease has to expire"
+                    "the end of an attempt could not be recorded; the task can be taken over after its lease expires"
                 );
                 None
             }
         }
     }
 
-    /// Sends the finish until its outcome is known. If the history makes the item too large, it is written in part. If
-    /// the data cannot be stored, the attempt is recorded as failed: otherwise the task would stay locked.
+    /// Sends the finish until its outcome is known. If the item would be too large, less of the history is written. If the
+    /// data of a success cannot be stored, the attempt is recorded as failed: otherwise the task would stay locked.
     pub(super) async fn send(mut self) -> Result<Finished, Error> {
         let mut detail = HistoryDetail::All;
         loop {
@@ -81,7 +84,7 @@ impl Finish {
             let less = if self.outcome.writes_history() {
                 detail.less()
             } else {
-                // It writes no history that could be shortened.
+                // This finish writes no history that could be shortened.
                 (detail == HistoryDetail::All).then_some(HistoryDetail::AsStored)
             };
             match less {
@@ -94,6 +97,7 @@ impl Finish {
         }
     }
 
+    /// Returns the task after the finish, and the write.
     fn write(&mut self, detail: HistoryDetail) -> Result<(TaskHead, Expression), Error> {
         let writes = self.cx.writes(&self.lease.lock_id, self.now);
         let (after, write) = writes.finish(&self.head, &self.outcome, detail);
@@ -106,6 +110,7 @@ impl Finish {
         }
     }
 
+    /// Sends one write until its outcome is known.
     async fn send_once(&self, after: TaskHead, write: Expression) -> Result<Finished, Error> {
         let Self { cx, head, .. } = self;
         let sent = dynamodb::settle(&*cx.clock, SENDS_OF_A_FINISH, || {
@@ -143,6 +148,7 @@ impl Finish {
         }
     }
 
+    /// Reports the finish, and returns it.
     fn done(&self, after: TaskHead, item: Option<Item>) -> Finished {
         self.emit(
             observe::ended(self.outcome.is_snooze(), &after, after.retry > self.head.retry),
@@ -152,14 +158,14 @@ impl Finish {
         Finished { head: after, item }
     }
 
-    /// Reports how the attempt ended, once.
+    /// Reports how the attempt ended.
     fn emit(&self, kind: EventKind, after: &TaskHead, error: Option<&Error>) {
         let duration = self.cx.now().monotonic.saturating_sub(self.begun);
         let draft = EventDraft::of(kind, after).from(Some(self.head.status_name())).with_duration(duration);
         self.cx.emit(error.map_or(draft, |error| draft.with_error(error)));
     }
 
-    /// Records that a success could not be written, and returns why.
+    /// Records a success that could not be stored as failed, and returns the reason.
     async fn fail_instead(self, error: Error) -> Error {
         let fail = Self {
             outcome: failure::outcome(&error, self.cx.config.traceback_stack_limit as usize, Verdict::Retry),
@@ -173,6 +179,7 @@ impl Finish {
         }
     }
 
+    /// Reports that the outcome is unknown, and returns the error.
     fn unknown(&self, error: Option<Error>) -> Error {
         let unknown = Error::new(ErrorKind::OutcomeUnknown).with_task(TaskHead::clone(&self.head));
         let unknown = match error {

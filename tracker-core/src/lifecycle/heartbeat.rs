@@ -15,17 +15,19 @@ use crate::protocol::classify::{self, Save};
 use crate::protocol::lease::Reading;
 use crate::runtime::ticker::TICK;
 
-/// What one heartbeat came to.
+/// The result of one heartbeat.
 #[derive(Debug)]
 pub(crate) enum HeartbeatResult {
+    /// This heartbeat or a later write has renewed the lease, or the attempt is ending.
     Renewed,
+    /// Another worker holds the task, or nobody does.
     Lost,
-    /// No answer came, or none that tells.
+    /// It is unknown whether the lease was renewed: no response arrived, or the response does not tell.
     Unanswered(Error),
 }
 
-/// Sends one heartbeat. Once the attempt was asked to cancel, heartbeats no longer ask, so that they keep the lease
-/// until the attempt ends.
+/// Sends one heartbeat. Once a heartbeat has seen a request to cancel, the next ones no longer ask for it, so that they keep
+/// the lease until the attempt ends.
 pub(crate) async fn send_heartbeat(cx: &Context, lease: &SharedLease) -> HeartbeatResult {
     let key = &lease.head.key;
     loop {
@@ -56,30 +58,31 @@ pub(crate) async fn send_heartbeat(cx: &Context, lease: &SharedLease) -> Heartbe
     }
 }
 
+/// Returns the result of a heartbeat, and moves the deadline if the heartbeat was applied.
 fn result(lease: &SharedLease, now: Reading, verdict: Save) -> HeartbeatResult {
     match verdict {
         Save::Saved => {
             lease.acknowledge(now);
             HeartbeatResult::Renewed
         }
-        // A later write of ours overtook the heartbeat, and is acknowledged by itself.
+        // A later write of this attempt overtook the heartbeat. Its own response moves the deadline.
         Save::Again => HeartbeatResult::Renewed,
         Save::LeaseLost => HeartbeatResult::Lost,
     }
 }
 
-/// Starts the heartbeat of a lease: at the next tick if the attempt is still running then, or now if that may be too
-/// late.
+/// Starts the heartbeat of a lease: at the next tick if the attempt still runs then, or now if the next tick may be too late.
 ///
-/// Most attempts are over by the next tick, and a spawned task makes Tokio wake another thread.
+/// Most attempts have ended by the next tick, and a spawned task makes Tokio wake another thread.
 pub(crate) async fn start_heartbeat(cx: &Arc<Context>, lease: &Arc<SharedLease>, runtime: &Handle) {
     if !starts_at_next_tick(cx, lease, runtime) {
         runtime.spawn(run_heartbeat(Arc::clone(cx), Arc::clone(lease)));
-        // Tokio runs the task spawned last on this thread: a body that does not yield would never let it begin.
+        // Tokio runs the last spawned task on this thread. A body that does not yield would never let the heartbeat begin.
         tokio::task::yield_now().await;
     }
 }
 
+/// Queues the start of the heartbeat for the next tick. Returns whether the heartbeat will start then.
 fn starts_at_next_tick(cx: &Arc<Context>, lease: &Arc<SharedLease>, runtime: &Handle) -> bool {
     let Some(ticker) = &cx.ticker else {
         return false;
@@ -97,8 +100,8 @@ fn starts_at_next_tick(cx: &Arc<Context>, lease: &Arc<SharedLease>, runtime: &Ha
     })
 }
 
-/// Renews the lease until the heartbeat is stopped or the lease is lost: every third of the expiry, and more often while
-/// no answer comes. A loss is reported at the deadline, even if a request is still unanswered.
+/// Renews the lease until the heartbeat is stopped or the lease is lost: every third of `lock_expire`, and more often while
+/// no response arrives. A loss is reported at the deadline, even if a response is still missing.
 async fn run_heartbeat(cx: Arc<Context>, lease: Arc<SharedLease>) {
     tokio::select! {
         biased;
@@ -107,6 +110,7 @@ async fn run_heartbeat(cx: Arc<Context>, lease: Arc<SharedLease>) {
     }
 }
 
+/// Marks the lease as lost, and reports the loss.
 fn lose(cx: &Context, lease: &SharedLease, unanswered: Option<Error>) {
     let unanswered = unanswered.map(Arc::new);
     lease.lose(unanswered.clone());
@@ -117,10 +121,10 @@ fn lose(cx: &Context, lease: &SharedLease, unanswered: Option<Error>) {
     });
 }
 
-/// Sends heartbeats until the lease is lost. Returns the last error, if that is because DynamoDB did not answer.
+/// Sends heartbeats until the lease is lost. Returns the last error, if the lease was lost because DynamoDB did not answer.
 async fn renew_until_lost(cx: &Context, lease: &SharedLease) -> Option<Error> {
     let third = cx.config.lock_expire / 3;
-    // The first heartbeat counts from the start, which may be a tick ago.
+    // The first interval begins with the start of the task, which may be a tick ago.
     let mut elapsed = cx.config.lock_expire.saturating_sub(lease.remaining(cx.now()));
     let mut unanswered = None;
     for nth in 0.. {
@@ -129,7 +133,7 @@ async fn renew_until_lost(cx: &Context, lease: &SharedLease) -> Option<Error> {
         elapsed = Duration::ZERO;
         sleep(cx, lease, wait).await;
         let heartbeat = async {
-            // After the deadline nothing is sent: another worker may hold the task.
+            // After the deadline another worker may hold the task.
             if lease.has_passed(cx.now()) { None } else { Some(send_heartbeat(cx, lease).await) }
         };
         let heartbeat = tokio::select! {
@@ -142,7 +146,7 @@ async fn renew_until_lost(cx: &Context, lease: &SharedLease) -> Option<Error> {
             Some(HeartbeatResult::Lost) => return None,
             Some(HeartbeatResult::Unanswered(error)) if !has_passed => unanswered = Some(error),
             Some(HeartbeatResult::Unanswered(error)) => return Some(error),
-            // A save has moved the deadline meanwhile.
+            // A save has moved the deadline in the meantime.
             None if !has_passed => {}
             _ => return unanswered,
         }
@@ -150,8 +154,8 @@ async fn renew_until_lost(cx: &Context, lease: &SharedLease) -> Option<Error> {
     unanswered
 }
 
-/// Sleeps, but not beyond the deadline. A sleep does not count the time that a machine is suspended; the wall clock
-/// does.
+/// Sleeps, but not beyond the deadline. A timer does not count the time for which a machine is suspended. The wall clock
+/// does, so the deadline is checked at every tick.
 async fn sleep(cx: &Context, lease: &SharedLease, wait: Duration) {
     let due = cx.clock.now().monotonic.saturating_add(wait);
     loop {
@@ -166,7 +170,7 @@ async fn sleep(cx: &Context, lease: &SharedLease, wait: Duration) {
                 None => std::future::pending().await,
             }
         };
-        // A blocked worker thread can stop this runtime's timers, so the ticker's thread wakes us as well.
+        // A blocked worker thread can stop this runtime's timers, so the ticker's thread wakes this task as well.
         tokio::select! {
             () = cx.clock.sleep(left.min(TICK)) => {}
             () = tick => {}
@@ -174,14 +178,14 @@ async fn sleep(cx: &Context, lease: &SharedLease, wait: Duration) {
     }
 }
 
-/// Leases at least this long start their heartbeat at the next tick instead of immediately.
+/// A lease with at least this time left starts its heartbeat at the next tick instead of immediately.
 ///
-/// If many threads block right after their requests, the SDK's idle connections stall with them, and a heartbeat tries
-/// one after the other, for up to 10 s each. Two minutes between the first heartbeat and the deadline are enough.
+/// If many threads block right after their requests, the SDK's idle connections stall with them. A heartbeat tries one
+/// after the other, for up to 10 s each. Two minutes between the first heartbeat and the deadline are enough.
 const STARTS_LATE: Duration = Duration::from_mins(3);
 
-/// Returns nine tenths of a wait to all of it, so that the heartbeats of many workers spread out. It is derived from the
-/// lock and the number of the heartbeat, so that it is repeatable.
+/// Returns between nine tenths of a wait and all of it, so that the heartbeats of many workers spread out. The lock id and
+/// the number of the heartbeat decide, so that the wait is repeatable.
 fn jittered(wait: Duration, lock_id: &str, nth: u64) -> Duration {
     let thousandths = 900 + xxh3_64_with_seed(lock_id.as_bytes(), nth) % 101;
     wait.mul_f64(f64::from(u32::try_from(thousandths).unwrap_or(1000)) / 1000.0)
@@ -192,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn heartbeats_are_jittered_by_a_tenth() {
+    fn jitter_shortens_a_wait_by_up_to_a_tenth() {
         let third = Duration::from_secs(100);
         let waits: Vec<_> = (0..1000).map(|nth| jittered(third, "me", nth)).collect();
         assert!(waits.iter().all(|wait| (Duration::from_secs(90)..=third).contains(wait)));

@@ -1,4 +1,4 @@
-//! One task from its creation to its end. Each file has the `Tracker` methods of its operation.
+//! One task, from its creation to its end. Each file has the `Tracker` methods of its operation.
 
 mod attempt;
 pub(crate) mod cancel;

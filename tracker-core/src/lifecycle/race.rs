@@ -1,15 +1,16 @@
-//! The loop of an operation that other writers may overtake: it looks again at the task and decides anew.
+//! The loop of an operation that other writers may overtake: each round decides anew, by the task as it is now.
 
 use crate::error::{Error, ErrorKind};
 use crate::item::head::TaskHead;
 
-/// How many rounds an operation takes before it gives way to the other writers.
+/// The number of rounds after which an operation fails as `Contended`.
 const ROUNDS: u32 = 6;
 
-/// An operation that reads a task, decides and writes, in rounds.
+/// An operation that looks at a task, decides and writes, in rounds.
 pub(super) trait Race {
+    /// The result of the operation.
     type Done;
-    /// What a round starts with.
+    /// The input of a round.
     type Next: Send;
 
     /// Runs one round.
@@ -19,20 +20,21 @@ pub(super) trait Race {
     ) -> impl Future<Output = Result<Round<Self::Done, Self::Next>, Error>> + Send;
 }
 
-/// What one round came to.
+/// The result of one round.
 pub(super) enum Round<D, N> {
+    /// The operation is done.
     Done(D),
-    /// Another writer was faster.
+    /// The write was not applied, and the next round decides anew. Mostly another writer was faster.
     Lost {
         /// The task as the round found it.
         found: Option<Box<TaskHead>>,
-        /// What the next round starts with.
+        /// The input of the next round.
         next: N,
     },
 }
 
-/// Runs rounds until one is done. If other writers are faster each time, the error is `Contended`, with the task as it
-/// was last found.
+/// Runs rounds until the operation is done. If all rounds are lost, the error is `Contended`, with the task as the last
+/// round that saw one found it.
 pub(super) async fn race<R: Race>(mut operation: R, first: R::Next) -> Result<R::Done, Error> {
     let (mut next, mut last) = (first, None);
     for _ in 0..ROUNDS {

@@ -1,4 +1,4 @@
-//! Reading one task.
+//! Reads one task.
 
 use std::borrow::Borrow;
 use std::fmt::{self, Display};
@@ -15,11 +15,14 @@ use crate::tracker::status_tracker::StatusTracker;
 use crate::tracker::task::Task;
 
 impl<T: StatusTracker> Tracker<T> {
-    /// Reads a task: `None` where there is none. Eventually consistent, unless asked otherwise.
+    /// Reads a task, or `None` if there is no task with this id.
+    ///
+    /// The read is eventually consistent, unless [`consistent`](GetTask::consistent) is called.
     ///
     /// # Errors
     ///
-    /// [`Decode`](ErrorKind::Decode) where the item cannot be read into `T`.
+    /// - [`Decode`](crate::ErrorKind::Decode) if the item cannot be read into `T`.
+    /// - [`InvalidTaskId`](crate::ErrorKind::InvalidTaskId) if the id is empty or too long.
     ///
     /// # Examples
     ///
@@ -45,11 +48,15 @@ impl<T: StatusTracker> Tracker<T> {
         }
     }
 
-    /// Reads the tracker's own attributes of a task, whatever its data looks like.
+    /// Reads a task's metadata without decoding its data, or `None` if there is no task with this id.
+    ///
+    /// The metadata are the tracker's own attributes, with the history. The read is eventually consistent, unless
+    /// [`consistent`](GetTask::consistent) is called.
     ///
     /// # Errors
     ///
-    /// [`Decode`](ErrorKind::Decode) where one of those attributes cannot be read.
+    /// - [`Decode`](crate::ErrorKind::Decode) if one of the tracker's own attributes cannot be read.
+    /// - [`InvalidTaskId`](crate::ErrorKind::InvalidTaskId) if the id is empty or too long.
     pub fn head<Q>(&self, task_id: &Q) -> GetTask<'_, TaskHead>
     where
         Q: Display + ?Sized,
@@ -65,9 +72,9 @@ impl<T: StatusTracker> Tracker<T> {
     }
 }
 
-/// A read of one task, done when it is awaited.
+/// A read of one task. It happens when this is awaited.
 #[doc(alias = "Read")]
-#[must_use = "a read is done when it is awaited"]
+#[must_use = "the task is read when this is awaited"]
 pub struct GetTask<'t, R> {
     cx: &'t Context,
     key: Result<String, Error>,
@@ -77,7 +84,7 @@ pub struct GetTask<'t, R> {
 }
 
 impl<R> GetTask<'_, R> {
-    /// Strongly consistent: what was written before is seen. Costs twice as much.
+    /// Makes the read strongly consistent: it sees every write that was acknowledged before. It costs twice as much.
     pub fn consistent(mut self) -> Self {
         self.consistent = true;
         self

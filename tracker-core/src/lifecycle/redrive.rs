@@ -1,4 +1,4 @@
-//! Setting a failed or ignored task back to pending, once the cause of its failures is fixed.
+//! Sets a failed or ignored task back to pending.
 
 use std::borrow::Borrow;
 use std::fmt::Display;
@@ -18,15 +18,22 @@ use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
 
 impl<T: StatusTracker> Tracker<T> {
-    /// Sets an ignored or failed task back to pending, without failed attempts. Its history is kept.
+    /// Sets an ignored or failed task back to pending. Returns the task after the redrive.
+    ///
+    /// The count of failed attempts starts again at 0, and the task can be started at once. The history and the attempt
+    /// number stay. DynamoDB no longer deletes the task because of
+    /// [`retain_ignored`](crate::TrackerBuilder::retain_ignored).
     ///
     /// # Errors
     ///
-    /// - [`NotFound`](ErrorKind::NotFound), [`Locked`](ErrorKind::Locked) if a worker holds the task,
-    ///   [`AlreadySucceeded`](ErrorKind::AlreadySucceeded), or [`NotReady`](ErrorKind::NotReady) in any other status,
-    ///   each with the task as it was found.
-    /// - [`Contended`](ErrorKind::Contended) if other writers were faster several times in a row, and
-    ///   [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) if no answer came: redrive again.
+    /// - A [refusal](Error::is_refusal), with the task as it was found: [`NotFound`](ErrorKind::NotFound) (without a task),
+    ///   [`Locked`](ErrorKind::Locked) if the task is in progress or locked, even if its lease has expired,
+    ///   [`AlreadySucceeded`](ErrorKind::AlreadySucceeded), or [`NotReady`](ErrorKind::NotReady) in any other status.
+    /// - [`Contended`](ErrorKind::Contended) if other writers were faster several times in a row: redrive again.
+    /// - [`ClockOff`](ErrorKind::ClockOff) if this machine's clock is known to differ from DynamoDB's by more than
+    ///   `max_clock_skew`.
+    /// - [`Decode`](ErrorKind::Decode) if the task's metadata cannot be read.
+    /// - [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) if no response arrived: redrive again.
     pub async fn redrive<Q>(&self, task_id: &Q) -> Result<TaskHead, Error>
     where
         Q: Display + ?Sized,
@@ -36,7 +43,7 @@ impl<T: StatusTracker> Tracker<T> {
     }
 }
 
-/// Redrives a task. Each round is pinned to the task as it was read.
+/// Redrives a task. The write of each round is pinned to the task that the round has seen.
 pub(crate) async fn redrive(cx: &Context, key: &str) -> Result<TaskHead, Error> {
     let redriven = async {
         let found = dynamodb::get(cx, key, true, true).await?;
@@ -46,7 +53,7 @@ pub(crate) async fn redrive(cx: &Context, key: &str) -> Result<TaskHead, Error> 
     redriven.await.map_err(|error| error.with_key(key))
 }
 
-/// One redrive.
+/// The redrive of one task.
 struct Redrive<'a> {
     cx: &'a Context,
 }
@@ -72,7 +79,7 @@ impl Race for Redrive<'_> {
             Err(WriteError::Unknown(error)) => return Err(WriteError::unknown_outcome(error)),
             Err(WriteError::Refused(error)) => return Err(error),
         };
-        // The write may be ours, if its answer was lost.
+        // An earlier send of this write may have been applied, if its response was lost.
         match &image {
             Some(image) if classify::was_set_by_operator(&cx.head(&mut image.clone())?, &after) => {
                 Ok(done(cx, &seen, after))
@@ -82,11 +89,13 @@ impl Race for Redrive<'_> {
     }
 }
 
+/// Reports a redrive, and ends its rounds.
 fn done(cx: &Context, seen: &TaskHead, after: TaskHead) -> Round<TaskHead, Option<Item>> {
     cx.emit(EventDraft::of(EventKind::Redriven, &after).from(Some(seen.status_name())));
     Round::Done(after)
 }
 
+/// Returns why a task cannot be redriven, if it cannot.
 fn refusal(cx: &Context, seen: &TaskHead) -> Option<ErrorKind> {
     if seen.is_locked() || seen.is_in_progress() {
         return Some(classify::locked(seen, &cx.rules()));

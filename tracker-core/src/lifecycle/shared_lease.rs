@@ -1,4 +1,4 @@
-//! A lease, as the holder, its heartbeat and its body share it.
+//! The lease of an attempt, shared by the attempt, its heartbeat and whatever watches its body.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,9 +11,9 @@ use crate::item::head::TaskHead;
 use crate::protocol::lease::{Lease, Reading};
 use crate::time::{ClockReading, Timestamp};
 
-/// A lease, as the holder, its heartbeat and its body share it.
+/// The lease of an attempt, shared by the attempt, its heartbeat and whatever watches its body.
 pub(crate) struct SharedLease {
-    /// The value of the attribute `lock`.
+    /// The value of the attribute `lock` while this attempt holds the task.
     pub(crate) lock_id: String,
     /// The task as it was started.
     pub(crate) head: Arc<TaskHead>,
@@ -24,17 +24,18 @@ pub(crate) struct SharedLease {
 /// What has become of a lease.
 #[derive(Debug, Clone, Default)]
 struct LeaseState {
-    /// Whether a heartbeat has seen that the attempt was asked to cancel. It stays true once it is.
+    /// Whether a heartbeat has seen a request to cancel. Once true, it stays true.
     cancel_requested: bool,
+    /// How the lease ended. The first end counts.
     end: Option<LeaseEnd>,
 }
 
 #[derive(Debug, Clone)]
 enum LeaseEnd {
-    /// The holder ends the attempt: no heartbeat may follow.
+    /// The attempt is ending: no heartbeat may follow.
     Stopped,
-    /// The heartbeat found the lease lost: nothing may be written any more. If DynamoDB did not answer before the lease
-    /// expired, this is the last error.
+    /// The heartbeat found the lease lost: nothing may be written any more. The error is the last one of the heartbeat, if
+    /// DynamoDB did not answer before the lease expired.
     Lost(Option<Arc<Error>>),
 }
 
@@ -48,32 +49,34 @@ impl SharedLease {
         self.lease.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the time to write next.
+    /// Returns the time of the next write, later than the time of every write before.
     pub(crate) fn next(&self, now: ClockReading) -> Reading {
         self.lease().next(now)
     }
 
-    /// Returns the time of the next heartbeat, or none once the attempt is ending.
+    /// Returns the time of the next heartbeat, or `None` once the attempt is ending.
     pub(super) fn next_heartbeat(&self, now: ClockReading) -> Option<Reading> {
         let mut lease = self.lease();
-        // Asked under the lock: a finish stops the heartbeats first, and then takes its time under the same lock.
+        // Under the lock: a finish first stops the heartbeat, and then takes its own time under the same lock.
         (!self.is_stopped()).then(|| lease.next(now))
     }
 
-    /// Counts the deadline from a write of this time, which was acknowledged.
+    /// Moves the deadline: counts the lease from this write, which was acknowledged.
     pub(crate) fn acknowledge(&self, written: Reading) {
         self.lease().acknowledge(written);
     }
 
-    /// Takes note of a time of ours that the item holds.
+    /// Makes the next write later than this `lock_time`, which an own write has stored.
     pub(crate) fn seen(&self, stored: Timestamp) {
         self.lease().seen(stored);
     }
 
+    /// Returns whether the deadline of the lease has passed.
     pub(crate) fn has_passed(&self, now: ClockReading) -> bool {
         self.lease().has_passed(now)
     }
 
+    /// Returns the time until the deadline of the lease.
     pub(crate) fn remaining(&self, now: ClockReading) -> Duration {
         self.lease().remaining(now)
     }
@@ -98,20 +101,22 @@ impl SharedLease {
         });
     }
 
-    /// Notes that the attempt was asked to cancel.
+    /// Notes that a heartbeat has seen a request to cancel.
     pub(super) fn request_cancel(&self) {
         self.state.send_modify(|state| state.cancel_requested = true);
     }
 
+    /// Returns whether a heartbeat has seen a request to cancel.
     pub(super) fn is_cancel_requested(&self) -> bool {
         self.state.borrow().cancel_requested
     }
 
-    /// Returns whether the heartbeat found the lease lost, so that nothing may be written any more.
+    /// Returns whether the heartbeat found the lease lost. Nothing may be written after that.
     pub(crate) fn is_lost(&self) -> bool {
         self.state.borrow().is_lost()
     }
 
+    /// Returns whether the heartbeat was stopped.
     pub(super) fn is_stopped(&self) -> bool {
         matches!(self.state.borrow().end, Some(LeaseEnd::Stopped))
     }
@@ -129,7 +134,7 @@ impl SharedLease {
         self.when(LeaseState::is_lost)
     }
 
-    /// Completes when a heartbeat has seen that the attempt was asked to cancel.
+    /// Completes when a heartbeat has seen a request to cancel.
     pub(crate) fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
         self.when(|state| state.cancel_requested)
     }
@@ -139,11 +144,12 @@ impl SharedLease {
         self.when(|state| matches!(state.end, Some(LeaseEnd::Stopped)))
     }
 
+    /// Completes when the state of the lease satisfies a condition.
     fn when(&self, holds: fn(&LeaseState) -> bool) -> impl Future<Output = ()> + Send + use<> {
         let mut state = self.state.subscribe();
         async move {
             if state.wait_for(holds).await.is_err() {
-                // The attempt is over, and this never happened.
+                // The attempt has ended without it.
                 std::future::pending::<()>().await;
             }
         }

@@ -1,6 +1,6 @@
 //! The decisions of the protocol: what the image of an item says about a write whose condition failed.
 //!
-//! Pure functions, on what came back and on the time as read when it came back.
+//! They are pure functions of the image, and of the time as read when the answer arrived.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::error::ErrorKind;
 use crate::item::head::TaskHead;
 use crate::time::Timestamp;
 
-/// What all workers of a use case agree on.
+/// The settings that decide whether a lease has expired, and whether its task can be taken over.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
     pub(crate) lock_expire: Duration,
@@ -22,12 +22,12 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// Returns when a held task can be taken over: at the end of its lease plus `max_clock_skew`.
+    /// Returns the time after which a held task can be taken over: the end of its lease plus `max_clock_skew`.
     pub(crate) fn takeover_at(&self, head: &TaskHead) -> Timestamp {
         head.lock_time.plus(self.lock_expire).plus(self.max_clock_skew)
     }
 
-    /// Returns whether the lease of a held task has expired.
+    /// Returns whether the lease of a held task has expired, `max_clock_skew` included.
     pub(crate) fn is_expired(&self, head: &TaskHead, now: Timestamp) -> bool {
         self.takeover_at(head) < now
     }
@@ -37,7 +37,7 @@ impl Rules {
         self.takeover == Takeover::Expired && self.is_expired(head, now)
     }
 
-    /// Returns the time before which a lease that was last renewed has expired by now.
+    /// Returns the bound for `lock_time`: a lease that was last renewed before this time has expired by now.
     pub(crate) fn stale_before(&self, now: Timestamp) -> Timestamp {
         now.minus(self.lock_expire).minus(self.max_clock_skew)
     }
@@ -53,18 +53,20 @@ impl From<&TrackerConfig> for Rules {
 /// What to do after a start or a takeover whose condition failed.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Start {
-    /// It was our own write, whose answer was lost: the task is ours.
+    /// An earlier send of this start or takeover was applied, and its answer was lost: the task is ours.
     Started,
-    /// It was our own takeover of a task that is given up with it.
+    /// An earlier send of our takeover was applied and ignored the task.
     Ignored,
-    /// The holder's lease has expired.
+    /// The lease of another holder has expired: take the task over.
     TakeOver,
-    /// The task is free, and the clock has moved on since the request was sent.
+    /// The task is free and can be started now: send the start again, with a later time.
     Again,
+    /// The state of the task does not allow a start.
     Refused(ErrorKind),
 }
 
-/// Classifies the image that a failed start or takeover came back with; `me` is the lock that it was to set.
+/// Classifies the image of a start or a takeover whose condition failed. `lock_id` is the lock that the write would
+/// have set.
 pub(crate) fn classify_start(
     image: Option<&TaskHead>,
     lock_id: &str,
@@ -95,7 +97,7 @@ pub(crate) fn classify_start(
             } else if image.lock_time < now {
                 Start::Again
             } else {
-                // By that much later, the clock is past the time and not at it.
+                // The clock must pass the stored time, not only reach it.
                 let by = image.lock_time.since(now) + Duration::from_micros(1);
                 Start::Refused(ErrorKind::ClockBehind { by })
             }
@@ -104,37 +106,41 @@ pub(crate) fn classify_start(
     }
 }
 
-/// The refusal of a task that somebody holds: until it can be taken over.
+/// Returns the refusal of a task that a worker holds, with the time at which the task can be taken over.
 pub(crate) fn locked(image: &TaskHead, rules: &Rules) -> ErrorKind {
     ErrorKind::Locked { owner: image.owner.clone(), until: rules.takeover_at(image).utc() }
 }
 
-/// The finish that was sent.
+/// A finish that was sent, with what its holder knows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Finish<'f> {
     pub(crate) lock_id: &'f str,
-    /// When the task was created: another one may have taken its key since.
+    /// When the task was created. Another task may have taken its key since.
     pub(crate) create_time: Timestamp,
-    /// The `update_time` that it was to set.
+    /// The `update_time` that the finish would have set.
     pub(crate) update_time: Timestamp,
     pub(crate) attempt: u64,
-    /// The status that it was to set.
+    /// The status that the finish would have set.
     pub(crate) status: u32,
     /// Whether the holder's deadline has passed by now.
     pub(crate) deadline_passed: bool,
-    /// Whether no answer came, so that a copy of it may yet be applied.
+    /// Whether no answer came, so that a copy of the finish may still be applied.
     pub(crate) unanswered: bool,
 }
 
-/// What became of a write of the holder's.
+/// What became of a finish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Written {
+    /// The finish was recorded.
     Done,
+    /// The finish was not recorded, and will not be: the lease was lost.
     LeaseLost,
+    /// The image does not tell whether the finish was recorded.
     Unknown,
 }
 
-/// Classifies the image that a failed finish came back with, or that was read after one without an answer.
+/// Classifies the image of a finish whose condition failed, or the image that was read after a finish without an
+/// answer.
 pub(crate) fn classify_finish(image: Option<&TaskHead>, finish: &Finish<'_>) -> Written {
     let Some(image) = image else {
         return Written::Unknown;
@@ -145,8 +151,8 @@ pub(crate) fn classify_finish(image: Option<&TaskHead>, finish: &Finish<'_>) -> 
     if finish.unanswered && image.lock.as_deref() == Some(finish.lock_id) {
         return Written::Unknown;
     }
-    // Whatever became of the task since: nothing else of ours writes it once the task was started. A redrive, and what
-    // Python starts and finishes, leave it as it is.
+    // After its start, only our finish sets `last_lock` to our lock. A redrive leaves it, and so do starts and
+    // finishes of Python.
     if image.last_lock.as_deref() == Some(finish.lock_id) {
         return Written::Done;
     }
@@ -154,28 +160,30 @@ pub(crate) fn classify_finish(image: Option<&TaskHead>, finish: &Finish<'_>) -> 
     if image.attempt == finish.attempt || taken_over {
         return Written::LeaseLost;
     }
-    // A Python `save` has dropped what tells, and may have put back what it had read before we started the task: only the
-    // very moment that we wrote shows that our finish is still there.
+    // A Python `save` has dropped `attempt` and `last_lock`, and may have put back the item as it was before our
+    // start. Only the exact time and status of our finish show that the finish is still there.
     let dropped = image.attempt < finish.attempt;
     let is_there = image.update_time == finish.update_time && image.status_code == finish.status;
     if finish.deadline_passed || (dropped && !is_there) {
         return Written::Unknown;
     }
-    // Within the deadline nobody but our own finish can have freed the lock.
+    // Within the deadline, only our finish can have freed the lock.
     Written::Done
 }
 
-/// Whether a create that found an item had written it: a worker may have started it since, and its time stays.
+/// Returns whether a create whose condition failed had been applied before: the item has its `create_time`, which
+/// stays when a worker starts the task.
 pub(crate) fn has_created(found: Option<&AttributeValue>, create_time: Option<&AttributeValue>) -> bool {
     found.is_some() && found == create_time
 }
 
-/// Whether a redrive or a cancel whose condition failed had been applied before, to what `after` is.
+/// Returns whether a redrive or a cancel of a free task whose condition failed had been applied before. `after` is
+/// the task as the write would have made it.
 pub(crate) fn was_set_by_operator(image: &TaskHead, after: &TaskHead) -> bool {
     image.status_code == after.status_code && image.update_time == after.update_time
 }
 
-/// Whether the attempt of a lock was asked to end.
+/// Returns whether the attempt that holds this lock was asked to cancel.
 pub(crate) fn is_cancelled(image: &TaskHead, lock_id: &str) -> bool {
     image.lock.as_deref() == Some(lock_id) && image.is_cancel_requested()
 }
@@ -183,13 +191,16 @@ pub(crate) fn is_cancelled(image: &TaskHead, lock_id: &str) -> bool {
 /// What to do after a save whose condition failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Save {
+    /// An earlier send was applied.
     Saved,
-    /// A later heartbeat of ours overtook it: send the same data with a new time.
+    /// A later write of this attempt overtook the save: send the same data with a new time.
     Again,
+    /// Another worker holds the task, or nobody does.
     LeaseLost,
 }
 
-/// Classifies the image that a failed save came back with; `sent` is the `lock_time` that it was to set.
+/// Classifies the image of a save or a heartbeat whose condition failed. `sent` is the `lock_time` that the write
+/// would have set.
 pub(crate) fn classify_save(image: Option<&TaskHead>, lock_id: &str, sent: Timestamp) -> Save {
     match image {
         Some(image) if image.lock.as_deref() == Some(lock_id) => {

@@ -1,4 +1,4 @@
-//! What several writes of the protocol have in common.
+//! Clauses that several writes of the protocol share.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -11,18 +11,19 @@ use crate::item::history::{History, HistoryDetail};
 use crate::item::use_case::{Status, UseCase};
 use crate::time::Timestamp;
 
-/// The history's text for a cancelled task.
+/// The text of the history's entry for a cancelled task.
 pub(super) const CANCELLED: &str = "cancelled on request";
 
-/// Frees the lock, and moves `lock_time` on: a late copy of a refused start must not fit.
+/// The assignments that free the lock. They advance `lock_time`, so that the condition of a late copy of a refused
+/// start does not hold.
 pub(super) const FREE: &str = "#lock = :free, #lock_time = :now, #last_lock = :lock_id";
 
-/// Binds the code and the partition of a status.
+/// Binds `:status` to the code of a status, and `:value` to its partition of the index.
 pub(super) fn at_status(write: Expression, use_case: &UseCase, status: Status, key: &str) -> Expression {
     write.with(":value", string(use_case.value(status, key))).with(":status", number(status.code()))
 }
 
-/// Changes the status of a head as the write does.
+/// Sets the status of a head, as the write sets it in the item.
 pub(super) fn set_head_status(head: &mut TaskHead, use_case: &UseCase, status: Status) {
     head.status_code = status.code();
     head.status_name = use_case.status_name(status.code()).unwrap_or_default();
@@ -30,7 +31,8 @@ pub(super) fn set_head_status(head: &mut TaskHead, use_case: &UseCase, status: S
     head.shard_id = use_case.shard_of_value(&use_case.value(status, &head.key));
 }
 
-/// Returns the epoch second from which DynamoDB may delete a task that ends with this role.
+/// Returns the time, in epoch seconds, from which DynamoDB may delete a task that ends in this role. Returns none if
+/// the task is kept.
 pub(super) fn expires_at(config: &TrackerConfig, role: Role, now: Timestamp) -> Option<u64> {
     let retain = match role {
         Role::Succeeded => config.retain,
@@ -40,7 +42,7 @@ pub(super) fn expires_at(config: &TrackerConfig, role: Role, now: Timestamp) -> 
     now.plus(retain?).utc().timestamp().try_into().ok()
 }
 
-/// Sets an attribute, or removes it if the item has it.
+/// Sets an attribute to a value. Without a value, removes the attribute if the item has it.
 pub(super) fn set_or_remove(
     write: Expression,
     name: &'static str,
@@ -54,14 +56,16 @@ pub(super) fn set_or_remove(
     }
 }
 
-/// Writes as much of the history as fits. The next start must fit as well: it keeps the size of a held item, and its
-/// first finish adds attributes.
+/// Sets `errors` to as much of the history as fits, from `detail` downwards. With `AsStored`, leaves `errors`
+/// unchanged and removes `owner` and `started_from` to make room.
 pub(super) fn set_errors(
     write: Expression,
     head: &TaskHead,
     errors: &mut History,
     detail: HistoryDetail,
 ) -> Expression {
+    // Room for what this write and the next start add: a first finish adds attributes, and a start adds a lock id
+    // again.
     const ADDED_BYTES: usize = 256;
     let room = ITEM_BYTES.saturating_sub(head.bytes_without_errors + ERRORS.len() + ADDED_BYTES);
     match errors.encode_within(detail, room) {

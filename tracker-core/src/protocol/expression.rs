@@ -1,4 +1,4 @@
-//! Update and condition expressions, with every attribute name aliased: many of ours are reserved words.
+//! Update and condition expressions. Every attribute name has an alias, because many of them are reserved words.
 
 use std::collections::HashMap;
 
@@ -9,9 +9,10 @@ use crate::item::attribute::DATA;
 use crate::item::document::{Document, Member};
 use crate::item::fields::Encoded;
 
-/// An update and its condition, in DynamoDB's own words: `#lock` is the attribute `lock`, and `:now` what is bound to it.
+/// An update and its condition, as DynamoDB reads them: `#lock` is the attribute `lock`, and `:now` is a value bound to
+/// that name.
 ///
-/// What is the same for every task is written once, and copied for each request.
+/// The clauses that are the same for every task are built once, and cloned for each request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Expression {
     set: String,
@@ -23,44 +24,45 @@ pub(crate) struct Expression {
 }
 
 impl Expression {
+    /// Returns an expression without clauses.
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    /// Adds assignments: `#lock = :lock_id, #lock_time = :now`.
+    /// Adds assignments, such as `#lock = :lock_id, #lock_time = :now`.
     pub(crate) fn set(mut self, assignments: &str) -> Self {
         self.alias(assignments);
         push(&mut self.set, ", ", assignments);
         self
     }
 
-    /// Sets an attribute to a value that is bound to its own name.
+    /// Adds an assignment of a value to an attribute. The placeholder of the value is the name of the attribute.
     pub(crate) fn set_to(self, name: &str, value: AttributeValue) -> Self {
         self.set(&format!("#{name} = :{name}")).with(format!(":{name}"), value)
     }
 
-    /// Removes attributes: `#cancel, #expires_at`.
+    /// Adds attributes to remove, such as `#cancel, #expires_at`.
     pub(crate) fn remove(mut self, names: &str) -> Self {
         self.alias(names);
         push(&mut self.remove, ", ", names);
         self
     }
 
-    /// Adds to numbers: `#attempt :one`.
+    /// Adds additions to numbers, such as `#attempt :one`.
     pub(crate) fn add(mut self, additions: &str) -> Self {
         self.alias(additions);
         push(&mut self.add, ", ", additions);
         self
     }
 
-    /// Adds a condition to those there are.
+    /// Adds a condition, which must hold together with the earlier conditions.
     pub(crate) fn and(mut self, condition: &str) -> Self {
         self.alias(condition);
         push(&mut self.condition, " AND ", condition);
         self
     }
 
-    /// Adds the condition that an attribute is one of some values.
+    /// Adds the condition that an attribute has one of these values.
     pub(crate) fn and_in(mut self, name: &str, values: impl IntoIterator<Item = AttributeValue>) -> Self {
         let mut condition = format!("#{name} IN (");
         for (nth, value) in values.into_iter().enumerate() {
@@ -73,13 +75,13 @@ impl Expression {
         self.and(&condition)
     }
 
-    /// Binds a value.
+    /// Binds a value to a placeholder.
     pub(crate) fn with(mut self, placeholder: impl Into<String>, value: AttributeValue) -> Self {
         self.values.insert(placeholder.into(), value);
         self
     }
 
-    /// Makes the names known that a text of ours has.
+    /// Adds the aliases of a clause to `names`. The name of an attribute is its alias without `#`.
     fn alias(&mut self, text: &str) {
         let starts = text.match_indices('#').map(|(at, _)| &text[at..]);
         for rest in starts {
@@ -91,8 +93,8 @@ impl Expression {
         }
     }
 
-    /// The alias of a name that a user chose, in which any character may stand, and a placeholder for it. Short, as an
-    /// expression has 4 KB, and there is one for each field that has changed.
+    /// Returns an alias for a name that a user chose, and a placeholder for its value. The name may have any
+    /// characters. Both are short, because an expression has at most 4 KB and needs them for each changed field.
     fn given_name(&mut self, name: &str) -> (String, String) {
         let nth = self.names.len();
         let alias = format!("#g{nth}");
@@ -100,7 +102,13 @@ impl Expression {
         (alias, format!(":g{nth}"))
     }
 
-    /// Writes what has changed of a struct's fields: single members of a stored map, the whole of a JSON text.
+    /// Adds the changed fields of a struct. If `data` is stored as a map, sets only the changed members; otherwise
+    /// sets the whole attribute.
+    ///
+    /// # Errors
+    ///
+    /// - [`Encode`](ErrorKind::Encode) if the members cannot be encoded.
+    /// - [`Decode`](ErrorKind::Decode) if `data` is stored in a form that must not be overwritten.
     pub(crate) fn set_fields(mut self, document: &mut Document, changed: Encoded) -> Result<Self, Error> {
         for (name, value) in changed.attributes {
             let (alias, placeholder) = self.given_name(name);
@@ -134,7 +142,7 @@ impl Expression {
         }
     }
 
-    /// The update expression.
+    /// Returns the update expression.
     pub(crate) fn update(&self) -> String {
         let clauses = [("SET ", &self.set), ("REMOVE ", &self.remove), ("ADD ", &self.add)];
         let mut update = String::with_capacity(24 + self.set.len() + self.remove.len() + self.add.len());
@@ -146,6 +154,7 @@ impl Expression {
     }
 }
 
+/// Appends a part to a list, with the separator before it unless the list is empty.
 fn push(all: &mut String, separator: &str, part: &str) {
     if !all.is_empty() {
         all.push_str(separator);
@@ -155,7 +164,8 @@ fn push(all: &mut String, separator: &str, part: &str) {
 
 #[cfg(any(fuzzing, test))]
 impl Expression {
-    /// Fails unless all is bound that is used, and all used that is bound: DynamoDB refuses either.
+    /// Asserts that the expressions use exactly the names and values that are bound. DynamoDB refuses a missing or an
+    /// unused one.
     pub(crate) fn check(&self) {
         use std::collections::BTreeSet;
 
@@ -177,9 +187,9 @@ mod tests {
     /// DynamoDB's limit for an expression, in bytes.
     const EXPRESSION_BYTES: usize = 4096;
 
-    /// As many as the derive lets be stored.
     #[test]
-    fn the_most_fields_that_there_may_be_fit_into_one_expression() {
+    fn expression_has_room_for_the_most_fields_of_a_struct() {
+        // The derive allows this many.
         let names: Vec<&'static str> = (0..150).map(|nth| &*format!("field_{nth:03}").leak()).collect();
         let member = |name: &&'static str| (*name, Member::Map(string("text")));
         let changed = Encoded { members: names.iter().map(member).collect(), ..Encoded::default() };
@@ -187,12 +197,12 @@ mod tests {
         let write = Expression::new().set_fields(&mut stored, changed).unwrap();
         write.check();
         assert_eq!(write.values.len(), names.len());
-        // What a finish has beside them takes less than 400.
+        // The other clauses of a finish have fewer than 400 bytes.
         assert!(write.update().len() < EXPRESSION_BYTES - 400, "{}", write.update().len());
     }
 
     #[test]
-    fn clauses_are_put_together_in_their_order() {
+    fn expression_joins_its_clauses_in_order() {
         let expression = Expression::new()
             .add("#attempt :one")
             .with(":one", number(1_u32))

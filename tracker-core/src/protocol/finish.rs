@@ -1,4 +1,4 @@
-//! The end of an attempt, in each of its ways.
+//! The writes that end an attempt, one for each outcome.
 
 use super::backoff;
 use super::clauses::{CANCELLED, at_status, expires_at, set_errors, set_head_status, set_or_remove};
@@ -11,7 +11,7 @@ use crate::item::head::TaskHead;
 use crate::item::history::{HistoryDetail, HistoryEntry};
 
 impl Writes<'_> {
-    /// Finish: returns the task as it is afterwards, and the write.
+    /// Returns the task as it is after the finish, and the write.
     pub(crate) fn finish(
         &self,
         head: &TaskHead,
@@ -28,7 +28,7 @@ impl Writes<'_> {
         };
         after.expires_at = ended.and_then(|role| expires_at(self.config, role, self.now));
         if detail == HistoryDetail::AsStored {
-            // There is no room for an attribute that the item did not have.
+            // The item has no room for a new attribute.
             after.run_at = after.run_at.filter(|_| head.run_at.is_some());
             after.expires_at = after.expires_at.filter(|_| head.expires_at.is_some());
         }
@@ -56,8 +56,8 @@ impl Writes<'_> {
         (after, write)
     }
 
-    /// Changes a head as an outcome does. Returns the role of the new status, or none if the task returns to the status
-    /// that the attempt started from.
+    /// Changes a head as the outcome changes the task. Returns the role of the new status, or none if the task
+    /// returns to the status that the attempt started from.
     fn end(
         &self,
         after: &mut TaskHead,
@@ -76,7 +76,7 @@ impl Writes<'_> {
                     after.snoozes = head.snoozes + 1;
                     return None;
                 }
-                // A snooze that cannot be counted would never end.
+                // If a snooze were not counted, the task could be snoozed for ever.
                 let in_a_row = head.snoozes;
                 let error = format!(
                     "snoozed for {wait:?}, which counts as a failed attempt (snoozes in a row: {in_a_row})"
@@ -99,7 +99,7 @@ impl Writes<'_> {
         }
     }
 
-    /// Counts a failed attempt. Returns the role of the status that follows.
+    /// Counts a failed attempt. Returns the role of the new status.
     fn fail(&self, after: &mut TaskHead, error: &str, traceback: &str, verdict: Verdict) -> Role {
         let next = backoff::next(after.retry, self.config.max_retry, verdict == Verdict::Fatal);
         let entry = HistoryEntry::new(next.retry, self.now, error, traceback);

@@ -1,4 +1,6 @@
-//! What each write says and what each answer means.
+//! The protocol, without requests: what each write sends, and what each answer of DynamoDB means.
+//!
+//! `docs/protocol.md` is its specification.
 
 pub(crate) mod backoff;
 pub(crate) mod classify;

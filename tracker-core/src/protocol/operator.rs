@@ -1,4 +1,4 @@
-//! An operator's writes: to a task that nobody works on, and the request to cancel an attempt.
+//! An operator's writes: redrive, cancel, delete, and the request to cancel an attempt.
 
 use super::classify::Rules;
 use super::clauses::{CANCELLED, at_status, expires_at, set_errors, set_head_status, set_or_remove};
@@ -12,7 +12,7 @@ use crate::item::history::{HistoryDetail, HistoryEntry};
 use crate::time::Timestamp;
 
 impl Writes<'_> {
-    /// Redrive: returns the task as it is afterwards, and the write, pinned to the task that was seen.
+    /// Returns the task as it is after a redrive, and the write, pinned to the task that was seen.
     pub(crate) fn redrive(&self, seen: &TaskHead) -> (TaskHead, Expression) {
         let (mut after, write) = self.set_free_task(seen, Role::Pending);
         let write = write.set_to(RETRY, number(0_u32));
@@ -22,7 +22,7 @@ impl Writes<'_> {
         (after, write)
     }
 
-    /// Cancel of a free task: returns the task as it is afterwards, and the write, pinned to the task that was seen.
+    /// Returns the free task as it is after a cancel, and the write, pinned to the task that was seen.
     pub(crate) fn cancel(&self, seen: &TaskHead, detail: HistoryDetail) -> (TaskHead, Expression) {
         let (mut after, write) = self.set_free_task(seen, Role::Ignored);
         let entry = HistoryEntry::new(seen.retry, self.now, CANCELLED, &format!("by {}", self.owner));
@@ -65,13 +65,13 @@ impl Writes<'_> {
     }
 }
 
-/// Request to cancel: asks the attempt that holds this lock, and no other.
+/// Returns the request to cancel. It applies only to the attempt that holds this lock.
 pub(crate) fn request_cancel(lock: &str) -> Expression {
     Expression::new().set("#cancel = :lock").and("#lock = :lock").with(":lock", string(lock))
 }
 
-/// Condition of a delete: nobody works on the task. If nothing is taken over, an expired lease may be that of a holder
-/// who renews none, so it counts as held.
+/// Returns the condition of a delete: the task is free, or its lease has expired. Without takeover the task must be
+/// free, because the holder of an expired lease may be a worker that does not renew it.
 pub(crate) fn delete(rules: &Rules, now: Timestamp) -> Expression {
     let free = "attribute_not_exists(#key) OR attribute_not_exists(#lock) OR #lock = :free";
     let condition = match rules.takeover {
@@ -84,7 +84,7 @@ pub(crate) fn delete(rules: &Rules, now: Timestamp) -> Expression {
     condition.with(":free", string(NOT_LOCKED))
 }
 
-/// Condition of a delete that does not ask. It always holds, so that the answer has the deleted item.
+/// Returns the condition of a delete of any task. It always holds.
 pub(crate) fn delete_always() -> Expression {
     Expression::new().and("attribute_not_exists(#key) OR attribute_exists(#key)")
 }

@@ -1,4 +1,4 @@
-//! How an attempt ends.
+//! The outcomes of an attempt.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub(crate) enum Outcome {
         traceback: String,
         verdict: Verdict,
     },
-    /// The task returns to the status that the attempt started from. No attempt is counted.
+    /// The task returns to the status that the attempt started from. No failed attempt is counted.
     Released,
     /// The task is ignored because somebody cancelled it.
     Cancelled,
@@ -26,7 +26,8 @@ pub(crate) enum Verdict {
     RetryAfter(Duration),
     /// Ignore the task.
     Fatal,
-    /// Return the task to the status that the attempt started from, for this long. No attempt is counted.
+    /// Return the task to the status that the attempt started from. It cannot be started for this long. No failed
+    /// attempt is counted, except beyond `max_snoozes`.
     Snooze(Duration),
 }
 
@@ -36,7 +37,8 @@ impl Outcome {
         matches!(self, Self::Failed { verdict: Verdict::Snooze(_), .. })
     }
 
-    /// Returns whether the outcome adds an entry to the history. A snooze does so only beyond `max_snoozes`.
+    /// Returns whether the outcome always adds an entry to the history. A snooze adds one only if it counts as a failed
+    /// attempt.
     pub(crate) fn writes_history(&self) -> bool {
         match self {
             Self::Failed { .. } => !self.is_snooze(),

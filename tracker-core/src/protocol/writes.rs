@@ -1,12 +1,13 @@
-//! The writes of the protocol: each is a pure function to an update expression with its condition.
+//! The writes of the protocol. Each is a pure function that returns an update expression with its condition.
 //!
-//! `docs/protocol.md` lists them. The end of an attempt is in `finish`, an operator's writes are in `operator`.
+//! The writes that end an attempt are in `finish`, and an operator's writes are in `operator`. `docs/protocol.md` lists
+//! all of them.
 
 use std::sync::LazyLock;
 
 use super::backoff;
 use super::classify::Rules;
-use super::clauses::{CANCELLED, FREE, at_status, expires_at, set_errors, set_or_remove};
+use super::clauses::{FREE, at_status, expires_at, set_errors, set_or_remove};
 use super::expression::Expression;
 use crate::config::TrackerConfig;
 use crate::declare::status::Role;
@@ -16,26 +17,27 @@ use crate::item::history::{HistoryDetail, HistoryEntry};
 use crate::item::use_case::{Status, UseCase};
 use crate::time::Timestamp;
 
-/// Who writes, and when.
+/// What all writes depend on: the use case, the configuration, who writes, and when.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Writes<'a> {
     pub(crate) use_case: &'a UseCase,
     pub(crate) config: &'a TrackerConfig,
     pub(crate) owner: &'a str,
-    /// The lock of the attempt. An operator's writes hold none and leave it empty.
+    /// The lock id of the attempt; empty for an operator, who holds no lock.
     pub(crate) lock_id: &'a str,
     pub(crate) now: Timestamp,
 }
 
 impl Writes<'_> {
-    /// Start: acquires the lease of a free task that is ready.
+    /// Returns the start, which acquires the lease of a free task that is ready and due.
     pub(crate) fn start(&self, key: &str) -> Expression {
-        // The second arm of the last condition is for items that another program left both ready and locked.
+        // Other programs may leave an item ready and locked: `:stale` lets a start acquire it once its lease has
+        // expired.
         static START: LazyLock<Expression> = LazyLock::new(|| {
             Expression::new()
                 .set("#value = :value, #status = :status, #started_from = #status")
                 .set("#lock = :lock_id, #lock_time = :now, #update_time = :now, #owner = :owner")
-                // An earlier step or attempt may have left both; DynamoDB must not delete a task in progress.
+                // An earlier step or attempt may have left them. DynamoDB must not delete a task in progress.
                 .remove("#cancel, #expires_at")
                 .add("#attempt :one")
                 .and("#lock_time < :now")
@@ -53,8 +55,8 @@ impl Writes<'_> {
             .and_in(STATUS, self.use_case.ready().map(number))
     }
 
-    /// Takeover of an expired lease, pinned to the lease that was seen. The task is ignored instead if this was its
-    /// last attempt, or if the lost attempt had been asked to cancel.
+    /// Returns the takeover of an expired lease, pinned to the lease that was seen. The takeover ignores the task
+    /// instead if the lost attempt was its last, or had been asked to cancel.
     pub(crate) fn take_over(&self, seen: &TaskHead, detail: HistoryDetail) -> Expression {
         let cancelled = seen.is_cancel_requested();
         let next = backoff::next(seen.retry, self.config.max_retry, cancelled);
@@ -81,23 +83,27 @@ impl Writes<'_> {
                 .add("#attempt :one")
                 .with(":one", number(1_u32));
             let held = set_or_remove(held, EXPIRES_AT, has_expiry, None);
-            // An item without room for the history may have none for a longer owner's name.
+            // An item without room for its history may have no room for a longer owner.
             let named = match detail {
                 HistoryDetail::AsStored => held,
                 _ => held.set_to(OWNER, string(self.owner)),
             };
             (Role::InProgress, named)
         };
-        // The lost holder did not snooze the task.
+        // The lost attempt did not end in a snooze.
         let takeover = set_or_remove(takeover, SNOOZES, seen.snoozes > 0, None);
         let takeover = at_status(takeover, self.use_case, self.use_case.status_of(role), &seen.key);
         set_errors(takeover, seen, &mut errors, detail)
     }
 
-    /// The history's entry for an attempt whose lease expired.
+    /// Returns the history's entry for an attempt whose lease expired.
     fn lost_attempt(&self, seen: &TaskHead, nth_retry: u32) -> HistoryEntry {
         let holder = seen.owner.as_deref().unwrap_or("an unknown worker");
-        let then = if seen.is_cancel_requested() { CANCELLED } else { "its task was taken over" };
+        let then = if seen.is_cancel_requested() {
+            "the task was cancelled on request"
+        } else {
+            "the task was taken over"
+        };
         HistoryEntry::new(
             nth_retry,
             self.now,
@@ -106,7 +112,7 @@ impl Writes<'_> {
         )
     }
 
-    /// Save: renews the lease. The caller adds the data.
+    /// Returns the save, which renews the lease. The caller adds the data.
     pub(crate) fn save(&self) -> Expression {
         static SAVE: LazyLock<Expression> = LazyLock::new(|| {
             Expression::new().set("#lock_time = :now").and("#lock = :lock_id AND #lock_time < :now")
@@ -114,25 +120,25 @@ impl Writes<'_> {
         SAVE.clone().with(":lock_id", string(self.lock_id)).with(":now", time(self.now))
     }
 
-    /// Heartbeat: renews the lease, unless somebody asked the attempt to cancel.
+    /// Returns the heartbeat, which renews the lease unless the attempt was asked to cancel.
     pub(crate) fn heartbeat(&self) -> Expression {
         self.save().and("(attribute_not_exists(#cancel) OR #cancel <> :lock_id)")
     }
 
-    /// Release of a task that cannot be read: what the start itself wrote is enough.
+    /// Returns the release of a task that cannot be read. It needs only what the start itself wrote.
     pub(crate) fn release(&self, key: &str, started_from: Option<u32>) -> Expression {
         at_status(self.freed(), self.use_case, self.released_to(started_from), key)
     }
 
-    /// The status that a release returns to: `failed` if `started_from` is unknown, so that the task is retried. Python
-    /// leaves `started_from` as an earlier step has set it, from which this step cannot have started.
+    /// Returns the status that a release returns to. That is `failed` if this step does not start from
+    /// `started_from`, so that the task is retried: Python leaves `started_from` as an earlier step has set it.
     pub(super) fn released_to(&self, started_from: Option<u32>) -> Status {
         let started_from = started_from.filter(|code| self.use_case.ready().any(|ready| ready == *code));
         let status = started_from.and_then(|code| self.use_case.status(code));
         status.unwrap_or_else(|| self.use_case.status_of(Role::Failed))
     }
 
-    /// Every end of an attempt: frees its lock and sets a status, which the caller binds.
+    /// Returns the clauses of every end of an attempt. They free its lock and set a status, which the caller binds.
     pub(super) fn freed(&self) -> Expression {
         static FREED: LazyLock<Expression> = LazyLock::new(|| {
             Expression::new()

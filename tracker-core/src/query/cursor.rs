@@ -1,4 +1,4 @@
-//! Page tokens: where a query stopped, as a text that can go through a web page and back.
+//! Cursors: where a page of a query ended, as a text that can go into a link.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,54 +10,58 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::merge::{Plan, Position};
 use crate::error::{Error, ErrorKind};
 
-/// Where a query stopped: an opaque text, to go on from with the same query.
+/// The place at which a page of a query ended: an opaque text, with which the same query continues.
 ///
-/// It holds the time and the key of a task, so it is not a secret and not a permission: check who asks.
+/// A cursor contains the time and the key of a task. It is not encrypted and grants nothing, so authorise the caller
+/// yourself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cursor(String);
 
-/// What a cursor holds.
+/// The content of a cursor.
 #[derive(Serialize, Deserialize)]
 struct Content {
-    /// Of the query that it belongs to.
+    /// The fingerprint of the query to which the cursor belongs.
     query: u64,
     update_time: String,
     key: String,
 }
 
 impl Cursor {
-    /// A text that [`Display`](fmt::Display) gave. It is checked where it is used.
+    /// Returns the cursor of a text that [`Display`](fmt::Display) wrote. The text is checked when a query uses the
+    /// cursor.
     #[must_use]
     pub fn from_text(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
+    /// Returns the cursor of a place in a query.
     pub(crate) fn new(plan: &Plan, expired_only: bool, at: Position) -> Option<Self> {
         let content =
             Content { query: fingerprint(plan, expired_only), update_time: at.update_time, key: at.key };
         Some(Self::seal(serde_json::to_vec(&content).ok()?))
     }
 
-    /// Any content, with the sum that tells a text that was cut or mistyped.
+    /// Encodes a content, with a checksum that detects a text that was cut or mistyped.
     pub(crate) fn seal(mut content: Vec<u8>) -> Self {
         content.extend(xxh3_64(&content).to_le_bytes());
         let text = base64::encode(content).replace('+', "-").replace('/', "_");
         Self(text.trim_end_matches('=').to_owned())
     }
 
-    /// The position, if the cursor is one of this query.
+    /// Returns the position, if the cursor belongs to this query.
     pub(crate) fn position(&self, plan: &Plan, expired_only: bool) -> Result<Position, Error> {
         let invalid = |reason: &str| Error::new(ErrorKind::InvalidCursor { reason: reason.to_owned() });
-        let changed = || invalid("it is not a text that a page of a query gave");
-        let content = self.content().ok_or_else(changed)?;
+        let damaged = || invalid("its text is damaged, or no page of a query returned it");
+        let content = self.content().ok_or_else(damaged)?;
         if content.query == fingerprint(plan, expired_only) {
             Ok(Position { update_time: content.update_time, key: content.key })
         } else {
-            Err(invalid("it belongs to a query for other statuses, or in another order"))
+            Err(invalid("it belongs to a query for other statuses or shards, or in another order"))
         }
     }
 
+    /// Decodes the content, or returns `None` if the text is damaged.
     fn content(&self) -> Option<Content> {
         let mut text = self.0.replace('-', "+").replace('_', "/");
         text.push_str(match text.len() % 4 {
@@ -75,7 +79,7 @@ impl Cursor {
     }
 }
 
-/// Tells queries apart: by their partitions and their order, but not by how much of them is read.
+/// Returns a hash of a query's partitions and order. It ignores the limits, because they may change between two pages.
 pub(crate) fn fingerprint(plan: &Plan, expired_only: bool) -> u64 {
     let mut text = String::from(if plan.newest_first { "newest" } else { "oldest" });
     text.push_str(if expired_only { " expired" } else { "" });
@@ -115,18 +119,18 @@ mod tests {
     }
 
     #[test]
-    fn it_comes_back_through_text() {
+    fn cursor_reads_back_from_its_text() {
         let cursor = Cursor::new(&plan("a", false), false, at()).unwrap();
         let text = cursor.to_string();
         assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{text}");
         let read: Cursor = text.parse().unwrap();
         assert_eq!(read.position(&plan("a", false), false).unwrap(), at());
         let more = Plan { limit: Some(3), ..plan("a", false) };
-        assert_eq!(read.position(&more, false).unwrap(), at(), "how much is read does not matter");
+        assert_eq!(read.position(&more, false).unwrap(), at(), "the limit may change");
     }
 
     #[test]
-    fn of_another_query_or_tampered_with() {
+    fn position_refuses_another_query_and_damaged_text() {
         let cursor = Cursor::new(&plan("a", false), false, at()).unwrap();
         for other in [plan("b", false), plan("a", true)] {
             let error = cursor.position(&other, false).unwrap_err();
@@ -137,7 +141,7 @@ mod tests {
             let mut bytes = text.clone().into_bytes();
             bytes[nth] = if bytes[nth] == b'A' { b'B' } else { b'A' };
             let tampered = Cursor::from_text(String::from_utf8(bytes).unwrap());
-            // The last character may hold bits that do not count.
+            // The last character may have bits that belong to no byte.
             if tampered.position(&plan("a", false), false).is_ok() {
                 assert_eq!(nth, text.len() - 1);
             }

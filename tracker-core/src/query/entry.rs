@@ -1,4 +1,4 @@
-//! A row of the index.
+//! An entry of the index: a row that was read and parsed.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,7 +14,9 @@ use crate::item::use_case::{Status, UseCase};
 use crate::time::Timestamp;
 use crate::tracker::status_tracker::StatusTracker;
 
-/// What the index holds of a task: enough to start it, or to look it up.
+/// What the index holds of a task: its id, its status, and the times of its last change and of its creation.
+///
+/// An entry is enough to start the task or to read it. It has neither data nor errors, and it may be stale.
 pub struct IndexEntry<T> {
     pub(super) row: Row,
     task_id: String,
@@ -26,8 +28,7 @@ pub struct IndexEntry<T> {
 }
 
 impl<T: StatusTracker> IndexEntry<T> {
-    /// Makes an entry of a row. Rows that other programs wrote may have no separator in their key, or a time in
-    /// another form.
+    /// Parses a row. Other programs may have written a key without a separator, or a time in another form.
     pub(crate) fn new(row: Row, use_case: &UseCase, statuses: &[Status]) -> Result<Self, Error> {
         let decode = |attribute: &str, why: String| {
             Error::new(ErrorKind::Decode { attribute: attribute.to_owned() })
@@ -43,7 +44,7 @@ impl<T: StatusTracker> IndexEntry<T> {
             None => statuses.iter().find(|status| status.code() == row.code).map(name).unwrap_or_default(),
         };
         let Some((_, task_id)) = use_case.split_key(&row.key) else {
-            let why = format!("it has no separator \"{}\"", use_case.sep());
+            let why = format!("the key has no separator \"{}\"", use_case.sep());
             return Err(decode(attribute::KEY, why));
         };
         let Some(update_time) = Timestamp::parse(&row.update_time) else {
@@ -61,17 +62,17 @@ impl<T: StatusTracker> IndexEntry<T> {
         })
     }
 
-    /// The task's id, as it stands in the key.
+    /// Returns the task's id, as text.
     #[must_use]
     pub fn task_id(&self) -> &str {
         &self.task_id
     }
 
-    /// The task's id, in its own type: what [`Tracker::start`](crate::Tracker::start) takes.
+    /// Returns the task's id in its own type, for example for [`Tracker::start`](crate::Tracker::start).
     ///
     /// # Errors
     ///
-    /// [`Decode`](ErrorKind::Decode) where the text is none.
+    /// [`Decode`](ErrorKind::Decode) if the text is not an id of that type.
     pub fn parse_task_id(&self) -> Result<T::TaskId, Error> {
         T::TaskId::__decode(&self.task_id).map_err(|error| {
             Error::new(ErrorKind::Decode { attribute: attribute::KEY.to_owned() })
@@ -80,43 +81,43 @@ impl<T: StatusTracker> IndexEntry<T> {
         })
     }
 
-    /// The status, or `None` where it is another step's.
+    /// Returns the status, or `None` if it is another step's status.
     #[must_use]
     pub fn status(&self) -> Option<T::Status> {
         T::Status::from_code(self.row.code)
     }
 
-    /// The status in an enum of the caller's choice.
+    /// Returns the status as a variant of another enum, or `None` if that enum has no such code.
     #[must_use]
     pub fn status_in<S: TrackerStatus>(&self) -> Option<S> {
         S::from_code(self.row.code)
     }
 
-    /// The name of the status; another step's has its type before it.
+    /// Returns the name of the status. It is `Type::Name` for another step.
     #[must_use]
     pub fn status_name(&self) -> &str {
         &self.status_name
     }
 
-    /// The `key` attribute.
+    /// Returns the attribute `key`: use case and task id.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.row.key
     }
 
-    /// When the status last changed.
+    /// Returns the time at which the status last changed.
     #[must_use]
     pub fn update_time(&self) -> DateTime<Utc> {
         self.update_time.utc()
     }
 
-    /// When the task was created, where the index has it.
+    /// Returns the time at which the task was created, or `None` if the index does not project it or it is not a time.
     #[must_use]
     pub fn create_time(&self) -> Option<DateTime<Utc>> {
         self.create_time.map(Timestamp::utc)
     }
 
-    /// The shard that it was found in, counted from 1.
+    /// Returns the shard of the index in which the entry was found, counted from 1.
     #[must_use]
     pub fn shard_id(&self) -> Option<u32> {
         self.shard_id

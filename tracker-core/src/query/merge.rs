@@ -1,6 +1,6 @@
-//! Many shards as one sequence, in order of update time and task id: what to read next, and what comes next.
+//! Merges the rows of many shards into one sequence, ordered by update time and key.
 //!
-//! Pure: it says which pages it needs and is given them, so that it can be tested without a database.
+//! The merge is pure: it says which pages it needs, and its caller reads them. So tests need no database.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
@@ -8,41 +8,42 @@ use std::collections::{HashMap, VecDeque};
 use crate::dynamodb::query::Range;
 use crate::item::attribute::Item;
 
-/// The least and the most rows of a page: a smaller page costs the same, and a larger one only memory.
+/// The fewest and the most rows of a page. A smaller page costs the same, and a larger one only costs memory.
 const LEAST_ROWS: usize = 16;
 const MOST_ROWS: usize = 400;
-/// How often the rows of a page are doubled, while a filter leaves nothing of each.
+/// How often the size of a page is doubled at most, while the filter leaves no row of a page.
 const DOUBLINGS: u32 = 4;
 
 /// One row of the index.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Row {
-    /// As it is stored: string order is time order.
+    /// The time as stored: the order of the strings is the order of the times.
     pub(crate) update_time: String,
     pub(crate) key: String,
     pub(crate) create_time: Option<String>,
-    /// The status whose partition it was found in.
+    /// The code of the status in whose partition the row was found.
     pub(crate) code: u32,
+    /// The partition in which the row was found.
     pub(crate) value: String,
-    /// The attribute of its item that cannot be read and why, where the item was looked at.
+    /// The attribute of the item that cannot be read, and why. `None` if the item was not read either.
     pub(crate) unreadable: Option<(String, String)>,
 }
 
 impl Row {
-    /// Its place in the sequence.
+    /// Returns the row's place in the sequence.
     pub(crate) fn position(&self) -> Position {
         Position { update_time: self.update_time.clone(), key: self.key.clone() }
     }
 }
 
-/// A place in the sequence: that of the row with this time and key.
+/// A place in the sequence: the place of the row with this time and key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Position {
     pub(crate) update_time: String,
     pub(crate) key: String,
 }
 
-/// What is read, and how much of it.
+/// Which partitions a query reads, in which order, and how many rows.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Plan {
     /// The partitions, each with the code of its status.
@@ -50,33 +51,34 @@ pub(crate) struct Plan {
     pub(crate) newest_first: bool,
     pub(crate) limit: Option<usize>,
     pub(crate) limit_per_status: Option<usize>,
-    /// How many rows will be asked for, where whoever asks counts them.
+    /// How many rows the caller wants, if the caller applies the limit instead of the merge.
     pub(crate) hint: Option<usize>,
-    /// A status whose rows are counted by whoever asks for them.
+    /// A status to which the caller applies `limit_per_status` instead of the merge.
     pub(crate) uncounted: Option<u32>,
-    /// After which row to begin.
+    /// The place after which the sequence begins.
     pub(crate) after: Option<Position>,
 }
 
-/// A page to be read.
+/// A page that the caller has to read.
 #[derive(Debug, Clone)]
 pub(crate) struct Read {
-    /// Of which shard.
+    /// The number of the shard, as [`Merge::take_in`] takes it.
     pub(crate) nth: usize,
     pub(crate) range: Range,
     pub(crate) rows: i32,
     pub(crate) start: Option<Item>,
 }
 
-/// What is next.
+/// The next step of a merge.
 #[derive(Debug)]
 pub(crate) enum Next {
     Row(Row),
-    /// These pages are needed first.
+    /// The merge needs these pages first.
     Read(Vec<Read>),
     End,
 }
 
+/// A shard that is merged.
 #[derive(Debug)]
 struct Shard {
     code: u32,
@@ -85,8 +87,9 @@ struct Shard {
     rows: VecDeque<Row>,
     /// Where the next page begins.
     start: Option<Item>,
-    /// How many pages of which the filter left nothing came last.
-    barren: u32,
+    /// How many pages in a row the filter left empty.
+    empty_pages: u32,
+    /// Whether no further page is needed.
     exhausted: bool,
 }
 
@@ -95,7 +98,7 @@ struct Shard {
 pub(crate) struct Merge {
     shards: Vec<Shard>,
     newest_first: bool,
-    /// How many rows are still wanted.
+    /// How many more rows the merge may return.
     left: Option<usize>,
     left_per_status: HashMap<u32, usize>,
     hint: Option<usize>,
@@ -103,12 +106,14 @@ pub(crate) struct Merge {
 }
 
 impl Shard {
-    /// Whether its next row is known: rows of the same time come in any order, so all of them must be there.
+    /// Returns whether the shard's next row is known. Rows of the same time come in any order, so the shard must have
+    /// read all of them.
     fn is_ready(&self) -> bool {
         let ends = self.rows.front().zip(self.rows.back());
         self.exhausted || ends.is_some_and(|(first, last)| first.update_time != last.update_time)
     }
 
+    /// Drops the shard's rows, and reads no more.
     fn close(&mut self) {
         self.rows.clear();
         self.exhausted = true;
@@ -126,17 +131,17 @@ impl Merge {
         };
         let shard = |(code, mut range): (u32, Range)| {
             if let Some(after) = &plan.after {
-                // Rows of the same time may be on either side of the position.
+                // Rows with the time of the position may lie on either side of it.
                 let bound = Some(after.update_time.clone());
                 if plan.newest_first {
-                    range.until = lesser(range.until, bound);
+                    range.until = earlier(range.until, bound);
                 } else {
                     range.from = bound;
                 }
             }
-            // Nothing lies between, and a range that ends before it begins is refused.
+            // DynamoDB refuses a range that ends before it begins; no row lies in it.
             let exhausted = matches!((&range.from, &range.until), (Some(from), Some(until)) if from > until);
-            Shard { code, range, rows: VecDeque::new(), start: None, barren: 0, exhausted }
+            Shard { code, range, rows: VecDeque::new(), start: None, empty_pages: 0, exhausted }
         };
         Self {
             shards: plan.ranges.into_iter().map(shard).collect(),
@@ -148,23 +153,23 @@ impl Merge {
         }
     }
 
-    /// What is next.
+    /// Returns the next row, or the pages that are needed first.
     pub(crate) fn next(&mut self) -> Next {
         if self.left == Some(0) {
             return Next::End;
         }
-        // Allocates nothing where there are none, as for most rows.
-        let dry: Vec<_> = (0..self.shards.len()).filter(|nth| !self.shards[*nth].is_ready()).collect();
-        if !dry.is_empty() {
+        // Before most rows, every shard is ready: an empty `Vec` allocates nothing.
+        let not_ready: Vec<_> = (0..self.shards.len()).filter(|nth| !self.shards[*nth].is_ready()).collect();
+        if !not_ready.is_empty() {
             let rows = self.page_rows();
             let read = |nth: usize| {
                 let shard = &self.shards[nth];
-                // Many rows of one time: as many again, or there would be a request for every few of them.
-                let rows = rows.max(shard.rows.len()).min(MOST_ROWS) << shard.barren.min(DOUBLINGS);
+                // A shard that holds many rows of one time reads as many again: small pages would take many requests.
+                let rows = rows.max(shard.rows.len()).min(MOST_ROWS) << shard.empty_pages.min(DOUBLINGS);
                 let rows = i32::try_from(rows).unwrap_or(i32::MAX);
                 Read { nth, range: shard.range.clone(), rows, start: shard.start.clone() }
             };
-            return Next::Read(dry.into_iter().map(read).collect());
+            return Next::Read(not_ready.into_iter().map(read).collect());
         }
         let newest_first = self.newest_first;
         let first = self
@@ -187,7 +192,7 @@ impl Merge {
         Next::Row(row)
     }
 
-    /// Takes in a page that was asked for.
+    /// Takes in a page that the merge has asked for: its rows, and where the next page begins.
     pub(crate) fn take_in(&mut self, nth: usize, rows: Vec<Row>, next: Option<Item>) {
         let newest_first = self.newest_first;
         let after = self.after.as_ref();
@@ -198,7 +203,7 @@ impl Merge {
             })
         };
         let Some(shard) = self.shards.get_mut(nth) else { return };
-        shard.barren = if rows.is_empty() { shard.barren.saturating_add(1) } else { 0 };
+        shard.empty_pages = if rows.is_empty() { shard.empty_pages.saturating_add(1) } else { 0 };
         let (code, value) = (shard.code, &shard.range.value);
         let in_shard = |row| Row { code, value: value.clone(), ..row };
         shard.rows.extend(rows.into_iter().filter(is_after).map(in_shard));
@@ -211,8 +216,8 @@ impl Merge {
         self.newest_first
     }
 
-    /// How many rows a page should have: the shards' equal parts of what is wanted, and three standard deviations more,
-    /// as keys are spread by chance: else the fullest shards would each take another request, one after the other.
+    /// Returns how many rows a page should have: a shard's equal part of the wanted rows, and three standard deviations
+    /// more. Keys are spread by chance, and without that margin the fullest shards would each take another request.
     fn page_rows(&self) -> usize {
         let live = self.shards.iter().filter(|shard| !shard.exhausted).count().max(1);
         let per_status = self.left_per_status.values().max().copied();
@@ -223,22 +228,24 @@ impl Merge {
             (None, None) => usize::MAX,
         };
         let part = wanted.div_ceil(live);
-        // One row more tells that the last of those before it is not one of several of the same time.
+        // One row more shows that no further row has the time of the last wanted row.
         let spread = if live > 1 { 3 * (part.isqrt() + 1) } else { 1 };
         part.saturating_add(spread).clamp(LEAST_ROWS, MOST_ROWS)
     }
 }
 
+/// Compares two rows by their places in the sequence.
 fn compare(newest_first: bool, a: Option<&Row>, b: Option<&Row>) -> Ordering {
-    let order = place(a).cmp(&place(b));
+    let order = sort_key(a).cmp(&sort_key(b));
     if newest_first { order.reverse() } else { order }
 }
 
-fn place(row: Option<&Row>) -> Option<(&str, &str)> {
+fn sort_key(row: Option<&Row>) -> Option<(&str, &str)> {
     row.map(|row| (row.update_time.as_str(), row.key.as_str()))
 }
 
-fn lesser(a: Option<String>, b: Option<String>) -> Option<String> {
+/// Returns the earlier of two bounds.
+fn earlier(a: Option<String>, b: Option<String>) -> Option<String> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),

@@ -1,8 +1,9 @@
-//! Finding tasks by status: all shards at once, merged in time order.
+//! Queries of the index: tasks by status, with all shards merged in the order of time.
 
 pub(crate) mod count;
 pub(crate) mod cursor;
 pub(crate) mod entry;
+mod find;
 pub(crate) mod merge;
 pub(crate) mod refresh;
 pub(crate) mod statuses;
@@ -28,35 +29,35 @@ use crate::item::use_case::Status;
 use crate::time::Timestamp;
 use crate::tracker::status_tracker::StatusTracker;
 
-/// How many pages are read at the same time.
+/// How many pages one query reads at the same time.
 const READERS: usize = 16;
 
-/// A query of the index, to be narrowed and then read: as a [`stream`](Self::stream), [`all`](Self::all) at once, or
-/// [page by page](Self::page).
+/// A query of the index. Narrow the query first, then read it: as a [`stream`](Self::stream), [`all`](Self::all) at
+/// once, or [page by page](Self::page).
 ///
-/// Its rows are what the index holds, and that may be a moment old: a start decides, never a query.
-/// [`refresh`](Self::refresh) makes tasks of them.
-#[must_use = "a query is read with `stream`, `all` or `page`"]
+/// A query returns entries of the index, which have neither data nor errors. An entry may also be stale, because the
+/// index is eventually consistent: only a start decides. Use [`refresh`](Self::refresh) to read the tasks themselves.
+#[must_use = "a query reads nothing until `stream`, `all` or `page` is called"]
 pub struct Query<T> {
     cx: Arc<Context>,
     plan: Plan,
     statuses: Vec<Status>,
-    /// Of tasks in progress, only those whose lease has expired.
+    /// Whether tasks in progress are left out unless their lease has expired.
     expired_only: bool,
-    /// Why it cannot be run.
+    /// Why the query cannot be run.
     invalid: Option<String>,
     cursor: Option<Cursor>,
     of: PhantomData<fn() -> T>,
 }
 
-/// A page of a query.
+/// One page of a query.
 #[non_exhaustive]
 pub struct Page<T> {
-    /// Its rows, in the order of the query.
+    /// The entries of the page, in the order of the query.
     pub entries: Vec<IndexEntry<T>>,
-    /// The errors of rows that cannot be read.
+    /// The errors of entries that cannot be read. They count towards the limit of the page.
     pub errors: Vec<Error>,
-    /// Where to go on; none where the query ends.
+    /// The cursor of the next page, or `None` if this page is the last.
     pub next: Option<Cursor>,
 }
 
@@ -71,7 +72,7 @@ impl<T: StatusTracker> Query<T> {
         let foreign = statuses.iter().find(|status| cx.use_case.means_another(**status));
         let invalid = foreign.map(|Status { table, row }| {
             let (of, name, code) = (table.type_name, row.name, row.code);
-            format!("`{of}::{name}` has the code {code}, which is another status of this step; use the enum of a step of this pipeline")
+            format!("`{of}::{name}` has the code {code}, which belongs to another status of this step; use a status of a step of this pipeline")
         });
         Self {
             cx: Arc::clone(cx),
@@ -84,8 +85,11 @@ impl<T: StatusTracker> Query<T> {
         }
     }
 
-    /// Of tasks in progress, only those that can be taken over. The index tells when a task was started; whether
-    /// its lease was renewed since is read from the item, for those that are old enough.
+    /// Leaves out tasks in progress unless their lease has expired, and other tasks until they are due, if the index
+    /// projects `run_at`.
+    ///
+    /// The index shows when a task was started. Whether its lease was renewed since then is in the item, so the items
+    /// of tasks that were started longer than a lease ago are read.
     pub(crate) fn expired_only(mut self) -> Self {
         let now = Timestamp::from(self.cx.now());
         let until = self.cx.rules().stale_before(now);
@@ -101,47 +105,55 @@ impl<T: StatusTracker> Query<T> {
         self
     }
 
-    /// At most this many rows in all.
-    pub fn limit(mut self, rows: usize) -> Self {
-        self.plan.limit = Some(rows);
+    /// Sets the largest number of entries in all: at least 1. By default, there is no limit.
+    pub fn limit(mut self, entries: usize) -> Self {
+        self.plan.limit = Some(entries);
         self
     }
 
-    /// At most this many rows of each status.
-    pub fn limit_per_status(mut self, rows: usize) -> Self {
-        self.plan.limit_per_status = Some(rows);
+    /// Sets the largest number of entries of each status: at least 1. This limit does not work together with
+    /// [`after`](Self::after).
+    pub fn limit_per_status(mut self, entries: usize) -> Self {
+        self.plan.limit_per_status = Some(entries);
         self
     }
 
-    /// The tasks whose status changed last come first, instead of those that have waited longest.
+    /// Reverses the order: the tasks whose status changed last come first.
     pub fn newest_first(mut self) -> Self {
         self.plan.newest_first = true;
         self
     }
 
-    /// Goes on after a [page](Self::page) of the same query.
+    /// Continues after the [page](Self::page) that returned this cursor. The query must have the same statuses in the
+    /// same order; the limit may differ.
     pub fn after(mut self, cursor: &Cursor) -> Self {
         self.cursor = Some(cursor.clone());
         self
     }
 
-    /// Reads the tasks themselves, 100 in a request, instead of what the index holds of them.
+    /// Turns the query into a query of the tasks themselves, with their data and their history. It reads 100 tasks in a
+    /// request.
     pub fn refresh(self) -> TaskQuery<T> {
         TaskQuery::new(self)
     }
 
-    /// The rows, as they are read: a few hundred of each shard are held at a time, or all those of one shard that have
-    /// the same time.
+    /// Returns the entries one by one. The stream reads page by page, and usually holds a few hundred entries of each
+    /// shard in memory.
     ///
-    /// A row that cannot be read is an `Err`, and the stream goes on; where DynamoDB refuses a request, the stream
-    /// ends with its error. A wrong limit or cursor is its only element.
+    /// # Errors
+    ///
+    /// - [`Decode`](ErrorKind::Decode) for an entry that cannot be read. The stream goes on.
+    /// - [`InvalidQuery`](ErrorKind::InvalidQuery) or [`InvalidCursor`](ErrorKind::InvalidCursor), as the only
+    ///   element, if the query cannot be run.
+    /// - The error of a request that DynamoDB refused or did not answer, such as
+    ///   [`Unavailable`](ErrorKind::Unavailable). The stream ends.
     pub fn stream(self) -> impl Stream<Item = Result<IndexEntry<T>, Error>> + Send + Unpin + use<T> {
         let cx = Arc::clone(&self.cx);
         let statuses = self.statuses.clone();
         self.rows().map(move |row| IndexEntry::new(row?, &cx.use_case, &statuses))
     }
 
-    /// The rows, not yet made entries.
+    /// Returns the rows of the index, which are not parsed yet.
     pub(crate) fn rows(self) -> BoxStream<'static, Result<Row, Error>> {
         if let Some(reason) = self.invalid {
             let invalid = Error::new(ErrorKind::InvalidQuery { reason });
@@ -150,7 +162,8 @@ impl<T: StatusTracker> Query<T> {
         rows(self.cx, self.plan, self.expired_only, self.cursor)
     }
 
-    /// Only the rows up to now, by the fastest clock, so that what changes while it is read does not come up for ever.
+    /// Stops at the current time plus `max_clock_skew`, so that a task that changes during the query does not come up
+    /// again and again.
     pub(crate) fn until_now(mut self) -> Self {
         let now = Timestamp::from(self.cx.now()).plus(self.cx.config.max_clock_skew).to_string();
         for (_, range) in &mut self.plan.ranges {
@@ -159,20 +172,25 @@ impl<T: StatusTracker> Query<T> {
         self
     }
 
-    /// All the rows.
+    /// Returns all entries at once.
     ///
     /// # Errors
     ///
-    /// The first of the [`stream`](Self::stream).
+    /// The first error of the [`stream`](Self::stream).
     pub async fn all(self) -> Result<Vec<IndexEntry<T>>, Error> {
         self.stream().try_collect().await
     }
 
-    /// The first rows, as many as the [`limit`](Self::limit) says (100 if none does), and where to go on.
+    /// Returns the first page: at most [`limit`](Self::limit) entries, 100 by default, and the cursor of the next page.
     ///
     /// # Errors
     ///
-    /// The first of the [`stream`](Self::stream).
+    /// - [`InvalidQuery`](ErrorKind::InvalidQuery) or [`InvalidCursor`](ErrorKind::InvalidCursor) if the query cannot
+    ///   be run.
+    /// - The error of a request that DynamoDB refused or did not answer, such as
+    ///   [`Unavailable`](ErrorKind::Unavailable).
+    ///
+    /// An entry that cannot be read is no error of the page: it is in [`Page::errors`].
     ///
     /// # Examples
     ///
@@ -181,7 +199,7 @@ impl<T: StatusTracker> Query<T> {
     /// # async fn page<T: StatusTracker>(documents: &Tracker<T>, failed: T::Status) -> Result<(), Error> {
     /// let first = documents.query_by_status(failed).limit(20).page().await?;
     /// if let Some(next) = first.next {
-    ///     let link = next.to_string(); // in a web page, and back
+    ///     let link = next.to_string(); // for a link in a web page
     ///     let cursor = Cursor::from_text(link);
     ///     let second = documents.query_by_status(failed).limit(20).after(&cursor).page().await?;
     /// }
@@ -190,7 +208,7 @@ impl<T: StatusTracker> Query<T> {
     pub async fn page(mut self) -> Result<Page<T>, Error> {
         let limit = self.plan.limit.unwrap_or(100);
         if limit > 0 {
-            // One more tells whether there is a next page.
+            // One row more shows whether there is a next page.
             self.plan.limit = Some(limit.saturating_add(1));
         }
         let (plan, expired_only, statuses) = (self.plan.clone(), self.expired_only, self.statuses.clone());
@@ -227,7 +245,7 @@ impl<T> fmt::Debug for Query<T> {
     }
 }
 
-/// The rows of a plan, in order.
+/// Returns the rows of a plan, in order.
 pub(crate) fn rows(
     cx: Arc<Context>,
     mut plan: Plan,
@@ -243,7 +261,7 @@ pub(crate) fn rows(
     if !expired_only {
         return merged(cx, Merge::new(plan)).boxed();
     }
-    // What has not expired does not count, so the limits are applied to what is left.
+    // Rows whose lease has not expired do not count, so the limits apply after the filter.
     let in_progress = cx.use_case.status_of(Role::InProgress).code();
     plan.uncounted = Some(in_progress);
     plan.hint = plan.limit.take();
@@ -263,11 +281,12 @@ pub(crate) fn rows(
     expired.filter(within).take(limit).boxed()
 }
 
-fn check(plan: &Plan, goes_on: bool) -> Result<(), Error> {
+/// Refuses a plan that cannot be run.
+fn check(plan: &Plan, has_cursor: bool) -> Result<(), Error> {
     let reason = if plan.ranges.is_empty() {
         "it names no status; give it at least one"
-    } else if goes_on && plan.limit_per_status.is_some() {
-        "`limit_per_status` cannot be kept over several pages; leave it out"
+    } else if has_cursor && plan.limit_per_status.is_some() {
+        "`limit_per_status` cannot be kept over several pages; leave out either `limit_per_status` or `after`"
     } else if plan.limit == Some(0) {
         "`limit` is 0; use 1 or more, or no limit"
     } else if plan.limit_per_status == Some(0) {
@@ -278,7 +297,7 @@ fn check(plan: &Plan, goes_on: bool) -> Result<(), Error> {
     Err(Error::new(ErrorKind::InvalidQuery { reason: reason.to_owned() }))
 }
 
-/// Drives a merge: reads the pages that it asks for, several at a time.
+/// Returns the rows of a merge. Reads the pages that the merge asks for, several at a time.
 fn merged(cx: Arc<Context>, merge: Merge) -> impl Stream<Item = Result<Row, Error>> + Send {
     let state = Some((cx, merge));
     stream::unfold(state, async |state| {
@@ -299,7 +318,7 @@ fn merged(cx: Arc<Context>, merge: Merge) -> impl Stream<Item = Result<Row, Erro
             });
             let pages: Result<Vec<_>, Error> = pages.buffer_unordered(READERS).try_collect().await;
             match pages {
-                // Nothing that follows could be known to be in order.
+                // Without this page, the order of the rows that follow is unknown.
                 Err(error) => return Some((Err(error), None)),
                 Ok(pages) => {
                     for (nth, page) in pages {
@@ -312,7 +331,7 @@ fn merged(cx: Arc<Context>, merge: Merge) -> impl Stream<Item = Result<Row, Erro
     })
 }
 
-/// A row of the index: its keys are strings, or it would not be there. The merge knows its partition.
+/// Reads a row of the index. Its keys are strings, because DynamoDB indexes no others. The merge adds the partition.
 fn read_row(mut item: Item) -> Option<Row> {
     let mut text = |name| match item.remove(name) {
         Some(AttributeValue::S(text)) => Some(text),

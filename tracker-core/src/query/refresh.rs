@@ -1,4 +1,4 @@
-//! From rows of the index to the tasks themselves, 100 in a request.
+//! Reads the tasks of rows of the index, 100 in a request.
 
 use std::collections::{HashMap, HashSet};
 use std::error::Error as _;
@@ -19,13 +19,15 @@ use crate::tracker::codec::read_task;
 use crate::tracker::status_tracker::StatusTracker;
 use crate::tracker::task::Task;
 
-/// How many requests are under way at the same time.
+/// How many requests are in flight at the same time.
 const READERS: usize = 4;
 
-/// A query whose rows are read as tasks. Tasks that are gone are left out, and so are those that have moved on to
-/// another status meanwhile, unless asked for.
+/// A query that returns tasks with their data and their history, instead of entries of the index.
+///
+/// The query leaves out tasks that were deleted meanwhile, and tasks that have moved to another status;
+/// [`with_moved`](Self::with_moved) keeps the tasks that have moved. It needs the permission for `BatchGetItem`.
 #[doc(alias = "Refreshed")]
-#[must_use = "a query is read with `stream` or `all`"]
+#[must_use = "a query reads nothing until `stream` or `all` is called"]
 pub struct TaskQuery<T> {
     query: Query<T>,
     with_moved: bool,
@@ -36,21 +38,29 @@ impl<T: StatusTracker> TaskQuery<T> {
         Self { query, with_moved: false }
     }
 
-    /// Also the tasks that are no longer in the status that the index had for them.
+    /// Keeps tasks that have moved to another status than the index shows. A task that the index shows twice for a
+    /// moment may then be returned twice.
     pub fn with_moved(mut self) -> Self {
         self.with_moved = true;
         self
     }
 
-    /// The tasks, in the order of the query. One that cannot be read is an `Err`, and the stream goes on; where
-    /// DynamoDB refuses a request, the stream ends with its error. What the index shows twice for a moment comes once
-    /// for each time that the item agrees with it.
+    /// Returns the tasks one by one, in the order of the query. If the index shows a task twice for a moment, in its
+    /// old and in its new status, the stream keeps the entry whose status the item has.
+    ///
+    /// # Errors
+    ///
+    /// - [`Decode`](ErrorKind::Decode) for a task that cannot be read. The stream goes on.
+    /// - [`InvalidQuery`](ErrorKind::InvalidQuery) or [`InvalidCursor`](ErrorKind::InvalidCursor), as the only
+    ///   element, if the query cannot be run.
+    /// - The error of a request that DynamoDB refused or did not answer, such as
+    ///   [`Unavailable`](ErrorKind::Unavailable). The stream ends.
     pub fn stream(self) -> impl Stream<Item = Result<Task<T>, Error>> + Send + Unpin + use<T> {
-        // One at a time: a request that waits for a slow consumer would run into its timeout.
+        // One request at a time: a second one would run into its timeout while a slow consumer does not poll it.
         self.read(1)
     }
 
-    /// The tasks, with several requests under way at the same time.
+    /// Returns the tasks, with several requests in flight at the same time.
     fn read(self, readers: usize) -> impl Stream<Item = Result<Task<T>, Error>> + Send + Unpin + use<T> {
         let cx = Arc::clone(&self.query.cx);
         let with_moved = self.with_moved;
@@ -61,11 +71,11 @@ impl<T: StatusTracker> TaskQuery<T> {
         until_refused(chunks.buffered(readers)).boxed()
     }
 
-    /// All the tasks.
+    /// Returns all tasks at once.
     ///
     /// # Errors
     ///
-    /// The first of the [`stream`](Self::stream).
+    /// The first error of the [`stream`](Self::stream).
     pub async fn all(self) -> Result<Vec<Task<T>>, Error> {
         self.read(READERS).try_collect().await
     }
@@ -77,7 +87,7 @@ impl<T> fmt::Debug for TaskQuery<T> {
     }
 }
 
-/// The tasks of entries that were read before, in their order; see [`TaskQuery`].
+/// Reads the tasks of entries, in the order of the entries. Leaves out the same tasks as [`TaskQuery`].
 pub(crate) async fn refresh<T: StatusTracker>(
     cx: &Context,
     entries: &[IndexEntry<T>],
@@ -92,7 +102,7 @@ pub(crate) async fn refresh<T: StatusTracker>(
     tasks.into_iter().flatten().collect()
 }
 
-/// What the chunks hold, up to the first that was refused, and its error.
+/// Returns the elements of the chunks, up to the first chunk that was refused, and then the error of that chunk.
 fn until_refused<R: Send + 'static>(
     chunks: impl Stream<Item = Result<Vec<Result<R, Error>>, Error>> + Send,
 ) -> impl Stream<Item = Result<R, Error>> + Send {
@@ -108,7 +118,7 @@ fn until_refused<R: Send + 'static>(
         .flat_map(|chunk| stream::iter(chunk.unwrap_or_default()))
 }
 
-/// The tasks of some rows, in their order.
+/// Reads the tasks of one batch of rows, in the order of the rows.
 async fn tasks<T: StatusTracker>(
     cx: &Context,
     rows: Vec<Result<Row, Error>>,
@@ -126,14 +136,15 @@ async fn tasks<T: StatusTracker>(
         Ok(row) => {
             let status = items.get(&row.key)?.get(STATUS).and_then(|status| status.as_n().ok()?.parse().ok());
             let moved = status.is_some_and(|status: u32| status != row.code);
-            // Not taken out yet: the index may show the task in its new status, too.
+            // A moved item stays in the map, because the index may show the task in its new status as well.
             if moved && !with_moved { None } else { Some(read_task(cx, items.remove(&row.key)?)) }
         }
     };
     Ok(rows.into_iter().filter_map(task).collect())
 }
 
-/// Of the rows in progress those whose lease has expired, and all others. No more than `limit` are wanted.
+/// Leaves out rows in progress unless their lease has expired. Checks at most `limit` rows at a time, because no more
+/// are wanted.
 pub(super) fn only_expired(
     cx: Arc<Context>,
     rows: impl Stream<Item = Result<Row, Error>> + Send,
@@ -146,10 +157,12 @@ pub(super) fn only_expired(
     until_refused(chunks)
 }
 
+/// Leaves out rows in progress unless the lease of their item has expired. An item that cannot be read makes its row
+/// unreadable.
 async fn expired(cx: &Context, rows: Vec<Result<Row, Error>>) -> Result<Vec<Result<Row, Error>>, Error> {
     let in_progress = cx.use_case.status_of(Role::InProgress).code();
-    let of_progress = |row: &&Row| row.code == in_progress;
-    let keys = keys(rows.iter().filter_map(|row| row.as_ref().ok()).filter(of_progress));
+    let is_in_progress = |row: &&Row| row.code == in_progress;
+    let keys = keys(rows.iter().filter_map(|row| row.as_ref().ok()).filter(is_in_progress));
     if keys.is_empty() {
         return Ok(rows);
     }
@@ -174,13 +187,13 @@ async fn expired(cx: &Context, rows: Vec<Result<Row, Error>>) -> Result<Vec<Resu
     Ok(rows.into_iter().filter_map(keep).collect())
 }
 
-/// Each key once, since a request must not have one twice.
+/// Returns each key once, because a request must not have a key twice.
 fn keys<'r>(rows: impl Iterator<Item = &'r Row>) -> Vec<String> {
     let mut seen = HashSet::new();
     rows.filter(|row| seen.insert(&row.key)).map(|row| row.key.clone()).collect()
 }
 
-/// Reads items, and those that a request leaves unprocessed with further ones.
+/// Reads items by their keys. Keys that a request leaves unprocessed are sent again.
 async fn items(cx: &Context, keys: Vec<String>, projection: &[&str]) -> Result<HashMap<String, Item>, Error> {
     let items = until_processed(cx, keys, |keys| batch_get(cx, keys, projection)).await?;
     let keyed = items.into_iter().filter_map(|item| Some((item.get(KEY)?.as_s().ok()?.clone(), item)));

@@ -1,10 +1,12 @@
-//! One status or many, of this step's enum or of another's.
+//! The statuses that a query takes: one or several, of this step's enum or of another step's.
 
 use crate::declare::status::TrackerStatus;
 use crate::item::use_case::Status;
 
-/// One status or many, for [`query_by_status`](crate::Tracker::query_by_status): a status, or an array, a slice or a
-/// `Vec` of them. They may be of another step's enum: what one step has finished is what the next one waits for.
+/// One status or several, for [`query_by_status`](crate::Tracker::query_by_status): a status, or an array, a slice or a
+/// `Vec` of statuses.
+///
+/// The statuses may belong to another step's enum, because a step starts tasks that the previous step has finished.
 pub trait Statuses {
     #[doc(hidden)]
     fn __rows(&self) -> Vec<Status>;
@@ -34,7 +36,7 @@ impl<S: TrackerStatus> Statuses for Vec<S> {
     }
 }
 
-/// Each status once, in the order of its enum.
+/// Returns each of the statuses once, in the order of the enum.
 fn rows<S: TrackerStatus>(statuses: &[S]) -> Vec<Status> {
     let table = S::__TABLE;
     let given = |code| statuses.iter().any(|status| status.code() == code);

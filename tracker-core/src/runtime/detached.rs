@@ -1,7 +1,8 @@
-//! Work that its caller polls, and that goes on without it.
+//! A future that keeps running after its caller drops it or stops polling it.
 //!
-//! A task of its own for it would cost more than it does: tasks that wake each other one after the other make Tokio wake
-//! another thread, each time. So it is spawned only when its caller drops it, or leaves it alone until the next look.
+//! The caller polls the future as long as it can, because a spawned task would cost more than the work: tasks that wake each
+//! other in turn make Tokio wake another thread each time. So the future is spawned only if the caller drops it, or if it is
+//! not finished at the next tick.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::Pin;
@@ -15,41 +16,41 @@ use tokio::sync::oneshot;
 
 use crate::runtime::ticker::Ticker;
 
-/// Polls a future to its end: as this is polled; in a task of its own once this is dropped, or left alone until the lookout
-/// looks.
+/// Makes a future that its caller polls, and that is spawned if it is dropped or not finished at the next tick.
 ///
-/// `None` where that task's runtime shuts down. Without a Tokio runtime, it is only polled with this.
+/// The output is `None` if the runtime of the spawned task shuts down. Without a Tokio runtime, nothing is spawned: only the
+/// caller polls the future. Without a ticker, it is spawned only if it is dropped.
 pub(crate) fn detached<T: Send + 'static>(
     ticker: Option<&Arc<Ticker>>,
     future: impl Future<Output = T> + Send + 'static,
 ) -> Detached<T> {
-    let slot = Arc::new(Slot(Mutex::new(State::Here { work: future.boxed(), caller: None })));
+    let shared = Arc::new(Shared(Mutex::new(State::Inline { work: future.boxed(), caller: None })));
     let runtime = Handle::try_current().ok();
     if let (Some(ticker), Some(runtime)) = (ticker, &runtime) {
-        take_over_at_next_tick(ticker, Arc::downgrade(&slot), runtime.clone());
+        spawn_at_next_tick(ticker, Arc::downgrade(&shared), runtime.clone());
     }
-    Detached { slot, runtime }
+    Detached { shared, runtime }
 }
 
-/// The caller's hold on the work.
+/// The caller's handle on the work.
 pub(crate) struct Detached<T: Send + 'static> {
-    slot: Arc<Slot<T>>,
+    shared: Arc<Shared<T>>,
     runtime: Option<Handle>,
 }
 
-struct Slot<T>(Mutex<State<T>>);
+struct Shared<T>(Mutex<State<T>>);
 
-/// Only one polls the work: by two in turns, one could go away with the wake-up that was for the other.
+/// Who polls the work: one of the two, never both in turns. Otherwise one could consume the wake-up that was for the other.
 enum State<T> {
-    /// The caller does, and this wakes it.
-    Here { work: BoxFuture<'static, T>, caller: Option<Waker> },
-    /// A task of its own does, from which its output comes.
-    Elsewhere(oneshot::Receiver<std::thread::Result<T>>),
-    /// Nobody: it has ended, or is being polled by the caller.
-    Nowhere,
+    /// The caller polls the work. `caller` is its waker.
+    Inline { work: BoxFuture<'static, T>, caller: Option<Waker> },
+    /// A spawned task polls the work, and sends its output.
+    Spawned(oneshot::Receiver<std::thread::Result<T>>),
+    /// The work has ended, or the caller polls it now.
+    Taken,
 }
 
-impl<T> Slot<T> {
+impl<T> Shared<T> {
     fn state(&self) -> MutexGuard<'_, State<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -59,65 +60,66 @@ impl<T: Send + 'static> Future for Detached<T> {
     type Output = Option<T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
-        let mut state = self.slot.state();
-        match std::mem::replace(&mut *state, State::Nowhere) {
-            State::Here { mut work, caller } => {
+        let mut state = self.shared.state();
+        match std::mem::replace(&mut *state, State::Taken) {
+            State::Inline { mut work, caller } => {
                 let output = work.as_mut().poll(context);
                 if output.is_pending() {
                     let waker = context.waker();
                     let caller = caller.filter(|caller| caller.will_wake(waker));
-                    *state = State::Here { work, caller: caller.or_else(|| Some(waker.clone())) };
+                    *state = State::Inline { work, caller: caller.or_else(|| Some(waker.clone())) };
                 }
                 output.map(Some)
             }
-            State::Elsewhere(mut output) => match output.poll_unpin(context) {
+            State::Spawned(mut output) => match output.poll_unpin(context) {
                 Poll::Pending => {
-                    *state = State::Elsewhere(output);
+                    *state = State::Spawned(output);
                     Poll::Pending
                 }
                 Poll::Ready(Ok(Ok(output))) => Poll::Ready(Some(output)),
                 Poll::Ready(Ok(Err(panic))) => resume_unwind(panic),
                 Poll::Ready(Err(_dropped)) => Poll::Ready(None),
             },
-            State::Nowhere => Poll::Ready(None),
+            State::Taken => Poll::Ready(None),
         }
     }
 }
 
 impl<T: Send + 'static> Drop for Detached<T> {
     fn drop(&mut self) {
-        let state = std::mem::replace(&mut *self.slot.state(), State::Nowhere);
-        if let (State::Here { work, .. }, Some(runtime)) = (state, &self.runtime) {
+        let state = std::mem::replace(&mut *self.shared.state(), State::Taken);
+        if let (State::Inline { work, .. }, Some(runtime)) = (state, &self.runtime) {
             runtime.spawn(work.map(drop));
         }
     }
 }
 
-fn take_over_at_next_tick<T: Send + 'static>(ticker: &Arc<Ticker>, slot: Weak<Slot<T>>, runtime: Handle) {
+/// Spawns the work at the next tick, if it is not finished then.
+fn spawn_at_next_tick<T: Send + 'static>(ticker: &Arc<Ticker>, shared: Weak<Shared<T>>, runtime: Handle) {
     let again = Arc::downgrade(ticker);
     ticker.at_next_tick(move || {
-        let Some(held) = slot.upgrade() else { return };
+        let Some(held) = shared.upgrade() else { return };
         let mut state = match held.0.try_lock() {
             Ok(state) => state,
             Err(TryLockError::Poisoned(state)) => state.into_inner(),
-            // It is being polled, and so not left alone now. This thread does not wait for how long that takes.
+            // The caller polls the work now, so it is not left alone. This thread must not wait for the poll.
             Err(TryLockError::WouldBlock) => {
                 if let Some(ticker) = again.upgrade() {
-                    take_over_at_next_tick(&ticker, slot, runtime);
+                    spawn_at_next_tick(&ticker, shared, runtime);
                 }
                 return;
             }
         };
-        match std::mem::replace(&mut *state, State::Nowhere) {
-            State::Here { work, caller } => {
+        match std::mem::replace(&mut *state, State::Taken) {
+            State::Inline { work, caller } => {
                 let (send, output) = oneshot::channel();
-                *state = State::Elsewhere(output);
+                *state = State::Spawned(output);
                 drop(state);
                 runtime.spawn(async move {
-                    // Whoever waited for it may be gone.
+                    // The caller may have dropped the receiver.
                     let _ = send.send(AssertUnwindSafe(work).catch_unwind().await);
                 });
-                // To wait for the output from now on.
+                // The caller has to wait for the output from now on.
                 caller.into_iter().for_each(Waker::wake);
             }
             other => *state = other,
@@ -146,10 +148,10 @@ mod tests {
     impl World {
         fn new() -> Self {
             let (permits, has_ended) = (Arc::new(Semaphore::new(0)), Arc::default());
-            Self { ticker: Ticker::by_hand(), permits, has_ended }
+            Self { ticker: Ticker::manual(), permits, has_ended }
         }
 
-        /// Work that ends once there is a permit for it.
+        /// Returns work that ends once it gets a permit.
         fn work(&self) -> Detached<u8> {
             let (permits, has_ended) = (Arc::clone(&self.permits), Arc::clone(&self.has_ended));
             detached(Some(&self.ticker), async move {
@@ -164,13 +166,13 @@ mod tests {
         }
     }
 
-    async fn others_run() {
+    async fn let_other_tasks_run() {
         for _ in 0..20 {
             yield_now().await;
         }
     }
 
-    fn alive() -> usize {
+    fn alive_tasks() -> usize {
         Handle::current().metrics().num_alive_tasks()
     }
 
@@ -179,31 +181,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_ends_in_time_is_spawned_nowhere() {
+    async fn work_that_ends_before_the_tick_is_never_spawned() {
         let world = World::new();
         world.permits.add_permits(1);
         let work = world.work();
-        assert_eq!((work.await, alive()), (Some(7), 0));
+        assert_eq!((work.await, alive_tasks()), (Some(7), 0));
         world.ticker.tick();
-        assert_eq!(alive(), 0);
+        assert_eq!(alive_tasks(), 0);
     }
 
     #[tokio::test]
-    async fn what_is_dropped_goes_on_at_once() {
+    async fn dropped_work_is_spawned_at_once() {
         let world = World::new();
         let mut work = world.work();
         assert!(poll_once(&mut work, &noop_waker()).is_pending());
         drop(work);
-        assert_eq!(alive(), 1);
+        assert_eq!(alive_tasks(), 1);
         world.permits.add_permits(1);
-        others_run().await;
+        let_other_tasks_run().await;
         assert!(world.has_ended());
         world.ticker.tick();
-        assert_eq!(alive(), 0);
+        assert_eq!(alive_tasks(), 0);
     }
 
     #[tokio::test]
-    async fn what_is_left_alone_goes_on_at_the_next_look_and_wakes_its_caller() {
+    async fn unpolled_work_is_spawned_at_the_tick_and_wakes_its_caller() {
         let world = World::new();
         let (asleep, is_asleep) = oneshot::channel();
         let mut work = world.work();
@@ -213,37 +215,37 @@ mod tests {
             work.await
         });
         is_asleep.await.unwrap();
-        others_run().await;
+        let_other_tasks_run().await;
         world.ticker.tick();
-        others_run().await;
-        assert_eq!(alive(), 2, "it has a task of its own");
+        let_other_tasks_run().await;
+        assert_eq!(alive_tasks(), 2, "the caller, and the spawned work");
         world.permits.add_permits(1);
         assert_eq!((caller.await.unwrap(), world.has_ended()), (Some(7), true));
     }
 
     #[tokio::test]
-    async fn what_is_taken_over_ends_while_nobody_polls_it() {
+    async fn spawned_work_ends_while_nobody_polls_it() {
         let world = World::new();
         let mut work = world.work();
         assert!(poll_once(&mut work, &noop_waker()).is_pending());
         world.permits.add_permits(1);
-        others_run().await;
+        let_other_tasks_run().await;
         assert!(!world.has_ended());
         world.ticker.tick();
-        others_run().await;
+        let_other_tasks_run().await;
         assert!(world.has_ended());
         assert_eq!(poll_once(&mut work, &noop_waker()), Poll::Ready(Some(7)));
     }
 
     #[tokio::test]
-    async fn a_panic_is_the_callers() {
-        for by_look in [false, true] {
-            let ticker = Ticker::by_hand();
+    async fn panic_of_the_work_reaches_the_caller() {
+        for spawned in [false, true] {
+            let ticker = Ticker::manual();
             let mut work = detached::<()>(Some(&ticker), async {
                 yield_now().await;
                 panic!("in the middle")
             });
-            if by_look {
+            if spawned {
                 assert!(poll_once(&mut work, &noop_waker()).is_pending());
                 ticker.tick();
             }
@@ -252,13 +254,12 @@ mod tests {
         }
     }
 
-    /// Work that is woken while its caller polls it for the last time, with the caller's poll on one thread and, on another,
-    /// the look or the wake-up that comes in between.
+    /// The caller polls the work for the last time on one thread. During that poll, another thread ticks and wakes the work.
     #[test]
-    fn a_wake_up_during_the_callers_last_poll_is_not_lost() {
+    fn wake_up_during_the_last_poll_of_the_caller_is_not_lost() {
         let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let _entered = runtime.enter();
-        let ticker = Ticker::by_hand();
+        let ticker = Ticker::manual();
         let (polls, (in_poll, is_in_poll), (go_on, goes_on)) =
             (Arc::new(AtomicUsize::new(0)), mpsc::channel(), mpsc::channel::<()>());
         let woken: Arc<Mutex<Option<Waker>>> = Arc::default();
@@ -284,7 +285,7 @@ mod tests {
             work
         });
         is_in_poll.recv().unwrap();
-        assert!(ticker.tick(), "it is being polled, and waits for another look");
+        assert!(ticker.tick(), "the caller polls the work, so it waits for another tick");
         woken.lock().unwrap().take().unwrap().wake();
         go_on.send(()).unwrap();
         let work = caller.join().unwrap();
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn one_whose_runtime_shuts_down_has_no_output() {
+    fn work_has_no_output_if_its_runtime_shuts_down() {
         let world = World::new();
         let runtime = Builder::new_current_thread().build().unwrap();
         let mut work = {
@@ -308,11 +309,11 @@ mod tests {
     }
 
     #[test]
-    fn without_a_runtime_its_caller_polls_it_to_the_end() {
+    fn without_a_runtime_the_caller_polls_the_work_to_its_end() {
         let world = World::new();
         let mut work = world.work();
         assert!(poll_once(&mut work, &noop_waker()).is_pending());
-        assert!(!world.ticker.tick(), "nobody could spawn it");
+        assert!(!world.ticker.tick(), "nothing was queued");
         world.permits.add_permits(1);
         assert_eq!(poll_once(&mut work, &noop_waker()), Poll::Ready(Some(7)));
     }

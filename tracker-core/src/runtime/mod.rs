@@ -1,4 +1,4 @@
-//! What runs beside the caller.
+//! Work that runs beside the caller.
 
 pub(crate) mod detached;
 pub(crate) mod ticker;

@@ -1,8 +1,8 @@
-//! What is seen to from outside of every runtime, by a thread of the process that looks once a second.
+//! A background thread that runs queued callbacks once a second, outside any Tokio runtime.
 //!
-//! It has to be a thread. A worker thread of Tokio that computes may be the one that the timers and sockets of its runtime
-//! wait for: nothing of that runtime wakes up by itself then, heartbeats included. Whatever is spawned or woken from outside
-//! wakes another worker thread, which takes over the timers and sockets, too.
+//! It has to be a thread. If a worker thread of Tokio computes, the timers and sockets of its runtime may wait for that
+//! thread. Then no task of the runtime wakes up by itself, not even a heartbeat. A callback of this thread can spawn or wake
+//! a task: that wakes another worker thread, which takes over the timers and sockets as well.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,93 +12,96 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-/// The time from one look to the next.
+/// The time from one tick to the next.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
 
-type Later = Box<dyn FnOnce() + Send>;
+type Callback = Box<dyn FnOnce() + Send>;
 
-/// What waits for the next look.
+/// The callbacks of the next tick, and the thread that runs them.
 pub(crate) struct Ticker {
     state: Mutex<State>,
-    by_hand: bool,
+    is_manual: bool,
 }
 
 #[derive(Default)]
 struct State {
-    waiting: Vec<Later>,
-    /// The process in which the thread runs, for as long as anything waits: in one that was forked it does not.
-    watched_in: Option<u32>,
+    callbacks: Vec<Callback>,
+    /// The id of the process in which the thread runs, while it runs. A forked process has to start a thread of its own.
+    runs_in: Option<u32>,
 }
 
 impl Ticker {
-    /// The one of the process.
+    /// Returns the ticker of the process.
     pub(crate) fn of_process() -> Arc<Self> {
         static OF_PROCESS: LazyLock<Arc<Ticker>> = LazyLock::new(|| Ticker::new(false));
         Arc::clone(&OF_PROCESS)
     }
 
-    /// One that looks when it is told to.
+    /// Returns a ticker that ticks only when [`tick`](Self::tick) is called.
     #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn by_hand() -> Arc<Self> {
+    pub(crate) fn manual() -> Arc<Self> {
         Self::new(true)
     }
 
-    fn new(by_hand: bool) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), by_hand })
+    fn new(is_manual: bool) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), is_manual })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does something at the next look, on the thread that looks, which it must not block. Whether there will be one: not where
-    /// the system has no thread to give, and then it is dropped.
-    pub(crate) fn at_next_tick(self: &Arc<Self>, later: impl FnOnce() + Send + 'static) -> bool {
+    /// Queues a callback for the next tick. It runs on the ticker's thread and must not block.
+    ///
+    /// Returns false and drops the callback if the system cannot start the thread.
+    pub(crate) fn at_next_tick(self: &Arc<Self>, callback: impl FnOnce() + Send + 'static) -> bool {
         let mut state = self.state();
         let process = std::process::id();
-        if !self.by_hand && state.watched_in != Some(process) {
+        if !self.is_manual && state.runs_in != Some(process) {
             let ticker = Arc::clone(self);
             let thread = thread::Builder::new().name("tracker-ticker".to_owned());
-            if thread.spawn(move || ticker.watch()).is_err() {
+            if thread.spawn(move || ticker.run()).is_err() {
                 return false;
             }
-            state.watched_in = Some(process);
+            state.runs_in = Some(process);
         }
-        state.waiting.push(Box::new(later));
+        state.callbacks.push(Box::new(callback));
         true
     }
 
-    /// Waits for the next look; for ever, where there will be none.
+    /// Waits for the next tick; for ever, if the system cannot start the thread.
     pub(crate) async fn next_tick(self: &Arc<Self>) {
-        let (looks, looked) = oneshot::channel();
-        let told = move || {
-            // Whoever waits may have been woken by something else.
-            let _ = looks.send(());
+        let (sender, receiver) = oneshot::channel();
+        let notify = move || {
+            // The receiver is gone if something else has woken the waiting task.
+            let _ = sender.send(());
         };
-        if !self.at_next_tick(told) || looked.await.is_err() {
+        if !self.at_next_tick(notify) || receiver.await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Looks. Whether anything has waited.
+    /// Runs the queued callbacks. Returns whether there were any.
     pub(crate) fn tick(&self) -> bool {
         let mut state = self.state();
-        let waiting = std::mem::take(&mut state.waiting);
-        let has_waited = !waiting.is_empty();
-        if !has_waited {
-            state.watched_in = None;
+        let callbacks = std::mem::take(&mut state.callbacks);
+        let had_callbacks = !callbacks.is_empty();
+        if !had_callbacks {
+            state.runs_in = None;
         }
         drop(state);
-        for later in waiting {
-            // The hook has told of a panic, and others wait. Dropping what it was about could panic again.
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(later)) {
+        for callback in callbacks {
+            // The panic hook has reported the panic, and the other callbacks must run.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(callback)) {
+                // Dropping the payload could panic again.
                 std::mem::forget(panic);
             }
         }
-        has_waited
+        had_callbacks
     }
 
-    fn watch(&self) {
+    /// Ticks once a second, until a tick has nothing to run.
+    fn run(&self) {
         loop {
             thread::sleep(TICK);
             if !self.tick() {
@@ -110,7 +113,7 @@ impl Ticker {
 
 impl fmt::Debug for Ticker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticker").field("waiting", &self.state().waiting.len()).finish_non_exhaustive()
+        f.debug_struct("Ticker").field("callbacks", &self.state().callbacks.len()).finish_non_exhaustive()
     }
 }
 
@@ -126,10 +129,10 @@ impl ManualTicker {
     #[expect(clippy::new_without_default, reason = "there is one way to get it")]
     #[must_use]
     pub fn new() -> Self {
-        Self(Ticker::by_hand())
+        Self(Ticker::manual())
     }
 
-    /// Runs everything that waits for the tick. Returns whether anything did.
+    /// Runs the queued callbacks. Returns whether there were any.
     #[must_use]
     pub fn tick(&self) -> bool {
         self.0.tick()
@@ -143,8 +146,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_waits_is_done_once_and_a_panic_keeps_nothing_from_being_done() {
-        let (ticker, (done, has_been)) = (Ticker::by_hand(), mpsc::channel());
+    fn tick_runs_each_callback_once_even_if_one_panics() {
+        let (ticker, (done, was_done)) = (Ticker::manual(), mpsc::channel());
         for nth in [1, 2, 3] {
             let done = done.clone();
             assert!(ticker.at_next_tick(move || {
@@ -153,66 +156,66 @@ mod tests {
             }));
         }
         assert!(ticker.tick());
-        assert_eq!(has_been.try_iter().collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(was_done.try_iter().collect::<Vec<_>>(), [1, 3]);
         assert!(!ticker.tick());
-        assert_eq!(has_been.try_iter().next(), None);
+        assert_eq!(was_done.try_iter().next(), None);
     }
 
-    /// A panic with this is followed by another one, when it is dropped.
+    /// A payload of a panic that panics when it is dropped.
     struct Bomb;
 
     impl Drop for Bomb {
         fn drop(&mut self) {
-            panic!("on purpose, too");
+            panic!("on purpose, again");
         }
     }
 
     #[test]
-    fn a_panic_that_panics_again_keeps_nothing_from_being_done() {
-        let (ticker, (done, has_been)) = (Ticker::by_hand(), mpsc::channel());
+    fn payload_that_panics_does_not_stop_the_tick() {
+        let (ticker, (done, was_done)) = (Ticker::manual(), mpsc::channel());
         ticker.at_next_tick(|| std::panic::panic_any(Bomb));
         ticker.at_next_tick(move || done.send(()).unwrap());
         assert!(ticker.tick());
-        assert!(has_been.try_recv().is_ok());
+        assert!(was_done.try_recv().is_ok());
     }
 
     #[test]
-    fn what_is_done_may_ask_for_the_next_look() {
-        let (ticker, (done, has_been)) = (Ticker::by_hand(), mpsc::channel());
+    fn callback_can_queue_another_for_the_next_tick() {
+        let (ticker, (done, was_done)) = (Ticker::manual(), mpsc::channel());
         let again = Arc::clone(&ticker);
         ticker.at_next_tick(move || {
             again.at_next_tick(move || done.send(()).unwrap());
         });
         assert!(ticker.tick());
-        assert!(has_been.try_recv().is_err());
+        assert!(was_done.try_recv().is_err());
         assert!(ticker.tick());
-        assert!(has_been.try_recv().is_ok());
+        assert!(was_done.try_recv().is_ok());
     }
 
     #[test]
-    fn a_thread_looks_while_anything_waits_and_another_one_when_something_waits_again() {
+    fn thread_ends_after_an_idle_tick_and_starts_again() {
         let ticker = Ticker::new(false);
         for _ in 0..2 {
-            let (done, has_been) = mpsc::channel();
+            let (done, was_done) = mpsc::channel();
             assert!(ticker.at_next_tick(move || done.send(thread::current().id()).unwrap()));
-            assert!(ticker.state().watched_in.is_some());
-            assert_ne!(has_been.recv().unwrap(), thread::current().id());
-            while ticker.state().watched_in.is_some() {
+            assert!(ticker.state().runs_in.is_some());
+            assert_ne!(was_done.recv().unwrap(), thread::current().id());
+            while ticker.state().runs_in.is_some() {
                 thread::yield_now();
             }
         }
     }
 
     #[tokio::test]
-    async fn whoever_waits_is_woken_by_a_look() {
-        let ticker = Ticker::by_hand();
-        let waits = tokio::spawn({
+    async fn tick_wakes_a_task_that_waits_for_it() {
+        let ticker = Ticker::manual();
+        let waiting = tokio::spawn({
             let ticker = Arc::clone(&ticker);
             async move { ticker.next_tick().await }
         });
         while !ticker.tick() {
             tokio::task::yield_now().await;
         }
-        waits.await.unwrap();
+        waiting.await.unwrap();
     }
 }

@@ -1,6 +1,6 @@
-//! The accessors of a task's head, for every type that has one.
+//! The accessors of a task's head, for every type that has a head.
 
-/// Gives a type the accessors of [`TaskHead`](crate::TaskHead) that callers use most.
+/// Implements the most used accessors of [`TaskHead`](crate::TaskHead) for a type.
 macro_rules! head_accessors {
     (@ $type:ident $($(#[$doc:meta])* $name:ident -> $result:ty,)*) => {
         impl<T: StatusTracker> $type<T> {
@@ -28,26 +28,26 @@ macro_rules! head_accessors {
             use_case_id -> &str,
             /// Returns the name of the status. It is `Type::Name` for another step, and the code for an unknown status.
             status_name -> &str,
-            /// Returns whether the task waits for its first attempt in this step.
+            /// Returns whether the task is pending or more pending in this step.
             is_pending -> bool,
             /// Returns whether the task is in progress, even if its lease has expired.
             is_in_progress -> bool,
-            /// Returns whether the last attempt failed and the task can be retried.
+            /// Returns whether the task is failed: an attempt failed, and the task can be retried.
             is_failed -> bool,
             /// Returns whether this step has succeeded, and no later step has started the task.
             is_succeeded -> bool,
-            /// Returns whether the task is ignored: out of attempts, failed for good, or cancelled.
+            /// Returns whether the task is ignored: out of attempts, failed fatally, or cancelled.
             is_ignored -> bool,
             /// Returns whether a worker holds the lock, even if its lease has expired.
             is_locked -> bool,
-            /// Returns the task's shard of the index, counted from 1.
+            /// Returns the task's shard of the index, counted from 1, or `None` if the item does not show it.
             shard_id -> Option<u32>,
             /// Returns how many attempts have failed since the last success or redrive.
             #[doc(alias = "retry")]
             failed_attempts -> u32,
-            /// Returns how many attempts there were in all: the fencing token of the attempt that holds the lease.
+            /// Returns the number of attempts in all: the fencing token of the attempt that holds the lease.
             attempt -> u64,
-            /// Returns the owner of the lease, or its last owner.
+            /// Returns the owner of the lease, or the last owner if the task is free.
             owner -> Option<&str>,
             /// Returns the earliest time at which the task can be started.
             run_at -> Option<chrono::DateTime<chrono::Utc>>,

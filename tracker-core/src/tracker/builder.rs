@@ -1,4 +1,4 @@
-//! Building a tracker: the declaration, and what replaces it at run time.
+//! The builder of a tracker: replaces parts of the declaration at run time.
 
 use std::any::TypeId;
 use std::borrow::Cow;
@@ -20,7 +20,7 @@ use crate::time::{Clock, SystemClock};
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
 
-/// Replaces parts of a tracker's declaration at run time.
+/// A builder that replaces parts of a tracker's declaration at run time.
 ///
 /// # Examples
 ///
@@ -65,138 +65,160 @@ impl<T: StatusTracker> TrackerBuilder<T> {
         }
     }
 
-    /// The table.
+    /// Sets the name of the table.
     #[must_use]
     pub fn table(mut self, name: impl Into<String>) -> Self {
         self.config.table = Cow::Owned(name.into());
         self
     }
 
-    /// The index on status and update time.
+    /// Sets the name of the index on status and update time.
     #[must_use]
     pub fn index(mut self, name: impl Into<String>) -> Self {
         self.config.index = Cow::Owned(name.into());
         self
     }
 
-    /// The use case.
+    /// Sets the use case.
     #[must_use]
     pub fn use_case_id(mut self, id: impl Into<String>) -> Self {
         self.config.use_case_id = Cow::Owned(id.into());
         self
     }
 
-    /// After how many failed attempts a task is given up: at least 1.
+    /// Sets the number of failed attempts in a row after which a task is ignored: at least 1. It counts attempts, not
+    /// retries.
     #[must_use]
     pub fn max_retry(mut self, attempts: u32) -> Self {
         self.config.max_retry = attempts;
         self
     }
 
-    /// How long a lease lasts unless it is renewed: 100 ms to 365 days. All workers of a use case must agree on it.
+    /// Sets how long a lease lasts unless it is renewed: 100 ms to 365 days.
+    ///
+    /// All workers of a use case must agree on it. The page `docs/changing-a-declaration.md` of the repository says
+    /// how to change it.
     #[must_use]
     pub fn lock_expire(mut self, duration: Duration) -> Self {
         self.config.lock_expire = duration;
         self
     }
 
-    /// The most by which the clocks of any two workers may differ; 5 s by default.
+    /// Sets how much the clocks of any two workers may differ: at most 365 days, and 5 s by default. An expired lease
+    /// can be taken over once this time has passed as well. If this machine's clock is known to differ from
+    /// DynamoDB's by more, the tracker starts nothing.
     #[must_use]
     pub fn max_clock_skew(mut self, duration: Duration) -> Self {
         self.config.max_clock_skew = duration;
         self
     }
 
-    /// Whether leases are renewed by heartbeats, every third of `lock_expire`; `true` by default. Without them, work
-    /// that takes longer than the lease must [`save`](crate::Execution::save) or
-    /// [`heartbeat`](crate::Execution::heartbeat) now and then.
+    /// Sets whether heartbeats renew the leases, every third of `lock_expire`; `true` by default.
+    ///
+    /// Without heartbeats, work that takes longer than the lease must call [`save`](crate::Execution::save) or
+    /// [`heartbeat`](crate::Execution::heartbeat) in time.
     #[must_use]
     pub fn heartbeat(mut self, on: bool) -> Self {
         self.config.heartbeat = on;
         self
     }
 
-    /// How long the body of a [`run`](Tracker::run) may take before its future is dropped and the attempt recorded as
-    /// failed; no limit by default. Heartbeats keep the lease of a body that hangs, so only this ends it.
+    /// Sets how long a body may take, in [`run`](Tracker::run) and in a worker; there is no limit by default. After
+    /// that time, the tracker drops the body's future and records the attempt as failed.
     ///
-    /// It counts by the tracker's [clock](Self::clock), from when the body begins, and ends a body where it awaits: one that
-    /// computes without awaiting is not ended. The error is [`BodyFailed`](crate::ErrorKind::BodyFailed), and says that the
-    /// body did not end within that time. An execution that was [started](Tracker::start) by hand has no timeout.
+    /// The time counts by the tracker's [clock](Self::clock), from when the body begins. The timeout takes effect at
+    /// the body's next await point, so it does not end a body that computes without awaiting. `run` then returns
+    /// [`BodyFailed`](crate::ErrorKind::BodyFailed).
+    ///
+    /// Set a timeout if a body may hang, because heartbeats keep its lease for ever. An execution of
+    /// [`start`](Tracker::start) has no timeout.
     #[must_use]
     pub fn timeout(mut self, duration: Duration) -> Self {
         self.config.timeout = Some(duration);
         self
     }
 
-    /// How long a failed task waits before it may be started again; not at all by default. A body may ask for another wait
-    /// with [`Failure::retry_after`](crate::Failure::retry_after).
+    /// Sets how long a failed task waits before its next attempt; by default it does not wait. A body can ask for
+    /// another wait with [`Failure::retry_after`](crate::Failure::retry_after).
     #[must_use]
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.config.backoff = backoff;
         self
     }
 
-    /// How many [snoozes](crate::Failure::snooze) in a row are not counted: at least 1, and 100 by default. The next one is
-    /// a failed attempt, and counting begins anew, so that a task cannot be put off for ever.
+    /// Sets how many [snoozes](crate::Failure::snooze) in a row do not count as failed attempts: at least 1, and 100
+    /// by default. The next snooze counts as a failed attempt, and the number of snoozes starts again at 0. So no
+    /// task can be snoozed for ever.
     #[must_use]
     pub fn max_snoozes(mut self, snoozes: u32) -> Self {
         self.config.max_snoozes = snoozes;
         self
     }
 
-    /// How long a succeeded task is kept: from then on DynamoDB deletes it, within a few days, by the time to live that
-    /// [`create_table`](Tracker::create_table) switches on. For ever by default. Whether a task of an earlier step waits for
-    /// the next one is not asked, so give it to the last step alone.
+    /// Sets how long a succeeded task is kept; for ever by default. DynamoDB deletes the task some time
+    /// after that, often within a few days, by the time to live that [`create_table`](Tracker::create_table) enables.
+    ///
+    /// The builder does not check whether a later step still needs the task, so set it on the last step only.
     #[must_use]
     pub fn retain(mut self, duration: Duration) -> Self {
         self.config.retain = Some(duration);
         self
     }
 
-    /// How long an ignored task is kept, in the same way. A redrive keeps it for good.
+    /// Sets how long an ignored task is kept, in the same way; for ever by default. A redrive keeps the task from being
+    /// deleted.
     #[must_use]
     pub fn retain_ignored(mut self, duration: Duration) -> Self {
         self.config.retain_ignored = Some(duration);
         self
     }
 
-    /// How many failed attempts an item's history holds: at least 1.
+    /// Sets how many failed attempts an item's history holds: at least 1. If there are more, the history keeps the
+    /// first and the most recent ones.
     #[must_use]
     pub fn history_limit(mut self, entries: u32) -> Self {
         self.config.history_limit = entries;
         self
     }
 
-    /// How many causes of an error are recorded: at least 1.
+    /// Sets how many errors are recorded of the chain of a failure: at least 1. The error of the body counts, and so
+    /// does each of its causes. Of a longer chain, the error of the body and the last causes are recorded.
     #[must_use]
-    pub fn traceback_stack_limit(mut self, causes: u32) -> Self {
-        self.config.traceback_stack_limit = causes;
+    pub fn traceback_stack_limit(mut self, errors: u32) -> Self {
+        self.config.traceback_stack_limit = errors;
         self
     }
 
-    /// Reads at least this many shards of each status, also where fewer are written; 1 by default.
+    /// Sets how many shards of each status are read at least, even if the enum has fewer: 1 to 1,000, and 1 by default.
     ///
-    /// So a shard count can be lowered without losing sight of a task: give every reader the old count as `read_shards`;
-    /// then lower `shards` in the enum, and deploy that until no old writer is left; when
-    /// [`count_by_status`](crate::Tracker::count_by_status) with and without `read_shards` agree, the old shards are
-    /// empty, and it can go. More shards need no such steps, if every reader knows of them before the first writer does.
+    /// With it you can change `shards` without losing sight of a task:
+    ///
+    /// - More shards: first deploy `read_shards` with the new number to every reader. Then deploy the new `shards`, and
+    ///   remove `read_shards`.
+    /// - Fewer shards: first deploy `read_shards` with the old number to every reader. Then deploy the lower
+    ///   `shards`, until no old writer is left. Remove `read_shards` once
+    ///   [`count_by_status`](crate::Tracker::count_by_status) returns the same counts with and without it. Succeeded
+    ///   and ignored tasks do not move by themselves. If you have lowered the shards of these statuses, the counts do
+    ///   not agree, and `read_shards` has to stay, until the tasks in the old shards are gone.
+    ///
+    /// Every query asks every shard of its statuses. The page `docs/changing-a-declaration.md` of the repository says
+    /// more.
     #[must_use]
     pub fn read_shards(mut self, shards: u32) -> Self {
         self.config.read_shards = shards;
         self
     }
 
-    /// Whether an expired lease may be taken over.
+    /// Sets whether a task can be taken over once its lease has expired.
     #[must_use]
     pub fn takeover(mut self, takeover: Takeover) -> Self {
         self.config.takeover = takeover;
         self
     }
 
-    /// Where time comes from; the clock of the machine by default, which is [`SystemClock`].
+    /// Sets the clock; by default, the [`SystemClock`] of the machine.
     ///
-    /// With any other, the thread that wakes up heartbeats while a body computes, once a second of the machine's time, is left
-    /// out.
+    /// With another clock, no background thread keeps heartbeats alive while a body computes without awaiting.
     #[must_use]
     pub fn clock<C: Clock>(mut self, clock: C) -> Self {
         self.clock = Arc::new(clock);
@@ -212,24 +234,28 @@ impl<T: StatusTracker> TrackerBuilder<T> {
         self
     }
 
-    /// Who holds the leases, for people to read; `host/pid` by default.
+    /// Sets the owner name that is written into the tracker's leases, for people to read; `host/pid` by default.
     #[must_use]
     pub fn owner(mut self, name: impl Into<String>) -> Self {
         self.owner = Some(name.into());
         self
     }
 
-    /// Who is told of what happens to the tasks; nobody by default. The same is told to `tracing`, with the target
-    /// `tracker_core::task`, and with the feature `metrics` to the `metrics` facade.
+    /// Sets an observer, which receives the tracker's [events](crate::Event); by default there is none.
+    ///
+    /// The tracker also reports its events to `tracing`, with the target `tracker_core::task`, and with the feature
+    /// `metrics` to the `metrics` crate.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observer = Some(Arc::new(observer));
         self
     }
 
-    /// Takes over what the tracker of another step was given: table, index, use case, lease, clock, owner and observer.
+    /// Sets table, index, use case, `lock_expire`, `max_clock_skew`, `read_shards`, `heartbeat`, `takeover`, clock,
+    /// owner and observer to those of another step's tracker.
     ///
-    /// The numbers of retries and of the history stay this step's own.
+    /// Call `like` first, because it replaces values that you have set before. Everything else stays as declared for
+    /// this step: retries, timeout, backoff, snoozes, retention and the limits of the history.
     #[must_use]
     pub fn like<P: StatusTracker>(mut self, previous: &Tracker<P>) -> Self {
         let cx = previous.cx();
@@ -252,17 +278,17 @@ impl<T: StatusTracker> TrackerBuilder<T> {
         self
     }
 
-    /// The tracker.
+    /// Returns the tracker.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) where a value is out of its range, and where no table is named.
+    /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) if a value is out of range, or if no table is named.
     pub fn build(self) -> Result<Tracker<T>, Error> {
         self.config.validate(T::__SPEC.sep)?;
         Ok(self.into_tracker())
     }
 
-    /// The tracker of a declaration, which the derive has checked.
+    /// Returns the tracker of a declaration without a check, because the derive has checked the declaration.
     pub(crate) fn finish(mut self, table: &'static str) -> Tracker<T> {
         self.config.table = Cow::Borrowed(table);
         self.into_tracker()

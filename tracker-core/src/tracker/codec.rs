@@ -1,4 +1,4 @@
-//! A domain struct to and from its item.
+//! Encodes a tracked struct into its item, and decodes it.
 
 use crate::declare::spec::Wire;
 use crate::dynamodb::Context;
@@ -9,7 +9,7 @@ use crate::item::fields::{self, Encoded};
 use crate::tracker::status_tracker::StatusTracker;
 use crate::tracker::task::Task;
 
-/// Encodes the fields of a struct, the members in the form in which the item's `data` is stored.
+/// Encodes the fields of a struct. Members of `data` get the form in which the item stores `data`.
 pub(crate) fn encode<T: StatusTracker>(data: &T, form: Wire) -> Result<Encoded, Error> {
     let walk = |fields: &mut fields::Fields<'_>| {
         T::__fields(Some(data), fields);
@@ -17,7 +17,8 @@ pub(crate) fn encode<T: StatusTracker>(data: &T, form: Wire) -> Result<Encoded, 
     Ok(fields::encode(form, walk)?)
 }
 
-/// Decodes the fields of a struct. `item` and `data` keep what the struct does not declare.
+/// Decodes the fields of a struct. The attributes and members that the struct does not declare stay in `item` and
+/// `data`.
 pub(crate) fn decode<T: StatusTracker>(
     task_id: &str,
     item: &mut Item,

@@ -1,6 +1,6 @@
-//! What a user holds: a tracker, its builder, the trait of a tracked struct, and a stored task.
+//! The types that a user holds: a tracker, its builder, a tracked struct, and a stored task.
 //!
-//! Each operation adds its own methods to `Tracker`, in the folder of the operation.
+//! Each operation adds its methods to `Tracker` in its own file.
 
 pub(crate) mod accessors;
 pub(crate) mod builder;
@@ -20,9 +20,9 @@ use crate::dynamodb::Context;
 use crate::error::Error;
 use crate::item::key::shard_of;
 
-/// The tasks of one step, in one table and use case.
+/// A tracker: the tasks of one step, in one table and use case.
 ///
-/// Cheap to clone. Get one from [`StatusTracker::tracker`] or [`StatusTracker::tracker_builder`].
+/// A tracker is cheap to clone. Get a tracker from [`StatusTracker::tracker`] or [`StatusTracker::tracker_builder`].
 pub struct Tracker<T> {
     cx: Arc<Context>,
     of: PhantomData<fn() -> T>,
@@ -41,23 +41,23 @@ impl<T: StatusTracker> Tracker<T> {
         &self.cx
     }
 
-    /// What the tracker works with.
+    /// Returns the configuration: the declaration, with the values that the builder replaced.
     #[must_use]
     pub fn config(&self) -> &TrackerConfig {
         &self.cx.config
     }
 
-    /// Who holds the leases that this tracker takes.
+    /// Returns the owner name that is written into this tracker's leases.
     #[must_use]
     pub fn owner(&self) -> &str {
         &self.cx.owner
     }
 
-    /// The `key` of a task.
+    /// Returns the attribute `key` of a task.
     ///
     /// # Errors
     ///
-    /// [`InvalidTaskId`](crate::ErrorKind::InvalidTaskId) where the id is empty or too long.
+    /// [`InvalidTaskId`](crate::ErrorKind::InvalidTaskId) if the id is empty or too long, or if its `Display` fails.
     pub fn make_key<Q>(&self, task_id: &Q) -> Result<String, Error>
     where
         Q: Display + ?Sized,
@@ -66,20 +66,20 @@ impl<T: StatusTracker> Tracker<T> {
         self.cx.key(task_id)
     }
 
-    /// The `value` of a task in a status and a shard: a partition of the index.
+    /// Returns the attribute `value` of a task in a status and a shard, which is a partition of the index.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) where the status has no such shard.
+    /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) if the status has no such shard.
     pub fn make_value(&self, status: T::Status, shard: u32) -> Result<String, Error> {
         status_tracker::make_value::<T>(&self.cx.use_case, status, shard)
     }
 
-    /// The shard, counted from 1, that a task is in while it has a status.
+    /// Returns the shard into which a task in a status is written, counted from 1.
     ///
     /// # Errors
     ///
-    /// [`InvalidTaskId`](crate::ErrorKind::InvalidTaskId) where the id is empty or too long.
+    /// [`InvalidTaskId`](crate::ErrorKind::InvalidTaskId) if the id is empty or too long, or if its `Display` fails.
     pub fn shard_id<Q>(&self, status: T::Status, task_id: &Q) -> Result<u32, Error>
     where
         Q: Display + ?Sized,
@@ -88,7 +88,8 @@ impl<T: StatusTracker> Tracker<T> {
         Ok(shard_of(&self.cx.key(task_id)?, status.shards()))
     }
 
-    /// Every partition of the index that holds tasks in a status, also those of `read_shards`.
+    /// Returns the partitions of the index that are read for tasks in a status, with the shards of `read_shards`
+    /// included.
     #[must_use]
     pub fn index_partitions(&self, status: T::Status) -> Vec<String> {
         status_tracker::index_partitions::<T>(&self.cx.use_case, status, self.cx.config.read_shards)

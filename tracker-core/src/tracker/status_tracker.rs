@@ -1,4 +1,4 @@
-//! The traits of a domain struct: what `#[derive(StatusTracker)]` implements, and the encoders that come with it.
+//! The traits of a tracked struct, which `#[derive(StatusTracker)]` implements, and the helpers of their methods.
 
 use std::borrow::Borrow;
 use std::fmt::Display;
@@ -14,31 +14,31 @@ use crate::item::use_case::{Status, UseCase};
 use crate::tracker::Tracker;
 use crate::tracker::builder::TrackerBuilder;
 
-/// A domain struct whose values are tracked, one DynamoDB item each.
+/// A tracked struct: each of its values is a task, which is stored as one DynamoDB item.
 ///
-/// Derive it with [`#[derive(StatusTracker)]`](derive@crate::StatusTracker); the trait is not meant to be
-/// written by hand, since the derive checks what the runtime then relies on.
+/// Derive the trait with [`#[derive(StatusTracker)]`](derive@crate::StatusTracker). Do not implement it by hand,
+/// because the tracker relies on checks of the derive.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a tracked struct",
     label = "no `StatusTracker` here",
     note = "add `#[derive(StatusTracker)]` and `#[tracker(use_case_id = \"..\", status = ..)]` to the struct"
 )]
 pub trait StatusTracker: Sized + Send + Sync + 'static {
-    /// The enum of its statuses.
+    /// The enum of the statuses.
     type Status: TrackerStatus;
-    /// The type of its task id.
+    /// The type of the task id.
     type TaskId: TaskId;
 
     #[doc(hidden)]
     const __SPEC: TrackerSpec;
 
-    /// The id of this task.
+    /// Returns the id of this task.
     fn task_id(&self) -> &Self::TaskId;
 
     #[doc(hidden)]
     fn __fields(from: Option<&Self>, fields: &mut Fields<'_>) -> Option<Self>;
 
-    /// A tracker with everything as declared.
+    /// Returns a tracker with everything as declared.
     #[must_use]
     fn tracker(client: &Client) -> Tracker<Self>
     where
@@ -47,17 +47,17 @@ pub trait StatusTracker: Sized + Send + Sync + 'static {
         TrackerBuilder::new(client).finish(Self::__SPEC.table.unwrap_or_default())
     }
 
-    /// A tracker that differs from the declaration in some points.
+    /// Returns a builder, which replaces parts of the declaration at run time.
     #[must_use]
     fn tracker_builder(client: &Client) -> TrackerBuilder<Self> {
         TrackerBuilder::new(client)
     }
 
-    /// The `key` of a task of the declared use case.
+    /// Returns the attribute `key` of a task of the declared use case.
     ///
     /// # Errors
     ///
-    /// [`InvalidTaskId`](ErrorKind::InvalidTaskId) where the id is empty or too long.
+    /// [`InvalidTaskId`](ErrorKind::InvalidTaskId) if the id is empty or too long, or if its `Display` fails.
     fn make_key<Q>(task_id: &Q) -> Result<String, Error>
     where
         Q: Display + ?Sized,
@@ -66,22 +66,23 @@ pub trait StatusTracker: Sized + Send + Sync + 'static {
         Ok(declared::<Self>().key(task_id)?)
     }
 
-    /// The `value` of a task of the declared use case in a status and a shard: a partition of the index.
+    /// Returns the attribute `value` of a task of the declared use case in a status and a shard, which is a partition
+    /// of the index.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`](ErrorKind::InvalidConfig) where the status has no such shard.
+    /// [`InvalidConfig`](ErrorKind::InvalidConfig) if the status has no such shard.
     fn make_value(status: Self::Status, shard: u32) -> Result<String, Error> {
         make_value::<Self>(&declared::<Self>(), status, shard)
     }
 
-    /// The shard, counted from 1, that a task of the declared use case is in while it has a status.
+    /// Returns the shard into which a task of the declared use case in a status is written, counted from 1.
     ///
-    /// It is `1 + xxh3_64(key) % shards`, with the key as UTF-8.
+    /// The shard is `1 + xxh3_64(key) % shards`, with the key as UTF-8.
     ///
     /// # Errors
     ///
-    /// [`InvalidTaskId`](ErrorKind::InvalidTaskId) where the id is empty or too long.
+    /// [`InvalidTaskId`](ErrorKind::InvalidTaskId) if the id is empty or too long, or if its `Display` fails.
     fn shard_id<Q>(status: Self::Status, task_id: &Q) -> Result<u32, Error>
     where
         Q: Display + ?Sized,
@@ -90,14 +91,14 @@ pub trait StatusTracker: Sized + Send + Sync + 'static {
         Ok(shard_of(&declared::<Self>().key(task_id)?, status.shards()))
     }
 
-    /// Every partition of the index that holds tasks of the declared use case in a status.
+    /// Returns the partitions of the index into which tasks of the declared use case in a status are written.
     #[must_use]
     fn index_partitions(status: Self::Status) -> Vec<String> {
         index_partitions::<Self>(&declared::<Self>(), status, 1)
     }
 }
 
-/// A tracked struct that declares its `table`, so that [`StatusTracker::tracker`] needs nothing but a client.
+/// A tracked struct that declares its `table`, so that [`StatusTracker::tracker`] needs only a client.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` declares no table",
     label = "no `table` in its declaration",
@@ -106,21 +107,24 @@ pub trait StatusTracker: Sized + Send + Sync + 'static {
 #[doc(alias = "WithTable")]
 pub trait HasTable {}
 
-/// The declaration of the previous step.
+/// Returns the declaration of the previous step.
 #[must_use]
 pub const fn after<P: StatusTracker>() -> &'static TrackerSpec {
     &P::__SPEC
 }
 
+/// Returns the use case as declared.
 fn declared<T: StatusTracker>() -> UseCase {
     UseCase::new(&T::__SPEC, T::__SPEC.use_case_id)
 }
 
+/// Returns a status with the pads of its enum.
 pub(crate) fn declared_status<T: StatusTracker>(status: T::Status) -> Option<Status> {
     let table = T::Status::__TABLE;
     Some(Status { table, row: table.row(status.code())? })
 }
 
+/// Returns the partition of a shard of a status, if the status has that shard.
 pub(crate) fn make_value<T: StatusTracker>(
     use_case: &UseCase,
     status: T::Status,
@@ -132,7 +136,7 @@ pub(crate) fn make_value<T: StatusTracker>(
         }
         _ => Err(Error::new(ErrorKind::InvalidConfig {
             reason: format!(
-                "status `{}` has the shards 1 to {}, and {shard} is none of them",
+                "status `{}` has no shard {shard}; use 1 to {}",
                 status.name(),
                 status.shards()
             ),
@@ -140,7 +144,7 @@ pub(crate) fn make_value<T: StatusTracker>(
     }
 }
 
-/// The partitions of a status, and at least `least` of them.
+/// Returns the partitions of a status: one for each of its shards, and at least `least`.
 pub(crate) fn index_partitions<T: StatusTracker>(
     use_case: &UseCase,
     status: T::Status,

@@ -1,11 +1,11 @@
-//! One stored task, with its data.
+//! A stored task, with its data.
 
 use std::fmt;
 
 use crate::item::head::TaskHead;
 use crate::tracker::status_tracker::StatusTracker;
 
-/// One stored task: its [head](TaskHead) and its data.
+/// A stored task, as it was read or written: its [head](TaskHead) and its data.
 #[derive(Clone)]
 pub struct Task<T: StatusTracker> {
     head: TaskHead,
@@ -21,26 +21,26 @@ impl<T: StatusTracker> Task<T> {
         &self.head
     }
 
-    /// The task's data.
+    /// Returns the task's data.
     #[must_use]
     pub fn data(&self) -> &T {
         &self.data
     }
 
-    /// The task's data, by value.
+    /// Returns the task's data by value.
     #[must_use]
     pub fn into_data(self) -> T {
         self.data
     }
 
-    /// The status, or `None` where the task is in another step's status: see
-    /// [`status_name`](Self::status_name).
+    /// Returns the status, or `None` if it is another step's status. [`status_name`](Self::status_name) returns the
+    /// name of any status.
     #[must_use]
     pub fn status(&self) -> Option<T::Status> {
         self.head.status_in()
     }
 
-    /// The task's id.
+    /// Returns the task's id.
     #[must_use]
     pub fn task_id(&self) -> &T::TaskId {
         self.data.task_id()

@@ -1,64 +1,65 @@
-//! Which places a worker looks at next, and how many of the tasks that it finds it claims. Pure.
+//! Which sources a worker searches next, and how many of the found tasks it claims. Pure.
 //!
-//! Many workers look at the same tasks, and a row of the index may be taken by the time that it is claimed. Each worker
-//! picks at random within a window of the oldest, and no more at once than its rivals leave it: it learns how many there
-//! are from the starts that are refused.
+//! Many workers find the same tasks, and another worker may start a task before we claim it. Each worker picks at random
+//! within a window of the oldest tasks. The more rivals it has, the fewer tasks it claims at once; it estimates the number
+//! of rivals from the starts that are refused.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-/// How many rows of one place are looked at.
+/// How many new tasks of one source are read.
 pub(crate) const WINDOW: usize = 100;
-/// How many tasks are enough to choose from.
+/// How many new tasks are enough to choose from.
 pub(crate) const ENOUGH: usize = 16;
-/// How large a part of what was found is to be taken by others, at most, before it is claimed.
-const STALE: f64 = 0.04;
-/// With how many rivals a worker reckons that has claimed nothing yet.
-const RIVALS: f64 = 4.0;
-/// How fast it learns.
-const LEARNING: f64 = 1.0 / 64.0;
-/// How many claims wait for a free slot, for each slot, and for how long they may.
-const AHEAD: usize = 4;
-const FRESH: Duration = Duration::from_secs(2);
-/// After so many refusals in a row a task is not waited for: what the index says of it is not so.
-const REFUSALS: u32 = 2;
-/// After so many troubles in a row neither: it is this task that they come from.
-const TROUBLES: u32 = 6;
+/// The largest fraction of the found tasks that rivals may have taken before we claim them.
+const MAX_TAKEN: f64 = 0.04;
+/// The number of rivals that a worker assumes before its first claim.
+const ASSUMED_RIVALS: f64 = 4.0;
+/// The weight of one claim in the estimate of the rivals.
+const LEARNING_RATE: f64 = 1.0 / 64.0;
+/// How many claims may be queued, as a multiple of the concurrency.
+const QUEUED_PER_SLOT: usize = 4;
+/// For how long a queued claim may be used.
+const MAX_QUEUED: Duration = Duration::from_secs(2);
+/// How many refusals in a row a drain waits for. After more, the index is wrong about the task.
+const MAX_REFUSALS: u32 = 2;
+/// How many transient errors in a row a drain waits for. After more, this task itself causes them.
+const MAX_ERRORS: u32 = 6;
 /// How long the index may show a task as it was before it ended here.
-const LAG: Duration = Duration::from_secs(5);
-/// How many tasks are set aside at most.
-const MOST_ASIDE: usize = 10_000;
+const INDEX_LAG: Duration = Duration::from_secs(5);
+/// How many tasks are deferred at most.
+const MAX_DEFERRED: usize = 10_000;
 
-/// What to look at: groups of places, by number. The places of a group are read together, and a group only while not
-/// enough was found before.
+/// What to search: groups of sources, by number. The sources of a group are read together. A group is read only while the
+/// groups before it have not given enough tasks.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SearchPlan {
     pub(crate) groups: Vec<Vec<usize>>,
-    /// The tasks that are set aside or at work here, and do not count.
-    pub(crate) without: HashSet<String>,
+    /// The tasks that do not count, because they are deferred or run here.
+    pub(crate) excluded: HashSet<String>,
 }
 
-/// What a tour has found.
+/// What a search has found.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// The keys of tasks that can be started, also of those that do not count.
+    /// The keys of tasks that can be started, including the excluded ones.
     pub(crate) keys: Vec<String>,
-    /// The places that were read, and whether there was anything that counts.
-    pub(crate) places: Vec<(usize, bool)>,
-    /// Whether all of the tour was read.
-    pub(crate) whole: bool,
+    /// The sources that were read, each with whether it has a task that is not excluded.
+    pub(crate) sources: Vec<(usize, bool)>,
+    /// Whether all groups of the plan were read.
+    pub(crate) is_complete: bool,
 }
 
-/// What came of a tour.
+/// What a search means for the worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SearchResult {
-    /// There is something to claim.
+    /// Tasks are queued to be claimed.
     Some,
-    /// There is, but it is left to the rivals this time.
-    Left,
-    /// What there is was set aside, and is worth waiting for.
+    /// There are tasks, but we leave them to our rivals this time.
+    LeftToRivals,
+    /// There is nothing to claim now, but tasks that are worth waiting for may come back.
     Later,
-    /// There is nothing.
+    /// There is nothing to claim.
     Nothing,
 }
 
@@ -66,9 +67,9 @@ pub(crate) enum SearchResult {
 #[derive(Debug)]
 struct Deferred {
     until: Duration,
-    /// How often in a row.
+    /// How often in a row the task was refused or met an error.
     times: u32,
-    /// Whether it is waited for.
+    /// Whether a drain waits for the task.
     awaited: bool,
 }
 
@@ -76,86 +77,88 @@ struct Deferred {
 #[derive(Debug)]
 pub(crate) struct Claims {
     rng: fastrand::Rng,
-    slots: usize,
-    /// The places that had something when they were last looked at; all of them at first.
+    concurrency: usize,
+    /// The sources that had tasks when they were last read; all of them at first.
     promising: HashSet<usize>,
-    places: usize,
-    /// The number of others that claim among the same tasks, as their effect shows it.
+    /// The number of sources.
+    sources: usize,
+    /// The estimated number of other workers that claim the same tasks.
     rivals: f64,
     /// Whether the last claim was refused.
     lost_last_race: bool,
-    /// The keys to claim, among how many each was chosen, and when.
+    /// The keys to claim, each with the number of tasks that it was chosen from.
     queue: VecDeque<(String, usize)>,
     found_at: Duration,
+    /// The keys that are claimed or run here, each with the number of tasks that it was chosen from.
     claimed: HashMap<String, usize>,
-    aside: HashMap<String, Deferred>,
+    deferred: HashMap<String, Deferred>,
 }
 
 impl Claims {
-    pub(crate) fn new(places: usize, slots: usize, seed: u64) -> Self {
+    pub(crate) fn new(sources: usize, concurrency: usize, seed: u64) -> Self {
         Self {
             rng: fastrand::Rng::with_seed(seed),
-            slots,
-            promising: (0..places).collect(),
-            places,
-            rivals: RIVALS,
+            concurrency,
+            promising: (0..sources).collect(),
+            sources,
+            rivals: ASSUMED_RIVALS,
             lost_last_race: false,
             queue: VecDeque::new(),
             found_at: Duration::ZERO,
             claimed: HashMap::new(),
-            aside: HashMap::new(),
+            deferred: HashMap::new(),
         }
     }
 
-    /// Where to look: the places that had something, each by itself and in random order, the first together with one that
-    /// had nothing; then all the others.
-    pub(crate) fn tour(&mut self, now: Duration) -> SearchPlan {
-        let mut order: Vec<usize> = (0..self.places).collect();
+    /// Plans the next search: first each source that had tasks, alone and in random order, then all the others together.
+    /// One of the others is read with the first source, so that each has its turn.
+    pub(crate) fn plan(&mut self, now: Duration) -> SearchPlan {
+        let mut order: Vec<usize> = (0..self.sources).collect();
         self.rng.shuffle(&mut order);
         let (promising, mut others): (Vec<_>, Vec<_>) =
-            order.into_iter().partition(|place| self.promising.contains(place));
-        let mut groups: Vec<Vec<usize>> = promising.into_iter().map(|place| vec![place]).collect();
+            order.into_iter().partition(|source| self.promising.contains(source));
+        let mut groups: Vec<Vec<usize>> = promising.into_iter().map(|source| vec![source]).collect();
         if let Some(first) = groups.first_mut() {
             first.extend(others.pop());
         }
         if !others.is_empty() {
             groups.push(others);
         }
-        let aside = self.aside.iter().filter(|(_, aside)| aside.until > now).map(|(key, _)| key);
-        SearchPlan { groups, without: aside.chain(self.claimed.keys()).cloned().collect() }
+        let deferred = self.deferred.iter().filter(|(_, deferred)| deferred.until > now).map(|(key, _)| key);
+        SearchPlan { groups, excluded: deferred.chain(self.claimed.keys()).cloned().collect() }
     }
 
-    /// Takes in what a tour has found.
-    pub(crate) fn take_in(&mut self, found: Found, now: Duration) -> SearchResult {
-        for (place, has_some) in found.places {
-            if has_some {
-                self.promising.insert(place);
+    /// Queues claims on some of the found tasks.
+    pub(crate) fn take_found(&mut self, found: Found, now: Duration) -> SearchResult {
+        for (source, has_tasks) in found.sources {
+            if has_tasks {
+                self.promising.insert(source);
             } else {
-                self.promising.remove(&place);
+                self.promising.remove(&source);
             }
         }
         let mut keys = found.keys;
-        let aside = |key: &String| self.aside.get(key).filter(|aside| aside.until > now);
-        let later = keys.iter().any(|key| aside(key).is_some_and(|aside| aside.awaited));
-        keys.retain(|key| aside(key).is_none() && !self.claimed.contains_key(key));
+        let deferred = |key: &String| self.deferred.get(key).filter(|deferred| deferred.until > now);
+        let later = keys.iter().any(|key| deferred(key).is_some_and(|deferred| deferred.awaited));
+        keys.retain(|key| deferred(key).is_none() && !self.claimed.contains_key(key));
         if keys.is_empty() {
-            // What was found first may have been claimed or set aside while the tour was under way.
-            return if later || !found.whole { SearchResult::Later } else { SearchResult::Nothing };
+            // An incomplete search found enough, but those tasks may have been claimed or deferred during the search.
+            return if later || !found.is_complete { SearchResult::Later } else { SearchResult::Nothing };
         }
         self.rng.shuffle(&mut keys);
-        let among = keys.len();
-        let share = self.share(among);
+        let candidates = keys.len();
+        let share = self.share(candidates);
         keys.truncate(share);
-        self.queue = keys.into_iter().map(|key| (key, among)).collect();
+        self.queue = keys.into_iter().map(|key| (key, candidates)).collect();
         self.found_at = now;
-        if share == 0 { SearchResult::Left } else { SearchResult::Some }
+        if share == 0 { SearchResult::LeftToRivals } else { SearchResult::Some }
     }
 
-    /// How many of so many tasks to claim before looking again.
-    fn share(&mut self, among: usize) -> usize {
-        let found = f64::from(u32::try_from(among).unwrap_or(u32::MAX));
-        let share = found * STALE / self.rivals;
-        let most = (self.slots * AHEAD).min(among);
+    /// Returns how many of this many candidates to claim before the next search.
+    fn share(&mut self, candidates: usize) -> usize {
+        let found = f64::from(u32::try_from(candidates).unwrap_or(u32::MAX));
+        let share = found * MAX_TAKEN / self.rivals;
+        let most = (self.concurrency * QUEUED_PER_SLOT).min(candidates);
         if share >= 1.0 {
             #[allow(
                 clippy::cast_possible_truncation,
@@ -164,84 +167,86 @@ impl Claims {
             )]
             return (share.min(1e6) as usize).clamp(1, most);
         }
-        // Where there is less than one for each, whoever was beaten to the last lets it be now and then.
+        // There is less than one task for each worker, so the worker that lost the last race sometimes claims none.
         let chance = if self.lost_last_race { found / (1.0 + 2.0 * self.rivals) } else { 1.0 };
         usize::from(self.rng.f64() < chance)
     }
 
-    /// The next task to claim, if it was found just now.
+    /// Returns the next task to claim, if it was found recently.
     pub(crate) fn next(&mut self, now: Duration) -> Option<String> {
-        if now.saturating_sub(self.found_at) > FRESH {
+        if now.saturating_sub(self.found_at) > MAX_QUEUED {
             self.queue.clear();
         }
-        let (key, among) = self.queue.pop_front()?;
-        self.claimed.insert(key.clone(), among);
+        let (key, candidates) = self.queue.pop_front()?;
+        self.claimed.insert(key.clone(), candidates);
         Some(key)
     }
 
-    /// Forgets what was found and not claimed.
+    /// Forgets the tasks that were found and not claimed.
     pub(crate) fn drop_found(&mut self) {
         self.queue.clear();
     }
 
-    /// A claim was granted, and the attempt has ended; where the task is `done`, the index may not show it at once.
+    /// Notes that a claim was granted and its attempt has ended. If the task is `done`, the index may still show it for a
+    /// while.
     pub(crate) fn granted(&mut self, key: &str, done: bool, now: Duration) {
         self.learn(key, false);
-        self.aside.remove(key);
+        self.deferred.remove(key);
         if done {
-            self.insert(key, Deferred { until: now.saturating_add(LAG), times: 0, awaited: false }, now);
+            let until = now.saturating_add(INDEX_LAG);
+            self.insert(key, Deferred { until, times: 0, awaited: false }, now);
         }
     }
 
-    /// A claim was refused, as others were faster: the index may show the task for a moment yet.
+    /// Notes that a claim was refused because another worker was faster. The index may still show the task for a while.
     pub(crate) fn refused(&mut self, key: &str, now: Duration) {
         self.learn(key, true);
-        self.defer(key, REFUSALS, now);
+        self.defer(key, MAX_REFUSALS, now);
     }
 
-    /// A claim met with trouble, which may be that of the task alone.
+    /// Notes that a claim met a transient error, which this task alone may cause.
     pub(crate) fn on_transient_error(&mut self, key: &str, now: Duration) {
         self.claimed.remove(key);
-        self.defer(key, TROUBLES, now);
+        self.defer(key, MAX_ERRORS, now);
     }
 
-    /// A task is left alone for twice as long each time, and waited for only so often.
+    /// Defers a task, for twice as long each time. A drain waits for it the first `awaited` times only.
     fn defer(&mut self, key: &str, awaited: u32, now: Duration) {
-        let times = self.aside.get(key).map_or(0, |aside| aside.times).saturating_add(1);
+        let times = self.deferred.get(key).map_or(0, |deferred| deferred.times).saturating_add(1);
         let until = now.saturating_add(Duration::from_secs(1 << times.min(9)));
         self.insert(key, Deferred { until, times, awaited: times <= awaited }, now);
     }
 
-    /// A task is not to be claimed before a time.
-    pub(crate) fn set_aside(&mut self, key: &str, until: Duration, awaited: bool, now: Duration) {
+    /// Defers a task until a time. A drain waits for it if it is `awaited`.
+    pub(crate) fn defer_until(&mut self, key: &str, until: Duration, awaited: bool, now: Duration) {
         self.claimed.remove(key);
         self.insert(key, Deferred { until, times: 0, awaited }, now);
     }
 
-    pub(crate) fn is_aside(&self, key: &str, now: Duration) -> bool {
-        self.aside.get(key).is_some_and(|aside| aside.until > now)
+    pub(crate) fn is_deferred(&self, key: &str, now: Duration) -> bool {
+        self.deferred.get(key).is_some_and(|deferred| deferred.until > now)
     }
 
-    fn insert(&mut self, key: &str, aside: Deferred, now: Duration) {
-        if self.aside.len() >= MOST_ASIDE {
-            self.aside.retain(|_, aside| aside.until > now);
-            if self.aside.len() >= MOST_ASIDE {
-                self.aside.clear();
+    fn insert(&mut self, key: &str, deferred: Deferred, now: Duration) {
+        if self.deferred.len() >= MAX_DEFERRED {
+            self.deferred.retain(|_, deferred| deferred.until > now);
+            if self.deferred.len() >= MAX_DEFERRED {
+                self.deferred.clear();
             }
         }
-        self.aside.insert(key.to_owned(), aside);
+        self.deferred.insert(key.to_owned(), deferred);
     }
 
     fn learn(&mut self, key: &str, refused: bool) {
-        if let Some(among) = self.claimed.remove(key) {
-            // Of so many, so large a part is gone as there are rivals for each.
-            let seen = if refused { f64::from(u32::try_from(among).unwrap_or(u32::MAX)) } else { 0.0 };
-            self.rivals += (seen - self.rivals) * LEARNING;
+        if let Some(candidates) = self.claimed.remove(key) {
+            // If a claim among N tasks is refused, about N rivals compete for them.
+            let seen = if refused { f64::from(u32::try_from(candidates).unwrap_or(u32::MAX)) } else { 0.0 };
+            self.rivals += (seen - self.rivals) * LEARNING_RATE;
             self.lost_last_race = refused;
         }
     }
 
-    /// Between half of a wait and the whole, as workers that began together should not look together.
+    /// Returns half of a wait to all of it, so that workers that began together do not search together.
     pub(crate) fn jitter(&mut self, wait: Duration) -> Duration {
         wait / 1000 * self.rng.u32(500..=1000)
     }
@@ -254,7 +259,8 @@ mod tests {
     const NOW: Duration = Duration::from_secs(100);
 
     fn found(keys: &[&str]) -> Found {
-        Found { keys: keys.iter().map(|key| (*key).to_owned()).collect(), places: Vec::new(), whole: true }
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        Found { keys, sources: Vec::new(), is_complete: true }
     }
 
     fn claims() -> Claims {
@@ -266,89 +272,89 @@ mod tests {
     }
 
     #[test]
-    fn a_tour_goes_everywhere_once() {
+    fn plan_has_every_source_once() {
         let mut claims = claims();
-        let mut all: Vec<_> = claims.tour(NOW).groups.concat();
+        let mut all: Vec<_> = claims.plan(NOW).groups.concat();
         all.sort_unstable();
         assert_eq!(all, [0, 1, 2, 3]);
-        let places = vec![(0, false), (1, true), (2, false), (3, false)];
-        claims.take_in(Found { places, ..found(&[]) }, NOW);
-        let groups = claims.tour(NOW).groups;
+        let sources = vec![(0, false), (1, true), (2, false), (3, false)];
+        claims.take_found(Found { sources, ..found(&[]) }, NOW);
+        let groups = claims.plan(NOW).groups;
         assert!(
             groups[0].len() == 2 && groups[0][0] == 1,
-            "what had something, and one of the others: {groups:?}"
+            "the source that had tasks, and one of the others: {groups:?}"
         );
         assert_eq!(groups[1].len(), 2, "{groups:?}");
-        let tours: HashSet<_> = (0..20).map(|_| claims.tour(NOW).groups[0][1]).collect();
-        assert_eq!(tours.len(), 3, "each of the others comes to its turn");
+        let seconds: HashSet<_> = (0..20).map(|_| claims.plan(NOW).groups[0][1]).collect();
+        assert_eq!(seconds.len(), 3, "each of the others has its turn");
     }
 
     #[test]
-    fn what_was_refused_is_left_for_a_while() {
+    fn refused_task_is_deferred() {
         let mut claims = claims();
-        assert_eq!(claims.take_in(found(&[]), NOW), SearchResult::Nothing);
-        assert_eq!(claims.take_in(found(&["a"]), NOW), SearchResult::Some);
+        assert_eq!(claims.take_found(found(&[]), NOW), SearchResult::Nothing);
+        assert_eq!(claims.take_found(found(&["a"]), NOW), SearchResult::Some);
         let key = claims.next(NOW).unwrap();
-        assert!(claims.tour(NOW).without.contains("a"));
-        assert_eq!(claims.take_in(found(&["a"]), NOW), SearchResult::Nothing, "it is at work here");
+        assert!(claims.plan(NOW).excluded.contains("a"));
+        assert_eq!(claims.take_found(found(&["a"]), NOW), SearchResult::Nothing, "it runs here");
         claims.refused(&key, NOW);
-        assert!(claims.tour(NOW).without.contains("a"));
-        assert_eq!(claims.take_in(found(&["a"]), NOW), SearchResult::Later);
+        assert!(claims.plan(NOW).excluded.contains("a"));
+        assert_eq!(claims.take_found(found(&["a"]), NOW), SearchResult::Later);
         let later = NOW + secs(2);
-        assert!(!claims.tour(later).without.contains("a"));
-        // Beaten once, it may let it be.
-        while claims.take_in(found(&["a"]), later) != SearchResult::Some {}
+        assert!(!claims.plan(later).excluded.contains("a"));
+        // After a lost race, the worker may leave the task to its rivals.
+        while claims.take_found(found(&["a"]), later) != SearchResult::Some {}
         let key = claims.next(later).unwrap();
-        claims.set_aside(&key, later + secs(60), false, later);
-        assert_eq!(claims.take_in(found(&["a"]), later + secs(59)), SearchResult::Nothing, "not waited for");
-        claims.set_aside(&key, later + secs(60), true, later);
-        assert_eq!(claims.take_in(found(&["a"]), later + secs(59)), SearchResult::Later);
+        claims.defer_until(&key, later + secs(60), false, later);
+        assert_eq!(claims.take_found(found(&["a"]), later + secs(59)), SearchResult::Nothing, "not awaited");
+        claims.defer_until(&key, later + secs(60), true, later);
+        assert_eq!(claims.take_found(found(&["a"]), later + secs(59)), SearchResult::Later);
         claims.granted(&key, false, later);
-        assert!(!claims.is_aside(&key, later));
+        assert!(!claims.is_deferred(&key, later));
     }
 
     #[test]
-    fn what_is_done_is_not_claimed_again_while_the_index_lags() {
+    fn done_task_is_not_claimed_again_while_the_index_lags() {
         let mut claims = claims();
-        assert_eq!(claims.take_in(found(&["a"]), NOW), SearchResult::Some);
+        assert_eq!(claims.take_found(found(&["a"]), NOW), SearchResult::Some);
         let key = claims.next(NOW).unwrap();
         claims.granted(&key, true, NOW);
-        assert_eq!(claims.take_in(found(&["a"]), NOW + secs(4)), SearchResult::Nothing);
-        assert_eq!(claims.take_in(found(&["a"]), NOW + secs(6)), SearchResult::Some, "it was redriven, say");
+        assert_eq!(claims.take_found(found(&["a"]), NOW + secs(4)), SearchResult::Nothing);
+        assert_eq!(claims.take_found(found(&["a"]), NOW + secs(6)), SearchResult::Some, "redriven, say");
     }
 
     #[test]
-    fn what_is_always_in_trouble_is_not_waited_for_at_last() {
+    fn drain_stops_waiting_for_a_task_that_always_fails_to_start() {
         for (limit, trouble) in [
-            (REFUSALS, Claims::refused as fn(&mut Claims, &str, Duration)),
-            (TROUBLES, Claims::on_transient_error),
+            (MAX_REFUSALS, Claims::refused as fn(&mut Claims, &str, Duration)),
+            (MAX_ERRORS, Claims::on_transient_error),
         ] {
             let mut claims = claims();
             let mut now = NOW;
             for nth in 1..=limit + 1 {
-                while claims.take_in(found(&["a"]), now) != SearchResult::Some {}
+                while claims.take_found(found(&["a"]), now) != SearchResult::Some {}
                 let key = claims.next(now).unwrap();
                 trouble(&mut claims, &key, now);
-                let catch = claims.take_in(found(&["a"]), now);
-                assert_eq!(catch, if nth <= limit { SearchResult::Later } else { SearchResult::Nothing });
+                let result = claims.take_found(found(&["a"]), now);
+                assert_eq!(result, if nth <= limit { SearchResult::Later } else { SearchResult::Nothing });
                 now += secs(1 << nth);
             }
         }
     }
 
     #[test]
-    fn what_was_found_long_ago_is_not_claimed() {
+    fn task_found_long_ago_is_not_claimed() {
         let mut claims = claims();
-        assert_eq!(claims.take_in(found(&["a"]), NOW), SearchResult::Some);
+        assert_eq!(claims.take_found(found(&["a"]), NOW), SearchResult::Some);
         assert_eq!(claims.next(NOW + secs(3)), None);
     }
 
     #[test]
     fn memory_is_bounded() {
         let mut claims = claims();
-        for nth in 0..3 * MOST_ASIDE {
-            claims.set_aside(&nth.to_string(), NOW + secs(1), false, NOW);
+        for nth in 0..3 * MAX_DEFERRED {
+            claims.defer_until(&nth.to_string(), NOW + secs(1), false, NOW);
         }
-        assert!(claims.aside.len() <= MOST_ASIDE);
+        assert!(claims.deferred.len() <= MAX_DEFERRED);
     }
 }

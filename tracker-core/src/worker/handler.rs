@@ -1,4 +1,4 @@
-//! Bodies that a worker can run on any thread.
+//! The bodies that a worker can run on any thread.
 
 use crate::lifecycle::execution::Execution;
 use crate::lifecycle::failure::Failure;
@@ -6,12 +6,13 @@ use crate::tracker::status_tracker::StatusTracker;
 
 /// The body of a task, for [`Worker::run`](crate::Worker::run): an async closure whose future is `Send`.
 ///
-/// It names that future, which the `AsyncFnOnce` beside it cannot; every such closure is one, and nothing else.
+/// It is implemented for every such closure and cannot be implemented by hand. It names the type of the future, so that
+/// [`Worker::run`](crate::Worker::run) can require it to be `Send`.
 #[diagnostic::on_unimplemented(
-    message = "this is no body that a worker can run",
-    label = "not an async closure or function whose future is `Send` and a `Result<(), Failure>`",
-    note = "write `async move |task| ..`, and not `|task| async move ..`; it returns `Result<(), Failure>`",
-    note = "what it holds over an `.await` must be `Send` (an `Rc` or a `MutexGuard` is not); `run_local` takes any body"
+    message = "a worker cannot run this body",
+    label = "not an async closure or function that returns `Result<(), Failure>` and whose future is `Send`",
+    note = "write `async move |task| ..` instead of `|task| async move ..`, and return `Result<(), Failure>`",
+    note = "values that the body holds across an `.await` must be `Send`, which an `Rc` or a `MutexGuard` is not; `run_local` needs no `Send`"
 )]
 pub trait Handler<'a, T: StatusTracker>: sealed::Sealed<'a, T> {
     #[doc(hidden)]

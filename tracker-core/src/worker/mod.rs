@@ -1,4 +1,4 @@
-//! The loop that every user of the pattern needs: find tasks, start them, run a body on each, record how it ended.
+//! The worker: finds tasks, starts them, runs a body on each, and records how each attempt ended.
 
 mod claims;
 mod handler;
@@ -7,8 +7,8 @@ mod run_loop;
 mod search;
 #[cfg(test)]
 mod simulation;
-mod slot;
 mod summary;
+mod task;
 
 use std::fmt;
 use std::time::Duration;
@@ -21,40 +21,48 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::handler::Handler;
-use self::slot::{Claim, TaskOutcome, slot};
 pub use self::summary::Summary;
+use self::task::{Claim, TaskOutcome, run_task};
 use crate::error::{Error, ErrorKind};
 use crate::lifecycle::execution::Execution;
 use crate::lifecycle::failure::Failure;
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
 
-/// More than any worker can run at once.
-const MOST_SLOTS: usize = 100_000;
-/// How long before a deadline nothing more is claimed, where that is not said.
-const USUAL_MARGIN: Duration = Duration::from_secs(30);
-/// Less is no wait.
-const LEAST_POLL: Duration = Duration::from_millis(1);
+/// The largest number of tasks that a worker may run at once.
+const MAX_CONCURRENCY: usize = 100_000;
+/// How long before a deadline a worker stops claiming, unless the caller says otherwise.
+const DEFAULT_MARGIN: Duration = Duration::from_secs(30);
+/// The shortest allowed poll interval.
+const MIN_POLL: Duration = Duration::from_millis(1);
 
-/// A worker: finds unfinished tasks, starts them, runs a body on each with heartbeats, and records how it ended; several
-/// at the same time, and over and over.
+/// A worker finds tasks that can be started, starts them, and runs a body on several of them at once, with heartbeats. It
+/// records how each attempt ended.
 ///
-/// It claims what is pending, more pending or failed, what is due, and what lost workers left behind. Many workers may
-/// work on the same tasks: each picks at random among the oldest, and a task that another was faster to start is skipped.
-/// When there is nothing it looks again after a while, longer each time. It goes on until it is told to
-/// [stop](Self::shutdown), or [nothing is left](Self::drain), or its [time is up](Self::deadline).
+/// It claims every due task that is pending, more pending or failed. It also claims tasks in progress whose lease has
+/// expired, unless [`takeover`](crate::TrackerBuilder::takeover) forbids it. Any number of workers may work on the same
+/// tasks: each picks at random among the oldest, and skips a task that another worker started first.
 ///
-/// A task that cannot be read is reported once, and left as it is. When DynamoDB throttles, or does not answer, the worker
-/// claims less for a while, and says why once. What no retry will mend (no table, no permission) ends it with that error,
-/// after what is running.
+/// When there is nothing to claim, the worker [polls](Self::poll) again after a wait, which grows each time. It runs until
+/// it is told to [stop](Self::shutdown), until [no task can be started](Self::drain), or until its
+/// [time is up](Self::deadline).
 ///
-/// Each body runs as in [`Tracker::run`]: see there for lost leases, timeouts and panics. A panic is recorded and ends that
-/// attempt alone.
+/// - **Unreadable tasks.** If a task cannot be read, or if DynamoDB refuses to start it, for example because it is too large,
+///   the worker emits [`Unreadable`](crate::EventKind::Unreadable) and leaves the task alone for ten minutes.
+/// - **Trouble.** If DynamoDB throttles the worker or does not answer, or if the local clock is off by more than
+///   [`max_clock_skew`](crate::TrackerBuilder::max_clock_skew), the worker claims less for a while and emits one
+///   [`SlowedDown`](crate::EventKind::SlowedDown). It then goes on by itself.
+/// - **Permanent errors.** If no retry can fix an error (no table, no permission), the worker claims nothing more, lets
+///   running bodies finish for the [`grace`](Self::grace) period, and returns the error.
 ///
-/// A body that computes without awaiting takes a worker thread of the runtime with it. Where all of them compute, and so
-/// always on a current-thread runtime, no heartbeat is sent: leases are lost, and the work is done again. So compute in
-/// `tokio::task::spawn_blocking`, or let fewer bodies run at a time than there are worker threads. Whether its lease was lost
-/// is seen when a body comes back: nothing is written where another worker has the task, or a heartbeat has told of the loss.
+/// Each body runs as in [`Tracker::run`], which says what happens when a lease is lost or a body takes too long. A panic is
+/// recorded as a failed attempt and ends that attempt alone.
+///
+/// A body that blocks or computes occupies a worker thread of the runtime. If no thread is free, heartbeats stop, leases are
+/// lost, and the work is done again. On a current-thread runtime, one such body is enough. Run CPU-bound work in
+/// `tokio::task::spawn_blocking`, or set [`concurrency`](Self::concurrency) below the number of worker threads. Such a body
+/// notices a lost lease only when it returns. Nothing is written if another worker holds the task or a heartbeat has
+/// reported the loss.
 ///
 /// # Examples
 ///
@@ -95,7 +103,7 @@ struct Options {
 }
 
 impl<T: StatusTracker> Tracker<T> {
-    /// A worker on the tasks of this tracker, with what is usual; see [`Worker`].
+    /// Returns a [`Worker`] with default settings, for the tasks of this tracker.
     pub fn worker(&self) -> Worker<T> {
         Worker {
             tracker: self.clone(),
@@ -115,67 +123,80 @@ impl<T: StatusTracker> Tracker<T> {
 }
 
 impl<T: StatusTracker> Worker<T> {
-    /// How many tasks are at work at the same time: at least 1, and 16 by default.
+    /// Sets how many tasks run at once: 1 to 100,000, and 16 by default.
     pub fn concurrency(mut self, tasks: usize) -> Self {
         self.options.concurrency = tasks;
         self
     }
 
-    /// Ends when there is nothing left that can be started, and its own tasks have ended; it looks for a second longer, as
-    /// the index may not show at once what they leave. Tasks that are not due yet, that other workers hold, or that cannot
-    /// be read are not waited for. A task that has failed here and waits for its [backoff](crate::TrackerBuilder::backoff) is
-    /// not due either: whether it comes up again before the end depends on that wait.
+    /// Makes the worker return when no task can be started and its own attempts have ended.
+    ///
+    /// A drain does not wait for tasks that are not due yet, that another worker holds, or that cannot be read. A task that
+    /// failed and waits for its [backoff](crate::TrackerBuilder::backoff) is not due either, so it depends on that wait
+    /// whether the drain retries it. A drain keeps looking for one second after its last attempt has ended, because the
+    /// index may lag.
     pub fn drain(mut self) -> Self {
         self.options.drain = true;
         self
     }
 
-    /// Ends within this time from when it is run, as before a container is stopped, or with the time that a Lambda has
-    /// left.
+    /// Makes the worker return within `remaining`, for example the time that a Lambda has left.
     ///
-    /// It claims nothing more in the last [`margin`](Self::margin). Bodies that are running then may take four fifths of
-    /// that; those that still run are cancelled, and their tasks given back, uncounted.
+    /// The time counts from when [`run`](Self::run) is awaited and has compared the table. The worker claims nothing in the
+    /// last [`margin`](Self::margin). Bodies that run then may take four fifths of the margin. After that they are cancelled
+    /// and their tasks released, without counting an attempt; the last fifth is for these releases.
     pub fn deadline(mut self, remaining: Duration) -> Self {
         self.options.deadline = Some(remaining);
         self
     }
 
-    /// How long before the [`deadline`](Self::deadline) nothing more is claimed: more than a body usually takes. 30 s by
-    /// default, and no more than a quarter of the time until the deadline. With one that is as long as that time, nothing is
-    /// claimed at all. Without a deadline it means nothing.
+    /// Sets how long before the [`deadline`](Self::deadline) the worker claims nothing more. The default is 30 s, or a
+    /// quarter of the deadline if that is less.
+    ///
+    /// Choose more than a typical body needs. If the margin is as long as the deadline, the worker claims nothing. Without a
+    /// deadline the margin has no effect.
     pub fn margin(mut self, margin: Duration) -> Self {
         self.options.margin = Some(margin);
         self
     }
 
-    /// Stops when this is cancelled: claims nothing more, lets running bodies finish for the [`grace`](Self::grace) period,
-    /// then cancels them and gives their tasks back, uncounted. No lease is held after that, if DynamoDB answers.
+    /// Sets the token that stops the worker.
+    ///
+    /// When the token is cancelled, the worker claims nothing more and lets running bodies finish for the
+    /// [`grace`](Self::grace) period. Then it cancels them and releases their tasks, without counting an attempt. After that
+    /// it holds no lease, if DynamoDB answers.
     pub fn shutdown(mut self, token: CancellationToken) -> Self {
         self.options.shutdown = token;
         self
     }
 
-    /// How long running bodies may take to finish once the worker is to stop; 20 s by default.
+    /// Sets how long running bodies may take to finish after a [`shutdown`](Self::shutdown) or a permanent error; 20 s by
+    /// default. A [`deadline`](Self::deadline) that comes earlier still holds.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.options.grace = grace;
         self
     }
 
-    /// How long it waits before it looks again when there was nothing: at first, and at most. 1 s and 20 s by default; each
-    /// wait is drawn between half of that and the whole.
-    pub fn poll(mut self, least: Duration, most: Duration) -> Self {
-        self.options.poll = (least, most);
+    /// Sets the wait between two polls when there is nothing to claim: `first`, doubled each time up to `longest`. The
+    /// defaults are 1 s and 20 s, and the least is 1 ms.
+    ///
+    /// Each wait is drawn between half of that and the whole. The worker waits in the same way after DynamoDB has throttled
+    /// it or has not answered.
+    pub fn poll(mut self, first: Duration, longest: Duration) -> Self {
+        self.options.poll = (first, longest);
         self
     }
 
-    /// Makes its random choices repeatable, for tests.
+    /// Sets the seed of the worker's random choices, so that a test can repeat them.
     pub fn seed(mut self, seed: u64) -> Self {
         self.options.seed = Some(seed);
         self
     }
 
-    /// What it has done, now and each time that this changes, until it ends; what comes while nobody looks is left out.
-    /// For a display, ask before it is run.
+    /// Returns a stream of [`Summary`] snapshots: the current one, and one after each change until the worker ends.
+    ///
+    /// A reader that is slower than the changes gets the latest snapshot only. Create the stream before you call
+    /// [`run`](Self::run).
     ///
     /// # Examples
     ///
@@ -198,10 +219,13 @@ impl<T: StatusTracker> Worker<T> {
         summary::progress(self.progress.subscribe())
     }
 
-    /// Runs a body on each task, each in a task of its own, on any thread of the runtime. The body is an `async move |task|`
-    /// closure, or an `async fn`, and cloned for each task: what it needs is moved in, behind an `Arc` where it is shared.
-    /// Dropping the future cancels the bodies, which records their
-    /// attempts as failed: use [`shutdown`](Self::shutdown) instead.
+    /// Runs a body on each task, each in a Tokio task of its own, on any thread of the runtime.
+    ///
+    /// The body is an `async move |task|` closure or an `async fn`. It is cloned for each task: move into it what it needs,
+    /// and share state through an `Arc`.
+    ///
+    /// If the future is dropped, the bodies are cancelled, and their attempts are recorded as failed on a best-effort basis.
+    /// To stop without failed attempts, use [`shutdown`](Self::shutdown).
     ///
     /// # Examples
     ///
@@ -224,11 +248,16 @@ impl<T: StatusTracker> Worker<T> {
     ///
     /// # Errors
     ///
-    /// [`TableNotFound`](ErrorKind::TableNotFound) and [`TableMismatch`](ErrorKind::TableMismatch), before anything is
-    /// claimed; [`InvalidConfig`](ErrorKind::InvalidConfig) where an option makes no sense, and outside of a Tokio runtime;
-    /// [`Service`](ErrorKind::Service) for what DynamoDB refuses for good, such as a missing permission, once the tasks that
-    /// are running have ended.
-    // Boxed: where its type is that of the body, rustc 1.95 fails now and then when it compiles a changed file again.
+    /// - [`InvalidConfig`](ErrorKind::InvalidConfig) if an option is out of its range, or if there is no Tokio runtime.
+    /// - [`TableNotFound`](ErrorKind::TableNotFound) or [`TableMismatch`](ErrorKind::TableMismatch) if the table does not
+    ///   exist or is not as the tracker needs it. The worker compares it before it claims anything, unless it may not
+    ///   describe the table.
+    /// - [`Throttled`](ErrorKind::Throttled) or [`Unavailable`](ErrorKind::Unavailable) if DynamoDB does not answer that
+    ///   first request. Later, the worker waits instead.
+    /// - [`Service`](ErrorKind::Service) if DynamoDB refuses a request for good, such as without a permission. The worker
+    ///   returns this error after its running bodies have ended, or have been cancelled after the
+    ///   [`grace`](Self::grace) period.
+    // Boxed: if the future has a type that contains the body's, incremental builds with rustc 1.95 fail now and then.
     pub fn run<B>(self, body: B) -> BoxFuture<'static, Result<Summary, Error>>
     where
         B: AsyncFnOnce(&mut Execution<T>) -> Result<(), Failure>,
@@ -240,22 +269,23 @@ impl<T: StatusTracker> Worker<T> {
             let begin = move |claim: Claim| {
                 let (tracker, body) = (tracker.clone(), body.clone());
                 let key = claim.key.clone();
-                // The task ends when the worker drops this future.
-                let task = runtime.spawn(slot!(tracker, claim, |task| Handler::__call(body, task)));
+                // Dropping this future aborts the task.
+                let task = runtime.spawn(run_task!(tracker, claim, |task| Handler::__call(body, task)));
                 let task = AbortOnDropHandle::new(task);
-                // It has no outcome if the runtime shuts down.
+                // The task has no outcome if the runtime shuts down.
                 async move { task.await.unwrap_or((key, TaskOutcome::Unknown)) }
             };
-            run_loop::drive(self, begin).await
+            run_loop::run(self, begin).await
         })
     }
 
-    /// Runs a body on each task, all of them in the task that awaits this: the body may borrow, and need not be `Send`.
-    /// Several are under way at the same time, but only one computes at a time.
+    /// Runs a body on each task, all of them in the task that awaits this future.
+    ///
+    /// The body may borrow, and need not be `Send`. Several bodies are in progress at once, but only one computes at a time.
     ///
     /// # Errors
     ///
-    /// Those of [`run`](Self::run).
+    /// The same as [`run`](Self::run).
     pub async fn run_local<B>(self, body: B) -> Result<Summary, Error>
     where
         B: AsyncFn(&mut Execution<T>) -> Result<(), Failure>,
@@ -263,32 +293,30 @@ impl<T: StatusTracker> Worker<T> {
         runtime()?;
         let tracker = self.tracker.clone();
         let (tracker, body) = (&tracker, &body);
-        let begin = |claim: Claim| slot!(tracker, claim, |task| body(task));
-        run_loop::drive(self, begin).await
+        let begin = |claim: Claim| run_task!(tracker, claim, |task| body(task));
+        run_loop::run(self, begin).await
     }
 }
 
 fn runtime() -> Result<Handle, Error> {
     Handle::try_current().map_err(|error| {
-        let reason = "a worker needs a Tokio runtime; run it in one".to_owned();
+        let reason = "a worker needs a Tokio runtime; await `run` inside one".to_owned();
         Error::new(ErrorKind::InvalidConfig { reason }).with_source(error)
     })
 }
 
 impl Options {
     fn margin(&self) -> Duration {
-        let usual = || self.deadline.map_or(USUAL_MARGIN, |deadline| USUAL_MARGIN.min(deadline / 4));
-        self.margin.unwrap_or_else(usual)
+        let default = || self.deadline.map_or(DEFAULT_MARGIN, |deadline| DEFAULT_MARGIN.min(deadline / 4));
+        self.margin.unwrap_or_else(default)
     }
 
     fn validate(&self) -> Result<(), Error> {
-        let reason = if !(1..=MOST_SLOTS).contains(&self.concurrency) {
-            format!("`concurrency` is {}; use 1 to {MOST_SLOTS}", self.concurrency)
-        } else if self.poll.0 < LEAST_POLL || self.poll.1 < self.poll.0 {
-            let (least, most) = self.poll;
-            format!(
-                "`poll` goes from {least:?} to {most:?}; begin at {LEAST_POLL:?} or more, and end no lower"
-            )
+        let (first, longest) = self.poll;
+        let reason = if !(1..=MAX_CONCURRENCY).contains(&self.concurrency) {
+            format!("`concurrency` is {}; use 1 to {MAX_CONCURRENCY}", self.concurrency)
+        } else if first < MIN_POLL || longest < first {
+            format!("`poll` is {first:?} to {longest:?}; begin at {MIN_POLL:?} or more, and end no lower")
         } else {
             return Ok(());
         };

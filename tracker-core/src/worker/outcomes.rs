@@ -1,9 +1,9 @@
-//! What came of each task, and what is in the way: counted, told, and what it means for the claims.
+//! What outcomes and errors mean for a worker: they are counted, reported, and passed on to the claims.
 
 use std::time::Duration;
 
-use super::run_loop::{Drive, MOMENT};
-use super::slot::TaskOutcome;
+use super::run_loop::{MOMENT, RunLoop};
+use super::task::TaskOutcome;
 use crate::dynamodb;
 use crate::error::{Error, ErrorKind};
 use crate::observe::{EventDraft, EventKind};
@@ -13,17 +13,17 @@ use crate::tracker::status_tracker::StatusTracker;
 /// How long a task that cannot be read is left alone.
 const UNREADABLE: Duration = Duration::from_mins(10);
 
-impl<T: StatusTracker> Drive<T> {
-    /// Counts what came of a task.
-    pub(super) fn ended(&mut self, key: &str, slot: TaskOutcome) {
-        if let TaskOutcome::NotStarted(error) = slot {
-            return self.not_started(key, error);
+impl<T: StatusTracker> RunLoop<T> {
+    /// Counts the outcome of a claim.
+    pub(super) fn on_outcome(&mut self, key: &str, outcome: TaskOutcome) {
+        if let TaskOutcome::NotStarted(error) = outcome {
+            return self.on_not_started(key, error);
         }
         let now = self.now();
-        self.answered(now);
-        self.ended = Some(now);
-        self.claims.granted(key, matches!(slot, TaskOutcome::Succeeded | TaskOutcome::Ignored), now);
-        match slot {
+        self.on_answer(now);
+        self.last_end = Some(now);
+        self.claims.granted(key, matches!(outcome, TaskOutcome::Succeeded | TaskOutcome::Ignored), now);
+        match outcome {
             TaskOutcome::Succeeded => self.summary.succeeded += 1,
             TaskOutcome::Failed => self.summary.failed += 1,
             TaskOutcome::Ignored => self.summary.ignored += 1,
@@ -34,36 +34,36 @@ impl<T: StatusTracker> Drive<T> {
         }
     }
 
-    /// DynamoDB answers: it is in the way no more, if it was not for a while.
-    fn answered(&mut self, now: Duration) {
-        if now.saturating_sub(self.troubled) > self.options.poll.1 {
-            self.slow = None;
+    /// Ends the slowdown when DynamoDB answers, unless it was in trouble recently.
+    fn on_answer(&mut self, now: Duration) {
+        if now.saturating_sub(self.last_trouble) > self.options.poll.1 {
+            self.slow_wait = None;
         }
     }
 
-    fn not_started(&mut self, key: &str, error: Error) {
+    fn on_not_started(&mut self, key: &str, error: Error) {
         let cx = self.tracker.cx();
         let (wall, now) = (Timestamp::from(cx.now()), cx.now().monotonic);
         match error.kind() {
             ErrorKind::NotDue { run_at } => {
                 self.summary.refused += 1;
-                // It may be redriven before that.
+                // A redrive may make the task due before that.
                 let wait = Timestamp::new(*run_at).since(wall).min(UNREADABLE);
-                self.claims.set_aside(key, now.saturating_add(wait), false, now);
+                self.claims.defer_until(key, now.saturating_add(wait), false, now);
             }
             ErrorKind::ClockBehind { by } => {
                 self.summary.refused += 1;
                 let awaited = *by <= cx.config.max_clock_skew;
                 let wait = (*by).min(UNREADABLE).max(MOMENT);
-                self.claims.set_aside(key, now.saturating_add(wait), awaited, now);
+                self.claims.defer_until(key, now.saturating_add(wait), awaited, now);
             }
             kind if error.is_refusal() || *kind == ErrorKind::Contended => {
                 self.summary.refused += 1;
                 self.claims.refused(key, now);
-                self.answered(now);
+                self.on_answer(now);
             }
             _ if matches!(error.kind(), ErrorKind::Decode { .. }) || dynamodb::is_about_data(&error) => {
-                self.unreadable(&error.with_key(key), now);
+                self.on_unreadable(&error.with_key(key), now);
             }
             ErrorKind::LeaseLost | ErrorKind::OutcomeUnknown => {
                 self.claims.on_transient_error(key, now);
@@ -76,18 +76,18 @@ impl<T: StatusTracker> Drive<T> {
         }
     }
 
-    /// Reports a task that cannot be read, once in a while.
-    pub(super) fn unreadable(&mut self, error: &Error, now: Duration) {
+    /// Defers a task that cannot be read, and reports it unless it is deferred already.
+    pub(super) fn on_unreadable(&mut self, error: &Error, now: Duration) {
         let key = error.key().unwrap_or_default();
-        if self.claims.is_aside(key, now) {
+        if self.claims.is_deferred(key, now) {
             return;
         }
-        self.claims.set_aside(key, now.saturating_add(UNREADABLE), false, now);
+        self.claims.defer_until(key, now.saturating_add(UNREADABLE), false, now);
         self.summary.unreadable += 1;
         self.tracker.cx().emit(EventDraft::left(EventKind::Unreadable, key, error));
     }
 
-    /// DynamoDB is in the way: for a while, where a retry may help, or for good.
+    /// Slows the worker down for a while if a retry may help. Otherwise the error ends the worker.
     pub(super) fn on_service_error(&mut self, error: Error) {
         let passes = dynamodb::is_transient(&error) || matches!(error.kind(), ErrorKind::ClockOff { .. });
         self.claims.drop_found();
@@ -95,16 +95,16 @@ impl<T: StatusTracker> Drive<T> {
             self.fatal.get_or_insert(error);
             return;
         }
-        self.troubled = self.now();
-        if self.slow.is_none() {
+        self.last_trouble = self.now();
+        if self.slow_wait.is_none() {
             self.tracker.cx().emit(EventDraft::of_key(EventKind::SlowedDown, "").with_error(&error));
-        } else if self.waiting.is_some() {
-            // One of those that were under way together.
+        } else if self.pause.is_some() {
+            // The worker waits already: this request was sent before the wait began.
             return;
         }
-        let wait = self.slow.unwrap_or(self.options.poll.0);
-        self.slow = Some(wait.saturating_mul(2).min(self.options.poll.1));
-        self.looking = None;
-        self.wait(wait);
+        let wait = self.slow_wait.unwrap_or(self.options.poll.0);
+        self.slow_wait = Some(wait.saturating_mul(2).min(self.options.poll.1));
+        self.search = None;
+        self.pause_for(wait);
     }
 }

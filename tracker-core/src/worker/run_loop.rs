@@ -1,4 +1,4 @@
-//! The loop of a worker: one place that decides what is next, whoever runs the bodies.
+//! The loop of a worker: decides what is next. `run` and `run_local` differ only in who runs the bodies.
 
 use std::future::pending;
 use std::pin::Pin;
@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::claims::{Claims, SearchResult};
-use super::search::{Looked, Source, look, places};
-use super::slot::{Claim, Starting, TaskOutcome};
+use super::search::{SearchOutcome, Source, search, sources};
+use super::task::{Claim, TaskOutcome, UnansweredStarts};
 use super::{Options, Summary, Worker};
 use crate::dynamodb::Context;
 use crate::error::{Error, ErrorKind};
@@ -22,29 +22,29 @@ use crate::time::Sleep;
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
 
-/// How long a worker waits that has left a few tasks to its rivals, or whose clock is behind: about as long as a start.
+/// How long a worker waits if it has left a few tasks to its rivals, or if its clock is behind: about as long as a start.
 pub(super) const MOMENT: Duration = Duration::from_millis(20);
-/// For how long after the end of an attempt the index may not show what it has left, or what its body has created.
+/// For how long after the end of an attempt the index may not show the task, or the tasks that its body has created.
 const SETTLED: Duration = Duration::from_secs(1);
 
-/// Drives a worker to its end. `begin` starts a slot for a key.
-pub(super) async fn drive<T, F>(worker: Worker<T>, begin: impl FnMut(Claim) -> F) -> Result<Summary, Error>
+/// Runs a worker to its end. `begin` returns a future that starts and runs the task of a claim.
+pub(super) async fn run<T, F>(worker: Worker<T>, begin: impl FnMut(Claim) -> F) -> Result<Summary, Error>
 where
     T: StatusTracker,
     F: Future<Output = (String, TaskOutcome)>,
 {
     worker.options.validate()?;
     verify(worker.tracker.cx()).await?;
-    let mut drive = Drive::new(worker);
-    drive.until_it_ends(begin).await;
-    match drive.fatal {
+    let mut run_loop = RunLoop::new(worker);
+    run_loop.run(begin).await;
+    match run_loop.fatal {
         Some(error) => Err(error),
-        None => Ok(drive.summary),
+        None => Ok(run_loop.summary),
     }
 }
 
-/// A table that is not there, or not as it has to be, is one error now and not many later. Who may not describe it finds
-/// out by the first query.
+/// Verifies the table, so that a wrong table is one error now instead of many later. If the worker may not describe the
+/// table, its first query shows whether the table is right.
 async fn verify(cx: &Context) -> Result<(), Error> {
     match table::verify(cx).await {
         Err(error) if matches!(error.kind(), ErrorKind::Service { code: Some(code) } if code == "AccessDeniedException") => {
@@ -54,72 +54,72 @@ async fn verify(cx: &Context) -> Result<(), Error> {
     }
 }
 
-/// What a worker does about the tasks that it might claim.
+/// Whether a worker claims tasks, and whether bodies may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Claiming,
-    /// Nothing more is claimed; what runs may finish.
+    /// Nothing more is claimed; running bodies may finish.
     Closing,
-    /// What still runs is cancelled.
+    /// Running bodies are cancelled.
     Stopping,
 }
 
-pub(super) struct Drive<T: StatusTracker> {
+pub(super) struct RunLoop<T: StatusTracker> {
     pub(super) tracker: Tracker<T>,
     pub(super) options: Options,
     pub(super) claims: Claims,
-    places: Arc<[Source]>,
+    sources: Arc<[Source]>,
     phase: Phase,
-    starting: Arc<Starting>,
-    /// A tour that is under way.
-    pub(super) looking: Option<BoxFuture<'static, Looked>>,
-    /// Until when it does not look.
-    pub(super) waiting: Option<Sleep>,
-    /// How long it waits next when there is nothing.
-    idle: Duration,
-    /// How long it waits next when DynamoDB is in the way; none while it is not.
-    pub(super) slow: Option<Duration>,
-    /// When it last was.
-    pub(super) troubled: Duration,
-    /// When the bodies are cancelled, once nothing more is claimed.
+    unanswered: Arc<UnansweredStarts>,
+    /// The search in progress.
+    pub(super) search: Option<BoxFuture<'static, SearchOutcome>>,
+    /// The wait before the next search.
+    pub(super) pause: Option<Sleep>,
+    /// The next wait when there is nothing to claim.
+    idle_wait: Duration,
+    /// The next wait while DynamoDB is in trouble; `None` otherwise.
+    pub(super) slow_wait: Option<Duration>,
+    /// When DynamoDB was last in trouble.
+    pub(super) last_trouble: Duration,
+    /// When the bodies are cancelled; known once nothing more is claimed.
     stops_at: Option<Duration>,
-    /// Ends the bodies.
+    /// Cancels the bodies.
     stop: CancellationToken,
     pub(super) summary: Summary,
     progress: watch::Sender<Summary>,
     began: Duration,
-    /// When the tour under way began, and when an attempt last ended.
-    toured: Duration,
-    pub(super) ended: Option<Duration>,
+    search_began: Duration,
+    /// When an attempt last ended.
+    pub(super) last_end: Option<Duration>,
     drained: bool,
-    /// What no retry will mend.
+    /// The error that no retry can fix.
     pub(super) fatal: Option<Error>,
 }
 
-impl<T: StatusTracker> Drive<T> {
+impl<T: StatusTracker> RunLoop<T> {
     fn new(worker: Worker<T>) -> Self {
         let Worker { tracker, options, progress } = worker;
         let cx = tracker.cx();
-        let places: Arc<[Source]> = places(cx).into();
+        let sources: Arc<[Source]> = sources(cx).into();
         let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
         let began = cx.now().monotonic;
         Self {
-            claims: Claims::new(places.len(), options.concurrency, seed),
-            places,
+            claims: Claims::new(sources.len(), options.concurrency, seed),
+            sources,
             phase: Phase::Claiming,
-            starting: Arc::default(),
-            looking: None,
-            waiting: None,
-            idle: options.poll.0,
-            slow: None,
-            troubled: began,
+            unanswered: Arc::default(),
+            search: None,
+            pause: None,
+            idle_wait: options.poll.0,
+            slow_wait: None,
+            last_trouble: began,
             stops_at: None,
             stop: CancellationToken::new(),
             summary: Summary::default(),
             progress,
             began,
-            toured: began,
-            ended: None,
+            search_began: began,
+            last_end: None,
             drained: false,
             fatal: None,
             tracker,
@@ -127,14 +127,14 @@ impl<T: StatusTracker> Drive<T> {
         }
     }
 
-    async fn until_it_ends<F>(&mut self, mut begin: impl FnMut(Claim) -> F)
+    async fn run<F>(&mut self, mut begin: impl FnMut(Claim) -> F)
     where
         F: Future<Output = (String, TaskOutcome)>,
     {
-        let mut slots = FuturesUnordered::new();
+        let mut tasks = FuturesUnordered::new();
         let shutdown = self.options.shutdown.clone();
-        let starting = Arc::clone(&self.starting);
-        let mut closing = self.claims_end();
+        let unanswered = Arc::clone(&self.unanswered);
+        let mut closing = self.margin_begins();
         if self.options.deadline.is_some_and(|deadline| deadline <= self.options.margin()) {
             self.phase = Phase::Closing;
         }
@@ -143,22 +143,22 @@ impl<T: StatusTracker> Drive<T> {
         loop {
             if self.phase == Phase::Claiming {
                 let now = self.now();
-                while slots.len() < self.options.concurrency
-                    && (self.slow.is_none() || self.waiting.is_none())
+                while tasks.len() < self.options.concurrency
+                    && (self.slow_wait.is_none() || self.pause.is_none())
                     && let Some(key) = self.claims.next(now)
                 {
-                    let unanswered = self.starting.one();
-                    slots.push(begin(Claim { key, stop: self.stop.clone(), unanswered }));
+                    let unanswered = self.unanswered.begin();
+                    tasks.push(begin(Claim { key, stop: self.stop.clone(), unanswered }));
                 }
-                self.look_if_needed(slots.len());
+                self.search_if_needed(tasks.len());
             }
-            self.emit(slots.len());
-            if slots.is_empty() && (self.phase != Phase::Claiming || self.drained) {
+            self.report_progress(tasks.len());
+            if tasks.is_empty() && (self.phase != Phase::Claiming || self.drained) {
                 return;
             }
             tokio::select! {
                 biased;
-                // Also where a deadline has closed it already, and would leave the bodies longer.
+                // Also after the deadline has closed the worker, because the grace period may end earlier.
                 () = shutdown.cancelled(), if !told_to_stop && self.phase != Phase::Stopping => {
                     told_to_stop = true;
                     stopping = self.close(self.options.grace);
@@ -170,31 +170,31 @@ impl<T: StatusTracker> Drive<T> {
                     self.phase = Phase::Stopping;
                     self.stop.cancel();
                 }
-                Some((key, slot)) = slots.next(), if !slots.is_empty() => {
-                    self.summary.running = slots.len();
-                    self.ended(&key, slot);
-                    if slots.is_empty() && self.options.drain && self.slow.is_none() {
-                        self.waiting = None;
+                Some((key, outcome)) = tasks.next(), if !tasks.is_empty() => {
+                    self.summary.running = tasks.len();
+                    self.on_outcome(&key, outcome);
+                    if tasks.is_empty() && self.options.drain && self.slow_wait.is_none() {
+                        self.pause = None;
                     }
                     if self.fatal.is_some() && self.phase == Phase::Claiming {
                         stopping = self.close(self.options.grace);
                     }
                 }
-                looked = under_way(&mut self.looking) => {
-                    self.looking = None;
-                    self.looked(looked);
+                outcome = next(&mut self.search) => {
+                    self.search = None;
+                    self.on_search_end(outcome);
                     if self.fatal.is_some() {
                         stopping = self.close(self.options.grace);
                     }
                 }
-                () = under_way(&mut self.waiting) => self.waiting = None,
-                () = starting.answered() => {}
+                () = next(&mut self.pause) => self.pause = None,
+                () = unanswered.all_answered() => {}
             }
         }
     }
 
-    /// When nothing more is claimed, for the deadline.
-    fn claims_end(&self) -> Sleep {
+    /// Sleeps until the margin of the deadline begins, or for ever without a deadline.
+    fn margin_begins(&self) -> Sleep {
         match self.options.deadline {
             Some(remaining) => self.sleep(remaining.saturating_sub(self.options.margin())),
             None => Box::pin(pending()),
@@ -209,11 +209,12 @@ impl<T: StatusTracker> Drive<T> {
         self.tracker.cx().now().monotonic
     }
 
-    /// Claims nothing more. The bodies have so long, and no longer than was said before or the deadline leaves.
+    /// Claims nothing more. Returns a sleep until the bodies are cancelled: after `grace`, but no later than an earlier
+    /// call or the deadline allows.
     fn close(&mut self, grace: Duration) -> Sleep {
         self.phase = Phase::Closing;
-        self.looking = None;
-        self.waiting = None;
+        self.search = None;
+        self.pause = None;
         self.claims.drop_found();
         let now = self.now();
         let deadline = self
@@ -226,68 +227,71 @@ impl<T: StatusTracker> Drive<T> {
         self.sleep(stops_at.saturating_sub(now))
     }
 
-    /// Looks for tasks where there is a free slot for them. Not while its own starts are under way: others look, too, and
-    /// what nobody sees taken yet is what they claim.
-    fn look_if_needed(&mut self, running: usize) {
-        let has_room = running < self.options.concurrency && self.starting.is_none();
-        if has_room && self.looking.is_none() && self.waiting.is_none() && !self.drained {
-            self.toured = self.now();
+    /// Starts a search if another task could run and no start is unanswered. During our starts, rivals that search as well
+    /// would claim the same tasks, because nobody sees them taken yet.
+    fn search_if_needed(&mut self, running: usize) {
+        let has_room = running < self.options.concurrency && self.unanswered.is_empty();
+        if has_room && self.search.is_none() && self.pause.is_none() && !self.drained {
+            self.search_began = self.now();
             let cx = Arc::clone(self.tracker.shared_cx());
-            let tour = self.claims.tour(self.toured);
-            self.looking = Some(Box::pin(look::<T>(cx, Arc::clone(&self.places), tour)));
+            let plan = self.claims.plan(self.search_began);
+            self.search = Some(Box::pin(search::<T>(cx, Arc::clone(&self.sources), plan)));
         }
     }
 
-    fn looked(&mut self, looked: Looked) {
-        let (found, unreadable) = match looked {
-            Ok(looked) => looked,
+    fn on_search_end(&mut self, outcome: SearchOutcome) {
+        let (found, unreadable) = match outcome {
+            Ok(outcome) => outcome,
             Err(error) => return self.on_service_error(error),
         };
         let now = self.now();
         for error in unreadable {
-            self.unreadable(&error, now);
+            self.on_unreadable(&error, now);
         }
-        match self.claims.take_in(found, now) {
-            SearchResult::Some => self.idle = self.options.poll.0,
-            SearchResult::Left => self.wait(MOMENT),
-            SearchResult::Later => self.wait(self.options.poll.0),
-            SearchResult::Nothing if self.options.drain && self.summary.running == 0 => self.is_drained(now),
+        match self.claims.take_found(found, now) {
+            SearchResult::Some => self.idle_wait = self.options.poll.0,
+            SearchResult::LeftToRivals => self.pause_for(MOMENT),
+            SearchResult::Later => self.pause_for(self.options.poll.0),
+            SearchResult::Nothing if self.options.drain && self.summary.running == 0 => {
+                self.end_drain(now);
+            }
             SearchResult::Nothing => {
-                self.wait(self.idle);
-                self.idle = self.idle.saturating_mul(2).min(self.options.poll.1);
+                self.pause_for(self.idle_wait);
+                self.idle_wait = self.idle_wait.saturating_mul(2).min(self.options.poll.1);
             }
         }
     }
 
-    /// Nothing was found, and nothing runs: that is the end, unless the index may not show all of it yet.
-    fn is_drained(&mut self, now: Duration) {
-        let settled = self.ended.map(|ended| ended.saturating_add(SETTLED));
-        match settled.filter(|settled| self.toured < *settled) {
+    /// Ends a drain that has found nothing and runs nothing. If the index may not show everything yet, it waits and
+    /// searches again.
+    fn end_drain(&mut self, now: Duration) {
+        let settled = self.last_end.map(|ended| ended.saturating_add(SETTLED));
+        match settled.filter(|settled| self.search_began < *settled) {
             None => self.drained = true,
-            Some(settled) => self.waiting = Some(self.sleep(settled.saturating_sub(now))),
+            Some(settled) => self.pause = Some(self.sleep(settled.saturating_sub(now))),
         }
     }
 
-    pub(super) fn wait(&mut self, wait: Duration) {
+    pub(super) fn pause_for(&mut self, wait: Duration) {
         let wait = self.claims.jitter(wait);
-        self.waiting = Some(self.sleep(wait));
+        self.pause = Some(self.sleep(wait));
     }
 
-    /// Tells how far it is, where that has changed.
-    fn emit(&mut self, running: usize) {
+    /// Reports the summary to the readers of `progress` if it has changed.
+    fn report_progress(&mut self, running: usize) {
         self.summary.running = running;
         self.summary.elapsed = self.now().saturating_sub(self.began);
         let summary = self.summary;
-        self.progress.send_if_modified(|told| {
-            let is_new = Summary { elapsed: told.elapsed, ..summary } != *told;
-            *told = summary;
+        self.progress.send_if_modified(|last| {
+            let is_new = Summary { elapsed: last.elapsed, ..summary } != *last;
+            *last = summary;
             is_new
         });
     }
 }
 
-/// What is under way, if anything is.
-async fn under_way<F: Future + ?Sized>(future: &mut Option<Pin<Box<F>>>) -> F::Output {
+/// Completes with the future, if there is one; otherwise never.
+async fn next<F: Future + ?Sized>(future: &mut Option<Pin<Box<F>>>) -> F::Output {
     match future {
         Some(future) => future.as_mut().await,
         None => pending().await,

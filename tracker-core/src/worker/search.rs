@@ -1,4 +1,4 @@
-//! Reading the tasks that can be started, as far as a tour goes.
+//! Searches for tasks that can be started, as far as a plan says.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,85 +17,85 @@ use crate::query::Query;
 use crate::time::Timestamp;
 use crate::tracker::status_tracker::StatusTracker;
 
-/// How many places of a group are read at the same time.
+/// How many sources of a group are read at the same time.
 const READERS: usize = 8;
-/// The most rows of a page: where most tasks are not due, smaller ones would be many.
-const MOST_ROWS: usize = 2000;
+/// The most rows of a page. Pages grow up to it, because few rows of each may be due.
+const MAX_ROWS: usize = 2000;
 
-/// A place where tasks are that can be started.
+/// A source of tasks that can be started.
 #[derive(Debug, Clone)]
 pub(crate) enum Source {
-    /// A partition of the index of a status from which this step starts.
+    /// A partition of the index, of a status from which this step starts.
     Ready(String),
     /// All tasks in progress whose lease has expired.
     Expired,
 }
 
-/// All places of a tracker.
-pub(crate) fn places(cx: &Context) -> Vec<Source> {
+/// Returns all sources of a tracker.
+pub(crate) fn sources(cx: &Context) -> Vec<Source> {
     let ready = cx.use_case.ready().filter_map(|code| cx.use_case.status(code));
     let partitions = ready.flat_map(|status| cx.use_case.partitions(status, cx.config.read_shards));
     let expired = (cx.config.takeover == Takeover::Expired).then_some(Source::Expired);
     partitions.map(Source::Ready).chain(expired).collect()
 }
 
-/// What was found, and the errors of tasks that cannot be read.
-pub(crate) type Looked = Result<(Found, Vec<Error>), Error>;
+/// What a search has found, and the errors of tasks that cannot be read.
+pub(crate) type SearchOutcome = Result<(Found, Vec<Error>), Error>;
 
-/// Goes on a tour, until there is enough to choose from.
-pub(crate) async fn look<T: StatusTracker>(
+/// Reads the groups of a plan until there are enough tasks to choose from.
+pub(crate) async fn search<T: StatusTracker>(
     cx: Arc<Context>,
-    places: Arc<[Source]>,
-    tour: SearchPlan,
-) -> Looked {
-    let SearchPlan { groups, without } = tour;
-    let (mut found, mut unreadable, mut fresh) = (Found::default(), Vec::new(), 0);
+    sources: Arc<[Source]>,
+    plan: SearchPlan,
+) -> SearchOutcome {
+    let SearchPlan { groups, excluded } = plan;
+    let (mut found, mut unreadable, mut new) = (Found::default(), Vec::new(), 0);
     for group in groups {
-        if fresh >= ENOUGH {
+        if new >= ENOUGH {
             return Ok((found, unreadable));
         }
-        let reads = group.into_iter().filter_map(|nth| Some((nth, places.get(nth)?.clone())));
-        let reads = reads.map(|(nth, place)| {
-            let (cx, without) = (&cx, &without);
+        let reads = group.into_iter().filter_map(|nth| Some((nth, sources.get(nth)?.clone())));
+        let reads = reads.map(|(nth, source)| {
+            let (cx, excluded) = (&cx, &excluded);
             async move {
-                let mut there = SourceScan { without, keys: Vec::new(), fresh: 0, unreadable: Vec::new() };
-                match place {
-                    Source::Ready(value) => there.read_ready(cx, value).await?,
-                    Source::Expired => there.read_expired::<T>(cx).await?,
+                let mut scan = SourceScan { excluded, keys: Vec::new(), new: 0, unreadable: Vec::new() };
+                match source {
+                    Source::Ready(value) => scan.read_ready(cx, value).await?,
+                    Source::Expired => scan.read_expired::<T>(cx).await?,
                 }
-                Ok::<_, Error>((nth, there))
+                Ok::<_, Error>((nth, scan))
             }
         });
         let read: Vec<_> = stream::iter(reads).buffer_unordered(READERS).try_collect().await?;
-        for (nth, there) in read {
-            found.places.push((nth, there.fresh > 0));
-            found.keys.extend(there.keys);
-            fresh += there.fresh;
-            unreadable.extend(there.unreadable);
+        for (nth, scan) in read {
+            found.sources.push((nth, scan.new > 0));
+            found.keys.extend(scan.keys);
+            new += scan.new;
+            unreadable.extend(scan.unreadable);
         }
     }
-    found.whole = true;
+    found.is_complete = true;
     Ok((found, unreadable))
 }
 
-/// What there is in one place.
+/// What one source has.
 struct SourceScan<'w> {
-    without: &'w HashSet<String>,
+    excluded: &'w HashSet<String>,
     keys: Vec<String>,
-    /// How many of the keys count.
-    fresh: usize,
+    /// How many of the keys are not excluded.
+    new: usize,
     unreadable: Vec<Error>,
 }
 
 impl SourceScan<'_> {
-    /// Takes a key in. Whether these are enough.
-    fn take(&mut self, key: String) -> bool {
-        self.fresh += usize::from(!self.without.contains(&key));
+    /// Adds a key. Returns whether there are enough now.
+    fn add(&mut self, key: String) -> bool {
+        self.new += usize::from(!self.excluded.contains(&key));
         self.keys.push(key);
-        self.fresh >= WINDOW
+        self.new >= WINDOW
     }
 
-    /// The tasks of a partition that have waited longest, of those that are due.
+    /// Reads the due tasks of a partition, the oldest first.
     async fn read_ready(&mut self, cx: &Context, value: String) -> Result<(), Error> {
         let due_by = Some(Timestamp::from(cx.now()).to_string());
         let range = Range { value, due_by, ..Range::default() };
@@ -105,7 +105,7 @@ impl SourceScan<'_> {
             let page = query(cx, &range, false, limit, start).await?;
             for mut item in page.items {
                 if let Some(AttributeValue::S(key)) = item.remove(KEY)
-                    && self.take(key)
+                    && self.add(key)
                 {
                     return Ok(());
                 }
@@ -114,11 +114,11 @@ impl SourceScan<'_> {
                 return Ok(());
             }
             start = page.next;
-            rows = (rows * 4).min(MOST_ROWS);
+            rows = (rows * 4).min(MAX_ROWS);
         }
     }
 
-    /// The tasks in progress whose lease has expired.
+    /// Reads the tasks in progress whose lease has expired.
     async fn read_expired<T: StatusTracker>(&mut self, cx: &Arc<Context>) -> Result<(), Error> {
         let in_progress = cx.use_case.status_of(Role::InProgress);
         let mut rows = Query::<T>::new(cx, &[in_progress]).expired_only().rows();
@@ -128,7 +128,7 @@ impl SourceScan<'_> {
                     let kind = ErrorKind::Decode { attribute };
                     self.unreadable.push(Error::new(kind).with_source(why).with_key(&row.key));
                 }
-                None if self.take(row.key) => return Ok(()),
+                None if self.add(row.key) => return Ok(()),
                 None => {}
             }
         }

@@ -1,4 +1,4 @@
-//! Many workers on the same tasks, in simulated time: how often they are in each other's way.
+//! Simulates many workers on the same tasks: how often they claim what another worker has claimed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,15 +9,15 @@ use super::claims::{Claims, ENOUGH, Found, SearchResult, WINDOW};
 type Time = u64;
 
 #[derive(Debug, Clone)]
-struct Plan {
+struct Setup {
     workers: usize,
-    slots: usize,
+    concurrency: usize,
     tasks: usize,
     shards: usize,
-    /// The least and the most that a body takes.
+    /// The shortest and the longest time that a body takes.
     body: (Time, Time),
-    /// How long a request takes there, and back.
-    way: Time,
+    /// How long a request takes to arrive, and its response to come back.
+    latency: Time,
     /// For how long the index still shows a task that was started.
     lag: Time,
     seed: u64,
@@ -25,152 +25,159 @@ struct Plan {
 
 #[derive(Debug, PartialEq)]
 enum Event {
-    /// A worker's tour arrives at the table, and has its answer.
-    Look(usize),
-    Looked(usize, Vec<usize>, Vec<(usize, bool)>),
-    /// A start arrives, and has its answer.
-    Start(usize, usize),
+    /// A search of a worker arrives at the table.
+    SearchArrives(usize),
+    /// A worker receives the tasks of its search, and the sources that were read.
+    SearchEnds(usize, Vec<usize>, Vec<(usize, bool)>),
+    /// A start of a worker arrives at the table.
+    StartArrives(usize, usize),
     Refused(usize, usize),
     Granted(usize),
+    /// A worker has recorded the end of a task.
     Ended(usize, usize),
-    /// The index shows a task no more.
+    /// The index no longer shows a task.
     Gone(usize),
 }
 
 #[derive(Debug, Default)]
-struct Result {
+struct Counts {
     starts: usize,
     refused: usize,
     queries: usize,
 }
 
 struct World {
-    plan: Plan,
+    setup: Setup,
     rng: fastrand::Rng,
-    /// The tasks of each shard that are ready, oldest first.
+    /// The tasks that can be started, oldest first.
     ready: BTreeSet<usize>,
-    /// The same for each shard, as the index shows them.
-    shown: Vec<BTreeSet<usize>>,
+    /// The tasks that the index shows in each shard, oldest first.
+    index: Vec<BTreeSet<usize>>,
     workers: Vec<Worker>,
     events: BTreeMap<(Time, u64), Event>,
+    /// The number of events so far, which orders the events of one moment.
     nth: u64,
-    result: Result,
+    counts: Counts,
 }
 
 struct Worker {
     claims: Claims,
     running: usize,
     starting: usize,
-    looks: bool,
-    done: bool,
+    is_searching: bool,
+    is_done: bool,
 }
 
 impl World {
-    fn new(plan: Plan) -> Self {
-        let mut rng = fastrand::Rng::with_seed(plan.seed);
-        let mut shown = vec![BTreeSet::new(); plan.shards];
-        for task in 0..plan.tasks {
-            shown[rng.usize(..plan.shards)].insert(task);
+    fn new(setup: Setup) -> Self {
+        let mut rng = fastrand::Rng::with_seed(setup.seed);
+        let mut index = vec![BTreeSet::new(); setup.shards];
+        for task in 0..setup.tasks {
+            index[rng.usize(..setup.shards)].insert(task);
         }
         let worker = |_| Worker {
-            claims: Claims::new(plan.shards, plan.slots, rng.u64(..)),
+            claims: Claims::new(setup.shards, setup.concurrency, rng.u64(..)),
             running: 0,
             starting: 0,
-            looks: false,
-            done: false,
+            is_searching: false,
+            is_done: false,
         };
-        let workers = (0..plan.workers).map(worker).collect();
-        let rng = fastrand::Rng::with_seed(plan.seed + 1);
-        let ready = (0..plan.tasks).collect();
-        Self { plan, rng, ready, shown, workers, events: BTreeMap::new(), nth: 0, result: Result::default() }
+        let workers = (0..setup.workers).map(worker).collect();
+        let rng = fastrand::Rng::with_seed(setup.seed + 1);
+        let ready = (0..setup.tasks).collect();
+        Self { setup, rng, ready, index, workers, events: BTreeMap::new(), nth: 0, counts: Counts::default() }
     }
 
-    fn run(mut self) -> Result {
-        for nth in 0..self.plan.workers {
-            let begin = self.rng.u64(..self.plan.way);
+    fn run(mut self) -> Counts {
+        for nth in 0..self.setup.workers {
+            let begin = self.rng.u64(..self.setup.latency);
             self.fill(nth, begin);
         }
         while let Some(((now, _), event)) = self.events.pop_first() {
-            self.happens(event, now);
+            self.handle(event, now);
         }
-        assert!(self.ready.is_empty(), "a task was forgotten");
-        assert_eq!(self.result.starts - self.result.refused, self.plan.tasks);
-        self.result
+        assert!(self.ready.is_empty(), "a task was never started");
+        assert_eq!(self.counts.starts - self.counts.refused, self.setup.tasks);
+        self.counts
     }
 
-    fn later(&mut self, at: Time, event: Event) {
+    fn schedule(&mut self, at: Time, event: Event) {
         self.nth += 1;
         self.events.insert((at, self.nth), event);
     }
 
-    /// What `Drive` does with free slots.
+    /// Claims and searches as `RunLoop` does.
     fn fill(&mut self, nth: usize, now: Time) {
         let worker = &mut self.workers[nth];
-        while worker.running < self.plan.slots
+        while worker.running < self.setup.concurrency
             && let Some(key) = worker.claims.next(Duration::from_micros(now))
         {
             worker.running += 1;
             worker.starting += 1;
             let task = key.parse().unwrap();
             self.nth += 1;
-            self.events.insert((now + self.plan.way, self.nth), Event::Start(nth, task));
+            self.events.insert((now + self.setup.latency, self.nth), Event::StartArrives(nth, task));
         }
         let worker = &mut self.workers[nth];
-        if worker.running < self.plan.slots && worker.starting == 0 && !worker.looks && !worker.done {
-            worker.looks = true;
-            self.later(now + self.plan.way, Event::Look(nth));
+        if worker.running < self.setup.concurrency
+            && worker.starting == 0
+            && !worker.is_searching
+            && !worker.is_done
+        {
+            worker.is_searching = true;
+            self.schedule(now + self.setup.latency, Event::SearchArrives(nth));
         }
     }
 
-    fn happens(&mut self, event: Event, now: Time) {
+    fn handle(&mut self, event: Event, now: Time) {
         match event {
-            Event::Look(nth) => {
-                let (mut keys, mut places) = (Vec::new(), Vec::new());
-                for group in self.workers[nth].claims.tour(Duration::from_micros(now)).groups {
+            Event::SearchArrives(nth) => {
+                let (mut keys, mut sources) = (Vec::new(), Vec::new());
+                for group in self.workers[nth].claims.plan(Duration::from_micros(now)).groups {
                     if keys.len() >= ENOUGH {
                         break;
                     }
-                    for place in group {
-                        self.result.queries += 1;
+                    for source in group {
+                        self.counts.queries += 1;
                         let before = keys.len();
-                        keys.extend(self.shown[place].iter().take(WINDOW).copied());
-                        places.push((place, keys.len() > before));
+                        keys.extend(self.index[source].iter().take(WINDOW).copied());
+                        sources.push((source, keys.len() > before));
                     }
                 }
-                self.later(now + self.plan.way, Event::Looked(nth, keys, places));
+                self.schedule(now + self.setup.latency, Event::SearchEnds(nth, keys, sources));
             }
-            Event::Looked(nth, keys, places) => {
+            Event::SearchEnds(nth, keys, sources) => {
                 let worker = &mut self.workers[nth];
-                worker.looks = false;
+                worker.is_searching = false;
                 let found = Found {
-                    whole: places.len() == self.plan.shards,
+                    is_complete: sources.len() == self.setup.shards,
                     keys: keys.iter().map(ToString::to_string).collect(),
-                    places,
+                    sources,
                 };
-                match worker.claims.take_in(found, Duration::from_micros(now)) {
+                match worker.claims.take_found(found, Duration::from_micros(now)) {
                     SearchResult::Some => {}
-                    SearchResult::Nothing => worker.done = true,
-                    SearchResult::Left | SearchResult::Later => {
-                        worker.looks = true;
+                    SearchResult::Nothing => worker.is_done = true,
+                    SearchResult::LeftToRivals | SearchResult::Later => {
+                        worker.is_searching = true;
                         let pause = self.rng.u64(10_000..20_000);
-                        self.later(now + pause, Event::Look(nth));
+                        self.schedule(now + pause, Event::SearchArrives(nth));
                     }
                 }
                 self.fill(nth, now);
             }
-            Event::Start(nth, task) => {
-                self.result.starts += 1;
+            Event::StartArrives(nth, task) => {
+                self.counts.starts += 1;
                 let was_ready = self.ready.remove(&task);
-                let (least, most) = self.plan.body;
+                let (least, most) = self.setup.body;
                 let body = self.rng.u64(least..=most);
-                let way = self.plan.way;
+                let latency = self.setup.latency;
                 if was_ready {
-                    self.later(now + way, Event::Granted(nth));
-                    self.later(now + self.plan.lag, Event::Gone(task));
-                    self.later(now + self.plan.way + body + self.plan.way, Event::Ended(nth, task));
+                    self.schedule(now + latency, Event::Granted(nth));
+                    self.schedule(now + self.setup.lag, Event::Gone(task));
+                    self.schedule(now + latency + body + latency, Event::Ended(nth, task));
                 } else {
-                    self.result.refused += 1;
-                    self.later(now + self.plan.way, Event::Refused(nth, task));
+                    self.counts.refused += 1;
+                    self.schedule(now + latency, Event::Refused(nth, task));
                 }
             }
             Event::Granted(nth) => {
@@ -178,7 +185,7 @@ impl World {
                 self.fill(nth, now);
             }
             Event::Gone(task) => {
-                for shard in &mut self.shown {
+                for shard in &mut self.index {
                     shard.remove(&task);
                 }
             }
@@ -197,31 +204,32 @@ impl World {
     }
 }
 
-/// Runs a plan with several seeds: which part of the starts is refused, and how many queries there are for each task.
-fn run(workers: usize, slots: usize, body: (Time, Time), way: Time, lag: Time) -> (f64, f64) {
+/// Runs simulations with several seeds. Returns the fraction of refused starts, and the queries for each task.
+fn simulate(workers: usize, concurrency: usize, body: (Time, Time), latency: Time, lag: Time) -> (f64, f64) {
     const TASKS: usize = 1000;
     const SEEDS: u64 = 8;
-    let mut sum = Result::default();
+    let mut sum = Counts::default();
     for seed in 0..SEEDS {
-        let result =
-            World::new(Plan { workers, slots, tasks: TASKS, shards: 10, body, way, lag, seed }).run();
-        sum.starts += result.starts;
-        sum.refused += result.refused;
-        sum.queries += result.queries;
+        let setup = Setup { workers, concurrency, tasks: TASKS, shards: 10, body, latency, lag, seed };
+        let counts = World::new(setup).run();
+        sum.starts += counts.starts;
+        sum.refused += counts.refused;
+        sum.queries += counts.queries;
     }
-    let part = |of: usize, all: usize| {
+    let fraction = |of: usize, all: usize| {
         f64::from(u32::try_from(of).unwrap()) / f64::from(u32::try_from(all).unwrap())
     };
-    let (refused, queries) = (part(sum.refused, sum.starts), part(sum.queries, TASKS) / 8.0);
+    let (refused, queries) = (fraction(sum.refused, sum.starts), fraction(sum.queries, TASKS) / 8.0);
     println!(
-        "{workers} workers of {slots}, bodies of {body:?} us, way {way} us, lag {lag} us: {refused:.3} refused, {queries:.2} queries a task"
+        "{workers} workers of {concurrency}, bodies of {body:?} us, latency {latency} us, lag {lag} us: \
+         {refused:.3} refused, {queries:.2} queries a task"
     );
     (refused, queries)
 }
 
 #[test]
-fn sixteen_workers_are_rarely_in_each_others_way() {
-    for (slots, body, way, lag, most) in [
+fn sixteen_workers_rarely_claim_the_same_task() {
+    for (concurrency, body, latency, lag, most) in [
         // Nothing but claims.
         (1, (0, 1_000), 1_000, 0, 0.05),
         (1, (5_000, 20_000), 1_000, 0, 0.03),
@@ -231,16 +239,16 @@ fn sixteen_workers_are_rarely_in_each_others_way() {
         (16, (50_000, 200_000), 10_000, 0, 0.05),
         (1, (50_000, 200_000), 1_000, 20_000, 0.05),
     ] {
-        let (refused, queries) = run(16, slots, body, way, lag);
+        let (refused, queries) = simulate(16, concurrency, body, latency, lag);
         assert!(refused <= most, "{refused} of the starts are refused");
         assert!(queries <= 2.0, "{queries} queries for each task");
     }
 }
 
 #[test]
-fn a_worker_by_itself_looks_rarely() {
-    for slots in [1, 16] {
-        let (refused, queries) = run(1, slots, (5_000, 20_000), 1_000, 20_000);
+fn single_worker_rarely_searches() {
+    for concurrency in [1, 16] {
+        let (refused, queries) = simulate(1, concurrency, (5_000, 20_000), 1_000, 20_000);
         assert!(refused == 0.0, "{refused}");
         assert!(queries <= 0.5, "{queries} queries for each task");
     }

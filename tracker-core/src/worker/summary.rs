@@ -1,4 +1,4 @@
-//! What a worker has done, at the end and on the way.
+//! The summary of what a worker has done, at its end and while it runs.
 
 use std::fmt;
 use std::iter::Sum;
@@ -8,43 +8,46 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::watch;
 
-/// What a [worker](crate::Worker) has done so far, or in all.
+/// Counts what a [worker](crate::Worker) has done, so far or in all.
+///
+/// `Display` prints what is not zero: `812 succeeded, 9 failed, 12 refused, in 61.0 s`. `succeeded` and the time are always
+/// there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
     /// Attempts that succeeded.
     pub succeeded: u64,
-    /// Attempts that failed, of tasks that can be tried again.
+    /// Attempts that failed, of tasks that can be retried.
     pub failed: u64,
-    /// Tasks that were given up (so they are called when this is shown): after their last attempt, a fatal failure, or on request.
+    /// Tasks that were ignored: out of attempts, a fatal failure, or cancelled.
     pub ignored: u64,
-    /// Attempts whose body put the task off, as it is shown.
+    /// Attempts whose body snoozed the task.
     pub snoozed: u64,
-    /// Starts that were refused, mostly as other workers were faster.
+    /// Starts that were refused, mostly because another worker was faster.
     pub refused: u64,
     /// Attempts whose lease was lost.
     pub lost: u64,
-    /// Tasks that were given back, as it is shown: uncounted, as the worker was to stop.
+    /// Tasks that were released, without counting an attempt, because the worker stopped.
     pub released: u64,
-    /// Attempts of which it cannot be told whether their end was recorded.
+    /// Attempts of which it is unknown whether their end was recorded.
     pub unknown: u64,
-    /// Tasks that cannot be read, and were left alone.
+    /// Tasks that cannot be read, or that DynamoDB refuses to start, and that were left alone.
     pub unreadable: u64,
-    /// Tasks that are at work now.
+    /// Tasks that run now.
     pub running: usize,
-    /// Since the worker began.
+    /// The time since the worker began.
     pub elapsed: Duration,
 }
 
 impl Summary {
-    /// All attempts that have ended, in whatever way.
+    /// Returns the number of attempts that have ended, in whatever way.
     #[must_use]
     pub fn attempts(&self) -> u64 {
         self.succeeded + self.failed + self.ignored + self.snoozed + self.lost + self.released + self.unknown
     }
 }
 
-/// What several workers have done: the time is that of the longest.
+/// Adds what another worker has done. The time is that of the worker that ran longest.
 impl AddAssign for Summary {
     fn add_assign(&mut self, other: Self) {
         let Self {
@@ -86,25 +89,26 @@ impl Sum for Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} succeeded", self.succeeded)?;
-        for (number, what) in [
+        for (count, what) in [
             (self.failed, "failed"),
-            (self.ignored, "given up"),
-            (self.snoozed, "put off"),
-            (self.released, "given back"),
+            (self.ignored, "ignored"),
+            (self.snoozed, "snoozed"),
+            (self.released, "released"),
             (self.lost, "lost"),
             (self.unknown, "with an unknown outcome"),
             (self.unreadable, "unreadable"),
             (self.refused, "refused"),
         ] {
-            if number > 0 {
-                write!(f, ", {number} {what}")?;
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
             }
         }
         write!(f, ", in {:.1} s", self.elapsed.as_secs_f64())
     }
 }
 
-/// What is known now, and each time that it changes; what comes while nobody looks is left out. Ends with the worker.
+/// Returns a stream of the summary now and after each change. A slow reader gets the latest summary only. The stream ends
+/// with the worker.
 pub(crate) fn progress(
     summaries: watch::Receiver<Summary>,
 ) -> impl Stream<Item = Summary> + Send + Unpin + 'static {

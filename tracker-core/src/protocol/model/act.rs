@@ -27,7 +27,7 @@ pub(super) struct Starting {
     pub(super) step: u8,
     pub(super) lock_id: u8,
     sent: Vec<Reading>,
-    pub(super) cancelled: bool,
+    pub(super) dropped: bool,
 }
 
 impl Act<'_> {
@@ -37,11 +37,11 @@ impl Act<'_> {
         let next = match (phase, event) {
             (_, Event::Crash | Event::Lose) => Phase::Idle,
             (Phase::Idle, event) => self.begin(event),
-            (Phase::Holding { held, beat, save }, event) => self.hold(held, beat, save, event),
-            (Phase::Starting { wait, starting }, Event::Cancel) => {
-                Phase::Starting { wait, starting: Starting { cancelled: true, ..starting } }
+            (Phase::Holding { held, heartbeat, save }, event) => self.hold(held, heartbeat, save, event),
+            (Phase::Starting { wait, starting }, Event::DropStart) => {
+                Phase::Starting { wait, starting: Starting { dropped: true, ..starting } }
             }
-            (Phase::Finishing { held, how, .. }, Event::GiveUp) => Phase::Settling { held, how, read: None },
+            (Phase::Finishing { held, how, .. }, Event::StopWaiting) => Phase::Settling { held, how, read: None },
             (Phase::Settling { held, how, .. }, Event::Read) => {
                 Phase::Settling { held, how, read: Some(self.world.row.ok_or(())) }
             }
@@ -71,7 +71,7 @@ impl Act<'_> {
             Event::Redrive { step } => self.redrive(step),
             Event::Start { step } => {
                 let lock_id = self.world.ghost.new_lock();
-                self.start(Starting { step, lock_id, sent: Vec::new(), cancelled: false })
+                self.start(Starting { step, lock_id, sent: Vec::new(), dropped: false })
             }
             other => unreachable!("{other:?} of an idle worker"),
         }
@@ -177,7 +177,7 @@ impl Act<'_> {
     }
 
     fn started(&mut self, starting: &Starting, row: Row) -> Phase {
-        let Starting { step, lock_id, sent, cancelled } = starting;
+        let Starting { step, lock_id, sent, dropped } = starting;
         if row.lock != *lock_id {
             // Given up with our takeover.
             return Phase::Idle;
@@ -197,43 +197,43 @@ impl Act<'_> {
             acknowledged: applied.copied().filter(|_| self.mutant == Mutant::MonotonicOnly),
             version: 0,
         };
-        if *cancelled || held.has_passed(now, self.mutant) {
+        if *dropped || held.has_passed(now, self.mutant) {
             return self.finish(held, How::Released);
         }
         self.world.ghost.told_started(*lock_id, row.attempt);
-        Phase::Holding { held, beat: None, save: None }
+        Phase::Holding { held, heartbeat: None, save: None }
     }
 
     fn hold(
         &mut self,
         mut held: Attempt,
-        beat: Option<(Wait, Reading)>,
+        heartbeat: Option<(Wait, Reading)>,
         save: Option<Saving>,
         event: Event,
     ) -> Phase {
-        match (event, beat, save) {
+        match (event, heartbeat, save) {
             (Event::Finish(how), ..) => self.finish(held, how),
-            (Event::HeartbeatResult, _, save) => {
+            (Event::Heartbeat, _, save) => {
                 self.world.spent.heartbeats += 1;
                 let next = held.next(self.now(), self.mutant);
                 let request = Request::Save { lock_id: held.lock_id, now: Time::of(next.time), data: None };
-                Phase::Holding { held, beat: Some((self.send(request), next)), save }
+                Phase::Holding { held, heartbeat: Some((self.send(request), next)), save }
             }
-            (Event::Save, beat, _) => {
+            (Event::Save, heartbeat, _) => {
                 self.world.spent.saves += 1;
                 let data = held.next_data();
                 let save = Some(self.save(&mut held, data));
-                Phase::Holding { held, beat, save }
+                Phase::Holding { held, heartbeat, save }
             }
-            (Event::ReceiveBeat, Some((wait, written)), save) => {
+            (Event::ReceiveHeartbeat, Some((wait, written)), save) => {
                 match saved(&wait, &held, written) {
                     Save::Saved => held.acknowledge(written, self.mutant),
                     Save::Again => {}
                     Save::LeaseLost => return Phase::Idle,
                 }
-                Phase::Holding { held, beat: None, save }
+                Phase::Holding { held, heartbeat: None, save }
             }
-            (Event::ReceiveSave, beat, Some(Saving { wait, written, data })) => {
+            (Event::ReceiveSave, heartbeat, Some(Saving { wait, written, data })) => {
                 let save = match saved(&wait, &held, written) {
                     Save::Again if self.mutant != Mutant::SaveSuperseded => {
                         if let Some(Err(Some(image))) = wait.answer {
@@ -249,10 +249,10 @@ impl Act<'_> {
                     }
                     Save::LeaseLost => None,
                 };
-                Phase::Holding { held, beat, save }
+                Phase::Holding { held, heartbeat, save }
             }
-            (Event::GiveUpBeat, _, save) => Phase::Holding { held, beat: None, save },
-            (Event::GiveUpSave, beat, _) => Phase::Holding { held, beat, save: None },
+            (Event::StopWaitingForHeartbeat, _, save) => Phase::Holding { held, heartbeat: None, save },
+            (Event::StopWaitingForSave, heartbeat, _) => Phase::Holding { held, heartbeat, save: None },
             (other, ..) => unreachable!("{other:?} of a holder"),
         }
     }

@@ -10,7 +10,7 @@ pub(super) enum Violation {
     /// Two workers hold the task, each by its own deadline.
     TwoHolders,
     /// A worker holds the task by its own deadline, and the table says otherwise.
-    Dispossessed,
+    HolderNotInTable,
     /// One request was granted twice.
     StartedTwice,
     /// A start that was refused was granted later, by a copy that is older than the clocks' skew.
@@ -38,13 +38,13 @@ pub(super) enum Violation {
     /// A failed or lost attempt is not counted once.
     FailureMiscounted,
     /// One redrive was applied twice, or to a task that somebody held.
-    RedroveOther,
+    RedriveMisapplied,
     /// The task cannot come to an end.
     Stuck,
     /// A task that kills its workers goes round for ever.
     Endless,
     /// A worker was told that its outcome is unknown, or was refused, and what it found tells that it was its own.
-    Needless,
+    KnownButNotTold,
 }
 
 /// What became of the lock of one start.
@@ -72,7 +72,7 @@ pub(super) struct Ghost {
     redriven: u8,
     created: Option<Time>,
     pub(super) taken_over: u8,
-    pub(super) given_up: bool,
+    pub(super) ignored_by_takeover: bool,
     pub(super) violation: Option<Violation>,
 }
 
@@ -125,7 +125,7 @@ impl Ghost {
                 self.count_failure();
                 self.taken_over += 1;
                 if after.lock == 0 {
-                    self.given_up = true;
+                    self.ignored_by_takeover = true;
                     self.freed_at = clocks_agree.then_some(sent_at);
                 }
             }
@@ -149,7 +149,7 @@ impl Ghost {
             Request::Redrive { sent_at, seen, .. } => {
                 self.redriven += 1;
                 let as_seen = before.attempt == seen.attempt && before.lock == 0;
-                self.check(self.redriven == 1 && as_seen, Violation::RedroveOther);
+                self.check(self.redriven == 1 && as_seen, Violation::RedriveMisapplied);
                 self.retry = 0;
                 self.freed_at = clocks_agree.then_some(sent_at);
             }
@@ -196,7 +196,7 @@ impl Ghost {
     /// A refusal, or an outcome that cannot be known, in view of this task.
     pub(super) fn told_nothing(&mut self, lock_id: u8, found: Option<Row>) {
         let ours = found.is_some_and(|found| found.lock == lock_id || found.last_lock == lock_id);
-        self.check(!ours, Violation::Needless);
+        self.check(!ours, Violation::KnownButNotTold);
     }
 
     pub(super) fn told_lost(&mut self, lock_id: u8) {

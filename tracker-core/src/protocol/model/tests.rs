@@ -46,7 +46,7 @@ fn shown(path: Path<World, Action>) -> String {
     for (world, action) in path.into_vec() {
         let _ = writeln!(lines, "tick {}: {:?}", world.tick, world.row);
         if let Some(action) = action {
-            let _ = writeln!(lines, "{}", world.emit(action));
+            let _ = writeln!(lines, "{}", world.describe(action));
         }
     }
     lines
@@ -212,22 +212,22 @@ fn counter_example(mutant: Mutant) -> Option<(Bounds, Violation)> {
         Mutant::None | Mutant::TakeoverPinsTimeAlone => return None,
         Mutant::DeadlineFromLastSend => (Bounds { heartbeats: 1, ..TAKEOVER }, Violation::FalseDone),
         // The second renews the lease for longer than it takes to see it expired.
-        Mutant::TakeoverPinsLockAlone => (Bounds { heartbeats: 2, ..TAKEOVER }, Violation::Dispossessed),
+        Mutant::TakeoverPinsLockAlone => (Bounds { heartbeats: 2, ..TAKEOVER }, Violation::HolderNotInTable),
         Mutant::MonotonicOnly | Mutant::WallOnly => {
-            (Bounds { wild_clocks: 1, ..TAKEOVER }, Violation::Dispossessed)
+            (Bounds { wild_clocks: 1, ..TAKEOVER }, Violation::HolderNotInTable)
         }
-        Mutant::DeadlineFromAnswer | Mutant::TakeoverWithoutSkew => (TAKEOVER, Violation::Dispossessed),
+        Mutant::DeadlineFromAnswer | Mutant::TakeoverWithoutSkew => (TAKEOVER, Violation::HolderNotInTable),
         Mutant::FinishLeavesLockTime => (TAKEOVER, Violation::LateStart),
         Mutant::FinishWithoutLock => (TAKEOVER, Violation::TwoFinishes),
         Mutant::DoneAfterDeadline => (TAKEOVER, Violation::FalseDone),
         Mutant::TakeoverUncounted => (TAKEOVER, Violation::Endless),
         Mutant::SettledByOwnLock => (one_worker, Violation::FalseLost),
         Mutant::StartWithoutTime | Mutant::StartOrOwnLock => (one_worker, Violation::StartedTwice),
-        Mutant::RefusesOwnStart | Mutant::AlwaysUnknown => (one_worker, Violation::Needless),
+        Mutant::RefusesOwnStart | Mutant::AlwaysUnknown => (one_worker, Violation::KnownButNotTold),
         Mutant::PynamodbMate => (one_worker, Violation::Stuck),
         Mutant::SaveSuperseded => (Bounds { heartbeats: 1, saves: 1, ..one_worker }, Violation::FalseSaved),
         Mutant::SaveWithoutTime => (Bounds { saves: 2, ..one_worker }, Violation::OldData),
-        Mutant::RedriveUnpinned => (Bounds { starts: 2, redrives: 1, ..one_worker }, Violation::RedroveOther),
+        Mutant::RedriveUnpinned => (Bounds { starts: 2, redrives: 1, ..one_worker }, Violation::RedriveMisapplied),
         Mutant::RedriveSetsLockTimeBack => {
             (Bounds { redrives: 1, workers: 2, ..one_worker }, Violation::OldLease)
         }

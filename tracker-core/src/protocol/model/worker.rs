@@ -42,7 +42,7 @@ pub(super) enum Phase {
     },
     Holding {
         held: Attempt,
-        beat: Option<(Wait, Reading)>,
+        heartbeat: Option<(Wait, Reading)>,
         save: Option<Saving>,
     },
     Finishing {
@@ -97,20 +97,20 @@ pub(super) enum Event {
         step: u8,
     },
     /// The future of a start is dropped; it goes on, and releases what it gets.
-    Cancel,
-    HeartbeatResult,
+    DropStart,
+    Heartbeat,
     Save,
     Finish(How),
     /// The deadline is noticed.
     Lose,
     Read,
     Receive,
-    ReceiveBeat,
+    ReceiveHeartbeat,
     ReceiveSave,
     /// No answer is waited for any longer.
-    GiveUp,
-    GiveUpBeat,
-    GiveUpSave,
+    StopWaiting,
+    StopWaitingForHeartbeat,
+    StopWaitingForSave,
     /// All is forgotten, but not what is on its way.
     Crash,
 }
@@ -180,8 +180,8 @@ impl Worker {
             | Phase::Redriving { wait, .. }
             | Phase::Starting { wait, .. }
             | Phase::Finishing { wait, .. } => [Some(wait), None],
-            Phase::Holding { beat, save, .. } => {
-                [beat.as_ref().map(|(wait, _)| wait), save.as_ref().map(|save| &save.wait)]
+            Phase::Holding { heartbeat, save, .. } => {
+                [heartbeat.as_ref().map(|(wait, _)| wait), save.as_ref().map(|save| &save.wait)]
             }
         }
     }
@@ -201,8 +201,8 @@ impl Worker {
             | Phase::Redriving { wait, .. }
             | Phase::Starting { wait, .. }
             | Phase::Finishing { wait, .. } => [Some(wait), None],
-            Phase::Holding { beat, save, .. } => {
-                [beat.as_mut().map(|(wait, _)| wait), save.as_mut().map(|save| &mut save.wait)]
+            Phase::Holding { heartbeat, save, .. } => {
+                [heartbeat.as_mut().map(|(wait, _)| wait), save.as_mut().map(|save| &mut save.wait)]
             }
         };
         for wait in waits.into_iter().flatten().filter(|wait| wait.request == *request) {
@@ -232,23 +232,23 @@ impl Worker {
             }
             Phase::Starting { wait, starting } => {
                 add(Event::Receive, received(wait));
-                add(Event::Cancel, bounds.releases && !starting.cancelled);
+                add(Event::DropStart, bounds.releases && !starting.dropped);
             }
-            Phase::Holding { held, beat, save } => {
+            Phase::Holding { held, heartbeat, save } => {
                 let passed = held.has_passed(world.now(nth), mutant);
                 add(Event::Lose, passed);
                 add(
-                    Event::HeartbeatResult,
-                    !passed && beat.is_none() && world.spent.heartbeats < bounds.heartbeats,
+                    Event::Heartbeat,
+                    !passed && heartbeat.is_none() && world.spent.heartbeats < bounds.heartbeats,
                 );
                 add(Event::Save, !passed && save.is_none() && world.spent.saves < bounds.saves);
-                if let Some((wait, _)) = beat {
-                    add(Event::ReceiveBeat, received(wait));
-                    add(Event::GiveUpBeat, true);
+                if let Some((wait, _)) = heartbeat {
+                    add(Event::ReceiveHeartbeat, received(wait));
+                    add(Event::StopWaitingForHeartbeat, true);
                 }
                 if let Some(Saving { wait, .. }) = save {
                     add(Event::ReceiveSave, received(wait));
-                    add(Event::GiveUpSave, true);
+                    add(Event::StopWaitingForSave, true);
                 }
                 let may_finish = save.is_none() && world.spent.finishes < bounds.finishes;
                 for how in [How::Succeeded, How::Failed, How::Released] {
@@ -257,7 +257,7 @@ impl Worker {
             }
             Phase::Finishing { wait, .. } => {
                 add(Event::Receive, received(wait));
-                add(Event::GiveUp, true);
+                add(Event::StopWaiting, true);
             }
             Phase::Settling { read, .. } => {
                 add(Event::Read, read.is_none());

@@ -76,7 +76,7 @@ impl World {
                     spent: Spent::default(),
                     ghost: Ghost::default(),
                 };
-                world.arrange();
+                world.sort_workers();
                 world
             })
             .collect()
@@ -156,8 +156,8 @@ impl World {
             }
         }
         world.check_holders(mutant);
-        world.forget_what_is_dead(mutant);
-        world.arrange();
+        world.drop_dead_requests(mutant);
+        world.sort_workers();
         world
     }
 
@@ -191,12 +191,12 @@ impl World {
         let stored = self.row.map_or(0, |row| row.lock);
         let as_stored = holders.iter().all(|lock_id| *lock_id == stored);
         self.ghost.check(holders.len() < 2, Violation::TwoHolders);
-        self.ghost.check(as_stored, Violation::Dispossessed);
+        self.ghost.check(as_stored, Violation::HolderNotInTable);
     }
 
     /// Drops the requests that no later state lets through: neither does `lock_time` go back, nor `attempt`, nor does
     /// a lock come again. Each of these is checked, so that nothing is dropped that would matter.
-    fn forget_what_is_dead(&mut self, mutant: Mutant) {
+    fn drop_dead_requests(&mut self, mutant: Mutant) {
         let Some(row) = self.row else {
             return;
         };
@@ -231,7 +231,7 @@ impl World {
     }
 
     /// An action in words: whose it is, and which request it delivers.
-    pub(super) fn emit(&self, action: Action) -> String {
+    pub(super) fn describe(&self, action: Action) -> String {
         match action {
             Action::Deliver { nth, .. } => format!("    delivered: {:?}", self.net[nth]),
             Action::Worker { worker, event } => {
@@ -243,7 +243,7 @@ impl World {
     }
 
     /// Workers are alike: only what they do tells them apart.
-    fn arrange(&mut self) {
+    fn sort_workers(&mut self) {
         self.workers.sort_by_cached_key(Worker::fingerprint);
     }
 }

@@ -1,4 +1,4 @@
-//! The merge, driven with pages in memory.
+//! Tests of the merge, with pages in memory.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use proptest::prelude::*;
@@ -7,11 +7,11 @@ use proptest::test_runner::RngSeed;
 use super::*;
 use crate::item::key::shard_of;
 
-/// Shards as a database would page them: rows of one time in an order of their own, pages of any size, some empty.
+/// Shards in memory, read page by page as in a database: rows of one time in any order, pages of any size, some empty.
 #[derive(Debug, Clone)]
 struct Database {
     shards: Vec<(u32, Vec<Row>)>,
-    /// The most rows of the pages to come; 0 for an empty one that is not the last.
+    /// The most rows of each page to come, the last of the list first. A page of 0 rows is not the end.
     page_rows: Vec<usize>,
 }
 
@@ -36,7 +36,7 @@ impl Database {
     }
 }
 
-/// Reads a plan to its end: its rows, and how many requests and rows read it took.
+/// Reads a plan to its end. Returns its rows, the number of requests, and the number of rows that the requests read.
 fn read(plan: Plan, mut database: Database) -> (Vec<Row>, usize, usize) {
     let newest_first = plan.newest_first;
     let mut merge = Merge::new(plan);
@@ -61,7 +61,7 @@ fn run(plan: Plan, database: Database) -> Vec<Row> {
     read(plan, database).0
 }
 
-/// What the merge must give: all rows sorted, and then cut.
+/// Returns what the merge must return: all rows sorted, and then cut.
 fn model(plan: &Plan, database: &Database) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for ((code, range), (_, shard)) in plan.ranges.iter().zip(&database.shards) {
@@ -90,7 +90,7 @@ fn model(plan: &Plan, database: &Database) -> Vec<Row> {
 }
 
 fn databases() -> impl Strategy<Value = (Plan, Database)> {
-    // Few times, so that many rows share one.
+    // Few different times, so that many rows have the same time.
     let shard = (0..3_u32, prop::collection::vec(0..8_u32, 0..60));
     let limit = || prop::option::of(1..40_usize);
     let shards = prop::collection::vec(shard, 1..6);
@@ -104,7 +104,7 @@ fn databases() -> impl Strategy<Value = (Plan, Database)> {
             let shards: Vec<(u32, Vec<Row>)> = shards
                 .into_iter()
                 .map(|(code, times)| {
-                    // Keys in an order that has nothing to do with the times.
+                    // The order of the keys is independent of the times.
                     let row = |at| Row {
                         update_time: time(at),
                         key: key(keys.next().unwrap_or(0) * 7 % 311),
@@ -133,13 +133,13 @@ fn databases() -> impl Strategy<Value = (Plan, Database)> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, rng_seed: RngSeed::Fixed(4), failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn the_merge_is_the_sorted_whole((plan, database) in databases()) {
+    fn merge_returns_all_rows_in_order((plan, database) in databases()) {
         let expected = model(&plan, &database);
         prop_assert_eq!(run(plan, database), expected);
     }
 
     #[test]
-    fn pages_make_up_the_whole((plan, database) in databases(), size in 1..10_usize) {
+    fn pages_together_return_all_rows((plan, database) in databases(), size in 1..10_usize) {
         let plan = Plan { limit_per_status: None, after: None, ..plan };
         let whole = run(Plan { limit: None, ..plan.clone() }, database.clone());
         let mut pages: Vec<Row> = Vec::new();
@@ -170,7 +170,7 @@ fn plan(shards: usize, limit: usize) -> Plan {
 }
 
 #[test]
-fn nothing_is_read_that_is_not_needed() {
+fn merge_reads_little_more_than_its_limit() {
     let row = |shard: usize, nth: usize| Row {
         update_time: format!("{:05}", nth * 10 + shard),
         key: format!("{shard}-{nth}"),
@@ -182,7 +182,7 @@ fn nothing_is_read_that_is_not_needed() {
 }
 
 #[test]
-fn shards_that_were_filled_by_chance_are_asked_once() {
+fn merge_reads_each_hashed_shard_once() {
     for (shards, limit) in [(1, 100), (5, 100), (5, 1000), (10, 100), (50, 1000)] {
         let mut filled = vec![(1, Vec::new()); shards];
         for nth in 0..4 * limit {

@@ -1,4 +1,4 @@
-//! One task in the hands of a worker, from its start to its end.
+//! One task of a worker, from its start to its outcome.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,100 +11,105 @@ use crate::item::head::TaskHead;
 use crate::lifecycle::run::Worked;
 use crate::tracker::status_tracker::StatusTracker;
 
-/// What came of it.
+/// What came of a claim.
 #[derive(Debug)]
 pub(crate) enum TaskOutcome {
-    /// It was not started.
+    /// The task was not started.
     NotStarted(Error),
     Succeeded,
-    /// Failed, and may be tried again.
+    /// The attempt failed, and the task can be retried.
     Failed,
-    /// Given up.
+    /// The task is ignored now.
     Ignored,
     Snoozed,
+    /// The lease was lost.
     Lost,
     Released,
-    /// It cannot be told.
+    /// It is unknown whether the end of the attempt was recorded.
     Unknown,
 }
 
-/// The starts of a worker that are not answered yet.
+/// Counts the starts of a worker that are not answered yet.
 #[derive(Debug, Default)]
-pub(crate) struct Starting {
+pub(crate) struct UnansweredStarts {
     count: AtomicUsize,
-    answered: Notify,
+    all_answered: Notify,
 }
 
-impl Starting {
-    /// One more, until this is dropped.
-    pub(crate) fn one(self: &Arc<Self>) -> Unanswered {
+impl UnansweredStarts {
+    /// Counts one more start, until the returned guard is dropped.
+    pub(crate) fn begin(self: &Arc<Self>) -> UnansweredStart {
         self.count.fetch_add(1, Ordering::Relaxed);
-        Unanswered(Arc::clone(self))
+        UnansweredStart(Arc::clone(self))
     }
 
-    pub(crate) fn is_none(&self) -> bool {
+    /// Returns whether every start is answered.
+    pub(crate) fn is_empty(&self) -> bool {
         self.count.load(Ordering::Relaxed) == 0
     }
 
-    /// Completes when the last of them is answered.
-    pub(crate) async fn answered(&self) {
-        self.answered.notified().await;
+    /// Completes when the last unanswered start is answered.
+    pub(crate) async fn all_answered(&self) {
+        self.all_answered.notified().await;
     }
 }
 
 /// A start that is not answered yet.
 #[derive(Debug)]
-pub(crate) struct Unanswered(Arc<Starting>);
+pub(crate) struct UnansweredStart(Arc<UnansweredStarts>);
 
-impl Drop for Unanswered {
+impl Drop for UnansweredStart {
     fn drop(&mut self) {
         if self.0.count.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.0.answered.notify_one();
+            self.0.all_answered.notify_one();
         }
     }
 }
 
-/// What a slot is given: the key of its task, what tells it to stop, and what it ends when it has started.
+/// A task that the worker is about to start.
 #[derive(Debug)]
 pub(crate) struct Claim {
     pub(crate) key: String,
+    /// Cancels the body.
     pub(crate) stop: CancellationToken,
-    pub(crate) unanswered: Unanswered,
+    /// Dropped when the start is answered.
+    pub(crate) unanswered: UnansweredStart,
 }
 
-/// Starts the task of a key, and runs a body on it. A macro, as the type of what calls the body cannot be written: its
-/// future borrows the execution.
-macro_rules! slot {
+/// Starts the task of a claim, runs a body on it, and evaluates to a future of its key and its outcome.
+///
+/// This is a macro because the type of the call cannot be written: the future of the body borrows the execution.
+macro_rules! run_task {
     ($tracker:expr, $claim:expr, |$task:ident| $call:expr) => {{
         let tracker = $tracker;
-        let $crate::worker::slot::Claim { key, stop, unanswered } = $claim;
+        let $crate::worker::task::Claim { key, stop, unanswered } = $claim;
         async move {
             let started = tracker.start_key(key.clone()).await;
             drop(unanswered);
-            let end = match started {
-                Err(error) => $crate::worker::slot::TaskOutcome::NotStarted(error),
+            let outcome = match started {
+                Err(error) => $crate::worker::task::TaskOutcome::NotStarted(error),
                 Ok(execution) if stop.is_cancelled() => {
                     let stopped = $crate::lifecycle::run::Worked::Stopped(Box::new(execution));
-                    $crate::worker::slot::end(stopped).await
+                    $crate::worker::task::outcome(stopped).await
                 }
                 Ok(mut execution) => {
                     let watch = $crate::lifecycle::run::Watch::over(&execution);
                     let ended = {
                         let $task = &mut execution;
-                        // In a future of its own, as the body may panic before it has one.
+                        // The call is inside the future because it may panic before it returns the body's future.
                         watch.until_it_ends(async { $call.await }, stop.cancelled()).await
                     };
-                    $crate::worker::slot::end(Box::pin(execution.record(ended)).await).await
+                    $crate::worker::task::outcome(Box::pin(execution.record(ended)).await).await
                 }
             };
-            (key, end)
+            (key, outcome)
         }
     }};
 }
-pub(crate) use slot;
+pub(crate) use run_task;
 
-/// What a body came to, once it is recorded.
-pub(crate) async fn end<T: StatusTracker>(worked: Worked<T, ()>) -> TaskOutcome {
+/// Returns the outcome of a body whose end was recorded. Releases the task if the worker has stopped the body.
+pub(crate) async fn outcome<T: StatusTracker>(worked: Worked<T, ()>) -> TaskOutcome {
     let error = match worked {
         Worked::Done(()) => return TaskOutcome::Succeeded,
         Worked::Panicked { ignored: true, .. } => return TaskOutcome::Ignored,
@@ -120,7 +125,7 @@ pub(crate) async fn end<T: StatusTracker>(worked: Worked<T, ()>) -> TaskOutcome 
         ErrorKind::Snoozed { .. } => TaskOutcome::Snoozed,
         ErrorKind::LeaseLost => TaskOutcome::Lost,
         ErrorKind::OutcomeUnknown => TaskOutcome::Unknown,
-        // The body failed, or its success could not be stored: the task tells what that was recorded as.
+        // The body failed, or its success could not be stored: the error's task says what was recorded.
         _ if error.task().is_some_and(TaskHead::is_ignored) => TaskOutcome::Ignored,
         _ if error.task().is_some_and(TaskHead::is_failed) => TaskOutcome::Failed,
         _ => TaskOutcome::Unknown,
