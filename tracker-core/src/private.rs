@@ -1,4 +1,4 @@
-//! What generated code names. Not public API: it changes with the derives.
+//! The names that generated code uses. They are not public API: they change with the derives.
 
 pub use core::option::Option::{self, None, Some};
 

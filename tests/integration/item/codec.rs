@@ -14,7 +14,7 @@ async fn start_names_a_missing_member_and_releases_the_task(world: World) {
     let error = documents.get("doc-1").consistent().await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Decode { attribute: "data.pages".to_owned() });
     let source = std::error::Error::source(&error).unwrap().to_string();
-    assert!(source.contains("it is not stored; give the field `#[tracker(default)]`"), "{source}");
+    assert!(source.contains("the field is not stored; give it `#[tracker(default)]`"), "{source}");
 
     let error = documents.start("doc-1").await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Decode { attribute: "data.pages".to_owned() });

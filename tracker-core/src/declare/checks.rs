@@ -1,49 +1,52 @@
-//! Checks across types, which only the building of constants can make: a macro sees one type at a time.
+//! Checks between declarations. A macro sees one type at a time, so constants make these checks at compile time.
 
 use crate::declare::spec::TrackerSpec;
 use crate::declare::status::{Role, StatusRow, StatusTable};
 
-/// Refuses a value of `more_pending_status` that is this step's own or in progress, or whose code this step's own
-/// enum or another value has.
+/// Refuses a value of `more_pending_status` that is a status of this step or in progress, or whose code is also the code of
+/// a status of this step or of an earlier value of the list.
 ///
 /// # Panics
 ///
-/// At compile time, with both statuses in the message.
+/// At compile time. The message names the statuses.
 #[track_caller]
 pub const fn check_more_pending(spec: &TrackerSpec, nth: usize) {
     let given = spec.more_pending[nth];
     let Some(row) = given.table.row(given.code) else { return };
     if str_eq(given.table.type_name, spec.status.type_name) {
-        status(given.table, row).str(" is a status of this step itself: leave it out").panic();
+        status(given.table, row).str(" is a status of this step itself: remove it").panic();
     }
     if row.role as u8 == Role::InProgress as u8 {
         status(given.table, row)
-            .str(" is in progress, so a worker of another step holds the task: write the status that it ends in")
+            .str(" is in progress, so a worker of another step holds the task: write a status in which that step ends")
             .panic();
     }
     if let Some(own) = spec.status.row(given.code) {
-        collision(spec.status, own, given.table, row, "give one of them another code");
+        collision(spec.status, own, given.table, row, "write another code for one of them");
     }
     let mut other = 0;
     while other < nth {
         let earlier = spec.more_pending[other];
         if let (true, Some(first)) = (earlier.code == given.code, earlier.table.row(earlier.code)) {
-            collision(given.table, row, earlier.table, first, "leave one of them out");
+            collision(given.table, row, earlier.table, first, "remove one of them");
         }
         other += 1;
     }
 }
 
-/// Refuses a previous step that does not share its item with this one, that lets the item go before this one has worked
-/// on it, or whose codes, or those of a step before it, meet this step's.
+/// Refuses a previous step that
+///
+/// - does not share its items with this step,
+/// - lets DynamoDB delete a succeeded task before this step has worked on it, or
+/// - has a code of this step or of its `more_pending_status`, or comes after a step that has such a code.
 ///
 /// # Panics
 ///
-/// At compile time, with both types and both values in the message.
+/// At compile time. The message names both types, and the values that differ.
 #[track_caller]
 pub const fn check_after(spec: &TrackerSpec) {
     let Some(previous) = spec.after else { return };
-    // A declaration that the derive has refused stands here empty, and was reported already.
+    // A declaration that the derive has refused is empty here, and was reported already.
     if spec.status.rows.is_empty() || previous.status.rows.is_empty() || previous.use_case_id.is_empty() {
         return;
     }
@@ -58,20 +61,20 @@ pub const fn check_after(spec: &TrackerSpec) {
             .str(with.type_name)
             .str("` declares a `table` and `")
             .str(without.type_name)
-            .str("` none, but steps of one pipeline share their items: write it on both or on neither")
+            .str("` does not, but the steps of a pipeline share their items: write `table` on both or on neither")
             .panic();
     }
     same(spec, previous, "index", spec.index, previous.index);
     same_pad(spec, previous, "status_zero_pad", spec.status.code_pad, previous.status.code_pad);
     same_pad(spec, previous, "status_shard_zero_pad", spec.status.shard_pad, previous.status.shard_pad);
-    // Of the steps before the previous one, it has the same check itself.
+    // The previous step makes this check for the steps before itself.
     if previous.retain_seconds.is_some() {
         Text::new()
             .str("`")
             .str(previous.type_name)
             .str("` declares `retain_seconds`, so its succeeded tasks would be deleted while they wait for `")
             .str(spec.type_name)
-            .str("`: write it on the last step alone")
+            .str("`: write `retain_seconds` on the last step only")
             .panic();
     }
     let mut step = Some(previous);
@@ -80,7 +83,7 @@ pub const fn check_after(spec: &TrackerSpec) {
         while nth < spec.status.rows.len() {
             let own = &spec.status.rows[nth];
             if let Some(theirs) = earlier.status.row(own.code) {
-                let help = "give this step codes that no earlier step uses";
+                let help = "write a code that no earlier step uses";
                 collision(spec.status, own, earlier.status, theirs, help);
             }
             nth += 1;
@@ -92,7 +95,7 @@ pub const fn check_after(spec: &TrackerSpec) {
             if let (false, Some(row), Some(theirs)) =
                 (same_enum, given.table.row(given.code), earlier.status.row(given.code))
             {
-                collision(given.table, row, earlier.status, theirs, "give one of them another code");
+                collision(given.table, row, earlier.status, theirs, "write another code for one of them");
             }
             nth += 1;
         }
@@ -118,7 +121,7 @@ const fn collision(
         .panic();
 }
 
-/// A status, as it is written.
+/// Returns the name of a status, as code writes it.
 const fn status(table: &StatusTable, row: &StatusRow) -> Text {
     Text::new().str("`").str(table.type_name).str("::").str(row.name).str("`")
 }
@@ -156,7 +159,7 @@ const fn differs(spec: &TrackerSpec, previous: &TrackerSpec, what: &str, own: &T
         .str(other.as_str())
         .str(" for `")
         .str(previous.type_name)
-        .str("`, but steps of one pipeline share their items: make the two the same")
+        .str("`, but the steps of a pipeline share their items: write the same value on both")
         .panic();
 }
 
@@ -175,7 +178,7 @@ const fn str_eq(left: &str, right: &str) -> bool {
     true
 }
 
-/// A message put together at compile time, where `format!` is not to be had. What does not fit is cut off.
+/// A message that is built at compile time, when `format!` is not available. A text that does not fit is cut off.
 #[derive(Clone, Copy)]
 struct Text {
     bytes: [u8; 512],
@@ -210,12 +213,12 @@ impl Text {
     const fn as_str(&self) -> &str {
         match str::from_utf8(self.bytes.split_at(self.len).0) {
             Ok(text) => text,
-            // Cut off in the middle of a character.
+            // The text was cut off in the middle of a character.
             Err(_) => "the declarations of these two steps do not fit together",
         }
     }
 
-    /// Every function on the way here tracks its caller, so that the compiler shows the declaration alone.
+    /// Panics with the message. All callers have `track_caller`, so that the compiler shows only the declaration.
     #[track_caller]
     const fn panic(&self) -> ! {
         panic!("{}", self.as_str())

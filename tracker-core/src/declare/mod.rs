@@ -1,4 +1,4 @@
-//! What the derives emit.
+//! The declarations that the derives emit: statuses, trackers, and checks between steps.
 
 pub(crate) mod checks;
 pub(crate) mod spec;

@@ -1,94 +1,95 @@
-//! What `#[derive(StatusTracker)]` knows at compile time.
+//! The declaration of a tracker, which `#[derive(StatusTracker)]` emits.
 
 use crate::declare::status::{Role, StatusRow, StatusTable, TrackerStatus};
 
-/// In which form `data` and `errors` of a new item are written.
+/// The form in which a new item stores `data` and `errors`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Wire {
-    /// As DynamoDB maps.
+    /// DynamoDB maps.
     Native,
-    /// As JSON text, which is what Python's `pynamodb_mate` reads and writes.
+    /// JSON text, which Python's `pynamodb_mate` reads and writes.
     Pynamodb,
 }
 
-/// Whether a worker may take over a task whose holder let its lease expire.
+/// Whether a start can take over a task whose lease has expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Takeover {
-    /// Yes: it counts as a failed attempt of the holder that was lost.
+    /// The task can be taken over. The lost attempt counts as failed. If it was the last attempt that `max_retry` allows, or
+    /// was asked to end, the start ignores the task instead.
     Expired,
-    /// No: an expired task stays as it is, and a start of it is refused as locked.
+    /// The task stays in progress, and a start is refused as [`Locked`](crate::ErrorKind::Locked).
     Never,
 }
 
-/// How the wait after a failed attempt grows.
+/// How the wait grows with the failed attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BackoffShape {
-    /// There is none: a failed task can be started again at once.
+    /// There is no wait: a failed task can be started again at once.
     None,
-    /// It doubles with each failed attempt.
+    /// The wait doubles with each failed attempt.
     Exponential,
 }
 
 /// The declaration of a tracker, as the derive emits it.
 #[derive(Debug, Clone, Copy)]
 pub struct TrackerSpec {
-    /// The struct, for messages.
+    /// The name of the struct, for messages.
     pub type_name: &'static str,
-    /// What stands before the separator in every key.
+    /// The use case: the part of every key before the separator.
     pub use_case_id: &'static str,
-    /// Its statuses.
+    /// The statuses of the step.
     pub status: &'static StatusTable,
-    /// What separates the parts of `key` and `value`.
+    /// The separator of the parts of `key` and `value`.
     pub sep: &'static str,
-    /// The table, where one is declared.
+    /// The table, if one is declared.
     pub table: Option<&'static str>,
-    /// The index on `value` and `update_time`.
+    /// The name of the index on `value` and `update_time`.
     pub index: &'static str,
-    /// After how many failed attempts a task is given up.
+    /// The number of failed attempts in a row after which a task is ignored.
     pub max_retry: u32,
-    /// How long a lease lasts unless it is renewed.
+    /// The length of a lease.
     pub lock_expire_seconds: u32,
-    /// How long the body of an attempt may take.
+    /// The time after which the body of a `run` is dropped.
     pub timeout_seconds: Option<u32>,
-    /// How the wait after a failed attempt grows.
+    /// How the wait grows with the failed attempts.
     pub backoff: BackoffShape,
     /// The wait after the first failed attempt.
     pub backoff_base_seconds: u32,
     /// The longest wait.
     pub backoff_max_seconds: u32,
-    /// How many snoozes in a row are not counted as failed attempts.
+    /// The number of snoozes in a row that do not count as failed attempts.
     pub max_snoozes: u32,
-    /// How long a succeeded task is kept; for ever where there is none.
+    /// The time for which a succeeded task is kept; for ever if it is `None`.
     pub retain_seconds: Option<u32>,
-    /// How long an ignored task is kept.
+    /// The time for which an ignored task is kept; for ever if it is `None`.
     pub retain_ignored_seconds: Option<u32>,
-    /// How many causes of an error are recorded.
+    /// The number of errors that are recorded of a failure: the body's error and its causes.
     pub traceback_stack_limit: u32,
-    /// How many failed attempts an item's history holds.
+    /// The number of entries that an item's history holds: the first one and the most recent ones.
     pub history_limit: u32,
-    /// Whether an expired lease may be taken over.
+    /// Whether a start can take over a task whose lease has expired.
     pub takeover: Takeover,
-    /// How `data` and `errors` are written.
+    /// The form in which a new item stores `data` and `errors`.
     pub wire: Wire,
-    /// Statuses of other enums in which a task waits for this step.
+    /// The statuses of other enums from which this step starts as well: `more_pending_status`.
     pub more_pending: &'static [MorePending],
-    /// The previous step.
+    /// The previous step: `after`.
     pub after: Option<&'static TrackerSpec>,
 }
 
-/// A status of another enum in which a task waits for this step.
+/// A status of another enum from which this step starts.
 #[derive(Debug, Clone, Copy)]
 pub struct MorePending {
     /// The enum of the status.
     pub table: &'static StatusTable,
-    /// Its code.
+    /// The code of the status.
     pub code: u32,
 }
 
-/// A declaration with every default, which are those of `pynamodb_mate` where it has one.
+/// Returns a declaration with all defaults. If `pynamodb_mate` has a default, it is the same.
 #[must_use]
 pub const fn spec(
     type_name: &'static str,
@@ -120,13 +121,14 @@ pub const fn spec(
     }
 }
 
-/// A value of `more_pending_status`; `_status` is there to be of a status type.
+/// Returns a value of `more_pending_status`. `_status` makes the compiler check that the value has a status type.
 #[must_use]
 pub const fn more_pending<S: TrackerStatus>(_status: &S, code: u32) -> MorePending {
     MorePending { table: S::__TABLE, code }
 }
 
-/// The roles in which a step finds a task that it may start, beside those of other enums.
+/// Returns the statuses from which a step starts: its own, those of `more_pending_status`, and the succeeded status of the
+/// previous step.
 pub(crate) fn ready_rows(spec: &TrackerSpec) -> impl Iterator<Item = &'static StatusRow> + use<> {
     let own = spec.status.rows.iter().filter(|row| row.role.is_ready());
     let others = spec.more_pending.iter().filter_map(|other| other.table.row(other.code));

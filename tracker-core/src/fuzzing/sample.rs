@@ -80,7 +80,7 @@ impl StatusTracker for Sample {
     }
 
     fn __fields(from: Option<&Self>, fields: &mut Fields<'_>) -> Option<Self> {
-        let id = fields.task_id::<String>(from.map(|sample| &sample.id));
+        let id = fields.task_id::<Self>(from.map(|sample| &sample.id));
         let customer = fields.attribute("customer", from.map(|sample| &sample.customer));
         let pages = fields.member("pages", from.map(|sample| &sample.pages));
         let score = fields.member_or_default("score", from.map(|sample| &sample.score));

@@ -1,4 +1,4 @@
-//! One stored item: the names of the tracker's own attributes, and reading them.
+//! The names of the tracker's own attributes, and the sizes of values as DynamoDB counts them.
 
 use std::collections::HashMap;
 
@@ -22,16 +22,16 @@ pub(crate) const ATTEMPT: &str = "attempt";
 pub(crate) const LAST_LOCK: &str = "last_lock";
 pub(crate) const STARTED_FROM: &str = "started_from";
 pub(crate) const OWNER: &str = "owner";
-/// Before when the task is not started.
+/// The earliest time at which the task can be started.
 pub(crate) const RUN_AT: &str = "run_at";
-/// How often it was snoozed since an attempt last ended otherwise.
+/// How many times in a row the task was snoozed.
 pub(crate) const SNOOZES: &str = "snoozes";
-/// The lock whose attempt is asked to end.
+/// The lock id of the attempt that is asked to end.
 pub(crate) const CANCEL: &str = "cancel";
-/// From when on DynamoDB deletes the item, in epoch seconds.
+/// The time from which DynamoDB may delete the item, in epoch seconds.
 pub(crate) const EXPIRES_AT: &str = "expires_at";
 
-/// All of the tracker's own attributes but `data`: what a [`TaskHead`] is read from.
+/// The attributes from which a `TaskHead` is read: all of the tracker's own except `data`.
 pub(crate) const HEAD: [&str; 17] = [
     KEY,
     VALUE,
@@ -52,7 +52,7 @@ pub(crate) const HEAD: [&str; 17] = [
     EXPIRES_AT,
 ];
 
-/// What `lock` holds when nobody does.
+/// The value of `lock` if no worker holds the task.
 pub(crate) const NOT_LOCKED: &str = "__not_locked__";
 
 pub(crate) fn string(text: impl Into<String>) -> AttributeValue {
@@ -67,17 +67,17 @@ pub(crate) fn number(number: impl Into<u64>) -> AttributeValue {
     AttributeValue::N(number.into().to_string())
 }
 
-/// DynamoDB's limit for an item, names of attributes included.
+/// DynamoDB's limit for an item in bytes, the names of its attributes included.
 pub(crate) const ITEM_BYTES: usize = 400 * 1024;
 
-/// The size of an item as DynamoDB counts it, within a few bytes for each number.
+/// Returns the size of an item in bytes, as DynamoDB counts it. Each number may be off by a few bytes.
 pub(crate) fn size_of_item(item: &Item) -> usize {
     item.iter().map(|(name, value)| name.len() + size_of(value)).sum()
 }
 
-/// The size of a value, counted in the same way.
+/// Returns the size of a value in bytes, counted in the same way.
 pub(crate) fn size_of(value: &AttributeValue) -> usize {
-    const OF_A_LIST_OR_MAP: usize = 3;
+    const LIST_OR_MAP_BYTES: usize = 3;
     match value {
         AttributeValue::S(text) => text.len(),
         AttributeValue::N(number) => number.len().div_ceil(2) + 1,
@@ -86,11 +86,11 @@ pub(crate) fn size_of(value: &AttributeValue) -> usize {
         AttributeValue::Ns(numbers) => numbers.iter().map(|number| number.len().div_ceil(2) + 1).sum(),
         AttributeValue::Bs(all) => all.iter().map(|bytes| bytes.as_ref().len()).sum(),
         AttributeValue::L(values) => {
-            OF_A_LIST_OR_MAP + values.iter().map(|value| 1 + size_of(value)).sum::<usize>()
+            LIST_OR_MAP_BYTES + values.iter().map(|value| 1 + size_of(value)).sum::<usize>()
         }
         AttributeValue::M(members) => {
             let members = members.iter().map(|(name, value)| 1 + name.len() + size_of(value));
-            OF_A_LIST_OR_MAP + members.sum::<usize>()
+            LIST_OR_MAP_BYTES + members.sum::<usize>()
         }
         _ => 1,
     }

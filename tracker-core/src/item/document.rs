@@ -1,4 +1,4 @@
-//! `data` and `errors`: an object that is stored as a DynamoDB map or as JSON text, and read from either.
+//! The attributes `data` and `errors`: an object that is stored as a DynamoDB map or as JSON text.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,22 +11,21 @@ use crate::item::attribute::size_of;
 use crate::item::error::BoxError;
 use crate::item::python_json;
 
-/// A stored object. Members that nobody asks for are kept as they are.
+/// A stored object. Writes preserve the members that no field declares.
 #[derive(Debug, Clone)]
 pub enum Document {
-    /// Not there, or NULL: empty, and written in this form.
+    /// The attribute is missing or NULL. The object is empty, and is written in this form.
     Absent(Wire),
+    /// The attribute is a map.
     Map(HashMap<String, AttributeValue>),
-    /// Unparsed members, so that numbers of any size survive, and what only Python takes for JSON.
+    /// The attribute is JSON text. Its members stay text, so that numbers of any size survive, and Python's
+    /// bare `NaN` too.
     Text(BTreeMap<String, String>),
-    /// Neither: whatever is stored stays as it is.
-    Unreadable {
-        stored: AttributeValue,
-        why: String,
-    },
+    /// The attribute is neither. [`merged`](Self::merged) refuses to overwrite it.
+    Unreadable { stored: AttributeValue, why: String },
 }
 
-/// A member, encoded in one of the two forms.
+/// A member of a document, encoded in one of the two forms.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Member {
     Map(AttributeValue),
@@ -34,8 +33,8 @@ pub enum Member {
 }
 
 impl Document {
-    /// Reads either form. It is written in the form in which it was stored, but for a map where text is asked for: that
-    /// becomes text, which Python can read, unless it holds what JSON does not have.
+    /// Reads either form. Keeps the stored form, except that a map becomes text if `form` is `Pynamodb`,
+    /// because Python reads only text. Such a map stays a map if JSON cannot hold its values.
     pub(crate) fn parse(stored: Option<AttributeValue>, form: Wire) -> Self {
         match stored {
             None | Some(AttributeValue::Null(_)) => Self::Absent(form),
@@ -46,15 +45,17 @@ impl Document {
             Some(AttributeValue::S(text)) => match python_json::members(&text) {
                 Ok(members) => Self::Text(members),
                 Err(error) => Self::Unreadable {
-                    why: format!("it is not a JSON object: {error}"),
+                    why: format!("the text is not a JSON object: {error}"),
                     stored: AttributeValue::S(text),
                 },
             },
-            Some(stored) => Self::Unreadable { why: "it is neither a map nor JSON text".to_owned(), stored },
+            Some(stored) => {
+                Self::Unreadable { why: "the attribute is neither a map nor JSON text".to_owned(), stored }
+            }
         }
     }
 
-    /// The form in which members are encoded, and the whole is written.
+    /// Returns the form in which the document is written and its members are encoded.
     pub(crate) fn form(&self) -> Wire {
         match self {
             Self::Absent(form) => *form,
@@ -63,7 +64,7 @@ impl Document {
         }
     }
 
-    /// Decodes a member, if it is there.
+    /// Decodes a member. Returns `None` if the document does not have the member.
     pub(crate) fn take<F: DeserializeOwned>(&mut self, name: &str) -> Option<Result<F, BoxError>> {
         match self {
             Self::Absent(_) => None,
@@ -76,9 +77,9 @@ impl Document {
         }
     }
 
-    /// Puts members into it, and gives back the whole as it is to be stored.
+    /// Sets members, and returns the attribute to store.
     ///
-    /// `None` where what is stored must not be overwritten.
+    /// Returns `None` if the stored value cannot be read, and so must not be overwritten.
     pub(crate) fn merged<K: Into<String>>(
         &mut self,
         members: impl IntoIterator<Item = (K, Member)>,
@@ -97,7 +98,7 @@ impl Document {
                 (Self::Text(all), Member::Text(value)) => {
                     all.insert(name.into(), value);
                 }
-                // A member is always encoded in the form of the document that it is for.
+                // Members have the form of their document, so only an unreadable document gets here.
                 _ => return None,
             }
         }
@@ -110,7 +111,7 @@ impl Document {
 }
 
 impl Member {
-    /// The size of the value, as DynamoDB counts it.
+    /// Returns the size of the value in bytes, as DynamoDB counts it.
     pub(crate) fn size(&self) -> usize {
         match self {
             Self::Map(value) => size_of(value),
@@ -118,15 +119,16 @@ impl Member {
         }
     }
 
+    /// Encodes a value in this form.
     pub(crate) fn encode<F: Serialize + ?Sized>(form: Wire, value: &F) -> Result<Self, BoxError> {
         Ok(match form {
             Wire::Native => Self::Map(encode(value)?),
             Wire::Pynamodb => {
-                // JSON would have them as null, which reads back as something else.
+                // `serde_json` would write these numbers as null, which reads back as another value.
                 if let Ok(encoded) = serde_dynamo::to_attribute_value::<_, AttributeValue>(value)
                     && let Some(number) = find_number(&encoded, &|number| !number.is_finite())
                 {
-                    return Err(format!("JSON has no number {number}").into());
+                    return Err(format!("JSON cannot hold the number {number}").into());
                 }
                 Self::Text(serde_json::to_string(value)?)
             }
@@ -137,28 +139,30 @@ impl Member {
 /// Encodes a value as an attribute.
 pub(crate) fn encode<F: Serialize + ?Sized>(value: &F) -> Result<AttributeValue, BoxError> {
     let encoded = serde_dynamo::to_attribute_value(value)?;
-    // DynamoDB would refuse them with a message that does not name the attribute.
+    // DynamoDB would refuse these numbers with a message that does not name the attribute.
     match find_number(&encoded, &|number| number != 0.0 && !(1e-130..1e126).contains(&number.abs())) {
-        Some(number) => Err(format!("{number} is not a number that DynamoDB can store").into()),
+        Some(number) => Err(format!("DynamoDB cannot store the number {number}").into()),
         None => Ok(encoded),
     }
 }
 
-/// A number with this property, anywhere in the value.
-fn find_number<'v>(value: &'v AttributeValue, is: &impl Fn(f64) -> bool) -> Option<&'v str> {
+/// Returns the first number with this property, at any depth of the value.
+fn find_number<'v>(value: &'v AttributeValue, matches: &impl Fn(f64) -> bool) -> Option<&'v str> {
     match value {
-        AttributeValue::N(number) => number.parse().is_ok_and(is).then_some(number),
-        AttributeValue::L(values) => values.iter().find_map(|value| find_number(value, is)),
-        AttributeValue::M(members) => members.values().find_map(|value| find_number(value, is)),
+        AttributeValue::N(number) => number.parse().is_ok_and(matches).then_some(number),
+        AttributeValue::L(values) => values.iter().find_map(|value| find_number(value, matches)),
+        AttributeValue::M(members) => members.values().find_map(|value| find_number(value, matches)),
         _ => None,
     }
 }
 
-/// Decodes a field that is not stored: `None` for an `Option`, under whatever name, and an error for the rest.
+/// Decodes a field that is not stored: `None` for an `Option`, also if a type alias names it, or else an
+/// error.
 pub(crate) fn decode_missing<F: DeserializeOwned>() -> Result<F, BoxError> {
     F::deserialize(Missing).map_err(Into::into)
 }
 
+/// The deserializer of a field that is not stored.
 struct Missing;
 
 impl<'de> Deserializer<'de> for Missing {
@@ -166,7 +170,7 @@ impl<'de> Deserializer<'de> for Missing {
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
         Err(Self::Error::custom(
-            "it is not stored; give the field `#[tracker(default)]`, or make it an `Option`",
+            "the field is not stored; give it `#[tracker(default)]`, or make it an `Option`",
         ))
     }
 
@@ -197,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_members_of_json_text_are_kept_to_the_digit() {
+    fn merged_preserves_unknown_members_of_json_text_exactly() {
         let json = r#"{"big": 1180591620717411303424, "e": 1e400, "u": "\ud800", "mine": 1}"#;
         let mut document = text(json);
         assert_eq!(document.form(), Wire::Pynamodb);
@@ -211,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_not_json_is_never_overwritten() {
+    fn merged_never_overwrites_an_unreadable_document() {
         for stored in [
             AttributeValue::S(r#"{"x": nan}"#.to_owned()),
             AttributeValue::S("[1]".to_owned()),
@@ -225,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_python_takes_for_json_is_kept_and_an_error_where_it_is_asked_for() {
+    fn a_bare_nan_makes_only_its_member_unreadable_and_is_preserved() {
         let mut document = text(r#"{"x": NaN, "y": [-Infinity], "mine": 1}"#);
         assert!(document.take::<f64>("x").unwrap().unwrap_err().to_string().contains("NaN"));
         assert_eq!(document.take::<u8>("mine").unwrap().unwrap(), 1);
@@ -235,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_becomes_text_where_text_is_asked_for() {
+    fn parse_turns_a_map_into_text_if_the_form_is_pynamodb() {
         let stored = encode(&BTreeMap::from([("a", "é")])).unwrap();
         let mut document = Document::parse(Some(stored), Wire::Pynamodb);
         assert_eq!(document.take::<String>("a").unwrap().unwrap(), "é");
@@ -247,11 +251,11 @@ mod tests {
         let mut document = Document::parse(Some(bytes), Wire::Pynamodb);
         let member = Member::encode(document.form(), &2).unwrap();
         let stored = document.merged([("b", member)]).unwrap().unwrap();
-        assert_eq!(stored.as_m().unwrap().len(), 2, "nothing is lost");
+        assert_eq!(stored.as_m().unwrap().len(), 2, "both members are stored");
     }
 
     #[test]
-    fn an_absent_document_takes_the_form_asked_for() {
+    fn an_absent_document_is_written_in_the_requested_form() {
         for stored in [None, Some(AttributeValue::Null(true))] {
             let mut document = Document::parse(stored, Wire::Pynamodb);
             assert!(document.take::<u8>("x").is_none());
@@ -262,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_option_may_be_missing() {
+    fn decode_missing_accepts_only_an_option() {
         #[derive(serde::Deserialize, Debug, PartialEq)]
         struct Wrapped(Option<u8>);
         type Alias = Option<String>;
@@ -273,14 +277,14 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_dynamodb_cannot_store_are_found_anywhere() {
+    fn encode_refuses_numbers_that_dynamodb_cannot_store() {
         assert!(encode(&f64::NAN).is_err());
         assert!(encode(&vec![Some(f64::INFINITY)]).is_err());
         assert!(encode(&BTreeMap::from([("a", 1.5)])).is_ok());
     }
 
     #[test]
-    fn floats_in_json_text_come_back_to_the_last_bit() {
+    fn floats_in_json_text_are_read_back_bit_for_bit() {
         let floats = (0..1000).map(|nth: u64| f64::from_bits(xxhash_rust::xxh3::xxh3_64(&nth.to_le_bytes())));
         for float in floats.filter(|float| float.is_finite()).chain([1e-130, 5e-324, f64::MAX]) {
             let member = Member::encode(Wire::Pynamodb, &float).unwrap();
@@ -292,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn decoding_into_a_value_needs_no_known_type() {
+    fn take_decodes_a_member_into_a_json_value() {
         let mut document = text(r#"{"a": [1, 2.5, null, true, "é"]}"#);
         let value: serde_json::Value = document.take("a").unwrap().unwrap();
         assert_eq!(value, serde_json::json!([1, 2.5, null, true, "é"]));

@@ -1,14 +1,14 @@
-//! What can be wrong with an item and its names, before any request.
+//! The errors of names and attributes that cannot be written or read.
 
 use std::error::Error as StdError;
 
 use crate::item::attribute::{Item, KEY};
 use aws_sdk_dynamodb::types::AttributeValue;
 
-/// The error of another crate, or of a user's code.
+/// An error of another crate or of the user's code.
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Why a name or an attribute cannot be written or read.
+/// The reason why a name or an attribute cannot be written or read.
 #[derive(Debug)]
 pub(crate) enum ItemError {
     /// The task id cannot be part of a key.
@@ -20,12 +20,12 @@ pub(crate) enum ItemError {
 }
 
 impl ItemError {
-    /// The error of an attribute that cannot be stored.
+    /// Returns the error of an attribute that cannot be stored.
     pub(crate) fn encode(attribute: impl Into<String>, why: impl Into<BoxError>) -> Self {
         Self::Encode { attribute: attribute.into(), source: Some(why.into()) }
     }
 
-    /// The error of an attribute that cannot be read, with the key of its item.
+    /// Returns the error of an attribute that cannot be read, with the key of its item.
     pub(crate) fn decode(item: &Item, attribute: impl Into<String>, why: impl Into<BoxError>) -> Self {
         let key = item.get(KEY).and_then(|key| match key {
             AttributeValue::S(key) => Some(key.clone()),

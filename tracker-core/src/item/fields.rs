@@ -1,4 +1,4 @@
-//! The walk over a struct's fields, which the derive writes once and which both encodes and decodes.
+//! The walk over the fields of a struct. The derive writes it once, and it both encodes and decodes.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -13,9 +13,10 @@ use crate::item::attribute::{self, Item};
 use crate::item::document::{self, Document, Member as EncodedMember};
 use crate::item::error::{BoxError, ItemError};
 
-/// What identifies a task within its use case: anything that is shown as text and read back from it.
+/// The type of a task id, which is stored as text in the key.
 ///
-/// Implemented for every `Display + FromStr` type.
+/// Every type that is `Display + FromStr + Send + Sync + 'static` implements it, if the error of its
+/// `FromStr` is `Display`. `FromStr` must read back what `Display` writes.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a task id",
     label = "not both `Display` and `FromStr`",
@@ -43,7 +44,14 @@ where
     }
 }
 
-/// What a field must be to be stored: serde's `Serialize` and `DeserializeOwned`, and free to go to other threads.
+/// A struct with a task id. The walk asks for the struct instead of the id, so that a wrong id type is one
+/// error: that of the declaration.
+pub trait Identified {
+    /// The type of the task id.
+    type Id: TaskId;
+}
+
+/// The type of a stored field: serde's `Serialize` and `DeserializeOwned`, and `Send + Sync + 'static`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be stored in a task",
     label = "not both `Serialize` and `DeserializeOwned`",
@@ -83,7 +91,7 @@ impl<F: Serialize + DeserializeOwned + Send + Sync + 'static> Member for F {
     }
 
     fn __missing_attribute() -> Result<Self, BoxError> {
-        // A NULL is left out, be it an `Option`'s or another type's.
+        // A NULL is not stored, whatever the type of its field, so an absent attribute may have been NULL.
         let null = || serde_dynamo::from_attribute_value(AttributeValue::Null(true));
         document::decode_missing().or_else(|error| null().map_err(|_| error))
     }
@@ -93,7 +101,8 @@ impl<F: Serialize + DeserializeOwned + Send + Sync + 'static> Member for F {
     }
 }
 
-/// What the derived walk calls for each field. Keeps the first error, and the walk's result is then unused.
+/// Encodes or decodes each field that a derived walk visits. Keeps the first error; the walk's result is then
+/// unused.
 #[derive(Debug)]
 pub struct Fields<'w> {
     walk: Walk<'w>,
@@ -106,31 +115,31 @@ enum Walk<'w> {
     Decode { task_id: &'w str, item: &'w mut Item, data: &'w mut Document },
 }
 
-/// A struct's fields, encoded.
+/// The encoded fields of a struct.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Encoded {
     pub(crate) task_id: String,
-    /// Attributes of the item; NULL stands for one that is to be absent.
+    /// The attributes of the item. NULL stands for an attribute that must be absent.
     pub(crate) attributes: BTreeMap<&'static str, AttributeValue>,
-    /// Members of `data`.
+    /// The members of `data`.
     pub(crate) members: BTreeMap<&'static str, EncodedMember>,
 }
 
 impl Encoded {
-    /// Takes out the fields that are in `other`, so that they count as changed.
+    /// Removes the fields that are in `other`, so that they count as changed.
     pub(crate) fn forget(&mut self, other: &Self) {
         self.attributes.retain(|name, _| !other.attributes.contains_key(name));
         self.members.retain(|name, _| !other.members.contains_key(name));
     }
 
-    /// The size of the values, as DynamoDB counts it.
+    /// Returns the size of the names and values in bytes, as DynamoDB counts it.
     pub(crate) fn size(&self) -> usize {
         let attributes = self.attributes.iter().map(|(name, value)| name.len() + attribute::size_of(value));
         let members = self.members.iter().map(|(name, member)| name.len() + member.size());
         attributes.sum::<usize>() + members.sum::<usize>()
     }
 
-    /// The fields that differ from what they were.
+    /// Returns the fields that differ from the stored fields.
     pub(crate) fn since(&self, stored: &Self) -> Self {
         Self {
             task_id: self.task_id.clone(),
@@ -149,26 +158,27 @@ fn differing<V: Clone + PartialEq>(
 }
 
 impl Fields<'_> {
-    /// The task id, which is not stored by itself but in the key.
-    pub fn task_id<I: TaskId>(&mut self, from: Option<&I>) -> Option<I> {
+    /// Encodes or decodes the task id, which is stored in the key.
+    pub fn task_id<D: Identified>(&mut self, from: Option<&D::Id>) -> Option<D::Id> {
         match &mut self.walk {
             Walk::Encode { into, .. } => {
                 into.task_id = from?.__encode();
                 None
             }
             Walk::Decode { task_id, .. } => {
-                let decoded = I::__decode(task_id);
-                self.keep(attribute::KEY, decoded)
+                let decoded = D::Id::__decode(task_id);
+                self.ok(attribute::KEY, decoded)
             }
         }
     }
 
-    /// An attribute of the item. A NULL is left out, since an index on the attribute would refuse it.
+    /// Encodes or decodes an attribute of the item. A NULL is not stored, because an index on the attribute
+    /// would refuse it.
     pub fn attribute<F: Member>(&mut self, name: &'static str, from: Option<&F>) -> Option<F> {
         self.attribute_or(name, from, F::__missing_attribute)
     }
 
-    /// An attribute of the item that is its type's default where it is absent.
+    /// Encodes or decodes an attribute of the item. An absent attribute is read as its type's default.
     pub fn attribute_or_default<F: Member + Default>(
         &mut self,
         name: &'static str,
@@ -189,24 +199,24 @@ impl Fields<'_> {
                     into.attributes.insert(name, value);
                     None
                 }
-                Err(error) => self.keep(name, Err(error)),
+                Err(error) => self.ok(name, Err(error)),
             },
             Walk::Decode { item, .. } => {
                 let decoded = match item.remove(name) {
                     Some(value) => F::__decode_attribute(value),
                     None => missing(),
                 };
-                self.keep(name, decoded)
+                self.ok(name, decoded)
             }
         }
     }
 
-    /// A member of the item's `data`.
+    /// Encodes or decodes a member of `data`.
     pub fn member<F: Member>(&mut self, name: &'static str, from: Option<&F>) -> Option<F> {
         self.member_or(name, from, F::__missing)
     }
 
-    /// A member of the item's `data` that is its type's default where it is absent.
+    /// Encodes or decodes a member of `data`. An absent member is read as its type's default.
     pub fn member_or_default<F: Member + Default>(
         &mut self,
         name: &'static str,
@@ -231,24 +241,25 @@ impl Fields<'_> {
             },
             Walk::Decode { data, .. } => F::__decode(data, name).unwrap_or_else(missing),
         };
-        result.map_err(|error| self.fail(format!("{}.{name}", attribute::DATA), error)).ok()
+        result.map_err(|error| self.record(format!("{}.{name}", attribute::DATA), error)).ok()
     }
 
-    /// A field that is not stored.
+    /// Returns the type's default for a field that is not stored, if this is a decoding walk.
     pub fn skip<F: Default>(&mut self) -> Option<F> {
         matches!(self.walk, Walk::Decode { .. }).then(F::default)
     }
 
-    fn keep<F>(&mut self, attribute: &str, result: Result<F, BoxError>) -> Option<F> {
-        result.map_err(|error| self.fail(attribute.to_owned(), error)).ok()
+    /// Returns the value, or records the error.
+    fn ok<F>(&mut self, attribute: &str, result: Result<F, BoxError>) -> Option<F> {
+        result.map_err(|error| self.record(attribute.to_owned(), error)).ok()
     }
 
-    fn fail(&mut self, attribute: String, error: BoxError) {
+    fn record(&mut self, attribute: String, error: BoxError) {
         self.error.get_or_insert((attribute, error));
     }
 }
 
-/// Encodes every field that a walk visits, the members in the form in which the item's `data` is stored.
+/// Encodes every field that a walk visits. `form` is the form in which the item's `data` is stored.
 pub(crate) fn encode(form: Wire, walk: impl FnOnce(&mut Fields<'_>)) -> Result<Encoded, ItemError> {
     let mut into = Encoded::default();
     let mut fields = Fields { walk: Walk::Encode { form, into: &mut into }, error: None };
@@ -259,7 +270,8 @@ pub(crate) fn encode(form: Wire, walk: impl FnOnce(&mut Fields<'_>)) -> Result<E
     }
 }
 
-/// Decodes every field that a walk visits. `item` and `data` keep what the struct does not declare.
+/// Decodes every field that a walk visits. `item` and `data` keep the attributes and members that the struct
+/// does not declare.
 pub(crate) fn decode<D>(
     task_id: &str,
     item: &mut Item,
@@ -272,6 +284,6 @@ pub(crate) fn decode<D>(
     match (decoded, error) {
         (Some(decoded), None) => Ok(decoded),
         (_, Some((attribute, error))) => Err(ItemError::decode(item, attribute, error)),
-        (None, None) => Err(ItemError::decode(item, attribute::DATA, "a field was left out")),
+        (None, None) => Err(ItemError::decode(item, attribute::DATA, "the generated code skipped a field")),
     }
 }

@@ -1,4 +1,4 @@
-//! A task as it is stored.
+//! The metadata of a stored task.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,7 +17,8 @@ use crate::item::history::{History, HistoryEntry};
 use crate::item::use_case::UseCase;
 use crate::time::Timestamp;
 
-/// The tracker's own attributes of a task, whatever its data looks like.
+/// The metadata of a task: all attributes of the tracker itself. It can be read even if the task's data
+/// cannot be decoded.
 #[derive(Clone)]
 pub struct TaskHead {
     pub(crate) key: String,
@@ -41,171 +42,186 @@ pub struct TaskHead {
     pub(crate) cancel: Option<String>,
     pub(crate) expires_at: Option<u64>,
     pub(crate) errors: History,
-    /// The size of the item but for `errors`, to tell how much history there is room for.
+    /// The size of the item without `errors`, from which follows how much history the item has room for.
     pub(crate) bytes_without_errors: usize,
 }
 
 impl TaskHead {
-    /// The `key` attribute: use case and task id.
+    /// Returns the attribute `key`: use case and task id.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// The use case of the task: what stands before the first separator of its key.
+    /// Returns the use case: the part of the key before the first separator.
     #[must_use]
     pub fn use_case_id(&self) -> &str {
         &self.use_case_id
     }
 
-    /// The id of the task within its use case.
+    /// Returns the id of the task: the part of the key after the first separator.
     #[must_use]
     pub fn task_id(&self) -> &str {
         &self.task_id
     }
 
-    /// The number in the `status` attribute.
+    /// Returns the code of the status: the attribute `status`.
     #[must_use]
     pub fn status_code(&self) -> u32 {
         self.status_code
     }
 
-    /// The name of the status; another step's has its type before it, and a code that no step known here
-    /// uses is its own name.
+    /// Returns the name of the status. It is `Type::Name` for another step, and the code for an unknown
+    /// status.
     #[must_use]
     pub fn status_name(&self) -> &str {
         &self.status_name
     }
 
-    /// The status in an enum of the caller's choice; `None` where the enum has no such code.
+    /// Returns the status as a variant of the enum `S`, or `None` if `S` has no such code.
     #[must_use]
     pub fn status_in<S: TrackerStatus>(&self) -> Option<S> {
         S::from_code(self.status_code)
     }
 
-    /// What the status means to this step; `None` where the task is another step's business.
+    /// Returns what the status means to this step, or `None` if this step neither has the status nor starts
+    /// from it.
     #[must_use]
     pub fn role(&self) -> Option<Role> {
         self.role
     }
 
-    /// Whether the task waits for its first attempt in this step.
+    /// Returns whether the task is pending or more pending.
     #[must_use]
     pub fn is_pending(&self) -> bool {
         matches!(self.role, Some(Role::Pending | Role::MorePending))
     }
 
-    /// Whether the task is in progress, be its lease alive or expired.
+    /// Returns whether the task is in progress, even if its lease has expired.
     #[must_use]
     pub fn is_in_progress(&self) -> bool {
         self.role == Some(Role::InProgress)
     }
 
-    /// Whether the last attempt failed, and the task may be tried again.
+    /// Returns whether the last attempt failed and the task can be retried.
     #[must_use]
     pub fn is_failed(&self) -> bool {
         self.role == Some(Role::Failed)
     }
 
-    /// Whether the task is in this step's status succeeded. Once a later step has started it, it no longer is.
+    /// Returns whether the task is in this step's status succeeded. A later step that starts the task changes
+    /// the status.
     #[must_use]
     pub fn is_succeeded(&self) -> bool {
         self.role == Some(Role::Succeeded)
     }
 
-    /// Whether the task was given up.
+    /// Returns whether the task is ignored: out of attempts, failed for good, or cancelled.
     #[must_use]
     pub fn is_ignored(&self) -> bool {
         self.role == Some(Role::Ignored)
     }
 
-    /// Whether the task may be started: pending, more pending or failed.
+    /// Returns whether the status allows a start: pending, more pending or failed. A start can still find the
+    /// task not due.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.role.is_some_and(Role::is_ready)
     }
 
-    /// Whether a worker holds the lock, be its lease alive or expired.
+    /// Returns whether a worker holds the lock, even if its lease has expired.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         self.lock.is_some()
     }
 
-    /// The shard of the index that the task is in, counted from 1.
+    /// Returns the task's shard of the index, counted from 1, or `None` if the attribute `value` has no
+    /// shard.
     #[must_use]
     pub fn shard_id(&self) -> Option<u32> {
         self.shard_id
     }
 
-    /// Returns how many attempts have failed since the last success or redrive: the attribute `retry`.
+    /// Returns how many attempts have failed since the last success or redrive: the attribute `retry`. An
+    /// attempt whose lease expired counts once the next start finds the task.
     #[doc(alias = "retry")]
     #[must_use]
     pub fn failed_attempts(&self) -> u32 {
         self.retry
     }
 
-    /// How many attempts there were in all, which never goes back: the fencing token of the attempt that
-    /// holds the lease. 0 before the first, and after a Python worker's `save` dropped it.
+    /// Returns how many attempts there were in all: the fencing token of the attempt that holds the lease.
+    ///
+    /// The number grows by 1 with every attempt. It is 0 before the first attempt, after
+    /// [`overwrite_many`](crate::Tracker::overwrite_many), and after a Python worker's `save`, which drops
+    /// the attribute.
     #[must_use]
     pub fn attempt(&self) -> u64 {
         self.attempt
     }
 
-    /// When the task was created.
+    /// Returns the time at which the task was created.
     #[must_use]
     pub fn create_time(&self) -> DateTime<Utc> {
         self.create_time.utc()
     }
 
-    /// When the status last changed.
+    /// Returns the time at which the status last changed or the task was last taken over.
     #[must_use]
     pub fn update_time(&self) -> DateTime<Utc> {
         self.update_time.utc()
     }
 
-    /// When the lock was last taken, renewed or freed; 1970 if never.
+    /// Returns the time at which the lease was last acquired, renewed or released; 1970 if the task was never
+    /// started. A redrive and a cancel of a free task also set this time.
     #[must_use]
     pub fn lock_time(&self) -> DateTime<Utc> {
         self.lock_time.utc()
     }
 
-    /// Who holds the lease, or last held it.
+    /// Returns the owner of the lease, or its last owner. Python workers do not set it.
     #[must_use]
     pub fn owner(&self) -> Option<&str> {
         self.owner.as_deref()
     }
 
-    /// Before when the task is not started: as it was created to be, or since it waits after a failed attempt.
+    /// Returns the earliest time at which the task can be started, if the task was created for a later time,
+    /// waits after a failed attempt, or was snoozed.
     #[must_use]
     pub fn run_at(&self) -> Option<DateTime<Utc>> {
         self.run_at.map(Timestamp::utc)
     }
 
-    /// How often the task was [snoozed](crate::Failure::snooze) since an attempt last ended otherwise.
+    /// Returns how many times in a row the task was [snoozed](crate::Failure::snooze). A release does not
+    /// interrupt the row.
     #[must_use]
     pub fn snoozes(&self) -> u32 {
         self.snoozes
     }
 
-    /// Whether the attempt that holds the lease was [asked to end](crate::Tracker::cancel).
+    /// Returns whether the attempt that holds the lease was asked to end by
+    /// [`cancel`](crate::Tracker::cancel).
     #[must_use]
     pub fn is_cancel_requested(&self) -> bool {
         self.lock.is_some() && self.cancel == self.lock
     }
 
-    /// From when on DynamoDB deletes the task, where it has ended and is not kept for ever.
+    /// Returns the time after which DynamoDB deletes the task, often within a few days, or `None` if no such
+    /// time is set.
     #[must_use]
     pub fn expires_at(&self) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp(self.expires_at?.try_into().ok()?, 0)
     }
 
-    /// The failed attempts, oldest first; see [`errors_omitted`](Self::errors_omitted).
+    /// Returns the history of failed attempts and cancels, oldest first.
+    /// [`errors_omitted`](Self::errors_omitted) counts the entries that are no longer stored.
     #[must_use]
     pub fn errors(&self) -> &[HistoryEntry] {
         self.errors.entries()
     }
 
-    /// How many entries after the first were left out of [`errors`](Self::errors), to keep the item small.
+    /// Returns how many entries of the [history](Self::errors) are no longer stored, because of
+    /// `history_limit` or the size of the item.
     #[must_use]
     pub fn errors_omitted(&self) -> u64 {
         self.errors.omitted()
@@ -227,16 +243,16 @@ impl fmt::Debug for TaskHead {
     }
 }
 
-/// Reads the tracker's own attributes, and takes `errors` out of the item.
+/// Reads the tracker's own attributes, and removes `errors` from the item.
 ///
-/// What this crate adds to the format may be missing, since a Python `save` drops it.
+/// Attributes that `pynamodb_mate` does not have may be missing, because a Python `save` drops them.
 pub(crate) fn read_head(item: &mut Item, use_case: &UseCase, wire: Wire) -> Result<TaskHead, ItemError> {
     let errors = History::parse(item.remove(ERRORS), wire);
     let bytes_without_errors = size_of_item(item);
     let read = Reader { item };
-    let key = read.string(KEY)?.ok_or_else(|| read.error(KEY, "it is missing".to_owned()))?;
+    let key = read.string(KEY)?.ok_or_else(|| read.error(KEY, "the attribute is missing".to_owned()))?;
     let Some((use_case_id, task_id)) = use_case.split_key(key) else {
-        let why = format!("it has no separator \"{}\"", use_case.sep());
+        let why = format!("the key has no separator \"{}\"", use_case.sep());
         return Err(read.error(KEY, why));
     };
     let status_code = read.required(STATUS, read.number(STATUS)?)?;
@@ -260,7 +276,8 @@ pub(crate) fn read_head(item: &mut Item, use_case: &UseCase, wire: Wire) -> Resu
         last_lock: read.string(LAST_LOCK)?.map(str::to_owned),
         started_from: read.number(STARTED_FROM)?,
         owner: read.string(OWNER)?.map(str::to_owned),
-        // NULL is no time either, and the condition of a start does not hold for it.
+        // A NULL is an error, like any value that is no time, because no start could succeed: NULL fails its
+        // condition.
         run_at: read.item.contains_key(RUN_AT).then(|| read.time(RUN_AT)).transpose()?,
         snoozes: read.number(SNOOZES)?.unwrap_or(0),
         cancel: read.string(CANCEL)?.map(str::to_owned),
@@ -281,14 +298,14 @@ impl<'i> Reader<'i> {
     }
 
     fn required<V>(&self, name: &str, value: Option<V>) -> Result<V, ItemError> {
-        value.ok_or_else(|| self.error(name, "it is missing".to_owned()))
+        value.ok_or_else(|| self.error(name, "the attribute is missing".to_owned()))
     }
 
     fn string(&self, name: &str) -> Result<Option<&'i str>, ItemError> {
         match self.item.get(name) {
             None | Some(AttributeValue::Null(_)) => Ok(None),
             Some(AttributeValue::S(text)) => Ok(Some(text)),
-            Some(other) => Err(self.error(name, format!("it is not a string, but {other:?}"))),
+            Some(other) => Err(self.error(name, format!("the attribute is not a string, but {other:?}"))),
         }
     }
 
@@ -296,9 +313,9 @@ impl<'i> Reader<'i> {
         match self.item.get(name) {
             None | Some(AttributeValue::Null(_)) => Ok(None),
             Some(AttributeValue::N(number)) => number.parse().map(Some).map_err(|_| {
-                self.error(name, format!("{number} is not a whole number in the range expected"))
+                self.error(name, format!("{number} is not a whole number in the expected range"))
             }),
-            Some(other) => Err(self.error(name, format!("it is not a number, but {other:?}"))),
+            Some(other) => Err(self.error(name, format!("the attribute is not a number, but {other:?}"))),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The history of failed attempts, in the `errors` attribute.
+//! The history of a task's failed attempts, in the attribute `errors`.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
@@ -11,29 +11,33 @@ use crate::item::error::BoxError;
 use crate::item::python_json;
 use crate::time::Timestamp;
 
-/// Each text of an entry is cut in the middle to at most this many bytes.
+/// The most bytes of an entry's `error`. A longer text is cut in the middle.
 const ERROR_BYTES: usize = 2048;
+/// The most bytes of an entry's `traceback`. A longer text is cut in the middle.
 const TRACEBACK_BYTES: usize = 8192;
-/// When the item would be too large with its whole history, this much of the last entry is kept.
+/// The most bytes of the last entry's `error` if the item has no room for the whole history.
 const BRIEF_BYTES: usize = 256;
 
-/// One failed attempt.
+/// An entry of a task's history: a failed attempt, or a cancel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct HistoryEntry {
-    /// The value that `retry` took with it: 1 for the first failed attempt since the last success.
+    /// The number of failed attempts in a row, up to this entry: 1 for the first since the last success or
+    /// redrive. A cancel does not count as one.
     #[serde(default, deserialize_with = "lenient_number")]
     pub nth_retry: u32,
-    /// When it was recorded, as text such as `2026-11-24T02:17:26.665693+00:00`.
+    /// The time at which the entry was recorded, as text such as `2026-11-24T02:17:26.665693+00:00`.
+    /// [`time`](Self::time) parses it.
     #[serde(default, deserialize_with = "lenient_text")]
     pub update_time: String,
-    /// What went wrong, in a line.
+    /// The text of the error. This crate cuts it in the middle to at most 2,048 bytes; Python does not.
     #[serde(default, deserialize_with = "lenient_text")]
     pub error: String,
-    /// Where it went wrong: the chain of causes, or a Python traceback.
+    /// The chain of causes, a Python traceback, or other details. This crate cuts it in the middle to at most
+    /// 8,192 bytes.
     #[serde(default, deserialize_with = "lenient_text")]
     pub traceback: String,
-    /// Members that this version does not know.
+    /// The members that this version does not know.
     #[serde(flatten)]
     extra: serde_json::Map<String, serde_json::Value>,
 }
@@ -49,7 +53,7 @@ impl HistoryEntry {
         }
     }
 
-    /// Reads an entry, whatever other programs have made of it.
+    /// Reads an entry, in whatever form other programs have written it.
     fn read(entry: &serde_json::Value) -> Self {
         match Self::deserialize(entry) {
             Ok(entry) => entry,
@@ -64,18 +68,19 @@ impl HistoryEntry {
         }
     }
 
-    /// What cannot be read is kept as an entry, so that people see it and the next write does not destroy it.
-    fn unreadable(error: &BoxError, kept: String) -> Self {
+    /// Returns an entry for a text that cannot be read, so that people see the text and the next write
+    /// preserves it.
+    fn unreadable(error: &BoxError, text: String) -> Self {
         Self {
             nth_retry: 0,
             update_time: String::new(),
-            error: format!("what was found here could not be read: {error}"),
-            traceback: kept,
+            error: format!("this part of the history cannot be read: {error}"),
+            traceback: text,
             extra: serde_json::Map::new(),
         }
     }
 
-    /// When it was recorded, if the text is a time.
+    /// Returns the time at which the entry was recorded, or `None` if `update_time` is not a time.
     #[must_use]
     pub fn time(&self) -> Option<DateTime<Utc>> {
         DateTime::parse_from_rfc3339(&self.update_time).ok().map(|time| time.to_utc())
@@ -87,22 +92,27 @@ impl HistoryEntry {
 pub(crate) struct History {
     document: Document,
     entries: Vec<HistoryEntry>,
-    /// Of each entry what is stored of it as JSON text, in which there may be more than can be read.
-    kept: Vec<Option<String>>,
+    /// The JSON text of each entry that was stored as text. It may hold more than the entry, such as a lone
+    /// surrogate.
+    raw: Vec<Option<String>>,
     omitted: u64,
 }
 
-/// How much of a history is written: less and less, when the item is too large with it.
+/// How much of a history a write stores. If the item would be too large, the write goes one level down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HistoryDetail {
+    /// The history within its limit.
     All,
+    /// The last entry alone, with a short `error` and without a `traceback`.
     LastInBrief,
+    /// An empty history, and the number of omitted entries.
     Nothing,
-    /// Nothing is written of it, and what the tracker can do without is removed from the item.
+    /// `errors` stays unchanged, and attributes that the tracker can do without are removed to make room.
     AsStored,
 }
 
 impl HistoryDetail {
+    /// Returns the next lower level, if there is one.
     pub(crate) fn less(self) -> Option<Self> {
         match self {
             Self::All => Some(Self::LastInBrief),
@@ -114,6 +124,7 @@ impl HistoryDetail {
 }
 
 impl History {
+    /// Reads the attribute. What cannot be read becomes an entry, so that no write destroys it.
     pub(crate) fn parse(stored: Option<AttributeValue>, form: Wire) -> Self {
         let mut document = Document::parse(stored, form);
         let original = document.clone();
@@ -124,7 +135,7 @@ impl History {
             }
             _ => None,
         };
-        let (entries, kept) = if let Some(texts) = texts {
+        let (entries, raw) = if let Some(texts) = texts {
             let entries = texts.iter().map(|text| HistoryEntry::read_text(text)).collect();
             (entries, texts.into_iter().map(Some).collect())
         } else {
@@ -133,14 +144,14 @@ impl History {
                 None => Vec::new(),
                 Some(Err(error)) => vec![HistoryEntry::unreadable(&error, as_text(&original))],
             };
-            let kept = vec![None; entries.len()];
-            (entries, kept)
+            let raw = vec![None; entries.len()];
+            (entries, raw)
         };
         if let Document::Unreadable { stored, .. } = &document {
             let form = if stored.is_s() { Wire::Pynamodb } else { form };
             document = Document::Absent(form);
         }
-        Self { document, entries, kept, omitted }
+        Self { document, entries, raw, omitted }
     }
 
     pub(crate) fn entries(&self) -> &[HistoryEntry] {
@@ -151,44 +162,47 @@ impl History {
         self.omitted
     }
 
-    /// Adds an entry; beyond `limit`, the first and the most recent ones stay.
+    /// Adds an entry. If there are more than `limit`, the first and the most recent entries stay; with a
+    /// limit of 1, only the most recent entry.
     pub(crate) fn push(&mut self, entry: HistoryEntry, limit: usize) {
         self.entries.push(entry);
-        self.kept.push(None);
+        self.raw.push(None);
         let excess = self.entries.len().saturating_sub(limit.max(1));
         if excess > 0 {
             let first = usize::from(limit > 1);
             self.entries.drain(first..first + excess);
-            self.kept.drain(first..first + excess);
+            self.raw.drain(first..first + excess);
             self.omit(excess);
         }
     }
 
-    /// Counts entries that were left out. What is stored may be as large as a number gets.
+    /// Counts omitted entries. The stored number may be the largest number already.
     fn omit(&mut self, entries: usize) {
         self.omitted = self.omitted.saturating_add(entries as u64);
     }
 
-    /// The attribute as it is to be stored: as much as there is room for, from `keep` downwards.
-    pub(crate) fn encode_within(&mut self, mut keep: HistoryDetail, room: usize) -> Option<AttributeValue> {
+    /// Returns the attribute to store, with as much detail as `room` bytes allow: from `detail` downwards,
+    /// and at least `Nothing`. Returns `None` if the stored attribute must stay.
+    pub(crate) fn encode_within(&mut self, mut detail: HistoryDetail, room: usize) -> Option<AttributeValue> {
         loop {
-            let encoded = self.encode(keep)?;
-            match keep.less() {
-                Some(less) if less != HistoryDetail::AsStored && size_of(&encoded) > room => keep = less,
+            let encoded = self.encode(detail)?;
+            match detail.less() {
+                Some(less) if less != HistoryDetail::AsStored && size_of(&encoded) > room => detail = less,
                 _ => return Some(encoded),
             }
         }
     }
 
-    /// The attribute as it is to be stored, or nothing where it is to stay as it is.
-    pub(crate) fn encode(&mut self, keep: HistoryDetail) -> Option<AttributeValue> {
-        match keep {
+    /// Returns the attribute to store, or `None` if the stored attribute must stay. Drops the entries that
+    /// are not stored.
+    pub(crate) fn encode(&mut self, detail: HistoryDetail) -> Option<AttributeValue> {
+        match detail {
             HistoryDetail::AsStored => return None,
             HistoryDetail::All => {}
             HistoryDetail::LastInBrief => {
                 let excess = self.entries.len().saturating_sub(1);
                 self.entries.drain(..excess);
-                self.kept = vec![None; self.entries.len()];
+                self.raw = vec![None; self.entries.len()];
                 self.omit(excess);
                 for entry in &mut self.entries {
                     entry.error = cut(&entry.error, BRIEF_BYTES);
@@ -198,14 +212,14 @@ impl History {
             }
             HistoryDetail::Nothing => {
                 let all = self.entries.drain(..).len();
-                self.kept.clear();
+                self.raw.clear();
                 self.omit(all);
             }
         }
         let form = self.document.form();
         let history = match form {
             Wire::Native => Member::encode(form, &self.entries).ok()?,
-            Wire::Pynamodb => Member::Text(self.as_list()?),
+            Wire::Pynamodb => Member::Text(self.as_json_list()?),
         };
         let mut members = vec![("history", history)];
         if self.omitted > 0 {
@@ -214,16 +228,17 @@ impl History {
         self.document.merged(members)?.ok()
     }
 
-    /// The entries as JSON: those that were stored as they stood there.
-    fn as_list(&self) -> Option<String> {
-        let entries = self.entries.iter().zip(&self.kept).map(|(entry, kept)| match kept {
-            Some(kept) => Some(kept.clone()),
+    /// Returns the entries as a JSON list. Entries that were stored as text keep their exact text.
+    fn as_json_list(&self) -> Option<String> {
+        let entries = self.entries.iter().zip(&self.raw).map(|(entry, raw)| match raw {
+            Some(raw) => Some(raw.clone()),
             None => serde_json::to_string(entry).ok(),
         });
         Some(format!("[{}]", entries.collect::<Option<Vec<_>>>()?.join(",")))
     }
 }
 
+/// Returns a document as text for people.
 fn as_text(document: &Document) -> String {
     match document {
         Document::Unreadable { stored: AttributeValue::S(text), .. } => text.clone(),
@@ -233,7 +248,7 @@ fn as_text(document: &Document) -> String {
     }
 }
 
-/// Reads any value as text, whatever another program has written.
+/// Reads any value as text, because other programs may write any value.
 fn lenient_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(match serde_json::Value::deserialize(deserializer)? {
         serde_json::Value::String(text) => text,
@@ -242,13 +257,14 @@ fn lenient_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D:
     })
 }
 
-/// Reads any value as a number; 0 if it is none.
+/// Reads any value as a number. A value that is no `u32` reads as 0.
 fn lenient_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     let number = serde_json::Value::deserialize(deserializer)?.as_u64();
     Ok(number.and_then(|number| number.try_into().ok()).unwrap_or(0))
 }
 
-/// At most `limit` bytes of a text, cut in the middle: its beginning says what, its end says why.
+/// Cuts a text in the middle to at most `limit` bytes, because its beginning says what failed, and its end
+/// says why.
 fn cut(text: &str, limit: usize) -> String {
     const MARK: &str = " [..] ";
     if text.len() <= limit {
@@ -275,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_and_the_most_recent_entries_stay() {
+    fn push_keeps_the_first_and_the_most_recent_entries() {
         let kept =
             |history: &History| history.entries().iter().map(|entry| entry.nth_retry).collect::<Vec<_>>();
         let history = with(7, 3);
@@ -287,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_read_back_and_keep_what_they_do_not_know() {
+    fn both_forms_are_read_back_and_preserve_unknown_members() {
         let json = r#"{"history": [{"nth_retry": 1, "update_time": "2026-11-24T02:17:26.665693+00:00",
             "error": "E", "traceback": "T", "worker": 7}], "note": 1}"#;
         let mut history = History::parse(Some(AttributeValue::S(json.to_owned())), Wire::Native);
@@ -306,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_of_an_entry_is_kept_as_it_stands() {
+    fn encode_preserves_the_exact_text_of_stored_entries() {
         let json = r#"{"history": [{"nth_retry": 1, "error": "no b\udc80", "n": 1180591620717411303424, "x": NaN}, 7], "y": NaN}"#;
         let mut history = History::parse(Some(AttributeValue::S(json.to_owned())), Wire::Native);
         assert_eq!(history.entries()[0].error, "no b\u{fffd}");
@@ -319,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_errors_become_an_entry() {
+    fn parse_makes_an_entry_of_an_unreadable_attribute() {
         for (stored, kept) in [
             (AttributeValue::S("Traceback: NaN".to_owned()), "Traceback: NaN"),
             (AttributeValue::N("7".to_owned()), "N(\"7\")"),
@@ -336,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_that_is_too_large_keeps_less_and_less() {
+    fn lower_levels_of_detail_store_less() {
         let mut history = with(3, 10);
         assert_eq!(history.encode(HistoryDetail::LastInBrief).map(|_| history.entries().len()), Some(1));
         assert_eq!(history.entries()[0].nth_retry, 3);
@@ -347,19 +363,19 @@ mod tests {
     }
 
     #[test]
-    fn a_number_of_omitted_entries_that_cannot_grow_stays() {
+    fn the_largest_number_of_omitted_entries_stays() {
         let stored = r#"{"history": [{"error": "first"}], "omitted": 18446744073709551615}"#;
-        for keep in [HistoryDetail::All, HistoryDetail::LastInBrief, HistoryDetail::Nothing] {
+        for detail in [HistoryDetail::All, HistoryDetail::LastInBrief, HistoryDetail::Nothing] {
             let mut history = History::parse(Some(AttributeValue::S(stored.to_owned())), Wire::Native);
             history.push(entry(2), 2);
             history.push(entry(3), 2);
-            assert!(history.encode(keep).is_some());
+            assert!(history.encode(detail).is_some());
             assert_eq!(history.omitted(), u64::MAX);
         }
     }
 
     #[test]
-    fn texts_are_cut_in_the_middle_between_characters() {
+    fn cut_shortens_a_text_in_the_middle_between_characters() {
         assert_eq!(cut("short", 10), "short");
         let text = cut(&"é漢".repeat(1000), 100);
         assert!(text.len() <= 100 && text.starts_with('é') && text.ends_with('漢'), "{text}");

@@ -1,4 +1,4 @@
-//! The item's `key` and `value`, and the shard of a key.
+//! The attributes `key` and `value`, and the shard of a key.
 
 use std::fmt::{self, Display, Write};
 
@@ -9,43 +9,44 @@ use crate::item::error::ItemError;
 /// DynamoDB's limit for a partition key, in bytes.
 const KEY_BYTES: usize = 2048;
 
-/// `{use_case_id}{sep}{task_id}`, allocated once.
+/// Returns the key `{use_case_id}{sep}{task_id}`, with one allocation.
 pub(crate) fn encode_key<Q>(use_case_id: &str, sep: &str, task_id: &Q) -> Result<String, ItemError>
 where
     Q: Display + ?Sized,
 {
     let mut length = Length(0);
-    let shown = write!(length, "{task_id}").is_ok();
+    let is_shown = write!(length, "{task_id}").is_ok();
     let id_bytes = length.0;
     let prefix = use_case_id.len() + sep.len();
     let invalid = |reason: String| ItemError::InvalidTaskId { reason, source: None };
-    if !shown {
-        return Err(invalid("its `Display` failed".to_owned()));
+    if !is_shown {
+        return Err(invalid("its `Display` failed; correct the `Display` of its type".to_owned()));
     }
     if id_bytes == 0 {
-        return Err(invalid("it is empty".to_owned()));
+        return Err(invalid("it is empty; give the task an id".to_owned()));
     }
     if prefix + id_bytes > KEY_BYTES {
         return Err(invalid(format!(
-            "it has {id_bytes} bytes, and with the {prefix} bytes of \"{use_case_id}{sep}\" before it \
-             its key would be longer than the {KEY_BYTES} that DynamoDB allows; use at most {} bytes",
+            "it has {id_bytes} bytes, and its key, which begins with \"{use_case_id}{sep}\", would have more \
+             than the {KEY_BYTES} bytes that DynamoDB allows; use at most {} bytes",
             KEY_BYTES.saturating_sub(prefix)
         )));
     }
     let mut key = String::with_capacity(prefix + id_bytes);
     key.push_str(use_case_id);
     key.push_str(sep);
-    // Writing to a `String` cannot fail, and `Display` just succeeded.
+    // Writing to a `String` cannot fail, and `Display` has just succeeded.
     let _ = write!(key, "{task_id}");
     Ok(key)
 }
 
-/// The use case and the task id of a key: what stands before and after its first `sep`.
+/// Returns the use case and the task id of a key: the parts before and after its first `sep`.
 pub(crate) fn split_key<'k>(key: &'k str, sep: &str) -> Option<(&'k str, &'k str)> {
     key.split_once(sep)
 }
 
-/// `{use_case_id}{sep}{code}{sep}{shard}` with both numbers zero-padded, allocated once.
+/// Returns the value `{use_case_id}{sep}{code}{sep}{shard}` with both numbers zero-padded, with one
+/// allocation.
 pub(crate) fn encode_value(use_case_id: &str, sep: &str, code: (u32, u8), shard: (u32, u8)) -> String {
     let digits = |(number, pad): (u32, u8)| {
         let shown = number.checked_ilog10().unwrap_or(0) as usize + 1;
@@ -64,14 +65,14 @@ pub(crate) fn encode_value(use_case_id: &str, sep: &str, code: (u32, u8), shard:
     value
 }
 
-/// The shard at the end of a `value`.
+/// Returns the shard at the end of a `value`.
 pub(crate) fn shard_of_value(value: &str, sep: &str) -> Option<u32> {
     let digits = value.rsplit_once(sep)?.1;
-    // Rust's numbers may have a sign; what this crate and Python write has none.
+    // Rust would also parse a sign, which neither this crate nor Python writes.
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
-/// Counts what is written to it.
+/// Counts the bytes that are written to it.
 struct Length(usize);
 
 impl Write for Length {
@@ -81,12 +82,12 @@ impl Write for Length {
     }
 }
 
-/// `1 + xxh3_64(key) % shards`: the same in every process and language.
+/// Returns the shard of a key, `1 + xxh3_64(key) % shards`: the same in every process and language.
 ///
-/// A status without shards cannot be declared; 0 counts as 1.
+/// 0 shards count as 1. The derive refuses a status with 0 shards.
 pub(crate) fn shard_of(key: &str, shards: u32) -> u32 {
     let nth = xxh3_64(key.as_bytes()) % u64::from(shards.max(1));
-    // Less than a `u32`, since the divisor was one.
+    // The remainder fits into a `u32`, because the divisor does.
     1 + u32::try_from(nth).unwrap_or(0)
 }
 
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_have_their_exact_capacity() {
+    fn keys_and_values_have_their_exact_capacity() {
         let key = encode_key("extract", "____", &1234).unwrap();
         assert_eq!(key, "extract____1234");
         assert_eq!(key.capacity(), key.len());
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_use_case_is_what_stands_before_the_first_separator() {
+    fn keys_are_split_at_the_first_separator_and_values_at_the_last() {
         assert_eq!(split_key("a____b____c", "____"), Some(("a", "b____c")));
         assert_eq!(split_key("a___b", "____"), None);
         assert_eq!(shard_of_value("a____010____005", "____"), Some(5));
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_has_at_most_2048_bytes() {
+    fn encode_key_refuses_more_than_2048_bytes_and_an_empty_id() {
         let longest = "x".repeat(2048 - 5);
         assert_eq!(encode_key("a", "____", &longest).unwrap().len(), 2048);
         let error = encode_key("a", "____", &format!("{longest}y")).unwrap_err();
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_display_that_fails_is_an_error() {
+    fn encode_key_refuses_an_id_whose_display_fails() {
         struct Broken;
         impl Display for Broken {
             fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -143,9 +144,9 @@ mod tests {
         );
     }
 
-    /// Made with Python's `xxhash.xxh3_64_intdigest`, to be repeated in any other language.
+    /// The vectors come from Python's `xxhash.xxh3_64_intdigest`. Any other language must give the same.
     #[test]
-    fn shards_agree_with_the_test_vectors() {
+    fn shard_of_agrees_with_the_test_vectors() {
         let long = format!("extract____{}", "x".repeat(300));
         for (key, hash, shards) in [
             ("extract____doc-1", 0x676e_ba67_27c1_cd5b, [1, 1, 6, 36]),

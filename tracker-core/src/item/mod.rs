@@ -1,4 +1,4 @@
-//! One DynamoDB item.
+//! One DynamoDB item: its names, keys, encodings, history and metadata. Nothing here sends a request.
 
 pub(crate) mod attribute;
 pub(crate) mod document;

@@ -1,5 +1,5 @@
-//! JSON as Python writes it: with bare `NaN` and `Infinity`, and with surrogates that have no partner. Members are cut
-//! out of a text as they stand there, so that what is not touched comes back as it was.
+//! JSON as Python writes it: with bare `NaN` and `Infinity`, and with lone surrogates. Members keep their
+//! exact text, so that a write preserves the members that nobody changed.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,26 +9,27 @@ use serde_json::value::RawValue;
 
 use crate::item::error::BoxError;
 
-/// What Python's `json.dumps` writes, and JSON does not have; each with a string of the same length, as what follows could
-/// be part of a number.
+/// The bare words that Python's `json.dumps` writes and JSON does not allow. Each has a replacement of the
+/// same length, so that positions stay. The replacements are strings: a number would join digits after it,
+/// and `NaN1` must be an error.
 const BARE: [(&str, &str); 3] =
     [("NaN", r#""N""#), ("-Infinity", r#""Infinit""#), ("Infinity", r#""Infini""#)];
 
-/// The members of an object, each as it stands in the text.
+/// Returns the members of an object, each with its exact text.
 pub(crate) fn members(text: &str) -> Result<BTreeMap<String, String>, serde_json::Error> {
     let strict = strict(text);
     let members: BTreeMap<String, &RawValue> = serde_json::from_str(&strict)?;
-    Ok(members.into_iter().map(|(name, value)| (name, as_it_stands(value, &strict, text))).collect())
+    Ok(members.into_iter().map(|(name, value)| (name, exact_text(value, &strict, text))).collect())
 }
 
-/// The elements of a list, each as it stands in the text.
+/// Returns the elements of a list, each with its exact text.
 pub(crate) fn elements(text: &str) -> Result<Vec<String>, serde_json::Error> {
     let strict = strict(text);
     let elements: Vec<&RawValue> = serde_json::from_str(&strict)?;
-    Ok(elements.into_iter().map(|value| as_it_stands(value, &strict, text)).collect())
+    Ok(elements.into_iter().map(|value| exact_text(value, &strict, text)).collect())
 }
 
-/// An object of members that are JSON already.
+/// Returns an object as text. Its members are JSON text already.
 pub(crate) fn object<'m>(members: impl IntoIterator<Item = (&'m String, &'m String)>) -> String {
     let name = |name| serde_json::Value::String(String::clone(name));
     let members = members.into_iter().map(|(key, value)| format!("{}:{value}", name(key)));
@@ -41,13 +42,12 @@ pub(crate) fn decode<F: DeserializeOwned>(text: &str) -> Result<F, BoxError> {
         if strict(text) == text {
             error.into()
         } else {
-            format!("it has `NaN` or `Infinity`, which are not JSON: {error}").into()
+            format!("the text has `NaN` or `Infinity`, which JSON does not allow: {error}").into()
         }
     })
 }
 
-/// A value for people to read: what JSON does not have is null, and a surrogate without a partner the replacement
-/// character.
+/// Reads a value for people: a bare word as null, and a lone surrogate as the replacement character.
 pub(crate) fn readable(text: &str) -> Result<serde_json::Value, serde_json::Error> {
     let mut readable = String::with_capacity(text.len());
     let mut rest = text;
@@ -66,14 +66,15 @@ pub(crate) fn readable(text: &str) -> Result<serde_json::Value, serde_json::Erro
         rest = &rest[length..];
     }
     readable.push_str(rest);
-    serde_json::from_str(&bare_replaced(&readable, |_| "null"))
+    serde_json::from_str(&replace_bare(&readable, |_| "null"))
 }
 
-/// A map as JSON; `None` where it holds what JSON does not have.
+/// Returns the members of a map as JSON text, or `None` if JSON cannot hold one of the values.
 pub(crate) fn from_map(map: &HashMap<String, AttributeValue>) -> Option<BTreeMap<String, String>> {
     map.iter().map(|(name, value)| Some((name.clone(), from_value(value)?))).collect()
 }
 
+/// Returns a value as JSON text, or `None` if JSON cannot hold the value.
 fn from_value(value: &AttributeValue) -> Option<String> {
     Some(match value {
         AttributeValue::S(text) => serde_json::to_string(text).ok()?,
@@ -92,29 +93,30 @@ fn from_value(value: &AttributeValue) -> Option<String> {
     })
 }
 
-/// The code of an escaped surrogate that the text begins with.
+/// Returns the code of the escaped surrogate with which the text begins.
 fn surrogate(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     u16::from_str_radix(digits, 16).ok().filter(|code| (0xd800..0xe000).contains(code))
 }
 
-/// The text with strings where it has what JSON does not have: all else is where it was.
+/// Returns the text with a string in place of each bare word. Everything else keeps its position.
 fn strict(text: &str) -> String {
-    bare_replaced(text, |same_length| same_length)
+    replace_bare(text, |same_length| same_length)
 }
 
-fn bare_replaced(text: &str, with: impl Fn(&'static str) -> &'static str) -> String {
+/// Replaces each bare word by what the function makes of its string of the same length.
+fn replace_bare(text: &str, replacement: impl Fn(&'static str) -> &'static str) -> String {
     let mut replaced = String::with_capacity(text.len());
     let mut rest = text;
     let mut in_string = false;
     while let Some(next) = rest.chars().next() {
-        // Not as a name, which it cannot be in Python either.
+        // A bare word is never a name: Python does not read `{NaN: 1}` either.
         let is_value =
             |bare: &str| rest.strip_prefix(bare).is_some_and(|after| !after.trim_start().starts_with(':'));
         let bare = BARE.iter().find(|(bare, _)| !in_string && is_value(bare));
         let length = match (bare, next) {
             (Some((bare, same_length)), _) => {
-                replaced.push_str(with(same_length));
+                replaced.push_str(replacement(same_length));
                 rest = &rest[bare.len()..];
                 continue;
             }
@@ -128,8 +130,8 @@ fn bare_replaced(text: &str, with: impl Fn(&'static str) -> &'static str) -> Str
     replaced
 }
 
-/// The part of the text where a value is in its strict form.
-fn as_it_stands(value: &RawValue, strict: &str, text: &str) -> String {
+/// Returns the part of the text at the position of a value of the strict text.
+fn exact_text(value: &RawValue, strict: &str, text: &str) -> String {
     let begin = value.get().as_ptr() as usize - strict.as_ptr() as usize;
     text[begin..begin + value.get().len()].to_owned()
 }
@@ -139,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_are_cut_out_as_they_stand() {
+    fn members_and_elements_keep_their_exact_text() {
         let text = r#" {"a": NaN, "b" : [ -Infinity, "NaN \" Infinity\\"], "é": "\ud800", "n": 1e400 } "#;
         let members = members(text).unwrap();
         assert_eq!(members["a"], "NaN");
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_object_is_an_error() {
+    fn members_refuses_text_that_is_not_an_object() {
         for text in [
             "",
             "NaN",
@@ -171,14 +173,14 @@ mod tests {
     }
 
     #[test]
-    fn decoding_says_that_it_is_not_json() {
+    fn decode_names_the_bare_words_in_its_error() {
         assert!(decode::<f64>("NaN").unwrap_err().to_string().contains("`NaN`"));
         assert!(decode::<Vec<f64>>("[1, -Infinity]").unwrap_err().to_string().contains("`Infinity`"));
         assert_eq!(decode::<String>("\"NaN\"").unwrap(), "NaN");
     }
 
     #[test]
-    fn people_read_it_all_the_same() {
+    fn readable_replaces_lone_surrogates_and_bare_words() {
         let text =
             r#"["\ud800", "\udc80b", "\ud83d\ude00", "\\ud800", "\ud800\u0041", NaN, -Infinity, "é\n"]"#;
         let value = readable(text).unwrap();
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_is_json_unless_it_holds_bytes_or_a_set() {
+    fn from_map_refuses_a_map_that_holds_a_set() {
         let number = |number: &str| AttributeValue::N(number.to_owned());
         let list =
             AttributeValue::L(vec![number("0.1"), AttributeValue::Null(true), AttributeValue::Bool(true)]);

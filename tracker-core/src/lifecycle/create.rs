@@ -130,8 +130,9 @@ pub(crate) fn new_item<T: StatusTracker>(cx: &Context, data: &T) -> Result<Item,
 fn checked_item<T: StatusTracker>(cx: &Context, shown: &str, key: &str, data: &T) -> Result<Item, Error> {
     // A task whose id is not read back could never be started.
     if let Err(error) = T::TaskId::__decode(shown) {
-        let reason =
-            format!("its `FromStr` does not read back \"{shown}\", which its `Display` writes; make the two agree");
+        let reason = format!(
+            "its `FromStr` does not read back \"{shown}\", which its `Display` writes; make the two agree"
+        );
         return Err(ItemError::InvalidTaskId { reason, source: Some(error) }.into());
     }
     let item = encode(cx, key, data, cx.create_time())?;

@@ -115,7 +115,8 @@ impl Failure {
 /// Returns the outcome to record for an error: its text, and the chain of its causes, one in each line. If the chain has
 /// more than `limit` errors, the first one and the last ones are kept, because the last one is the root cause.
 pub(crate) fn outcome(error: &(dyn StdError + 'static), limit: usize, verdict: Verdict) -> Outcome {
-    let chain: Vec<_> = std::iter::successors(Some(error), |&error| error.source()).take(LONGEST_CHAIN).collect();
+    let chain: Vec<_> =
+        std::iter::successors(Some(error), |&error| error.source()).take(LONGEST_CHAIN).collect();
     let left_out = chain.len().saturating_sub(limit.max(1));
     let lines = chain.iter().enumerate().filter_map(|(nth, error)| match nth {
         0 => Some(format!("{error}")),

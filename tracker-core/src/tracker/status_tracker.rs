@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::Client;
 use crate::declare::spec::TrackerSpec;
 use crate::declare::status::TrackerStatus;
 use crate::error::{Error, ErrorKind};
-use crate::item::fields::{Fields, TaskId};
+use crate::item::fields::{Fields, Identified, TaskId};
 use crate::item::key::shard_of;
 use crate::item::use_case::{Status, UseCase};
 use crate::tracker::Tracker;
@@ -107,6 +107,11 @@ pub trait StatusTracker: Sized + Send + Sync + 'static {
 #[doc(alias = "WithTable")]
 pub trait HasTable {}
 
+#[diagnostic::do_not_recommend]
+impl<T: StatusTracker> Identified for T {
+    type Id = T::TaskId;
+}
+
 /// Returns the declaration of the previous step.
 #[must_use]
 pub const fn after<P: StatusTracker>() -> &'static TrackerSpec {
@@ -135,11 +140,7 @@ pub(crate) fn make_value<T: StatusTracker>(
             Ok(use_case.value_in_shard(status, shard))
         }
         _ => Err(Error::new(ErrorKind::InvalidConfig {
-            reason: format!(
-                "status `{}` has no shard {shard}; use 1 to {}",
-                status.name(),
-                status.shards()
-            ),
+            reason: format!("status `{}` has no shard {shard}; use 1 to {}", status.name(), status.shards()),
         })),
     }
 }

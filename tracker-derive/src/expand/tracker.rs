@@ -141,7 +141,7 @@ fn fields(Tracker { task_id, fields, .. }: &Tracker) -> TokenStream {
             __from: __private::Option<&Self>,
             __fields: &mut __private::Fields<'_>,
         ) -> __private::Option<Self> {
-            let __id = __fields.task_id::<<Self as __private::StatusTracker>::TaskId>(__from.map(|__from| &__from.#id));
+            let __id = __fields.task_id::<Self>(__from.map(|__from| &__from.#id));
             #(#walk)*
             __private::Some(Self { #id: __id?, #(#idents: #locals?),* })
         }

@@ -41,7 +41,9 @@ impl Act<'_> {
             (Phase::Starting { wait, starting }, Event::DropStart) => {
                 Phase::Starting { wait, starting: Starting { dropped: true, ..starting } }
             }
-            (Phase::Finishing { held, how, .. }, Event::StopWaiting) => Phase::Settling { held, how, read: None },
+            (Phase::Finishing { held, how, .. }, Event::StopWaiting) => {
+                Phase::Settling { held, how, read: None }
+            }
             (Phase::Settling { held, how, .. }, Event::Read) => {
                 Phase::Settling { held, how, read: Some(self.world.row.ok_or(())) }
             }

@@ -227,7 +227,9 @@ fn counter_example(mutant: Mutant) -> Option<(Bounds, Violation)> {
         Mutant::PynamodbMate => (one_worker, Violation::Stuck),
         Mutant::SaveSuperseded => (Bounds { heartbeats: 1, saves: 1, ..one_worker }, Violation::FalseSaved),
         Mutant::SaveWithoutTime => (Bounds { saves: 2, ..one_worker }, Violation::OldData),
-        Mutant::RedriveUnpinned => (Bounds { starts: 2, redrives: 1, ..one_worker }, Violation::RedriveMisapplied),
+        Mutant::RedriveUnpinned => {
+            (Bounds { starts: 2, redrives: 1, ..one_worker }, Violation::RedriveMisapplied)
+        }
         Mutant::RedriveSetsLockTimeBack => {
             (Bounds { redrives: 1, workers: 2, ..one_worker }, Violation::OldLease)
         }

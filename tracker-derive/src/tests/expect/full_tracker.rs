@@ -49,10 +49,7 @@ const _: () = {
             __from: __private::Option<&Self>,
             __fields: &mut __private::Fields<'_>,
         ) -> __private::Option<Self> {
-            let __id = __fields
-                .task_id::<
-                    <Self as __private::StatusTracker>::TaskId,
-                >(__from.map(|__from| &__from.r#fn));
+            let __id = __fields.task_id::<Self>(__from.map(|__from| &__from.r#fn));
             let __0 = __fields
                 .attribute_or_default::<
                     Option<[T; N]>,

@@ -23,10 +23,7 @@ const _: () = {
             __from: __private::Option<&Self>,
             __fields: &mut __private::Fields<'_>,
         ) -> __private::Option<Self> {
-            let __id = __fields
-                .task_id::<
-                    <Self as __private::StatusTracker>::TaskId,
-                >(__from.map(|__from| &__from.id));
+            let __id = __fields.task_id::<Self>(__from.map(|__from| &__from.id));
             let __0 = __fields
                 .attribute::<String>("customer", __from.map(|__from| &__from.customer));
             let __1 = __fields
