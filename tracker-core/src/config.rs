@@ -7,76 +7,86 @@ use crate::declare::spec::{BackoffShape, Takeover, TrackerSpec, Wire};
 use crate::declare::status::{Role, StatusTable};
 use crate::error::{Error, ErrorKind};
 
-/// DynamoDB's limit for the value of a key, less the numbers in a `value` of the index.
-const KEY_BYTES: usize = 2048 - 2 * 9;
+/// DynamoDB's limit for the value of a key, in bytes.
+const KEY_BYTES: usize = 2048;
 
-/// More shards than any status needs: 1000 of them take half a million tasks a second.
+/// The largest number of digits that a code and a shard have in the `value` of an item.
+const NUMBERS_BYTES: usize = 2 * 9;
+
+/// More shards than any status needs: 1,000 shards take half a million tasks a second.
 const MOST_SHARDS: u32 = 1000;
 
-/// What DynamoDB takes in a partition of an index, where an item's projection has up to 1 KB.
+/// DynamoDB's limit for one partition of an index, in writes a second of rows of up to 1 KB.
 const WRITES_PER_SECOND: u32 = 1000;
 
-/// How long a failed task waits before it may be started again.
+/// The wait of a failed task before its next attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Backoff {
-    /// Not at all.
+    /// No wait: a failed task can be started again at once.
     #[default]
     None,
-    /// Twice as long after each failed attempt. The wait is drawn between half of that and the whole, so that tasks that
-    /// failed together are not started together.
+    /// The wait doubles with each failed attempt in a row, from `base` up to `max`. The tracker draws each
+    /// wait between half of that and the whole, so that tasks that failed together do not start together.
     Exponential {
-        /// The wait after the first failed attempt.
+        /// The wait after the first failed attempt, above 0.
         base: Duration,
-        /// The longest wait.
+        /// The longest wait, at least `base`.
         max: Duration,
     },
 }
 
-/// What a tracker works with: the declaration, with what was replaced at run time.
+/// The configuration of a tracker: its declaration, with the values that the builder has replaced.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TrackerConfig {
-    /// The table.
+    /// The name of the table.
     pub table: Cow<'static, str>,
-    /// The index on status and update time.
+    /// The name of the index on status and update time.
     pub index: Cow<'static, str>,
-    /// What stands before the separator in every key.
+    /// The use case: the part of every key before the separator.
     pub use_case_id: Cow<'static, str>,
-    /// After how many failed attempts a task is given up: at least 1.
+    /// The number of failed attempts in a row after which a task is ignored: at least 1.
     pub max_retry: u32,
-    /// How long a lease lasts unless it is renewed. All workers of a use case must agree on it.
+    /// The length of a lease, counted from its last renewal: 100 ms to 365 days. All workers of a use case
+    /// must agree on it.
     pub lock_expire: Duration,
-    /// The most by which the clocks of any two workers may differ. It is added to `lock_expire` before
-    /// an expired lease is taken over.
+    /// The largest difference between the clocks of any two workers: at most 365 days. A lease can be taken
+    /// over when it has not been renewed for `lock_expire` and this time more.
     pub max_clock_skew: Duration,
-    /// Whether leases are renewed by heartbeats, every third of `lock_expire`.
+    /// Whether heartbeats renew leases, every third of `lock_expire`.
     pub heartbeat: bool,
-    /// How long a body may run before it is ended and recorded as failed.
+    /// The time after which the tracker drops the future of a body and records the attempt as failed: above
+    /// 0. `None` sets no limit.
     pub timeout: Option<Duration>,
-    /// How long a failed task waits before it may be started again.
+    /// The wait of a failed task before its next attempt.
     pub backoff: Backoff,
-    /// How many snoozes in a row are not counted as failed attempts: at least 1.
+    /// The number of snoozes in a row that do not count as failed attempts: at least 1.
     pub max_snoozes: u32,
-    /// How long a succeeded task is kept before DynamoDB deletes it; for ever where there is none.
+    /// The time for which a succeeded task is kept before DynamoDB deletes it: above 0. `None` keeps it for
+    /// ever.
     pub retain: Option<Duration>,
-    /// How long an ignored task is kept; for ever where there is none.
+    /// The time for which an ignored task is kept before DynamoDB deletes it: above 0. `None` keeps it for
+    /// ever.
     pub retain_ignored: Option<Duration>,
-    /// How many failed attempts an item's history holds: at least 1.
+    /// The number of entries that an item's history holds: at least 1. If there are more, the first and the
+    /// most recent entries stay; with a limit of 1, the most recent entry.
     pub history_limit: u32,
-    /// How many causes of an error are recorded: at least 1.
+    /// The number of errors that are recorded of a failure, the body's error and its causes together: at
+    /// least 1.
     pub traceback_stack_limit: u32,
-    /// How many shards of each status are read at least, also where fewer are written: see
-    /// [`TrackerBuilder::read_shards`](crate::TrackerBuilder::read_shards).
+    /// The least number of shards of each status that queries read: 1 to 1,000. If a status has more shards,
+    /// all are read. [`TrackerBuilder::read_shards`](crate::TrackerBuilder::read_shards) says when to set it.
     pub read_shards: u32,
-    /// Whether an expired lease may be taken over.
+    /// Whether a start can take over a task whose lease has expired.
     pub takeover: Takeover,
     pub(crate) wire: Wire,
-    /// The shards are those of the enum: they cannot be replaced at run time.
+    /// The enum's statuses, whose shards cannot be replaced at run time.
     pub(crate) status: &'static StatusTable,
 }
 
 impl TrackerConfig {
+    /// Returns the configuration of a declaration.
     pub(crate) fn declared(spec: &TrackerSpec) -> Self {
         let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
         Self {
@@ -107,18 +117,26 @@ impl TrackerConfig {
         }
     }
 
-    /// How many tasks a second the index takes in the long run, on paper: the least of 500 × the shards of `pending`,
-    /// 500 × those of `in_progress`, and 1000 × those of `succeeded`.
+    /// Returns the calculated number of tasks a second that the index takes in the long run.
     ///
-    /// A shard is a partition of the index, which takes 1,000 write units a second; it is not split further, as all that
-    /// is written goes to its end, the latest `update_time`. A task that succeeds at once is put into `pending` and deleted
-    /// from there, put into `in_progress` and deleted from there, two units each, and put into `succeeded`, which is
-    /// one. Minutes of more than that are often absorbed; after that, DynamoDB throttles the writes to the table.
+    /// It is the least of 500 × the shards of `pending`, 500 × the shards of `in_progress`, and 1,000 × the
+    /// shards of `succeeded`. A shard is one partition of the index, which takes 1,000 write units a second.
+    /// DynamoDB does not split the partition, because all writes go to its end, the latest `update_time`.
     ///
-    /// To be planned with room to spare, and with what it does not count: each failed attempt, which costs `failed` two
-    /// units and `in_progress` two more; `ignored`, one for each task that is given up; tasks that wait in
-    /// `more_pending`, or in the status of a step before, instead of `pending`; and steps after this one, which delete
-    /// from `succeeded`. The example `shard_planner` simulates all but the last two.
+    /// A task that succeeds at once costs `pending` and `in_progress` two units each, because it enters and
+    /// leaves them. It costs `succeeded` one. DynamoDB often absorbs a higher rate for some minutes. Then it
+    /// throttles the writes to the table.
+    ///
+    /// Plan with room to spare. The number does not count:
+    ///
+    /// - failed attempts, each of which costs `failed` two units and `in_progress` two more;
+    /// - ignored tasks, each of which costs `ignored` one unit;
+    /// - tasks that wait in `more_pending`, or in a status of an earlier step, instead of `pending`;
+    /// - later steps, whose starts delete from `succeeded`.
+    ///
+    /// The example `shard_planner` simulates the first two.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use tracker_core::{Error, StatusTracker, TrackerStatus, aws_sdk_dynamodb::Client};
@@ -149,62 +167,74 @@ impl TrackerConfig {
         room(Role::Pending, 2).min(room(Role::InProgress, 2)).min(room(Role::Succeeded, 1))
     }
 
-    /// The same rules for what is said at run time as the derive has for what is declared.
+    /// Checks the values, which the builder may have replaced. The derive has the same rules for a
+    /// declaration, except for the limits of durations.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`](ErrorKind::InvalidConfig) if a value is out of range, or if no table is named.
     pub(crate) fn validate(&self, sep: &str) -> Result<(), Error> {
         let use_case_id = &*self.use_case_id;
         let ambiguous = || {
             let prefix = format!("{use_case_id}{sep}");
             prefix.find(sep) != Some(use_case_id.len())
         };
-        let name_is_odd = |name: &str| {
+        let is_invalid_name = |name: &str| {
             !(3..=255).contains(&name.len())
                 || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
         };
-        let named = "3 to 255 of the characters a-z, A-Z, 0-9, `_`, `-` and `.`";
-        let most_bytes = KEY_BYTES.saturating_sub(2 * sep.len());
+        let valid_names = "3 to 255 letters, digits, `_`, `.` and `-`";
+        let most_bytes = KEY_BYTES.saturating_sub(2 * sep.len() + NUMBERS_BYTES);
         let least = Duration::from_millis(100);
         let most = Duration::from_hours(365 * 24);
-        let wrong = if self.table.is_empty() {
-            "no table is named; use `TrackerBuilder::table`, or declare `table = \"..\"`".to_owned()
-        } else if name_is_odd(&self.table) {
-            format!("`{}` cannot be the name of a table, which has {named}", self.table)
-        } else if name_is_odd(&self.index) {
-            format!("`{}` cannot be the name of an index, which has {named}", self.index)
+        let reason = if self.table.is_empty() {
+            "no table is named: call `TrackerBuilder::table`, or declare `table = \"..\"`".to_owned()
+        } else if is_invalid_name(&self.table) {
+            format!("`{}` cannot be the name of a table: use {valid_names}", self.table)
+        } else if is_invalid_name(&self.index) {
+            format!("`{}` cannot be the name of an index: use {valid_names}", self.index)
         } else if use_case_id.is_empty() {
-            "`use_case_id` is empty".to_owned()
+            "`use_case_id` cannot be empty: use at least one character".to_owned()
         } else if use_case_id.len() > most_bytes {
-            format!("`use_case_id` is longer than {most_bytes} bytes")
+            format!(
+                "`use_case_id` has {} bytes: use at most {most_bytes}, so that keys fit into {KEY_BYTES} bytes",
+                use_case_id.len()
+            )
+        } else if use_case_id.contains(sep) {
+            format!("`use_case_id` \"{use_case_id}\" contains the separator \"{sep}\": remove the separator")
         } else if ambiguous() {
             format!(
-                "`use_case_id` \"{use_case_id}\" runs into the separator \"{sep}\", so that keys would be \
-                 ambiguous; leave the separator out of it, and its beginning away from its end"
+                "`use_case_id` \"{use_case_id}\" ends with the beginning of the separator \"{sep}\", so its keys \
+                 would be ambiguous: use another ending"
             )
         } else if self.max_retry == 0 {
-            "`max_retry` is 0, so that no task could be tried; use 1 or more".to_owned()
+            "`max_retry` cannot be 0: use 1 or more".to_owned()
         } else if self.history_limit == 0 {
-            "`history_limit` is 0; use 1 or more".to_owned()
+            "`history_limit` cannot be 0: use 1 or more".to_owned()
         } else if self.traceback_stack_limit == 0 {
-            "`traceback_stack_limit` is 0; use 1 or more".to_owned()
+            "`traceback_stack_limit` cannot be 0: use 1 or more".to_owned()
         } else if !(1..=MOST_SHARDS).contains(&self.read_shards) {
-            format!("`read_shards` is {}; use 1 to {MOST_SHARDS}", self.read_shards)
+            format!("`read_shards` cannot be {}: use 1 to {MOST_SHARDS}", self.read_shards)
         } else if !(least..=most).contains(&self.lock_expire) {
-            format!("`lock_expire` is {:?}; use {least:?} to 365 days", self.lock_expire)
+            format!("`lock_expire` cannot be {:?}: use {least:?} to 365 days", self.lock_expire)
         } else if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
-            "`timeout` is 0; use a time that a body can take, or none".to_owned()
+            "`timeout` cannot be 0: use a longer time, or no timeout".to_owned()
         } else if self.max_snoozes == 0 {
-            "`max_snoozes` is 0; use 1 or more".to_owned()
+            "`max_snoozes` cannot be 0: use 1 or more".to_owned()
         } else if let Backoff::Exponential { base, max } = self.backoff
             && (base.is_zero() || max < base)
         {
-            format!("`backoff` goes from {base:?} to {max:?}; begin above 0, and end no lower")
-        } else if [self.retain, self.retain_ignored].contains(&Some(Duration::ZERO)) {
-            "`retain` is 0; use a time for which ended tasks are kept, or none".to_owned()
+            format!("invalid `backoff`: base {base:?} must be greater than 0 and at most max {max:?}")
+        } else if self.retain == Some(Duration::ZERO) {
+            "`retain` cannot be 0: use a longer time, or keep succeeded tasks for ever".to_owned()
+        } else if self.retain_ignored == Some(Duration::ZERO) {
+            "`retain_ignored` cannot be 0: use a longer time, or keep ignored tasks for ever".to_owned()
         } else if self.max_clock_skew > most {
-            "`max_clock_skew` is more than 365 days".to_owned()
+            format!("`max_clock_skew` cannot be {:?}: use at most 365 days", self.max_clock_skew)
         } else {
             return Ok(());
         };
-        Err(Error::new(ErrorKind::InvalidConfig { reason: wrong }))
+        Err(Error::new(ErrorKind::InvalidConfig { reason }))
     }
 }
 
@@ -222,8 +252,8 @@ mod tests {
         StatusTable { type_name: "Status", rows, code_pad: 3, shard_pad: 3 }
     }
 
-    /// What the index takes with so many shards of `pending`, `in_progress` and `succeeded`, and one of the others.
-    macro_rules! bound {
+    /// Returns the limit for these numbers of shards. All other statuses have one shard.
+    macro_rules! limit {
         ($pending:literal, $in_progress:literal, $succeeded:literal) => {{
             static TABLE: StatusTable = table(&[
                 row(Role::Pending, $pending),
@@ -239,12 +269,12 @@ mod tests {
     }
 
     #[test]
-    fn the_status_with_the_least_room_bounds_the_rate() {
-        assert_eq!(bound!(1, 1, 1), 500, "failed and ignored do not count");
-        assert_eq!(bound!(5, 5, 5), 2500);
-        assert_eq!(bound!(3, 5, 5), 1500, "pending");
-        assert_eq!(bound!(5, 4, 5), 2000, "in progress");
-        assert_eq!(bound!(5, 5, 2), 2000, "succeeded, in which a task is written once");
-        assert_eq!(bound!(999, 999, 999), 499_500);
+    fn max_tasks_per_second_is_the_limit_of_the_tightest_status() {
+        assert_eq!(limit!(1, 1, 1), 500, "failed and ignored set no limit");
+        assert_eq!(limit!(5, 5, 5), 2500);
+        assert_eq!(limit!(3, 5, 5), 1500, "pending sets the limit");
+        assert_eq!(limit!(5, 4, 5), 2000, "in progress sets the limit");
+        assert_eq!(limit!(5, 5, 2), 2000, "succeeded sets the limit: a task is written there once");
+        assert_eq!(limit!(999, 999, 999), 499_500);
     }
 }

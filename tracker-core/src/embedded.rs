@@ -1,15 +1,20 @@
-//! A DynamoDB in the process, for tests, examples and first steps: no server, no credentials, no set-up.
+//! A DynamoDB in the process, for tests, examples and first steps. It needs no server, no credentials and no
+//! set-up.
 //!
-//! It is [dynoxide](https://crates.io/crates/dynoxide-rs), a DynamoDB over SQLite, behind an ordinary
-//! [`Client`], whose requests never leave the process. It is not for production: it has no stale index and no
-//! throttling, and requests wait for each other. The same code runs on DynamoDB Local and on AWS with another
-//! client.
+//! The database is [dynoxide](https://crates.io/crates/dynoxide-rs), a DynamoDB over SQLite. An ordinary
+//! [`Client`] talks to it, and no request leaves the process. With another client, the same code runs on
+//! DynamoDB Local and on AWS.
+//!
+//! Do not use the database in production. Its indexes are never stale, it never throttles, and it answers one
+//! request at a time.
 //!
 //! # Examples
 //!
 //! ```
-//! # fn main() -> Result<(), tracker_core::embedded::EmbeddedError> {
-//! let client = tracker_core::embedded::in_memory()?;
+//! use tracker_core::embedded;
+//!
+//! # fn main() -> Result<(), embedded::EmbeddedError> {
+//! let client = embedded::in_memory()?;
 //! # drop(client); Ok(()) }
 //! ```
 
@@ -27,21 +32,22 @@ use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use dynoxide::{Database, DynoxideError};
 
-/// The database could not be opened.
+/// The error of a database that could not be opened. Its source is the error of the database.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the embedded database {at} could not be opened; check that the file is a database of this kind and may be written"
+    "the embedded database {at} could not be opened; if it is a file, check that it is such a database and can be \
+     written"
 )]
 pub struct EmbeddedError {
     at: String,
     source: DynoxideError,
 }
 
-/// A client of a new database in memory, which is gone when the last clone of the client is.
+/// Returns a client of a new database in memory. The database ends with the last clone of the client.
 ///
 /// # Errors
 ///
-/// [`EmbeddedError`] where `SQLite` cannot be set up.
+/// [`EmbeddedError`] if SQLite cannot be set up.
 pub fn in_memory() -> Result<Client, EmbeddedError> {
     match Database::memory() {
         Ok(database) => Ok(client(database)),
@@ -49,13 +55,13 @@ pub fn in_memory() -> Result<Client, EmbeddedError> {
     }
 }
 
-/// A client of a database in a file, which is made if it is not there.
+/// Returns a client of a database in a file, which is created if it does not exist.
 ///
-/// One process at a time should have it open.
+/// Open the file in one process at a time.
 ///
 /// # Errors
 ///
-/// [`EmbeddedError`] where the file cannot be opened or made, or is no such database.
+/// [`EmbeddedError`] if the file cannot be opened or created, or is not such a database.
 pub fn in_file(path: impl AsRef<Path>) -> Result<Client, EmbeddedError> {
     let at = path.as_ref().display().to_string();
     match Database::new(&path.as_ref().to_string_lossy()) {
@@ -67,7 +73,7 @@ pub fn in_file(path: impl AsRef<Path>) -> Result<Client, EmbeddedError> {
 fn client(database: Database) -> Client {
     Client::from_conf(
         aws_sdk_dynamodb::Config::builder()
-            // Pinned: later versions may change retries and timeouts.
+            // A later version may change retries and timeouts.
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::from_static("embedded"))
             .credentials_provider(Credentials::new("embedded", "embedded", None, None, "embedded"))
@@ -82,7 +88,7 @@ fn http_client(database: Database) -> SharedHttpClient {
     http_client_fn(move |_, _| connector.clone())
 }
 
-/// Answers requests from the database.
+/// An HTTP connection that the database answers.
 #[derive(Clone)]
 struct Connector {
     database: Database,
@@ -115,7 +121,7 @@ fn answer(database: &Database, request: &HttpRequest) -> Result<HttpResponse, Co
     Ok(response)
 }
 
-/// Calls the database's function of an operation, with the request and the response as JSON.
+/// Calls the database's function for an operation. The request and the response are JSON.
 fn dispatch(database: &Database, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {
     macro_rules! operations {
         ($($name:literal => $call:ident,)*) => {
@@ -164,7 +170,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_file_keeps_what_was_written() {
+    async fn a_file_keeps_its_tables_and_memory_begins_empty() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tasks.db");
         let client = in_file(&file).unwrap();
@@ -176,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_database_is_refused() {
+    fn in_file_refuses_a_path_that_is_no_database() {
         let folder = tempfile::tempdir().unwrap();
         let error = in_file(folder.path()).unwrap_err();
         assert!(error.to_string().contains(&folder.path().display().to_string()), "{error}");
@@ -187,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn errors_are_those_of_the_service() {
+    async fn errors_have_the_codes_of_dynamodb() {
         let client = in_memory().unwrap();
         let error = client.describe_table().table_name("tasks").send().await.unwrap_err();
         assert_eq!(error.code(), Some("ResourceNotFoundException"));

@@ -1,4 +1,4 @@
-//! Time: the clock that is handed in, and the one form in which times are stored.
+//! The clock of a tracker, and the form in which times are stored.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,37 +9,48 @@ use std::time::{Duration, Instant};
 use chrono::format::{Item, StrftimeItems};
 use chrono::{DateTime, NaiveDate, SubsecRound, TimeDelta, Timelike, Utc};
 
-/// Two clocks read at the same moment.
+/// A reading of two clocks at the same moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[doc(alias = "Now")]
 pub struct ClockReading {
-    /// The time of day, which other workers see too, and which may step.
+    /// The time of day. The tracker stores it, and other workers compare it with theirs. It may step.
     pub wall: DateTime<Utc>,
-    /// Time since a fixed moment of this process, which never steps back.
+    /// The time since a fixed moment of this process. It never steps back.
     pub monotonic: Duration,
 }
 
-/// A future of a [`Clock`].
+/// The future of [`Clock::sleep`].
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Where a tracker gets its time from.
+/// The clock of a tracker.
 ///
-/// Replace it in tests, so that leases expire without waiting.
+/// Tests can replace it, so that leases expire without waiting. The feature `testing` has a clock that a test
+/// advances.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// Both clocks, read together.
+    /// Returns a reading of both clocks.
     fn now(&self) -> ClockReading;
 
-    /// Waits: for a clock that is a little ahead of ours, between two sends of a request, for a table, between two
-    /// heartbeats (at most a second at once), and for the timeout of a body.
+    /// Returns a future that completes after this time.
+    ///
+    /// The tracker sleeps in these cases:
+    ///
+    /// - between two sends of a request;
+    /// - while it waits for a table to be created;
+    /// - in a start, if the task was last written slightly ahead of this clock;
+    /// - between two heartbeats, for at most a second at once;
+    /// - until the timeout of a body;
+    /// - in a worker: between two polls, and until it must stop.
     fn sleep(&self, duration: Duration) -> Sleep;
 
-    /// Whether the time is made up, and must not be compared with the `Date` of the service's answers.
+    /// Returns whether the time is simulated; `false` by default.
+    ///
+    /// If it is, the tracker does not compare the clock with the `Date` of DynamoDB's responses.
     fn is_simulated(&self) -> bool {
         false
     }
 }
 
-/// The clock of the machine. Its `sleep` needs a Tokio runtime.
+/// The clock of the machine, which a tracker has by default. Its `sleep` needs a Tokio runtime.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -55,16 +66,17 @@ impl Clock for SystemClock {
     }
 }
 
-/// How `lock_time`, `update_time` and `create_time` are stored: 31 characters, so that string order is time order.
+/// The form of the times in an item: always 31 characters, so that the order of strings is the order of
+/// times.
 static STORED: LazyLock<Vec<Item<'static>>> =
     LazyLock::new(|| StrftimeItems::new("%Y-%m-%dT%H:%M:%S%.6f+0000").collect());
 const STORED_BYTES: usize = SPELLING.len();
-/// The same, with a `d` for each digit.
+/// The same form, with a `d` for each digit.
 const SPELLING: &[u8] = b"dddd-dd-ddTdd:dd:dd.dddddd+0000";
-/// How an entry of the history has it, which is Python's `isoformat`.
+/// The form of the times in the history: that of Python's `isoformat`.
 const IN_HISTORY: &str = "%Y-%m-%dT%H:%M:%S%.6f%:z";
 
-/// A moment as it is stored: UTC, whole microseconds, a year of four digits.
+/// A time as it is stored: UTC, whole microseconds, from 1970 to 9999.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Timestamp(DateTime<Utc>);
 
@@ -72,19 +84,21 @@ impl Timestamp {
     /// The `lock_time` of a task that was never locked.
     pub(crate) const EPOCH: Self = Self(DateTime::UNIX_EPOCH);
 
-    /// Truncates, as a value read back must equal the one in memory, and stays within the four-digit years.
+    /// Truncates a time to microseconds, so that the stored time equals the time in memory, and limits it to
+    /// 1970 to 9999.
     pub(crate) fn new(time: DateTime<Utc>) -> Self {
         let latest = DateTime::from_timestamp_micros(253_402_300_799_999_999);
         let time = time.max(DateTime::UNIX_EPOCH);
         let time = latest.map_or(time, |latest| time.min(latest));
-        // A leap second would be written as a 61st one, which nobody reads.
+        // A leap second would be written as second 60, which no reader accepts.
         let leap = if time.nanosecond() < 1_000_000_000 { TimeDelta::zero() } else { TimeDelta::seconds(1) };
         Self((time + leap).trunc_subsecs(6))
     }
 
+    /// Reads a stored time. Returns `None` for any other spelling.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        // Any other spelling would break the order of strings, which conditions rely on: each digit has its place. Three
-        // times are in every item, and this takes a fifth of what chrono's parser and a comparison do.
+        // Conditions compare strings, and any other spelling would break their order. Every item has three
+        // times, and this parser takes a fifth of the time that chrono's parser and a comparison take.
         let bytes = text.as_bytes();
         let is_spelt = bytes.len() == STORED_BYTES
             && bytes.iter().zip(SPELLING).all(|(byte, spelt)| match spelt {
@@ -106,6 +120,7 @@ impl Timestamp {
         self.0
     }
 
+    /// Returns the form for an item.
     pub(crate) fn stored(self) -> String {
         let mut stored = String::with_capacity(STORED_BYTES);
         // Writing to a `String` cannot fail.
@@ -113,6 +128,7 @@ impl Timestamp {
         stored
     }
 
+    /// Returns the form for the history.
     pub(crate) fn in_history(self) -> String {
         self.0.format(IN_HISTORY).to_string()
     }
@@ -127,12 +143,13 @@ impl Timestamp {
         Self::new(self.0.checked_sub_signed(delta).unwrap_or(DateTime::UNIX_EPOCH))
     }
 
-    /// Zero when `earlier` is not earlier.
+    /// Returns the time since `earlier`, or zero if `earlier` is not earlier.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         (self.0 - earlier.0).to_std().unwrap_or(Duration::ZERO)
     }
 
-    /// This time, or the least one after `last` where a clock has not moved on: what one execution writes always grows.
+    /// Returns this time, or `last` plus 1 µs if that is later, because the times of an attempt's writes must
+    /// grow.
     pub(crate) fn after(self, last: Self) -> Self {
         self.max(last.plus(Duration::from_micros(1)))
     }
@@ -164,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stored_form_has_31_characters_and_reads_back() {
+    fn stored_times_have_31_characters_and_are_read_back() {
         let time = DateTime::parse_from_rfc3339("2026-11-24T02:17:26.355394999Z").unwrap().to_utc();
         let stored = Timestamp::new(time);
         assert_eq!(stored.to_string(), "2026-11-24T02:17:26.355394+0000");
@@ -182,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn other_spellings_are_refused() {
+    fn parse_refuses_other_spellings() {
         for text in [
             "",
             "2026-11-24T02:17:26.355394Z",
@@ -204,7 +221,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 5000, rng_seed: RngSeed::Fixed(8), failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
-        fn what_is_read_is_what_chrono_reads_and_writes(
+        fn parse_accepts_exactly_the_times_that_chrono_reads_and_writes_back(
             micros in 0..253_402_300_800_000_000_i64,
             at in 0..31_usize,
             by in prop::option::of("[0-9 +:TZ.-]"),
@@ -220,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn times_of_one_execution_grow() {
+    fn after_always_grows_and_arithmetic_stays_in_range() {
         let first = Timestamp::EPOCH.plus(Duration::from_secs(10));
         assert_eq!(first.after(first), first.plus(Duration::from_micros(1)));
         assert_eq!(Timestamp::EPOCH.after(first), first.plus(Duration::from_micros(1)));

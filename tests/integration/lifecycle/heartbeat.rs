@@ -195,7 +195,7 @@ async fn timeout_fails_a_body_that_hangs(world: World) {
     assert_eq!(item["data"].as_m().unwrap()["pages"], number(0), "the data was not saved");
     assert!(error.task().unwrap().errors()[0].error.contains("within 250s"));
     let error = world.builder::<Document>().timeout(Duration::ZERO).build().unwrap_err();
-    assert!(error.to_string().contains("`timeout` is 0"), "{error}");
+    assert!(error.to_string().contains("`timeout` cannot be 0"), "{error}");
 }
 
 #[database_test]

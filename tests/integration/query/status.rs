@@ -150,5 +150,5 @@ async fn read_shards_finds_tasks_of_shards_no_longer_written(world: World) {
     assert_eq!(item["value"], text(&documents.make_value(ExtractStatus::Pending, shard).unwrap()));
     assert_eq!(documents.query_by_status(ExtractStatus::Pending).all().await.unwrap().len(), 3);
     let error = world.builder::<Document>().read_shards(0).build().unwrap_err();
-    assert!(error.to_string().contains("`read_shards` is 0"), "{error}");
+    assert!(error.to_string().contains("`read_shards` cannot be 0"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! What a tracker is configured with.
+//! The configuration of a tracker.
 
 use std::time::Duration;
 
@@ -46,21 +46,21 @@ async fn build_refuses_invalid_configurations(world: World) {
     let backoff =
         |base, max| Backoff::Exponential { base: Duration::from_secs(base), max: Duration::from_secs(max) };
     for (builder, says) in [
-        (builder().max_retry(0), "`max_retry` is 0"),
-        (builder().history_limit(0), "`history_limit` is 0"),
-        (builder().traceback_stack_limit(0), "`traceback_stack_limit` is 0"),
-        (builder().lock_expire(Duration::ZERO), "`lock_expire` is 0ns"),
-        (builder().use_case_id(""), "`use_case_id` is empty"),
-        (builder().use_case_id("a____b"), "runs into the separator"),
-        (builder().use_case_id("a_"), "runs into the separator"),
-        (builder().use_case_id("x".repeat(2023)), "longer than 2022 bytes"),
+        (builder().max_retry(0), "`max_retry` cannot be 0"),
+        (builder().history_limit(0), "`history_limit` cannot be 0"),
+        (builder().traceback_stack_limit(0), "`traceback_stack_limit` cannot be 0"),
+        (builder().lock_expire(Duration::ZERO), "`lock_expire` cannot be 0ns"),
+        (builder().use_case_id(""), "`use_case_id` cannot be empty"),
+        (builder().use_case_id("a____b"), "contains the separator"),
+        (builder().use_case_id("a_"), "ends with the beginning of the separator"),
+        (builder().use_case_id("x".repeat(2023)), "has 2023 bytes: use at most 2022"),
         (builder().table("no"), "`no` cannot be the name of a table"),
         (builder().table("a table"), "`a table` cannot be the name of a table"),
-        (builder().max_snoozes(0), "`max_snoozes` is 0"),
-        (builder().backoff(backoff(20, 10)), "`backoff` goes from 20s to 10s"),
-        (builder().backoff(backoff(0, 10)), "`backoff` goes from 0ns to 10s"),
-        (builder().retain(Duration::ZERO), "`retain` is 0"),
-        (builder().retain_ignored(Duration::ZERO), "`retain` is 0"),
+        (builder().max_snoozes(0), "`max_snoozes` cannot be 0"),
+        (builder().backoff(backoff(20, 10)), "invalid `backoff`: base 20s must be greater than 0 and at most max 10s"),
+        (builder().backoff(backoff(0, 10)), "invalid `backoff`: base 0ns must be greater than 0"),
+        (builder().retain(Duration::ZERO), "`retain` cannot be 0"),
+        (builder().retain_ignored(Duration::ZERO), "`retain_ignored` cannot be 0"),
         (builder().index("#"), "`#` cannot be the name of an index"),
     ] {
         let error = builder.build().unwrap_err();

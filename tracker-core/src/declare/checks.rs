@@ -1,10 +1,11 @@
-//! Checks between declarations. A macro sees one type at a time, so constants make these checks at compile time.
+//! Checks between declarations. A macro sees one type at a time, so constants make these checks at compile
+//! time.
 
 use crate::declare::spec::TrackerSpec;
 use crate::declare::status::{Role, StatusRow, StatusTable};
 
-/// Refuses a value of `more_pending_status` that is a status of this step or in progress, or whose code is also the code of
-/// a status of this step or of an earlier value of the list.
+/// Refuses a value of `more_pending_status` that is a status of this step or in progress, or whose code is
+/// also the code of a status of this step or of an earlier value of the list.
 ///
 /// # Panics
 ///
@@ -34,11 +35,12 @@ pub const fn check_more_pending(spec: &TrackerSpec, nth: usize) {
     }
 }
 
-/// Refuses a previous step that
+/// Refuses a previous step that does one of these:
 ///
-/// - does not share its items with this step,
-/// - lets DynamoDB delete a succeeded task before this step has worked on it, or
-/// - has a code of this step or of its `more_pending_status`, or comes after a step that has such a code.
+/// - It does not share its items with this step.
+/// - It lets DynamoDB delete a succeeded task before this step has worked on the task.
+/// - It has a code of this step or of another enum in its `more_pending_status`, or comes after a step that has
+///   such a code.
 ///
 /// # Panics
 ///
@@ -178,7 +180,8 @@ const fn str_eq(left: &str, right: &str) -> bool {
     true
 }
 
-/// A message that is built at compile time, when `format!` is not available. A text that does not fit is cut off.
+/// A message that is built at compile time, when `format!` is not available. A text that does not fit is cut
+/// off.
 #[derive(Clone, Copy)]
 struct Text {
     bytes: [u8; 512],
@@ -218,7 +221,8 @@ impl Text {
         }
     }
 
-    /// Panics with the message. All callers have `track_caller`, so that the compiler shows only the declaration.
+    /// Panics with the message. All callers have `track_caller`, so that the compiler shows only the
+    /// declaration.
     #[track_caller]
     const fn panic(&self) -> ! {
         panic!("{}", self.as_str())

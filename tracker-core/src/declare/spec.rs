@@ -16,8 +16,8 @@ pub enum Wire {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Takeover {
-    /// The task can be taken over. The lost attempt counts as failed. If it was the last attempt that `max_retry` allows, or
-    /// was asked to end, the start ignores the task instead.
+    /// The task can be taken over. The lost attempt counts as failed. If it was the last attempt that
+    /// `max_retry` allows, or was asked to end, the start ignores the task instead.
     Expired,
     /// The task stays in progress, and a start is refused as [`Locked`](crate::ErrorKind::Locked).
     Never,
@@ -121,14 +121,15 @@ pub const fn spec(
     }
 }
 
-/// Returns a value of `more_pending_status`. `_status` makes the compiler check that the value has a status type.
+/// Returns a value of `more_pending_status`. `_status` makes the compiler check that the value has a status
+/// type.
 #[must_use]
 pub const fn more_pending<S: TrackerStatus>(_status: &S, code: u32) -> MorePending {
     MorePending { table: S::__TABLE, code }
 }
 
-/// Returns the statuses from which a step starts: its own, those of `more_pending_status`, and the succeeded status of the
-/// previous step.
+/// Returns the statuses from which a step starts: its own, those of `more_pending_status`, and the succeeded
+/// status of the previous step.
 pub(crate) fn ready_rows(spec: &TrackerSpec) -> impl Iterator<Item = &'static StatusRow> + use<> {
     let own = spec.status.rows.iter().filter(|row| row.role.is_ready());
     let others = spec.more_pending.iter().filter_map(|other| other.table.row(other.code));

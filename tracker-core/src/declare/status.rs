@@ -1,30 +1,32 @@
-//! Status enums: what `#[derive(TrackerStatus)]` implements, and the table that the runtime reads.
+//! Status enums: the trait that `#[derive(TrackerStatus)]` implements, and the table that the tracker reads.
 
 use std::fmt;
 use std::marker::PhantomData;
 
-/// What a status means to the tracker.
+/// The meaning of a status to the tracker.
 ///
-/// Each role but [`MorePending`](Role::MorePending) belongs to exactly one variant of a status enum.
+/// Each role belongs to exactly one variant of a status enum, except [`MorePending`](Role::MorePending),
+/// which any number of variants may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Role {
-    /// Waits for a worker.
+    /// The task waits for a worker. A new task has this role.
     Pending,
-    /// Waits for a worker too, under a code of its own, as a task that an earlier step finished does.
+    /// The task waits for a worker under another code, such as the succeeded status of the previous step.
     MorePending,
-    /// Attempt by a worker, for as long as its lease lasts.
+    /// A worker has started the task and holds its lease, or the lease has expired.
     InProgress,
-    /// The last attempt failed; to be tried again.
+    /// The last attempt failed. The task waits for its next attempt.
     Failed,
-    /// Done.
+    /// The task is done.
     Succeeded,
-    /// Given up after `max_retry` failed attempts; nothing happens until it is redriven.
+    /// The task is out of attempts, failed for good, or was cancelled. A start refuses it until it is
+    /// redriven.
     Ignored,
 }
 
 impl Role {
-    /// Whether a task in this role may be started without taking it over from anyone.
+    /// Returns whether a task in this role can be started: pending, more pending or failed.
     #[must_use]
     pub const fn is_ready(self) -> bool {
         matches!(self, Self::Pending | Self::MorePending | Self::Failed)
@@ -44,66 +46,66 @@ impl fmt::Display for Role {
     }
 }
 
-/// The statuses of one step of work: an enum whose variants have a role, a code and a number of shards.
+/// The statuses of one step of work: an enum whose variants have a code, a role and a number of shards.
 ///
-/// Derive it with [`#[derive(TrackerStatus)]`](derive@crate::TrackerStatus); the trait is not meant to be
-/// written by hand, since the derive checks what the runtime then relies on.
+/// Use [`#[derive(TrackerStatus)]`](derive@crate::TrackerStatus). Do not implement the trait by hand, because
+/// the tracker relies on the checks of the derive.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a status enum of a tracker",
     label = "no `TrackerStatus` here",
     note = "add `#[derive(TrackerStatus, Clone, Copy)]` to the enum and a role to each variant, such as `#[status(pending)]`"
 )]
 pub trait TrackerStatus: Copy + Send + Sync + 'static {
-    /// Every status, in the order of the enum.
+    /// All statuses, in the order of the enum.
     const ALL: &'static [Self];
 
     #[doc(hidden)]
     const __TABLE: &'static StatusTable;
 
-    /// The number stored in the item's `status` attribute.
+    /// Returns the code of the status, which the item's attribute `status` stores.
     fn code(self) -> u32;
 
-    /// The status with this code, if the enum has one.
+    /// Returns the status with this code, or `None` if the enum has no such code.
     #[must_use]
     fn from_code(code: u32) -> Option<Self> {
         let nth = Self::__TABLE.rows.iter().position(|row| row.code == code)?;
         Self::ALL.get(nth).copied()
     }
 
-    /// The name of the status: its variant's, or what `rename` says.
+    /// Returns the name of the status: that of its variant, unless `rename` sets another name.
     #[must_use]
     fn name(self) -> &'static str {
         Self::__TABLE.row(self.code()).map_or("", |row| row.name)
     }
 
-    /// What the status means to the tracker.
+    /// Returns what the status means to the tracker.
     #[must_use]
     fn role(self) -> Role {
-        // A code of `self` is always in the derived table: the default is never seen.
+        // The derived table has the code of every variant, so the default is never used.
         Self::__TABLE.row(self.code()).map_or(Role::Pending, |row| row.role)
     }
 
-    /// Over how many partitions of the index the tasks in this status are spread.
+    /// Returns the number of partitions of the index over which the tasks in this status are spread.
     #[must_use]
     fn shards(self) -> u32 {
         Self::__TABLE.row(self.code()).map_or(1, |row| row.shards)
     }
 }
 
-/// One status enum as data: what the derive emits, and all that the runtime knows of the enum.
+/// A status enum as data. The derive emits it, and the tracker knows the enum by it alone.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct StatusTable {
     pub type_name: &'static str,
-    /// In the order of [`TrackerStatus::ALL`].
+    /// The statuses, in the order of [`TrackerStatus::ALL`].
     pub rows: &'static [StatusRow],
-    /// Digits of a code in the `value` attribute.
+    /// The number of digits of a code in the attribute `value`.
     pub code_pad: u8,
-    /// Digits of a shard in the `value` attribute.
+    /// The number of digits of a shard in the attribute `value`.
     pub shard_pad: u8,
 }
 
-/// One status.
+/// A status as data.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatusRow {
@@ -113,8 +115,8 @@ pub struct StatusRow {
     pub shards: u32,
 }
 
-/// The table of a status enum, and an empty one for any other type: what is wrong with that type is said once,
-/// where the derive names it as `StatusTracker::Status`.
+/// Gives the table of a status enum, and an empty table for any other type. So the compiler reports a wrong
+/// type once: where the derive names it as `StatusTracker::Status`.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct TableOf<S>(PhantomData<S>);
@@ -123,7 +125,8 @@ impl<S: TrackerStatus> TableOf<S> {
     pub const TABLE: &'static StatusTable = S::__TABLE;
 }
 
-/// What `TableOf::TABLE` falls back on: an inherent constant whose bounds hold goes before that of a trait.
+/// The fallback of `TableOf::TABLE`. An inherent constant precedes the constant of a trait if its bounds
+/// hold.
 #[doc(hidden)]
 pub trait NoTable {
     const TABLE: &'static StatusTable = &StatusTable { type_name: "", rows: &[], code_pad: 3, shard_pad: 3 };
@@ -132,7 +135,8 @@ pub trait NoTable {
 impl<S> NoTable for TableOf<S> {}
 
 impl StatusTable {
-    /// Const, since declarations are compared at compile time, too.
+    /// Returns the status with this code. It is `const`, because declarations are compared at compile time,
+    /// too.
     pub(crate) const fn row(&self, code: u32) -> Option<&'static StatusRow> {
         let mut nth = 0;
         while nth < self.rows.len() {
@@ -144,7 +148,7 @@ impl StatusTable {
         None
     }
 
-    /// The status of a role that every enum has exactly once; of `MorePending`, the first if any.
+    /// Returns the first status with this role. Every enum has each role exactly once, except `MorePending`.
     pub(crate) const fn of_role(&self, role: Role) -> Option<&'static StatusRow> {
         let mut nth = 0;
         while nth < self.rows.len() {

@@ -1,4 +1,4 @@
-//! The one error of the crate.
+//! The error type of all operations.
 
 mod kind;
 
@@ -9,11 +9,11 @@ pub use self::kind::ErrorKind;
 use crate::item::error::{BoxError, ItemError};
 use crate::item::head::TaskHead;
 
-/// Why an operation of a tracker did not do what was asked.
+/// The error of an operation.
 ///
-/// [`kind`](Self::kind) tells what happened, [`key`](Self::key) to which task; a refusal carries the
-/// [task as it was found](Self::task), and where the SDK or a decoder failed,
-/// [`source`](StdError::source) is its error.
+/// [`kind`](Self::kind) says what happened, [`key`](Self::key) to which task, and [`task`](Self::task) has
+/// the most recent known state of the task. [`source`](StdError::source) is the error of the SDK, of a
+/// decoder, or of the body.
 ///
 /// # Examples
 ///
@@ -22,7 +22,7 @@ use crate::item::head::TaskHead;
 ///
 /// fn explain(error: &Error) -> String {
 ///     match error.kind() {
-///         ErrorKind::Locked { owner, until } => format!("{owner:?} works on it until {until}"),
+///         ErrorKind::Locked { owner, until } => format!("{owner:?} holds it until {until}"),
 ///         ErrorKind::AlreadySucceeded => "nothing to do".to_owned(),
 ///         _ => error.to_string(),
 ///     }
@@ -36,7 +36,7 @@ struct Inner {
     task: Option<TaskHead>,
     source: Option<BoxError>,
     body: Option<BoxError>,
-    /// Whether the SDK had sent the request before.
+    /// Whether the SDK had already sent the request before the try that failed.
     retried: bool,
 }
 
@@ -45,6 +45,7 @@ impl Error {
         Self(Box::new(Inner { kind, key: None, task: None, source: None, body: None, retried: false }))
     }
 
+    /// Sets the key, unless the error has a key already.
     pub(crate) fn with_key(mut self, key: &str) -> Self {
         self.0.key.get_or_insert_with(|| key.to_owned());
         self
@@ -55,6 +56,7 @@ impl Error {
         self
     }
 
+    /// Sets the task, if one was found.
     pub(crate) fn with_found(mut self, found: Option<TaskHead>) -> Self {
         self.0.task = found.or(self.0.task);
         self
@@ -79,26 +81,32 @@ impl Error {
         self.0.retried
     }
 
-    /// What happened.
+    /// Returns what happened.
     #[must_use]
     pub fn kind(&self) -> &ErrorKind {
         &self.0.kind
     }
 
-    /// The `key` attribute of the task it happened to.
+    /// Returns the key of the task to which it happened, if the error is about a task.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         self.0.key.as_deref()
     }
 
-    /// The task: as a refusal or a failed write found it, or as a finish left it; where nothing was read, as it was
-    /// when it was started.
+    /// Returns the most recent known state of the task, if any.
+    ///
+    /// A refusal or a failed write has the task as it was found, and a recorded end has the task as that
+    /// write left it. If neither was read, the error of an attempt has the task as it was started.
     #[must_use]
     pub fn task(&self) -> Option<&TaskHead> {
         self.0.task.as_ref()
     }
 
-    /// Whether the task was refused in the state it is in, as opposed to something going wrong.
+    /// Returns whether the operation was refused, because the task's state did not allow it.
+    ///
+    /// A refused operation has written nothing, with one exception. A start may find an expired lease of a
+    /// task that is out of attempts, or whose attempt was asked to end. It then writes that the task is
+    /// ignored, and returns the refusal [`Ignored`](ErrorKind::Ignored).
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(
@@ -113,17 +121,18 @@ impl Error {
         )
     }
 
-    /// The error that the body of a [`run`](crate::Tracker::run) returned, also when recording it failed.
+    /// Returns the error that the body of a [`run`](crate::Tracker::run) returned, if it has the type `E`. It
+    /// is here also if the failure could not be recorded.
     #[must_use]
     pub fn body_error<E: StdError + 'static>(&self) -> Option<&E> {
         self.0.body.as_ref()?.downcast_ref()
     }
 
-    /// The error that the body of a [`run`](crate::Tracker::run) returned, by value.
+    /// Returns the error that the body of a [`run`](crate::Tracker::run) returned, by value.
     ///
     /// # Errors
     ///
-    /// Gives `self` back when there is none, or it is of another type.
+    /// Returns `self` if the body returned no error, or an error of another type.
     pub fn into_body_error<E: StdError + 'static>(mut self) -> Result<E, Self> {
         match self.0.body.take().map(<dyn StdError + Send + Sync>::downcast::<E>) {
             Some(Ok(error)) => Ok(*error),
@@ -148,7 +157,7 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Error");
-        // First, as this is what a `main` that returns it prints.
+        // The message comes first, because a `main` that returns the error prints this text.
         shown.field("message", &self.to_string());
         shown.field("kind", &self.0.kind);
         for (name, value) in [
@@ -192,14 +201,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_one_word_and_can_go_anywhere() {
-        fn anywhere<E: StdError + Send + Sync + 'static>() {}
-        anywhere::<Error>();
+    fn an_error_is_one_word_and_can_be_sent_to_any_thread() {
+        fn can_be_sent<E: StdError + Send + Sync + 'static>() {}
+        can_be_sent::<Error>();
         assert_eq!(size_of::<Error>(), size_of::<usize>());
     }
 
     #[test]
-    fn display_names_the_key_and_leaves_the_source_to_itself() {
+    fn display_names_the_key_and_not_the_source() {
         let error = Error::new(ErrorKind::Decode { attribute: "data.pages".to_owned() })
             .with_source("invalid type")
             .with_key("extract____doc-1");
@@ -212,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn body_errors_come_back_by_type() {
+    fn body_errors_are_returned_by_their_type() {
         let error =
             || Error::new(ErrorKind::BodyFailed { ignored: false }).with_body_error(Box::new(fmt::Error));
         assert_eq!(error().body_error::<fmt::Error>(), Some(&fmt::Error));
@@ -223,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn too_few_shards_are_said_to_be_the_cause() {
+    fn a_throttled_index_range_names_too_few_shards() {
         let reasons = vec!["IndexWriteKeyRangeThroughputExceeded".to_owned()];
         let text = ErrorKind::Throttled { reasons }.to_string();
         assert!(text.contains("too few shards"), "{text}");

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::runtime::ticker::Ticker;
 
-/// Makes a future that its caller polls, and that is spawned if it is dropped or not finished at the next tick.
+/// Returns a future that its caller polls, and that is spawned if it is dropped or not finished at the next tick.
 ///
 /// The output is `None` if the runtime of the spawned task shuts down. Without a Tokio runtime, nothing is spawned: only the
 /// caller polls the future. Without a ticker, it is spawned only if it is dropped.

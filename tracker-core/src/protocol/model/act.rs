@@ -1,4 +1,4 @@
-//! What a worker does, and what it makes of an answer. All that it decides, the crate's own functions decide.
+//! What a worker does, and how it treats an answer. The crate's own functions take every decision.
 
 use super::mutant::Mutant;
 use super::row::{Data, Row, Time, lock_text};
@@ -11,27 +11,29 @@ use crate::protocol::classify::{self, Save, Start, Written};
 use crate::protocol::lease::{Lease, Reading};
 use crate::time::ClockReading;
 
-/// How many requests one start takes at most.
+/// How many requests one start sends at most. The tracker sends up to 6; 3 keep the model small.
 const SENDS: usize = 3;
 
-/// A worker that has its turn.
+/// The turn of one worker.
 pub(super) struct Act<'w> {
     pub(super) world: &'w mut World,
+    /// The number of the worker.
     pub(super) nth: usize,
     pub(super) mutant: Mutant,
 }
 
-/// A start on its way.
+/// A start that has no result yet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Starting {
     pub(super) step: u8,
     pub(super) lock_id: u8,
     sent: Vec<Reading>,
+    /// Whether the future of the start was dropped.
     pub(super) dropped: bool,
 }
 
 impl Act<'_> {
-    /// Lets it do something.
+    /// Lets the worker do something.
     pub(super) fn on(&mut self, event: Event) {
         let phase = std::mem::replace(&mut self.world.workers[self.nth].phase, Phase::Idle);
         let next = match (phase, event) {
@@ -57,16 +59,18 @@ impl Act<'_> {
         self.world.now(self.nth)
     }
 
+    /// Sends a request, and waits for its answer.
     fn send(&mut self, request: Request) -> Wait {
         self.world.send(request);
         Wait { request, answer: None }
     }
 
+    /// Lets an idle worker begin an operation.
     fn begin(&mut self, event: Event) -> Phase {
         match event {
             Event::Create => {
-                // Unique to this program.
                 self.world.spent.creates += 1;
+                // Each create has a time of its own, by which it recognises its item.
                 let create_time = Time(Time::at(1).0 + u16::from(self.world.spent.creates));
                 Phase::Creating { wait: self.send(Request::Create { create_time }), create_time }
             }
@@ -79,6 +83,7 @@ impl Act<'_> {
         }
     }
 
+    /// Reads the task, and sends a redrive if the task can be redriven.
     fn redrive(&mut self, step: u8) -> Phase {
         let Some(seen) = self.world.row else {
             return Phase::Idle;
@@ -93,6 +98,7 @@ impl Act<'_> {
         Phase::Redriving { wait: self.send(request), step, seen, now }
     }
 
+    /// Sends a start.
     fn start(&mut self, mut starting: Starting) -> Phase {
         let reading = starting.next(self.now());
         let Starting { step, lock_id, .. } = starting;
@@ -100,6 +106,7 @@ impl Act<'_> {
         Phase::Starting { wait: self.send(request), starting }
     }
 
+    /// Takes the answer that a worker has waited for.
     fn receive(&mut self, phase: Phase) -> Phase {
         match phase {
             Phase::Creating { wait, create_time } => self.created(&wait, create_time),
@@ -124,6 +131,7 @@ impl Act<'_> {
         Phase::Idle
     }
 
+    /// Ends a create.
     fn created(&mut self, wait: &Wait, create_time: Time) {
         let created = match wait.answer {
             Some(Err(found)) => {
@@ -137,6 +145,7 @@ impl Act<'_> {
         self.world.ghost.told_created(create_time, created);
     }
 
+    /// Ends a redrive.
     fn redriven(&mut self, wait: &Wait, step: u8, seen: &Row, now: Time) {
         let after = table::redriven(step, seen, now);
         let redriven = match wait.answer {
@@ -149,6 +158,7 @@ impl Act<'_> {
         }
     }
 
+    /// Decides what a start does after its condition has failed.
     fn refused(&mut self, mut starting: Starting, image: Option<Row>) -> Phase {
         let Starting { step, lock_id, .. } = starting;
         let found = image.map(|row| head(steps(), step, &row));
@@ -168,7 +178,7 @@ impl Act<'_> {
             (Start::Again, _) if may_send => return self.start(starting),
             (Start::Ignored, _) => {}
             (verdict, image) => {
-                // A task that goes round to it once more than it may is left as it is.
+                // A start that may send no more requests has learned nothing about the task.
                 if !matches!(verdict, Start::TakeOver | Start::Again) {
                     self.world.ghost.told_nothing(lock_id, image);
                 }
@@ -178,10 +188,11 @@ impl Act<'_> {
         Phase::Idle
     }
 
+    /// Ends a start that was applied: the worker holds the task, or releases it.
     fn started(&mut self, starting: &Starting, row: Row) -> Phase {
         let Starting { step, lock_id, sent, dropped } = starting;
         if row.lock != *lock_id {
-            // Given up with our takeover.
+            // Our takeover has ignored the task.
             return Phase::Idle;
         }
         let now = self.now();
@@ -206,6 +217,7 @@ impl Act<'_> {
         Phase::Holding { held, heartbeat: None, save: None }
     }
 
+    /// Lets a holder do something, or takes the answer to its heartbeat or save.
     fn hold(
         &mut self,
         mut held: Attempt,
@@ -259,12 +271,14 @@ impl Act<'_> {
         }
     }
 
+    /// Sends a save.
     fn save(&mut self, held: &mut Attempt, data: Data) -> Saving {
         let written = held.next(self.now(), self.mutant);
         let request = Request::Save { lock_id: held.lock_id, now: Time::of(written.time), data: Some(data) };
         Saving { wait: self.send(request), written, data }
     }
 
+    /// Sends a finish.
     fn finish(&mut self, mut held: Attempt, how: How) -> Phase {
         let now = Time::of(held.next(self.now(), self.mutant).time);
         let data = held.next_data();
@@ -273,6 +287,7 @@ impl Act<'_> {
         Phase::Finishing { held, how, wait: self.send(request) }
     }
 
+    /// Decides whether a finish was recorded. `unanswered` is set if the image was read because no answer came.
     fn finished(&mut self, held: &Attempt, how: How, image: Option<Row>, unanswered: bool) {
         let found = image.map(|row| head(steps(), held.step, &row));
         let status = table::finished_as(held.step, &held.head, how);
@@ -300,6 +315,7 @@ impl Act<'_> {
 }
 
 impl Starting {
+    /// Returns the time of the next request.
     fn next(&mut self, now: ClockReading) -> Reading {
         let reading = Reading::after_all(&self.sent, now);
         self.sent.push(reading);
@@ -307,6 +323,7 @@ impl Starting {
     }
 }
 
+/// Decides what the answer to a heartbeat or a save means.
 fn saved(wait: &Wait, held: &Attempt, written: Reading) -> Save {
     match wait.answer {
         Some(Err(image)) => {

@@ -1,32 +1,35 @@
-//! How much may happen in one exploration.
+//! The bounds of one search: how much may happen.
 
+/// The tick at which a search begins.
 pub(super) const FIRST_TICK: u16 = 3;
 
-/// How much may happen.
+/// The bounds of one search.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) workers: usize,
-    /// Until when the clock goes on.
+    /// The tick at which time stops.
     pub(super) ticks: u16,
+    /// How many starts there are in all.
     pub(super) starts: usize,
     pub(super) heartbeats: u8,
     pub(super) saves: u8,
     pub(super) redrives: u8,
-    /// How many attempts come to their finish; the others die.
+    /// How many attempts send a finish. The workers of the others crash, or lose their leases.
     pub(super) finishes: u8,
-    /// How many programs create the task; 0 where it is there from the beginning.
+    /// How often the task is created; with 0, the task exists from the beginning.
     pub(super) creates: u8,
-    /// How often a clock may step, within the skew.
+    /// How often a clock may step within the skew.
     pub(super) clock_steps: u8,
-    /// How often a holder's clock may step beyond the skew, or its machine be suspended.
+    /// How often a holder's clock may step beyond the skew, or its machine may be suspended.
     pub(super) wild_clocks: u8,
-    /// Whether there are workers of a second step.
+    /// Whether the pipeline has a second step.
     pub(super) two_steps: bool,
-    /// Whether a start may be cancelled, and a lease be released.
+    /// Whether a start may be dropped, and a task released.
     pub(super) releases: bool,
 }
 
 impl Bounds {
+    /// Two workers, two starts and their finishes. Every other event is off.
     pub(super) const NONE: Self = Self {
         workers: 2,
         ticks: FIRST_TICK + 5,

@@ -1,4 +1,4 @@
-//! The task as it is stored, small enough for millions of states.
+//! The stored task, in a form that is small enough for millions of states.
 
 use std::time::Duration;
 
@@ -9,26 +9,30 @@ use crate::item::attribute::{self, Item, NOT_LOCKED, number, string, time};
 use crate::item::history::{History, HistoryDetail, HistoryEntry};
 use crate::time::Timestamp;
 
+/// The key of the task.
 pub(super) const KEY: &str = "model____task";
 
-/// A moment: ticks, and as many microseconds as writes at the same tick need. 0 is "never".
+/// A stored time: a tick, and a few microseconds for later writes within the tick. 0 is "never".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(super) struct Time(pub(super) u16);
 
-/// How many microseconds a tick has room for.
+/// How many microseconds a tick has in the model.
 const MICROS: u16 = 16;
 
 impl Time {
     pub(super) const NEVER: Self = Self(0);
 
+    /// Returns the time of tick 0.
     fn origin() -> Timestamp {
         Timestamp::EPOCH.plus(Duration::from_secs(1_000_000))
     }
 
+    /// Returns the first time of a tick.
     pub(super) fn at(tick: u16) -> Self {
         Self(tick * MICROS)
     }
 
+    /// Returns the time as the crate has it.
     pub(super) fn stamp(self) -> Timestamp {
         if self == Self::NEVER {
             return Timestamp::EPOCH;
@@ -37,48 +41,51 @@ impl Time {
         Self::origin().plus(ticks + Duration::from_micros(u64::from(self.0 % MICROS)))
     }
 
+    /// Returns a time of the crate as the model has it.
     pub(super) fn of(stamp: Timestamp) -> Self {
         if stamp == Timestamp::EPOCH {
             return Self::NEVER;
         }
         let since = stamp.since(Self::origin());
         let micros = u16::try_from(since.subsec_micros()).expect("few microseconds");
-        assert!(micros < MICROS, "more writes at one tick than there is room for");
+        assert!(micros < MICROS, "more writes in one tick than the model has microseconds");
         Self(u16::try_from(since.as_secs()).expect("few ticks") * MICROS + micros)
     }
 }
 
-/// The task as it is stored.
+/// The stored task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Row {
     pub(super) status: u8,
     pub(super) retry: u8,
     pub(super) attempt: u8,
-    /// 0 is free.
+    /// The number of the lock; 0 if the task is free.
     pub(super) lock: u8,
     pub(super) last_lock: u8,
     pub(super) started_from: u8,
     pub(super) create_time: Time,
     pub(super) lock_time: Time,
     pub(super) update_time: Time,
-    /// How many failed attempts are recorded.
+    /// How many entries the history has.
     pub(super) history: u8,
     /// The version of the data.
     pub(super) data: Data,
 }
 
-/// A version of the data: the lock that wrote it, and which of its writes.
+/// A version of the data: the lock under which it was written, and the number of the write under that lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Data {
     pub(super) lock: u8,
     pub(super) version: u8,
 }
 
+/// Returns the lock id of a number.
 pub(super) fn lock_text(lock: u8) -> String {
     format!("{lock:032x}")
 }
 
 impl Row {
+    /// Returns a new task.
     pub(super) fn new(create_time: Time) -> Self {
         Self {
             status: 10,
@@ -95,6 +102,7 @@ impl Row {
         }
     }
 
+    /// Returns the task as an item.
     pub(super) fn item(&self) -> Item {
         let lock = if self.lock == 0 { NOT_LOCKED.to_owned() } else { lock_text(self.lock) };
         let mut errors = History::parse(None, Wire::Native);
@@ -116,20 +124,21 @@ impl Row {
             ]
             .map(|(name, value)| (name.to_owned(), value)),
         );
-        // Absent until something writes them.
+        // Absent until a write sets them.
         let later = [
             (attribute::ATTEMPT, self.attempt, number(self.attempt)),
             (attribute::LAST_LOCK, self.last_lock, string(lock_text(self.last_lock))),
             (attribute::STARTED_FROM, self.started_from, number(self.started_from)),
         ];
-        for (name, is_there, value) in later {
-            if is_there != 0 {
+        for (name, stored, value) in later {
+            if stored != 0 {
                 item.insert(name.to_owned(), value);
             }
         }
         item
     }
 
+    /// Returns the task of an item.
     pub(super) fn of(item: &Item) -> Self {
         let small = |name: &str| match item.get(name) {
             Some(AttributeValue::N(number)) => number.parse().expect("a small number"),

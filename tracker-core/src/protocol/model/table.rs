@@ -1,4 +1,4 @@
-//! The requests, which are the crate's own expressions, and what the table makes of them.
+//! The requests, which send the crate's own expressions, and the table that applies them.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -21,10 +21,12 @@ use crate::protocol::outcome::{Outcome, Verdict};
 use crate::protocol::writes::Writes;
 use crate::time::Timestamp;
 
-/// A lease lasts two ticks of the clock, which are seconds; clocks differ by at most two.
+/// How long a lease lasts: two ticks, which are seconds.
 pub(super) const EXPIRE: Duration = Duration::from_secs(2);
+/// By how many ticks clocks may differ.
 pub(super) const SKEW_TICKS: u16 = 2;
 const SKEW: Duration = Duration::from_secs(SKEW_TICKS as u64);
+/// After how many failed attempts in a row the task is ignored.
 pub(super) const MAX_RETRY: u8 = 2;
 
 const fn row(code: u32, name: &'static str, role: Role) -> StatusRow {
@@ -60,7 +62,7 @@ static STATUSES: [StatusTable; 2] = [
 static FIRST: TrackerSpec = spec("First", "model", &STATUSES[0]);
 static SECOND: TrackerSpec = TrackerSpec { after: Some(&FIRST), ..spec("Second", "model", &STATUSES[1]) };
 
-/// A step of the pipeline: what it works with, as a tracker does.
+/// A step of the pipeline: the use case and the configuration of its tracker.
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) use_case: UseCase,
@@ -85,7 +87,7 @@ impl Step {
     }
 }
 
-/// A request, with all that it depends on.
+/// A request, with everything that its expression depends on. `sent_at` is the tick at which the request was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Request {
     Create {
@@ -104,7 +106,7 @@ pub(super) enum Request {
         now: Time,
         sent_at: u16,
     },
-    /// A heartbeat is a save without data.
+    /// A save; without data, a heartbeat.
     Save {
         lock_id: u8,
         now: Time,
@@ -148,7 +150,7 @@ impl How {
 }
 
 impl Request {
-    /// The lock that it is sent for.
+    /// Returns the lock of the attempt that sent the request; 0 if there is none.
     pub(super) fn lock_id(&self) -> u8 {
         match *self {
             Self::Start { lock_id, .. }
@@ -159,9 +161,10 @@ impl Request {
         }
     }
 
+    /// Returns the update as a mutant sends it.
     fn sent(&self, steps: &[Step; 2], mutant: Mutant) -> Sent {
         match *self {
-            Self::Create { .. } => unreachable!("a create is no update"),
+            Self::Create { .. } => unreachable!("a create sends no update"),
             Self::Start { step, lock_id, now, .. } => {
                 let lock_id = lock_text(lock_id);
                 mutant.start(steps[usize::from(step)].writes(&lock_id, now).start(KEY).into())
@@ -197,6 +200,7 @@ impl Request {
     }
 }
 
+/// Adds a version of the data to a write.
 fn with_data(write: Expression, data: Option<Data>) -> Expression {
     match data {
         Some(data) => {
@@ -217,6 +221,7 @@ impl From<Expression> for Sent {
     }
 }
 
+/// A cache of tasks after requests.
 type Applied = HashMap<(Option<Row>, Request, Mutant), Option<Row>>;
 
 thread_local! {
@@ -225,11 +230,12 @@ thread_local! {
     static HEADS: RefCell<HashMap<(u8, Row), Rc<TaskHead>>> = RefCell::default();
 }
 
+/// Returns the steps of the pipeline.
 pub(super) fn steps() -> &'static [Step; 2] {
     STEPS.with(|steps| *steps)
 }
 
-/// What the crate reads of a row.
+/// Reads the head of a task, as the crate reads it.
 pub(super) fn head(steps: &[Step; 2], step: u8, row: &Row) -> Rc<TaskHead> {
     HEADS.with_borrow_mut(|heads| {
         let head = heads.entry((step, *row)).or_insert_with(|| {
@@ -240,7 +246,7 @@ pub(super) fn head(steps: &[Step; 2], step: u8, row: &Row) -> Rc<TaskHead> {
     })
 }
 
-/// The task after a request; `None` where its condition does not hold.
+/// Returns the task after a request, or none if its condition does not hold.
 pub(super) fn apply(row: Option<Row>, request: Request, mutant: Mutant) -> Option<Row> {
     if let Request::Create { create_time } = request {
         return row.is_none().then(|| Row::new(create_time));
@@ -253,7 +259,7 @@ pub(super) fn apply(row: Option<Row>, request: Request, mutant: Mutant) -> Optio
     })
 }
 
-/// The status that a finish sets.
+/// Returns the status that a finish sets.
 pub(super) fn finished_as(step: u8, started: &Row, how: How) -> u8 {
     let writes = steps()[usize::from(step)].writes_at("", Timestamp::EPOCH);
     let started = head(steps(), step, started);
@@ -261,12 +267,12 @@ pub(super) fn finished_as(step: u8, started: &Row, how: How) -> u8 {
     after.status_code.try_into().expect("a small code")
 }
 
-/// The task as a redrive makes it.
+/// Returns the task as it is after a redrive.
 pub(super) fn redriven(step: u8, seen: &Row, now: Time) -> TaskHead {
     steps()[usize::from(step)].writes("", now).redrive(&head(steps(), step, seen)).0
 }
 
-/// What all workers of a protocol agree on.
+/// Returns the rules of expiry and takeover, as a mutant has them.
 pub(super) fn rules(mutant: Mutant) -> Rules {
     let skew = if mutant == Mutant::TakeoverWithoutSkew { Duration::ZERO } else { SKEW };
     let takeover = if mutant == Mutant::PynamodbMate { Takeover::Never } else { Takeover::Expired };

@@ -1,4 +1,4 @@
-//! A worker: what it knows, and what may happen to it next.
+//! A worker: what it knows, and what it may do next.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -11,18 +11,20 @@ use super::world::World;
 use crate::protocol::lease::{Lease, Reading};
 use crate::time::ClockReading;
 
-/// The task after a request, or the one that its condition did not hold for.
+/// The task after a request, or the image if its condition failed.
 type Answer = Result<Row, Option<Row>>;
 
+/// A worker, with its clocks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Worker {
-    /// How many ticks its clock is ahead.
+    /// How many ticks its wall clock is ahead.
     pub(super) offset: i16,
     /// How many ticks its monotonic clock has missed.
     pub(super) lag: u16,
     pub(super) phase: Phase,
 }
 
+/// What a worker is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Phase {
     Idle,
@@ -50,7 +52,7 @@ pub(super) enum Phase {
         how: How,
         wait: Wait,
     },
-    /// A read after a finish without an answer; of a task that may be gone.
+    /// Reads the task after a finish without an answer.
     Settling {
         held: Attempt,
         how: How,
@@ -58,22 +60,23 @@ pub(super) enum Phase {
     },
 }
 
-/// A request whose answer is waited for.
+/// A request for whose answer a worker waits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Wait {
     pub(super) request: Request,
     pub(super) answer: Option<Answer>,
 }
 
-/// A save whose answer is waited for.
+/// A save for whose answer a worker waits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Saving {
     pub(super) wait: Wait,
+    /// The time that the save sends.
     pub(super) written: Reading,
     pub(super) data: Data,
 }
 
-/// A lease, as its holder knows it.
+/// An attempt, as its worker knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Attempt {
     pub(super) step: u8,
@@ -81,12 +84,13 @@ pub(super) struct Attempt {
     /// The task as it was started.
     pub(super) head: Row,
     pub(super) lease: Lease,
-    /// The last write that was acknowledged, for a mutant.
+    /// The last acknowledged write, for the mutant that needs it.
     pub(super) acknowledged: Option<Reading>,
-    /// How many versions of the data there are.
+    /// How many versions of the data this attempt has made.
     pub(super) version: u8,
 }
 
+/// What a worker may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
     Create,
@@ -96,26 +100,29 @@ pub(super) enum Event {
     Start {
         step: u8,
     },
-    /// The future of a start is dropped; it goes on, and releases what it gets.
+    /// The future of a start is dropped. The start goes on, and a task that it acquires is released.
     DropStart,
     Heartbeat,
     Save,
     Finish(How),
-    /// The deadline is noticed.
+    /// The worker notices that its deadline has passed.
     Lose,
+    /// The worker reads the task.
     Read,
+    /// The worker takes the answer to its request.
     Receive,
     ReceiveHeartbeat,
     ReceiveSave,
-    /// No answer is waited for any longer.
+    /// The worker stops waiting for the answer to its finish.
     StopWaiting,
     StopWaitingForHeartbeat,
     StopWaitingForSave,
-    /// All is forgotten, but not what is on its way.
+    /// The worker loses everything that it knows. Its requests stay in the network.
     Crash,
 }
 
 impl Attempt {
+    /// Returns whether the deadline has passed, as a mutant sees it.
     pub(super) fn has_passed(&self, mut now: ClockReading, mutant: Mutant) -> bool {
         match (mutant, self.acknowledged) {
             (Mutant::MonotonicOnly, Some(last)) => return now.monotonic >= last.monotonic + EXPIRE,
@@ -125,11 +132,13 @@ impl Attempt {
         self.lease.has_passed(now)
     }
 
+    /// Counts the deadline from an acknowledged write.
     pub(super) fn acknowledge(&mut self, written: Reading, mutant: Mutant) {
         self.lease.acknowledge(written);
         self.acknowledged = (mutant == Mutant::MonotonicOnly).then_some(written);
     }
 
+    /// Returns the time of the next write.
     pub(super) fn next(&mut self, now: ClockReading, mutant: Mutant) -> Reading {
         let next = self.lease.next(now);
         if mutant == Mutant::DeadlineFromLastSend {
@@ -138,6 +147,7 @@ impl Attempt {
         next
     }
 
+    /// Returns the next version of the data.
     pub(super) fn next_data(&mut self) -> Data {
         self.version += 1;
         Data { lock: self.lock_id, version: self.version }
@@ -145,20 +155,22 @@ impl Attempt {
 }
 
 impl Worker {
+    /// Returns an idle worker.
     pub(super) fn new(offset: i16) -> Self {
         Self { offset, lag: 0, phase: Phase::Idle }
     }
 
-    /// Within the skew; a worker that knows better starts nothing.
+    /// Returns whether the clock is within the skew. Otherwise the service clock keeps the worker from starting a task.
     pub(super) fn clock_is_right(&self) -> bool {
         self.offset >= 0
     }
 
+    /// Returns whether the worker works on the task.
     pub(super) fn is_holding(&self) -> bool {
         matches!(self.phase, Phase::Holding { .. })
     }
 
-    /// The lock that it holds, by its own deadline.
+    /// Returns the lock that the worker holds, if its deadline has not passed.
     pub(super) fn holds(&self, now: ClockReading, mutant: Mutant) -> Option<u8> {
         match &self.phase {
             Phase::Holding { held, .. } if !held.has_passed(now, mutant) => Some(held.lock_id),
@@ -166,13 +178,14 @@ impl Worker {
         }
     }
 
-    /// Tells workers apart that are not the same.
+    /// Returns a hash of everything that the worker knows.
     pub(super) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.hash(&mut hasher);
         hasher.finish()
     }
 
+    /// Returns the requests for whose answers the worker waits.
     fn waits(&self) -> [Option<&Wait>; 2] {
         match &self.phase {
             Phase::Idle | Phase::Settling { .. } => [None, None],
@@ -186,14 +199,17 @@ impl Worker {
         }
     }
 
+    /// Returns the requests for whose answers the worker waits.
     pub(super) fn awaited(&self) -> impl Iterator<Item = Request> {
         self.waits().into_iter().flatten().map(|wait| wait.request)
     }
 
+    /// Returns whether the worker waits with an answer to this request that it has not taken yet.
     pub(super) fn has_answer(&self, request: &Request) -> bool {
         self.waits().into_iter().flatten().any(|wait| wait.request == *request && wait.answer.is_some())
     }
 
+    /// Answers a request, if the worker waits for its answer.
     pub(super) fn answer(&mut self, request: &Request, answer: Answer) {
         let waits = match &mut self.phase {
             Phase::Idle | Phase::Settling { .. } => [None, None],
@@ -210,7 +226,7 @@ impl Worker {
         }
     }
 
-    /// What this worker may do next.
+    /// Returns everything that the worker may do next.
     pub(super) fn events(&self, world: &World, nth: usize, bounds: &Bounds, mutant: Mutant) -> Vec<Event> {
         let mut events = Vec::new();
         let mut add = |event, may: bool| may.then(|| events.push(event));

@@ -1,4 +1,4 @@
-//! The world of the model: a task, its workers, their clocks, and a network that forgets nothing.
+//! The world of the model: a task, its workers, their clocks, and a network that keeps every request.
 
 use std::time::Duration;
 
@@ -11,50 +11,55 @@ use super::table::{self, Request, SKEW_TICKS};
 use super::worker::{Event, Worker};
 use crate::time::ClockReading;
 
-/// How far a clock may be ahead.
+/// How many ticks a clock may be ahead.
 pub(super) const AHEAD: i16 = SKEW_TICKS.cast_signed();
 
-/// What has happened of that which is bounded.
+/// How often each bounded event has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) struct Spent {
     pub(super) heartbeats: u8,
     pub(super) saves: u8,
     pub(super) redrives: u8,
     pub(super) creates: u8,
-    /// Where they are bounded.
+    /// Counted only if they are bounded.
     pub(super) finishes: u8,
     clock_steps: u8,
     wild_clocks: u8,
 }
 
+/// A state of the search.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct World {
+    /// The task, if it exists.
     pub(super) row: Option<Row>,
+    /// The true time.
     pub(super) tick: u16,
     pub(super) workers: Vec<Worker>,
-    /// Every request that was sent and may still do something, in order.
+    /// Every request that was sent and may still have an effect, sorted.
     net: Vec<Request>,
     pub(super) spent: Spent,
     pub(super) ghost: Ghost,
 }
 
+/// One step from a state to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Time passes; or twice as much, and the machine of one worker is suspended meanwhile.
+    /// One tick passes. If the machine of a worker is suspended, two ticks pass.
     Tick {
         suspended: Option<usize>,
     },
-    /// A clock steps to that far from the true time.
+    /// A clock steps to this offset from the true time.
     Step {
         worker: usize,
         offset: i16,
     },
-    /// A request arrives: for the first time, late, or again. Who waits for an answer of it gets this one, unless
-    /// an earlier one is kept.
+    /// A request arrives: for the first time, late, or again. A worker that waits for its answer gets the new answer, unless
+    /// the worker keeps an earlier answer.
     Deliver {
         nth: usize,
         keeps_answer: bool,
     },
+    /// A worker does something.
     Worker {
         worker: usize,
         event: Event,
@@ -62,14 +67,14 @@ pub(super) enum Action {
 }
 
 impl World {
-    /// The worlds to begin with: with every combination of clocks within the skew.
+    /// Returns the first states: one for each number of workers whose clocks are ahead.
     pub(super) fn all(bounds: &Bounds) -> Vec<Self> {
-        let there = (bounds.creates == 0).then(|| Row::new(Time::at(1)));
+        let row = (bounds.creates == 0).then(|| Row::new(Time::at(1)));
         (0..=bounds.workers)
             .map(|ahead| {
                 let offset = |nth| if nth < ahead { AHEAD } else { 0 };
                 let mut world = Self {
-                    row: there,
+                    row,
                     tick: FIRST_TICK,
                     workers: (0..bounds.workers).map(|nth| Worker::new(offset(nth))).collect(),
                     net: Vec::new(),
@@ -82,6 +87,7 @@ impl World {
             .collect()
     }
 
+    /// Returns the clock of a worker.
     pub(super) fn now(&self, worker: usize) -> ClockReading {
         let Worker { offset, lag, .. } = self.workers[worker];
         ClockReading {
@@ -90,12 +96,14 @@ impl World {
         }
     }
 
+    /// Puts a request into the network.
     pub(super) fn send(&mut self, request: Request) {
         if let Err(place) = self.net.binary_search(&request) {
             self.net.insert(place, request);
         }
     }
 
+    /// Adds every action that may follow. After a violation the search ends.
     pub(super) fn actions(&self, bounds: &Bounds, mutant: Mutant, actions: &mut Vec<Action>) {
         if self.ghost.violation.is_some() {
             return;
@@ -128,6 +136,7 @@ impl World {
         }
     }
 
+    /// Returns the state after an action.
     pub(super) fn after(&self, action: Action, bounds: &Bounds, mutant: Mutant) -> Self {
         let mut world = self.clone();
         match action {
@@ -161,6 +170,7 @@ impl World {
         world
     }
 
+    /// Applies a request to the task, and answers the workers that wait for it.
     fn deliver(&mut self, nth: usize, keeps_answer: bool, bounds: &Bounds, mutant: Mutant) {
         let request = self.net[nth];
         let before = self.row;
@@ -182,6 +192,7 @@ impl World {
         }
     }
 
+    /// Checks that at most one worker holds the task, and that the table names it.
     fn check_holders(&mut self, mutant: Mutant) {
         let holding = |nth: &usize| {
             let now = self.now(*nth);
@@ -194,8 +205,8 @@ impl World {
         self.ghost.check(as_stored, Violation::HolderNotInTable);
     }
 
-    /// Drops the requests that no later state lets through: neither does `lock_time` go back, nor `attempt`, nor does
-    /// a lock come again. Each of these is checked, so that nothing is dropped that would matter.
+    /// Drops the requests whose conditions can never hold again, unless a worker waits for their answers: `lock_time` and
+    /// `attempt` never go back, and a lock that was freed never returns. The promises check each of these three.
     fn drop_dead_requests(&mut self, mutant: Mutant) {
         let Some(row) = self.row else {
             return;
@@ -230,7 +241,7 @@ impl World {
         });
     }
 
-    /// An action in words: whose it is, and which request it delivers.
+    /// Describes an action: the worker that acts, or the request that is delivered.
     pub(super) fn describe(&self, action: Action) -> String {
         match action {
             Action::Deliver { nth, .. } => format!("    delivered: {:?}", self.net[nth]),
@@ -242,7 +253,7 @@ impl World {
         }
     }
 
-    /// Workers are alike: only what they do tells them apart.
+    /// Sorts the workers: states that differ only in their order are the same.
     fn sort_workers(&mut self) {
         self.workers.sort_by_cached_key(Worker::fingerprint);
     }
