@@ -73,11 +73,11 @@ async fn verify_table_and_create_table_report_every_difference(world: World) {
         assert_eq!(
             *differences,
             [
-                "its key is key (HASH), sort (RANGE), and key (HASH) is needed",
-                "attribute key is of type N, and S is needed",
-                "attribute value of type S is in no key",
-                "attribute update_time of type S is in no key",
-                "it has no global secondary index status_and_update_time-index; those it has: none",
+                "its key is key (HASH), sort (RANGE), but must be key (HASH)",
+                "attribute key has type N, but must have type S",
+                "attribute value is in no key, but must be, with type S",
+                "attribute update_time is in no key, but must be, with type S",
+                "it has no global secondary index status_and_update_time-index; it has: none",
             ]
         );
     }

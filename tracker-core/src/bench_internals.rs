@@ -1,6 +1,6 @@
-//! Parts of the work that an operation is beside its requests, each to be measured alone by `benches/instructions`.
+//! The work of an operation without its requests, in parts that `benches/instructions` measures one by one.
 //!
-//! Compiled for it and for `cargo test`: most of them are private, and none becomes public for being measured.
+//! Most parts are private. So this module is compiled only for that benchmark and for `cargo test`.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -29,24 +29,26 @@ use crate::time::Timestamp;
 use crate::tracker::codec::{self, read_task};
 use crate::tracker::status_tracker::StatusTracker;
 
-/// The lock of the attempt.
-const ME: &str = "0123456789abcdef0123456789abcdef";
-/// Whoever makes it.
+/// The lock id of the attempt.
+const LOCK_ID: &str = "0123456789abcdef0123456789abcdef";
+/// The owner of the attempt.
 const WORKER: &str = "worker-1/12345";
-/// Pages that a query merges, and the rows of each.
+/// How many pages the query merges: one for each shard.
 const SHARDS: u32 = 10;
+/// How many rows each page has.
 const ROWS: u32 = 100;
 
-/// What can be measured, in the order of a task's life.
+/// The names of the parts, in the order of a task's life.
 pub const NAMES: [&str; 8] = ["key", "value", "shard", "create", "decode", "start", "finish", "merge"];
 
-/// A part, to be run `count` times: what each run takes is made beforehand, as it is no part of it.
+/// Prepares `count` runs of a part. Returns a function that runs them, or `None` if no part has this name.
 ///
-/// `task` is what is stored, and `changed` what it is when it ends. `None` where there is no such part.
+/// The inputs of all runs are made here, so that they are not measured. `task` is the stored task, and `changed` is the
+/// task at the end of its attempt.
 ///
 /// # Errors
 ///
-/// Where the task cannot be stored.
+/// If the task cannot be stored.
 pub fn prepare<T>(
     client: &Client,
     name: &str,
@@ -75,7 +77,7 @@ where
             times(vec![item; count], move |item| read_task::<T>(&cx, item))
         }
         "start" => times(vec![(); count], move |()| {
-            let start = cx.writes(ME, now).start(&key);
+            let start = cx.writes(LOCK_ID, now).start(&key);
             (start.update(), start)
         }),
         "finish" => {
@@ -93,12 +95,12 @@ where
     Ok(Some(run))
 }
 
-/// What is made of the input is dropped within the part, as its user does.
+/// Returns a function that runs a part on each input. The part includes dropping its output, as in an operation.
 fn times<I: 'static, O>(inputs: Vec<I>, mut part: impl FnMut(I) -> O + 'static) -> Box<dyn FnOnce()> {
     Box::new(move || inputs.into_iter().for_each(|input| drop(black_box(part(black_box(input))))))
 }
 
-/// The item as a start leaves it.
+/// Returns the item as it is after a start.
 fn started(cx: &Context, key: &str, mut item: Item, now: Timestamp) -> Item {
     let in_progress = cx.use_case.status_of(Role::InProgress);
     item.extend(
@@ -106,7 +108,7 @@ fn started(cx: &Context, key: &str, mut item: Item, now: Timestamp) -> Item {
             (VALUE, string(cx.use_case.value(in_progress, key))),
             (STATUS, number(in_progress.code())),
             (STARTED_FROM, number(cx.use_case.status_of(Role::Pending).code())),
-            (LOCK, string(ME)),
+            (LOCK, string(LOCK_ID)),
             (LOCK_TIME, time(now)),
             (UPDATE_TIME, time(now)),
             (OWNER, string(WORKER)),
@@ -117,7 +119,7 @@ fn started(cx: &Context, key: &str, mut item: Item, now: Timestamp) -> Item {
     item
 }
 
-/// A finish that succeeds: what has changed of the data, and the write.
+/// Makes the write of a finish that succeeds, with the changed data.
 fn finish<T: StatusTracker>(
     cx: &Context,
     head: &TaskHead,
@@ -127,12 +129,12 @@ fn finish<T: StatusTracker>(
     now: Timestamp,
 ) -> Result<(TaskHead, String, Expression), Error> {
     let changed = codec::encode(changed, document.form())?.since(stored);
-    let (after, write) = cx.writes(ME, now).finish(head, &Outcome::Succeeded, HistoryDetail::All);
+    let (after, write) = cx.writes(LOCK_ID, now).finish(head, &Outcome::Succeeded, HistoryDetail::All);
     let write = write.set_fields(&mut document, changed)?;
     Ok((after, write.update(), write))
 }
 
-/// A query over all shards, and their pages, in which the times alternate.
+/// Returns a query of all shards, and a page of each. The times of the pages alternate.
 fn pages() -> (Plan, Vec<Vec<Row>>) {
     let range = |shard| (10, Range { value: format!("extract____010____{shard:03}"), ..Range::default() });
     let plan = Plan { ranges: (1..=SHARDS).map(range).collect(), ..Plan::default() };
@@ -150,7 +152,7 @@ fn pages() -> (Plan, Vec<Vec<Row>>) {
     (plan, pages.collect())
 }
 
-/// The merge of pages that are there already; gives the number of its rows.
+/// Merges pages that have been read. Returns the number of rows.
 fn merge(plan: Plan, mut pages: Vec<Vec<Row>>) -> usize {
     let mut merge = Merge::new(plan);
     let mut rows = 0;
@@ -179,7 +181,7 @@ mod tests {
     use crate::fuzzing::sample::Sample;
 
     #[test]
-    fn each_can_be_run() {
+    fn each_part_runs() {
         let client = Client::from_conf(Config::builder().behavior_version(BehaviorVersion::latest()).build());
         for name in NAMES {
             let run = prepare(&client, name, 2, Sample::new("doc-1", 3), Sample::new("doc-1", 4)).unwrap();
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn they_do_what_they_are_measured_for() {
+    fn parts_do_the_work_of_their_operations() {
         let client = Client::from_conf(Config::builder().behavior_version(BehaviorVersion::latest()).build());
         let tracker = Sample::tracker_builder(&client).table("documents").build().unwrap();
         let cx = tracker.cx();

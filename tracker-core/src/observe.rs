@@ -1,4 +1,4 @@
-//! What is told of every transition of a task: to `tracing`, to the `metrics` facade, and to an observer.
+//! Reports events: to `tracing`, to the `metrics` crate, and to an observer.
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -9,46 +9,87 @@ use crate::error::Error;
 use crate::item::head::TaskHead;
 use crate::item::use_case::UseCase;
 
-/// Something that happened to a task.
+/// The kinds of [`Event`].
+///
+/// [`overwrite_many`](crate::Tracker::overwrite_many) and the deletions emit no events.
+///
+/// # Tracing
+///
+/// Every event is a `tracing` event with the target `tracker_core::task`. Its message is the
+/// [name](Self::name) of the kind. The level is `DEBUG` for [`Refused`](Self::Refused) and
+/// [`Heartbeat`](Self::Heartbeat), `WARN` for [`LeaseLost`](Self::LeaseLost),
+/// [`OutcomeUnknown`](Self::OutcomeUnknown), [`Unreadable`](Self::Unreadable) and
+/// [`SlowedDown`](Self::SlowedDown), and `INFO` for the others.
+///
+/// # Metrics
+///
+/// With the feature `metrics`, events update these metrics of the `metrics` crate. Each has one label,
+/// `use_case_id`.
+///
+/// | metric | type | unit | what it measures |
+/// |---|---|---|---|
+/// | `tracker_created_total` | counter | events | [`Created`](Self::Created) |
+/// | `tracker_started_total` | counter | events | [`Started`](Self::Started) |
+/// | `tracker_taken_over_total` | counter | events | [`TakenOver`](Self::TakenOver) |
+/// | `tracker_refused_total` | counter | events | [`Refused`](Self::Refused) |
+/// | `tracker_succeeded_total` | counter | events | [`Succeeded`](Self::Succeeded) |
+/// | `tracker_failed_total` | counter | events | [`Failed`](Self::Failed) |
+/// | `tracker_ignored_total` | counter | events | [`Ignored`](Self::Ignored) |
+/// | `tracker_released_total` | counter | events | [`Released`](Self::Released) |
+/// | `tracker_snoozed_total` | counter | events | [`Snoozed`](Self::Snoozed) |
+/// | `tracker_lease_lost_total` | counter | events | [`LeaseLost`](Self::LeaseLost) |
+/// | `tracker_outcome_unknown_total` | counter | events | [`OutcomeUnknown`](Self::OutcomeUnknown) |
+/// | `tracker_cancel_requested_total` | counter | events | [`CancelRequested`](Self::CancelRequested) |
+/// | `tracker_redriven_total` | counter | events | [`Redriven`](Self::Redriven) |
+/// | `tracker_unreadable_total` | counter | events | [`Unreadable`](Self::Unreadable) |
+/// | `tracker_slowed_down_total` | counter | events | [`SlowedDown`](Self::SlowedDown) |
+/// | `tracker_body_duration_seconds` | histogram | seconds | an attempt, from its start to the end of its finish |
+/// | `tracker_heartbeat_latency_seconds` | histogram | seconds | a heartbeat, from its request to its response |
+///
+/// `tracker_body_duration_seconds` covers the whole attempt, with its saves and its finish, not the body
+/// alone. It has no value for an attempt that ends without a finish, for example because a heartbeat has
+/// found the lease lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// It was created.
+    /// A task was created.
     Created,
     /// An attempt began.
     Started,
-    /// An attempt began, on a task whose holder had let its lease expire.
+    /// An attempt began on a task whose lease had expired.
     TakenOver,
     /// A start was refused.
     Refused,
     /// The attempt succeeded.
     Succeeded,
-    /// The attempt failed, and the task can be tried again.
+    /// The attempt failed. The task can be retried.
     Failed,
-    /// The task was given up: after its last attempt, a fatal failure, or on request.
+    /// The task was ignored: it ran out of attempts, failed fatally or was cancelled.
     Ignored,
-    /// The task was given back, uncounted.
+    /// The task was released. No failed attempt was counted.
     Released,
-    /// The body put the task off.
+    /// The body snoozed the task. No failed attempt was counted.
     Snoozed,
-    /// The holder lost its lease.
+    /// A heartbeat or a finish found the lease lost.
     LeaseLost,
-    /// It cannot be told whether the end of an attempt was recorded.
+    /// It is unknown whether the end of an attempt was recorded.
     OutcomeUnknown,
-    /// The attempt under way was asked to end.
+    /// A running attempt was asked to end.
     CancelRequested,
     /// The task was set back to pending.
     Redriven,
     /// A heartbeat renewed the lease.
     Heartbeat,
-    /// A worker found a task that cannot be read, and leaves it alone.
+    /// A worker found a task that it cannot read, or that DynamoDB refuses to start, for example because the
+    /// item is too large. The worker leaves the task alone for ten minutes.
     Unreadable,
-    /// A worker claims less for a while, as DynamoDB throttled it or did not answer.
+    /// A worker claims less for a while: DynamoDB throttled it or did not answer, or this machine's clock is
+    /// off. The event is about no task.
     SlowedDown,
 }
 
 impl EventKind {
-    /// In words, as in `tracing` and in the names of the metrics.
+    /// Returns the name of the kind, such as `taken_over`, as `tracing` and the names of the metrics have it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -71,6 +112,7 @@ impl EventKind {
         }
     }
 
+    /// Returns the level of the `tracing` event.
     fn level(self) -> tracing::Level {
         match self {
             Self::LeaseLost | Self::OutcomeUnknown | Self::Unreadable | Self::SlowedDown => {
@@ -82,27 +124,31 @@ impl EventKind {
     }
 }
 
-/// One thing that happened, with what is known of it. Never the task's data, nor what its body said.
+/// An event: something that happened to a task. It contains neither the task's data nor the text of the
+/// body's error.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Event<'e> {
-    /// What happened.
+    /// The kind of the event.
     pub kind: EventKind,
     /// The use case of the task.
     pub use_case_id: &'e str,
-    /// The id of the task; empty where it is about none.
+    /// The id of the task. Empty if the event is about no task.
     pub task_id: &'e str,
-    /// The name of the status before.
+    /// The name of the status before the event, if known.
     pub from: Option<&'e str>,
-    /// The name of the status since.
+    /// The name of the status after the event. `None` for a refused start, a heartbeat, and the events of a
+    /// worker.
     pub to: Option<&'e str>,
-    /// The fencing token of the attempt.
+    /// The number of the attempt: its fencing token.
     pub attempt: Option<u64>,
-    /// Who holds the lease, or held it.
+    /// The owner of the lease, or its last owner.
     pub owner: Option<&'e str>,
-    /// How long the attempt took that ends with it; of a heartbeat, how long the answer took.
+    /// For the end of an attempt, the time from its start to the end of its finish. For a heartbeat, the time
+    /// from its request to its response. `None` for other events.
     pub duration: Option<Duration>,
-    /// Why, where something was refused or went wrong. Its text has no data of the task; its sources may quote some.
+    /// The error, if something was refused or went wrong. Its text contains no data of the task. Its sources
+    /// may quote data.
     pub error: Option<&'e Error>,
 }
 
@@ -119,10 +165,12 @@ impl fmt::Debug for Event<'_> {
     }
 }
 
-/// Is told of what happens to the tasks of a tracker, once it is known to have happened.
+/// Receives the events of a tracker, each after the tracker knows that it has happened.
 ///
-/// Any `Fn(&Event)` is one. It is called in the middle of the work: it should be quick, and send what takes longer elsewhere.
-/// One that panics is not told of that event; the work goes on.
+/// Any `Fn(&Event)` is an observer. Set it with
+/// [`TrackerBuilder::observer`](crate::TrackerBuilder::observer). It is called in the middle of the work, so
+/// it should be quick: hand slow work to another task. If an observer panics, the panic is logged and the
+/// work continues.
 ///
 /// # Examples
 ///
@@ -138,7 +186,7 @@ impl fmt::Debug for Event<'_> {
 /// # }
 /// ```
 pub trait Observer: Send + Sync + 'static {
-    /// Something has happened.
+    /// Receives an event.
     fn on_event(&self, event: &Event<'_>);
 }
 
@@ -148,7 +196,7 @@ impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Observer for F {
     }
 }
 
-/// An event about the task of a key, to be told.
+/// An event about the task of a key, before it is completed and reported.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EventDraft<'e> {
     kind: EventKind,
@@ -161,34 +209,40 @@ pub(crate) struct EventDraft<'e> {
 }
 
 impl<'e> EventDraft<'e> {
+    /// Returns an event about a task of which only the key is known.
     pub(crate) fn of_key(kind: EventKind, key: &'e str) -> Self {
         Self { kind, key, head: None, from: None, to: None, duration: None, error: None }
     }
 
+    /// Returns an event that left the task as this head.
     pub(crate) fn of(kind: EventKind, head: &'e TaskHead) -> Self {
         Self { head: Some(head), to: Some(head.status_name()), ..Self::of_key(kind, &head.key) }
     }
 
-    /// Of a task that was left as it is, for an error, which may tell how it was found.
+    /// Returns an event about a task that an error left unchanged. The error may have the task as it was
+    /// found.
     pub(crate) fn left(kind: EventKind, key: &'e str, error: &'e Error) -> Self {
         let head = error.task();
         let from = head.map(TaskHead::status_name);
         Self { head, from, error: Some(error), ..Self::of_key(kind, key) }
     }
 
+    /// Sets the name of the status before the event.
     pub(crate) fn from(self, from: Option<&'e str>) -> Self {
         Self { from, ..self }
     }
 
+    /// Sets the duration.
     pub(crate) fn with_duration(self, duration: Duration) -> Self {
         Self { duration: Some(duration), ..self }
     }
 
+    /// Sets the error.
     pub(crate) fn with_error(self, error: &'e Error) -> Self {
         Self { error: Some(error), ..self }
     }
 
-    /// Completes the event with the use case and the id of its key.
+    /// Completes the event with the use case and the task id of its key.
     pub(crate) fn complete(self, use_case: &'e UseCase) -> Event<'e> {
         let Self { kind, key, head, from, to, duration, error } = self;
         let (use_case_id, task_id) = use_case.split_key(key).unwrap_or((use_case.id(), key));
@@ -198,12 +252,13 @@ impl<'e> EventDraft<'e> {
     }
 }
 
-/// How an attempt ended that left a task so.
+/// Returns the kind of event for the end of an attempt that left the task as this head. `counted` says
+/// whether the attempt counts as failed.
 pub(crate) fn ended(snoozed: bool, after: &TaskHead, counted: bool) -> EventKind {
     match after.role {
         Some(Role::Succeeded) => EventKind::Succeeded,
         Some(Role::Ignored) => EventKind::Ignored,
-        // A release goes back there, too.
+        // A release may return the task to failed as well.
         Some(Role::Failed) if counted => EventKind::Failed,
         _ if snoozed => EventKind::Snoozed,
         _ => EventKind::Released,
@@ -228,15 +283,16 @@ pub(crate) fn report(event: &Event<'_>, observer: Option<&dyn Observer>) {
             kind = kind.name(),
             use_case_id,
             task_id,
-            "an observer panicked"
+            "an observer or a metrics recorder panicked; the work continues"
         );
     }
 }
 
+/// Reports an event to `tracing`.
 fn trace(event: &Event<'_>) {
     let Event { kind, use_case_id, task_id, from, to, attempt, owner, duration, error } = *event;
     let name = kind.name();
-    // The level of a callsite is fixed.
+    // A callsite of `tracing` has a fixed level, so each level needs its own.
     macro_rules! at {
         ($level:ident) => {
             tracing::event!(
@@ -261,7 +317,7 @@ fn trace(event: &Event<'_>) {
     }
 }
 
-/// Counts an event, and how long what ended with it took.
+/// Counts an event, and records its duration.
 #[cfg(feature = "metrics")]
 fn count(event: &Event<'_>) {
     let use_case_id = event.use_case_id.to_owned();
@@ -278,7 +334,7 @@ fn count(event: &Event<'_>) {
     }
 }
 
-/// The counter of a kind; heartbeats have a histogram instead.
+/// Returns the name of the counter of a kind. Heartbeats have a histogram instead.
 #[cfg(feature = "metrics")]
 fn counter(kind: EventKind) -> Option<&'static str> {
     Some(match kind {

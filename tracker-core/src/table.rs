@@ -19,40 +19,54 @@ use crate::item::attribute::{CREATE_TIME, EXPIRES_AT, KEY, RUN_AT, UPDATE_TIME, 
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
 
-/// How often, and how long apart, a new table is looked at until it can be used: about five minutes.
-const LOOKS: u32 = 150;
-const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+/// The number of times that a new table is described until it can be used, for about five minutes in all.
+const POLLS: u32 = 150;
+/// The wait between two descriptions of a new table.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 impl<T: StatusTracker> Tracker<T> {
     /// Creates the table and its index, and waits until both can be used. Billing is on-demand, unless
-    /// [`provisioned`](CreateTable::provisioned) says otherwise.
+    /// [`provisioned`](CreateTable::provisioned) is called.
     ///
     /// An existing table is verified instead. If [`retain`](crate::TrackerBuilder::retain) or
-    /// [`retain_ignored`](crate::TrackerBuilder::retain_ignored) is set, time to live is enabled, on an existing table as
-    /// well.
+    /// [`retain_ignored`](crate::TrackerBuilder::retain_ignored) is set, time to live is enabled, on an
+    /// existing table as well.
     ///
     /// # Errors
     ///
-    /// [`TableMismatch`](ErrorKind::TableMismatch) if a table with this name exists and does not fit.
+    /// - [`TableMismatch`](ErrorKind::TableMismatch), with each difference, if a table with this name exists
+    ///   and does not fit. Also if the table or its index cannot be used after about five minutes.
+    /// - [`Service`](ErrorKind::Service) if DynamoDB refused a request, for example because time to live is
+    ///   enabled on another attribute.
     #[must_use = "the table is created when this is awaited"]
     pub fn create_table(&self) -> CreateTable<'_> {
         CreateTable { cx: self.cx(), provisioned: None }
     }
 
-    /// Compares the table with what the tracker needs.
+    /// Verifies that the table and its index are as the tracker needs them.
+    ///
+    /// If [`retain`](crate::TrackerBuilder::retain) or
+    /// [`retain_ignored`](crate::TrackerBuilder::retain_ignored) is set, this also verifies time to live,
+    /// unless there are other differences. A [worker](Self::worker) does the same before it claims anything,
+    /// and skips this check if it may not describe the table.
     ///
     /// # Errors
     ///
-    /// [`TableNotFound`](ErrorKind::TableNotFound), or [`TableMismatch`](ErrorKind::TableMismatch) with every difference.
+    /// - [`TableNotFound`](ErrorKind::TableNotFound) if the table does not exist.
+    /// - [`TableMismatch`](ErrorKind::TableMismatch), with each difference, if the table does not fit. A
+    ///   table without time to live does not fit a tracker with `retain`: call
+    ///   [`create_table`](Self::create_table) once.
+    /// - [`Service`](ErrorKind::Service) if the tracker may not describe the table or its time to live.
     pub async fn verify_table(&self) -> Result<(), Error> {
         verify(self.cx()).await
     }
 
-    /// Deletes the table, with the tasks of every use case in it.
+    /// Deletes the table, with the tasks of every use case in it. Does not wait until the table is gone.
     ///
     /// # Errors
     ///
-    /// [`TableNotFound`](ErrorKind::TableNotFound).
+    /// - [`TableNotFound`](ErrorKind::TableNotFound) if the table does not exist.
+    /// - [`Service`](ErrorKind::Service) if DynamoDB refused the request.
     pub async fn delete_table(&self) -> Result<(), Error> {
         table::delete(self.cx()).await
     }
@@ -66,7 +80,8 @@ pub struct CreateTable<'t> {
 }
 
 impl CreateTable<'_> {
-    /// Sets provisioned capacity instead of on-demand: these units for the table, and the same for its index.
+    /// Sets provisioned capacity instead of on-demand billing: read and write units a second for the table,
+    /// and the same for its index. An existing table keeps its billing.
     pub fn provisioned(mut self, read_units: i64, write_units: i64) -> Self {
         self.provisioned = Some((read_units, write_units));
         self
@@ -91,60 +106,63 @@ impl fmt::Debug for CreateTable<'_> {
     }
 }
 
+/// Creates the table unless it exists, waits until it can be used, and verifies it.
 async fn create(cx: &Context, provisioned: Option<(i64, i64)>) -> Result<(), Error> {
     let new = new_table(&cx.config.index, provisioned).map_err(|error| {
-        Error::new(ErrorKind::InvalidConfig { reason: "the table cannot be described".to_owned() })
-            .with_source(error)
+        let reason =
+            "the table cannot be described in a request; check the name of the index and the capacity";
+        Error::new(ErrorKind::InvalidConfig { reason: reason.to_owned() }).with_source(error)
     })?;
     table::create(cx, new).await?;
-    for _ in 1..LOOKS {
+    for _ in 1..POLLS {
         let description = table::describe(cx).await?;
-        if is_coming(&description, &cx.config.index) {
-            cx.clock.sleep(BETWEEN_LOOKS).await;
+        if is_changing(&description, &cx.config.index) {
+            cx.clock.sleep(POLL_INTERVAL).await;
         } else {
-            matches(cx, &description)?;
-            return switch_time_to_live_on(cx).await;
+            mismatch(cx, differences(&description, &cx.config.index))?;
+            return enable_time_to_live(cx).await;
         }
     }
     verify(cx).await
 }
 
-/// Where ended tasks are not kept for ever, DynamoDB is to delete them.
-async fn switch_time_to_live_on(cx: &Context) -> Result<(), Error> {
-    if keeps_all(cx) || table::time_to_live(cx).await?.as_deref() == Some(EXPIRES_AT) {
+/// Enables time to live, unless all tasks are kept for ever.
+async fn enable_time_to_live(cx: &Context) -> Result<(), Error> {
+    if keeps_all_tasks(cx) || table::time_to_live(cx).await?.as_deref() == Some(EXPIRES_AT) {
         return Ok(());
     }
-    match table::switch_time_to_live_on(cx, EXPIRES_AT).await {
-        // Another, or an earlier send of this one, may have been faster.
+    match table::enable_time_to_live_by(cx, EXPIRES_AT).await {
+        // Another caller, or an earlier send of this request, may have been faster.
         Err(_) if table::time_to_live(cx).await?.as_deref() == Some(EXPIRES_AT) => Ok(()),
-        switched => switched,
+        enabled => enabled,
     }
 }
 
-fn keeps_all(cx: &Context) -> bool {
+/// Returns whether the tracker keeps all tasks for ever.
+fn keeps_all_tasks(cx: &Context) -> bool {
     cx.config.retain.is_none() && cx.config.retain_ignored.is_none()
 }
 
-/// Compares the table with what is needed.
+/// Verifies the table and, if the tracker needs it, its time to live.
 pub(crate) async fn verify(cx: &Context) -> Result<(), Error> {
     let mut differences = differences(&table::describe(cx).await?, &cx.config.index);
-    // What is known already is not lost to an error.
-    if !keeps_all(cx) && differences.is_empty() {
-        let by = table::time_to_live(cx).await?;
-        if by.as_deref() != Some(EXPIRES_AT) {
-            let is = by.map_or_else(|| "off".to_owned(), |other| format!("by {other}"));
-            differences.push(format!(
-                "its time to live is {is}, and by {EXPIRES_AT} is needed for `retain`; `create_table` switches it on"
-            ));
+    // The differences found so far must not be lost to an error of the next request.
+    if !keeps_all_tasks(cx) && differences.is_empty() {
+        match table::time_to_live(cx).await?.as_deref() {
+            Some(EXPIRES_AT) => {}
+            Some(other) => differences.push(format!(
+                "its time to live is by {other}, but `retain` needs it by {EXPIRES_AT}: disable it, and call \
+                 `create_table`"
+            )),
+            None => differences.push(format!(
+                "its time to live is off, but `retain` needs it by {EXPIRES_AT}: call `create_table`"
+            )),
         }
     }
     mismatch(cx, differences)
 }
 
-fn matches(cx: &Context, description: &TableDescription) -> Result<(), Error> {
-    mismatch(cx, differences(description, &cx.config.index))
-}
-
+/// Returns an error if there are differences.
 fn mismatch(cx: &Context, differences: Vec<String>) -> Result<(), Error> {
     if differences.is_empty() {
         return Ok(());
@@ -153,6 +171,7 @@ fn mismatch(cx: &Context, differences: Vec<String>) -> Result<(), Error> {
     Err(Error::new(ErrorKind::TableMismatch { table, differences }))
 }
 
+/// Returns the description of a new table.
 fn new_table(index: &str, provisioned: Option<(i64, i64)>) -> Result<NewTable, BuildError> {
     let attribute = |name: &str| {
         AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build()
@@ -183,18 +202,19 @@ fn new_table(index: &str, provisioned: Option<(i64, i64)>) -> Result<NewTable, B
     })
 }
 
+/// Returns the index of a name, if the table has it.
 fn index_of<'d>(table: &'d TableDescription, name: &str) -> Option<&'d GlobalSecondaryIndexDescription> {
     table.global_secondary_indexes().iter().find(|index| index.index_name() == Some(name))
 }
 
-/// Whether the table or its index is still being made.
-fn is_coming(table: &TableDescription, index: &str) -> bool {
+/// Returns whether the table or its index is still being created or updated.
+fn is_changing(table: &TableDescription, index: &str) -> bool {
     let index = index_of(table, index).and_then(GlobalSecondaryIndexDescription::index_status);
     matches!(table.table_status(), Some(TableStatus::Creating | TableStatus::Updating))
         || matches!(index, Some(IndexStatus::Creating | IndexStatus::Updating))
 }
 
-/// Every difference of a table from what is needed, each with what that is.
+/// Returns every difference between a table and what the tracker needs, in words.
 fn differences(table: &TableDescription, index_name: &str) -> Vec<String> {
     let mut differences = Vec::new();
     let mut differs = |holds: bool, difference: String| {
@@ -203,17 +223,17 @@ fn differences(table: &TableDescription, index_name: &str) -> Vec<String> {
         }
     };
     let status = table.table_status().map_or("unknown", TableStatus::as_str);
-    differs(matches!(status, "ACTIVE" | "UPDATING"), format!("its status is {status}, and ACTIVE is needed"));
-    let key = shown_key(table.key_schema());
-    differs(key == "key (HASH)", format!("its key is {key}, and key (HASH) is needed"));
+    differs(matches!(status, "ACTIVE" | "UPDATING"), format!("its status is {status}, but must be ACTIVE"));
+    let key = key_text(table.key_schema());
+    differs(key == "key (HASH)", format!("its key is {key}, but must be key (HASH)"));
     for name in [KEY, VALUE, UPDATE_TIME] {
         let defined = table.attribute_definitions().iter().find(|part| part.attribute_name() == name);
         let of_type = defined.map(|part| part.attribute_type().as_str());
         differs(
             of_type == Some("S"),
             match of_type {
-                Some(other) => format!("attribute {name} is of type {other}, and S is needed"),
-                None => format!("attribute {name} of type S is in no key"),
+                Some(other) => format!("attribute {name} has type {other}, but must have type S"),
+                None => format!("attribute {name} is in no key, but must be, with type S"),
             },
         );
     }
@@ -221,26 +241,27 @@ fn differences(table: &TableDescription, index_name: &str) -> Vec<String> {
         let others: Vec<_> =
             table.global_secondary_indexes().iter().filter_map(|index| index.index_name()).collect();
         let others = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
-        differs(false, format!("it has no global secondary index {index_name}; those it has: {others}"));
+        differs(false, format!("it has no global secondary index {index_name}; it has: {others}"));
         return differences;
     };
     let status = index.index_status().map_or("unknown", IndexStatus::as_str);
     differs(
         matches!(status, "ACTIVE" | "UPDATING"),
-        format!("the status of index {index_name} is {status}, and ACTIVE is needed"),
+        format!("the status of index {index_name} is {status}, but must be ACTIVE"),
     );
-    let key = shown_key(index.key_schema());
+    let key = key_text(index.key_schema());
     let needed = "value (HASH), update_time (RANGE)";
-    differs(key == needed, format!("the key of index {index_name} is {key}, and {needed} is needed"));
+    differs(key == needed, format!("the key of index {index_name} is {key}, but must be {needed}"));
     let projects = index.projection().is_some_and(|projection| {
         projection.projection_type() == Some(&ProjectionType::All)
             || projection.non_key_attributes().iter().any(|name| name == CREATE_TIME)
     });
-    differs(projects, format!("index {index_name} does not project {CREATE_TIME}"));
+    differs(projects, format!("index {index_name} does not project {CREATE_TIME}, but must"));
     differences
 }
 
-fn shown_key(parts: &[KeySchemaElement]) -> String {
+/// Returns the attributes of a key, each with its part: `key (HASH)`.
+fn key_text(parts: &[KeySchemaElement]) -> String {
     let parts = parts.iter().map(|part| format!("{} ({})", part.attribute_name(), part.key_type().as_str()));
     parts.collect::<Vec<_>>().join(", ")
 }

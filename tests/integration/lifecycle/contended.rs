@@ -47,7 +47,8 @@ async fn create_ignored_document(world: &World) -> Tracker<Document> {
 async fn redrive_that_loses_every_race_is_contended(world: World) {
     let documents = create_ignored_document(&world).await;
     let sent = world.network.count("UpdateItem");
-    let error = lose_every_race(&world, "update_time", documents.redrive("doc-1")).await.unwrap_err();
+    let error =
+        lose_every_race(&world, "update_time", Box::pin(documents.redrive("doc-1"))).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Contended);
     assert!(!error.is_refusal(), "the task could be redriven");
     assert!(error.task().unwrap().is_ignored());
@@ -74,7 +75,8 @@ async fn redrive_all_reports_a_contended_task_as_failed(world: World) {
 #[database_test]
 async fn cancel_that_loses_every_race_is_contended(world: World) {
     let documents = world.create_document().await;
-    let error = lose_every_race(&world, "update_time", documents.cancel("doc-1")).await.unwrap_err();
+    let error =
+        lose_every_race(&world, "update_time", Box::pin(documents.cancel("doc-1"))).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Contended);
     assert!(error.task().unwrap().is_pending() && !error.is_refusal());
     let item = world.stored().await;
@@ -109,7 +111,8 @@ async fn worker_retries_a_contended_start(world: World) {
     std::mem::forget(documents.start("doc-1").await.unwrap());
     world.expire_lease();
     let worker = documents.worker().drain().run(async |_task| Ok(()));
-    let summary = world.run_while_advancing_clock(lose_every_race(&world, "lock_time", worker)).await.unwrap();
+    let summary =
+        world.run_while_advancing_clock(lose_every_race(&world, "lock_time", worker)).await.unwrap();
     assert_eq!((summary.refused, summary.succeeded, summary.lost), (1, 1, 0), "{summary}");
     assert_eq!(world.stored().await["status"], number(16));
 }

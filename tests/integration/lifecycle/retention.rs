@@ -236,7 +236,7 @@ async fn create_table_enables_time_to_live_on_an_existing_table(world: World) {
     assert_eq!(*table, world.table);
     assert_eq!(
         *differences,
-        ["its time to live is off, and by expires_at is needed for `retain`; `create_table` switches it on"]
+        ["its time to live is off, but `retain` needs it by expires_at: call `create_table`"]
     );
     world.documents().create_table().await.unwrap();
     assert_eq!(
@@ -266,7 +266,7 @@ async fn verify_table_reports_time_to_live_by_another_attribute(world: World) {
     let documents = retaining_builder(&world).build().unwrap();
     let error = documents.verify_table().await.unwrap_err();
     assert!(
-        error.to_string().contains("its time to live is by gone, and by expires_at is needed"),
+        error.to_string().contains("its time to live is by gone, but `retain` needs it by expires_at"),
         "{error}"
     );
     assert_eq!(time_to_live_attribute(&world, &world.table).await.as_deref(), Some("gone"));

@@ -27,7 +27,7 @@ async fn refresh_leaves_out_tasks_that_have_moved(world: World) {
     let tasks =
         documents.refresh(&[entries[4].clone(), entries[2].clone(), entries[0].clone()]).await.unwrap();
     assert_eq!(tasks.iter().map(|task| task.task_id().as_str()).collect::<Vec<_>>(), ["doc-004", "doc-000"]);
-    let query = documents.query_by_status([Pending, ExtractStatus::Succeeded]).refresh().with_moved();
+    let query = documents.query_by_status([Pending, ExtractStatus::Succeeded]).refresh().with_moved_tasks();
     let both: Vec<_> = query.stream().collect().await;
     assert_eq!(both.iter().filter(|task| task.is_ok()).count(), 3);
     let duplicates = [entries[0].clone(), entries[0].clone(), entries[1].clone()];

@@ -57,7 +57,10 @@ async fn build_refuses_invalid_configurations(world: World) {
         (builder().table("no"), "`no` cannot be the name of a table"),
         (builder().table("a table"), "`a table` cannot be the name of a table"),
         (builder().max_snoozes(0), "`max_snoozes` cannot be 0"),
-        (builder().backoff(backoff(20, 10)), "invalid `backoff`: base 20s must be greater than 0 and at most max 10s"),
+        (
+            builder().backoff(backoff(20, 10)),
+            "invalid `backoff`: base 20s must be greater than 0 and at most max 10s",
+        ),
         (builder().backoff(backoff(0, 10)), "invalid `backoff`: base 0ns must be greater than 0"),
         (builder().retain(Duration::ZERO), "`retain` cannot be 0"),
         (builder().retain_ignored(Duration::ZERO), "`retain_ignored` cannot be 0"),

@@ -1,4 +1,4 @@
-//! Creating many tasks at once, and one that may be there.
+//! Creates or overwrites many tasks.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,26 +15,26 @@ use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
 use crate::tracker::task::Task;
 
-/// How many requests of `overwrite_many` are under way at the same time.
+/// The number of requests that `overwrite_many` sends at the same time.
 const BATCHES: usize = 4;
 
-/// What became of one task of [`Tracker::create_many`].
+/// The outcome for one task of [`create_many`](Tracker::create_many).
 #[non_exhaustive]
 pub enum Created<T: StatusTracker> {
-    /// It was created.
+    /// The task was created.
     New(Task<T>),
-    /// There was one, which was left as it is: its head, if it can be read.
+    /// A task with this id exists, and stays as it is.
     Existing {
-        /// The id.
+        /// The id of the task.
         task_id: T::TaskId,
-        /// What is there.
+        /// The existing task, if its metadata can be read.
         found: Option<TaskHead>,
     },
-    /// It was not created.
+    /// The task was not created, or it is unknown whether it was.
     Failed {
-        /// What was to be created.
+        /// The id of the task.
         task_id: T::TaskId,
-        /// Why it was not.
+        /// The error of [`create`](Tracker::create).
         error: Error,
     },
 }
@@ -57,8 +57,11 @@ impl<T: StatusTracker> Tracker<T>
 where
     T::TaskId: Clone,
 {
-    /// Creates many tasks, several at a time; existing ones are left as they are. An outcome for each, as they come:
-    /// one that fails stops nothing. Of two tasks with one id, either may be the one that is created.
+    /// Creates many tasks, up to 32 at the same time. Existing tasks stay as they are.
+    ///
+    /// The stream has one outcome for each task, in the order in which the requests end. A task that fails
+    /// does not stop the others. If two tasks have the same id, either may be the one that is created.
+    /// Nothing is created unless the stream is polled.
     ///
     /// # Examples
     ///
@@ -82,7 +85,7 @@ where
         self.create_many_from(stream::iter(tasks))
     }
 
-    /// As [`create_many`](Self::create_many), from a stream.
+    /// Creates the tasks of a stream, as [`create_many`](Self::create_many) does.
     pub fn create_many_from<S>(&self, tasks: S) -> impl Stream<Item = Created<T>> + Send + Unpin + use<T, S>
     where
         S: Stream<Item = T> + Send + 'static,
@@ -106,18 +109,26 @@ where
 }
 
 impl<T: StatusTracker> Tracker<T> {
-    /// Writes tasks as new ones *over whatever is there*, also over tasks that are running or done: 25 in a request,
-    /// several requests at a time, without a condition. For filling an empty table, and for starting over.
+    /// Writes tasks as new ones *over existing tasks*, running and succeeded ones included. Use it to fill an
+    /// empty table, or to start over.
     ///
-    /// `attempt` begins again at 0 with it, so it is no fencing token for a task that was there before, and requests
-    /// about that task that are still on their way fit the new one. Ids should differ: of two tasks with one id, either
-    /// may be the one that stays.
+    /// Each request writes 25 tasks without a condition, and up to 4 requests are sent at the same time. This
+    /// emits no events.
     ///
-    /// A task that cannot be stored is in the result, and stops nothing.
+    /// An overwritten task starts again with `attempt` 0, so `attempt` is no fencing token for it. In-flight
+    /// requests for the old task could apply to the new one. Give the tasks different ids: if two have the
+    /// same id, either may be the one that stays.
+    ///
+    /// A task that cannot be stored is reported in the result, and does not stop the others.
     ///
     /// # Errors
     ///
-    /// Where DynamoDB refuses a request: any of the tasks may have been written by then.
+    /// - [`Throttled`](ErrorKind::Throttled) if DynamoDB throttled a request, or left tasks unprocessed 10
+    ///   times.
+    /// - Any other error, such as [`Unavailable`](ErrorKind::Unavailable) or [`Service`](ErrorKind::Service),
+    ///   if a request was not answered or was refused.
+    ///
+    /// After an error, any of the tasks may have been written.
     pub async fn overwrite_many(&self, tasks: impl IntoIterator<Item = T>) -> Result<Overwritten, Error> {
         let cx = self.cx();
         let mut overwritten = Overwritten::default();
@@ -129,7 +140,7 @@ impl<T: StatusTracker> Tracker<T> {
                 for data in tasks.by_ref().take(ITEMS_PER_WRITE) {
                     match create::new_item(cx, &data) {
                         Ok(item) => {
-                            // A request must not have a key twice.
+                            // DynamoDB refuses a request that has a key twice.
                             batch.retain(|other| other.get(KEY) != item.get(KEY));
                             batch.push(item);
                         }
@@ -151,12 +162,13 @@ impl<T: StatusTracker> Tracker<T> {
     }
 }
 
-/// What [`Tracker::overwrite_many`] has done.
+/// The result of [`overwrite_many`](Tracker::overwrite_many).
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Overwritten {
-    /// The tasks that were written.
+    /// The number of tasks that were written.
     pub written: u64,
-    /// Why others were not: their ids or their data cannot be stored. Each names its key, where it has one.
+    /// One error for each task that was not written, because its id or its data cannot be stored. An error
+    /// names the key, unless the id gives no valid key.
     pub failed: Vec<Error>,
 }

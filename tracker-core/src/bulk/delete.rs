@@ -1,4 +1,4 @@
-//! Deleting the tasks of a use case.
+//! Deletes all tasks of a use case.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -17,8 +17,28 @@ use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
 
 impl<T: StatusTracker> Tracker<T> {
-    /// Deletes all tasks of the use case, of every step, with a parallel scan of the whole table. Skips tasks that a
-    /// worker holds, unless [`with_live_leases`](DeleteTasks::with_live_leases) is set.
+    /// Deletes all tasks of the use case, of every step, with a parallel scan of the whole table. This emits
+    /// no events.
+    ///
+    /// Skips tasks that a worker holds, unless [`with_live_leases`](DeleteTasks::with_live_leases) is called.
+    /// As in [`delete`](Self::delete), a task whose lease has expired is not held, unless
+    /// [`takeover`](crate::TrackerBuilder::takeover) is [`Never`](crate::Takeover::Never).
+    ///
+    /// # Errors
+    ///
+    /// Returns an error of the scan, which ends the deletion, for example [`Throttled`](ErrorKind::Throttled)
+    /// or [`TableNotFound`](ErrorKind::TableNotFound). [`on_error`](DeleteTasks::on_error) receives the
+    /// errors of single tasks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tracker_core::{Error, StatusTracker, Tracker};
+    /// # async fn clear<T: StatusTracker>(documents: &Tracker<T>) -> Result<(), Error> {
+    /// let progress = documents.delete_tasks_by_use_case_id().on_error(|error| eprintln!("{error}")).await?;
+    /// println!("{} deleted, {} skipped, {} failed", progress.done, progress.skipped, progress.failed);
+    /// # Ok(()) }
+    /// ```
     pub fn delete_tasks_by_use_case_id(&self) -> DeleteTasks<'_> {
         DeleteTasks { cx: self.cx(), with_live_leases: false, callbacks: Callbacks::default() }
     }
@@ -33,13 +53,13 @@ pub struct DeleteTasks<'t> {
 }
 
 impl<'t> DeleteTasks<'t> {
-    /// Deletes tasks that a worker holds, too. Their workers cannot record how the work ended.
+    /// Includes tasks that a worker holds. Their workers cannot record how the work ended.
     pub fn with_live_leases(mut self) -> Self {
         self.with_live_leases = true;
         self
     }
 
-    /// Sets a function that is called after each task.
+    /// Sets a function that is called after each task, with the counts so far.
     pub fn on_progress(mut self, progress: impl FnMut(Progress) + Send + 't) -> Self {
         self.callbacks.progress = Box::new(progress);
         self

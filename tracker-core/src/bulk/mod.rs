@@ -1,4 +1,4 @@
-//! Many tasks at once: create, overwrite, delete, redrive.
+//! Operations on many tasks: create, overwrite, delete, redrive.
 
 pub(crate) mod create;
 pub(crate) mod delete;

@@ -1,27 +1,30 @@
-//! Progress of an operation on many tasks.
+//! The progress of an operation on many tasks.
 
 use futures_util::{Stream, TryStreamExt};
 
 use crate::error::Error;
 
-/// How many requests run at the same time.
+/// The number of tasks on which an operation works at the same time.
 pub(super) const WRITERS: usize = 32;
 
 /// The progress of an operation on many tasks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// The number of tasks that were deleted, or set back to pending.
+    /// The number of tasks that were deleted or redriven.
     pub done: u64,
-    /// The number of tasks that were left as they are, because a worker holds them or they have another status by now.
+    /// The number of tasks that stay as they are, because a worker holds them or, in a redrive, because they
+    /// have moved to another status or were deleted.
     pub skipped: u64,
     /// The number of tasks for which the operation failed. `on_error` receives each error.
     pub failed: u64,
 }
 
-/// What a caller wants to be told while the operation runs.
+/// The functions that an operation calls while it runs.
 pub(super) struct Callbacks<'t> {
+    /// Is called after each task.
     pub(super) progress: Box<dyn FnMut(Progress) + Send + 't>,
+    /// Receives the error of each task that failed.
     pub(super) error: Box<dyn FnMut(Error) + Send + 't>,
 }
 
@@ -31,14 +34,15 @@ impl Default for Callbacks<'_> {
     }
 }
 
-/// What became of one task.
+/// The result for one task.
 pub(super) enum TaskResult {
     Done,
     Skipped,
     Failed(Error),
 }
 
-/// Counts the results. An error of the stream is an error of finding the tasks, and ends the operation.
+/// Counts the results. An error of the stream itself comes from the search for the tasks, and ends the
+/// operation.
 pub(super) async fn count(
     results: impl Stream<Item = Result<TaskResult, Error>> + Send,
     mut callbacks: Callbacks<'_>,

@@ -1,4 +1,4 @@
-//! Redriving all tasks in a status.
+//! Redrives all tasks in a status.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -14,7 +14,29 @@ use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
 
 impl<T: StatusTracker> Tracker<T> {
-    /// Sets all tasks in a status back to pending: ignored or failed tasks. Skips tasks that have another status by now.
+    /// Redrives all tasks in a status, ignored or failed: sets them back to pending.
+    /// [`redrive`](Self::redrive) says what this changes in a task.
+    ///
+    /// Skips tasks that cannot be redriven any more, for example because a worker holds them by now. A task
+    /// that fails again during the call is not redriven a second time.
+    ///
+    /// # Errors
+    ///
+    /// - [`InvalidQuery`](ErrorKind::InvalidQuery) if the status is neither ignored nor failed.
+    /// - An error of the query, which ends the redrive, for example [`Throttled`](ErrorKind::Throttled) or
+    ///   [`TableNotFound`](ErrorKind::TableNotFound).
+    ///
+    /// [`on_error`](RedriveAll::on_error) receives the errors of single tasks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tracker_core::{Error, StatusTracker, Tracker};
+    /// # async fn redrive<T: StatusTracker>(tracker: &Tracker<T>, ignored: T::Status) -> Result<(), Error> {
+    /// let progress = tracker.redrive_all(ignored).on_error(|error| eprintln!("{error}")).await?;
+    /// println!("{} redriven, {} skipped, {} failed", progress.done, progress.skipped, progress.failed);
+    /// # Ok(()) }
+    /// ```
     pub fn redrive_all(&self, status: T::Status) -> RedriveAll<'_, T> {
         RedriveAll { tracker: self, status, callbacks: Callbacks::default() }
     }
@@ -29,7 +51,7 @@ pub struct RedriveAll<'t, T: StatusTracker> {
 }
 
 impl<'t, T: StatusTracker> RedriveAll<'t, T> {
-    /// Sets a function that is called after each task.
+    /// Sets a function that is called after each task, with the counts so far.
     pub fn on_progress(mut self, progress: impl FnMut(Progress) + Send + 't) -> Self {
         self.callbacks.progress = Box::new(progress);
         self
@@ -37,8 +59,8 @@ impl<'t, T: StatusTracker> RedriveAll<'t, T> {
 
     /// Sets a function that receives the error of each task that could not be redriven. The redrive goes on.
     ///
-    /// A task that other writers change all the time is among them, as [`Contended`](ErrorKind::Contended): redrive it
-    /// again.
+    /// If other writers were faster several times in a row, the error is [`Contended`](ErrorKind::Contended):
+    /// redrive the task again.
     pub fn on_error(mut self, error: impl FnMut(Error) + Send + 't) -> Self {
         self.callbacks.error = Box::new(error);
         self
@@ -56,7 +78,7 @@ impl<'t, T: StatusTracker> IntoFuture for RedriveAll<'t, T> {
             check_status::<T>(status)?;
             let redriven = tracker
                 .query_by_status(status)
-                // A task that fails again during the redrive is for the next one.
+                // Otherwise a task that fails again during the redrive would be redriven a second time.
                 .until_now()
                 .rows()
                 .map(move |row| async move {
@@ -78,11 +100,12 @@ impl<T: StatusTracker> fmt::Debug for RedriveAll<'_, T> {
     }
 }
 
-/// Refuses a status from which no task is redriven.
+/// Refuses a status from which no task can be redriven.
 fn check_status<T: StatusTracker>(status: T::Status) -> Result<(), Error> {
     if matches!(status.role(), Role::Ignored | Role::Failed) {
         return Ok(());
     }
-    let reason = format!("`{}` is neither ignored nor failed; redrive one of those", status.name());
+    let reason =
+        format!("`{}` is neither ignored nor failed; use a status with one of these roles", status.name());
     Err(Error::new(ErrorKind::InvalidQuery { reason }))
 }

@@ -1,3 +1,5 @@
+//! The requests `BatchGetItem` and `BatchWriteItem`.
+
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{KeysAndAttributes, PutRequest, WriteRequest};
@@ -7,12 +9,13 @@ use super::response::classify;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, KEY, string};
 
-/// What `BatchGetItem` takes at most.
+/// The most keys that a `BatchGetItem` can have.
 pub(crate) const KEYS_PER_GET: usize = 100;
-/// What `BatchWriteItem` takes at most.
+/// The most items that a `BatchWriteItem` can have.
 pub(crate) const ITEMS_PER_WRITE: usize = 25;
 
-/// Reads items by their keys, which differ. Gives the items found, and the keys that were not processed.
+/// Reads items by their keys, which must all differ. Returns the items that exist, and the keys that were not
+/// processed.
 pub(crate) async fn batch_get(
     cx: &Context,
     keys: Vec<String>,
@@ -47,7 +50,7 @@ pub(crate) async fn batch_get(
     }
 }
 
-/// Puts items, whatever is stored under their keys. Returns no results, and the items that were not processed.
+/// Puts items, and replaces existing ones. Returns no results, and the items that were not processed.
 pub(crate) async fn batch_put(cx: &Context, items: Vec<Item>) -> Result<(Vec<()>, Vec<Item>), Error> {
     let table = &*cx.config.table;
     let mut writes = Vec::with_capacity(items.len());
@@ -66,11 +69,12 @@ pub(crate) async fn batch_put(cx: &Context, items: Vec<Item>) -> Result<(Vec<()>
     }
 }
 
-/// How often a request is sent for what the one before left unprocessed: after 50 ms, and then after twice as long each.
+/// How many requests are sent at most until no entry is left. The second follows after 50 ms, each further one after
+/// twice that wait.
 const ROUNDS: u32 = 10;
 
-/// Sends requests until nothing is left unprocessed, and returns the results of all. `send` returns the results of its
-/// request, and the entries that it left.
+/// Sends requests until no entry is left unprocessed, and returns the results of all requests. `send` sends one request
+/// and returns its results, and the entries that it left unprocessed.
 pub(crate) async fn until_processed<W, R, F>(
     cx: &Context,
     mut left: Vec<W>,
@@ -96,6 +100,7 @@ where
     if left.is_empty() {
         return Ok(all);
     }
-    let why = format!("{} entries of a batch were left unprocessed {ROUNDS} times", left.len());
+    let why =
+        format!("DynamoDB left {} entries of a batch unprocessed in each of {ROUNDS} requests", left.len());
     Err(Error::new(ErrorKind::Throttled { reasons: Vec::new() }).with_source(why))
 }

@@ -1,4 +1,5 @@
-//! What every operation works with, for trackers of all types alike.
+//! The context of every operation: client, configuration, names, clock and observer. It is the same type for all
+//! trackers.
 
 use std::fmt::Display;
 use std::sync::atomic::AtomicBool;
@@ -20,22 +21,25 @@ use crate::protocol::writes::Writes;
 use crate::runtime::ticker::Ticker;
 use crate::time::{Clock, ClockReading, Timestamp};
 
-/// The longest that one request may take, with the SDK's retries, and one try of it.
+/// The longest time that one request may take, with the SDK's retries.
 const OPERATION: Duration = Duration::from_secs(30);
+/// The longest time that one try of a request may take.
 const ATTEMPT: Duration = Duration::from_secs(10);
 
+/// The context of every operation of a tracker.
 pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) config: TrackerConfig,
     pub(crate) use_case: UseCase,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Who sees to what its callers leave alone; nobody, where time is not the machine's.
+    /// Runs queued callbacks once a second. `None` if the clock is not the machine's.
     pub(crate) ticker: Option<Arc<Ticker>>,
     pub(crate) owner: String,
     pub(crate) observer: Option<Arc<dyn Observer>>,
-    /// Whether the index was found not to project `run_at`.
-    pub(crate) knows_no_run_at: AtomicBool,
+    /// Whether a query has found that the index does not project `run_at`.
+    pub(crate) index_lacks_run_at: AtomicBool,
     pub(super) service_clock: ServiceClock,
+    /// The last time that `create_time` has returned.
     last_create: Mutex<Timestamp>,
 }
 
@@ -63,26 +67,29 @@ impl Context {
             ticker,
             owner: owner.unwrap_or_else(host_and_process),
             observer,
-            knows_no_run_at: AtomicBool::new(false),
+            index_lacks_run_at: AtomicBool::new(false),
             service_clock,
             last_create: Mutex::new(Timestamp::EPOCH),
         }
     }
 
+    /// Reads the tracker's clock.
     pub(crate) fn now(&self) -> ClockReading {
         self.clock.now()
     }
 
-    /// The time of a creation: no other of this tracker has it, as a repeated creation knows its own write by it.
+    /// Returns the time of a new task. No other task of this tracker has it, because a create that is sent again
+    /// recognises its own item by this time.
     pub(crate) fn create_time(&self) -> Timestamp {
         let now = Timestamp::from(self.now());
         let mut last = self.last_create.lock().unwrap_or_else(PoisonError::into_inner);
-        // Far ahead is not what was created in the same moment, but a clock that was set back.
+        // A last time that is far ahead means that the clock was set back, not that many tasks were created at once.
         let ahead = last.since(now) > Duration::from_secs(1);
         *last = if ahead { now } else { now.after(*last) };
         *last
     }
 
+    /// Returns the rules that decide when a lease has expired.
     pub(crate) fn rules(&self) -> Rules {
         Rules::from(&self.config)
     }
@@ -97,7 +104,7 @@ impl Context {
         Ok(self.use_case.key(task_id)?)
     }
 
-    /// Reads the tracker's own attributes of an item; see [`item::read_head`].
+    /// Reads the tracker's own attributes of an item, and takes `errors` out of the item.
     pub(crate) fn head(&self, item: &mut Item) -> Result<TaskHead, Error> {
         Ok(head::read_head(item, &self.use_case, self.config.wire)?)
     }
@@ -107,28 +114,29 @@ impl Context {
         observe::report(&draft.complete(&self.use_case), self.observer.as_deref());
     }
 
-    /// Refuses to go on with a clock that is known to be wrong.
+    /// Fails with `ClockOff` if the clock is known to be off by more than `max_clock_skew`.
     pub(crate) fn check_clock(&self) -> Result<(), Error> {
-        match self.service_clock.excess() {
+        match self.service_clock.excessive_offset() {
             Some(offset) => Err(Error::new(ErrorKind::ClockOff { offset })),
             None => Ok(()),
         }
     }
 }
 
-/// The SDK has no operation timeout, and one must end well before the lease that it is about. What the user's
-/// client has stays where it is shorter.
+/// Returns the timeouts of the client. The SDK has no operation timeout, and a request must end well before the lease
+/// that it acquires or renews. Shorter timeouts of the user's client stay.
 fn timeouts(given: Option<&TimeoutConfig>, lock_expire: Duration) -> TimeoutConfig {
     let shorter = |given: Option<Duration>, ours: Duration| given.map_or(ours, |given| given.min(ours));
     let operation = OPERATION.min(lock_expire / 3);
-    let attempt = ATTEMPT.min(operation / 2);
+    let one_try = ATTEMPT.min(operation / 2);
     let builder = given.map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
     builder
         .operation_timeout(shorter(given.and_then(TimeoutConfig::operation_timeout), operation))
-        .operation_attempt_timeout(shorter(given.and_then(TimeoutConfig::operation_attempt_timeout), attempt))
+        .operation_attempt_timeout(shorter(given.and_then(TimeoutConfig::operation_attempt_timeout), one_try))
         .build()
 }
 
+/// Returns the default owner name: `host/pid`.
 fn host_and_process() -> String {
     format!("{}/{}", gethostname::gethostname().to_string_lossy(), std::process::id())
 }
@@ -138,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timeouts_are_shorter_than_the_lease_and_no_longer_than_the_users() {
+    fn timeouts_are_shorter_than_the_lease_and_no_longer_than_the_clients() {
         let secs = Duration::from_secs;
         let long = timeouts(None, secs(300));
         assert_eq!(long.operation_timeout(), Some(secs(30)));

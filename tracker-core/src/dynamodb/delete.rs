@@ -1,3 +1,5 @@
+//! The request `DeleteItem`.
+
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
@@ -6,7 +8,7 @@ use super::response::{WriteError, classify, write_error};
 use crate::item::attribute::{Item, KEY, string};
 use crate::protocol::expression::Expression;
 
-/// Deletes an item under a condition; gives back what was deleted, if there was anything.
+/// Deletes an item under a condition. Returns the deleted item, or `None` if there was no item.
 pub(crate) async fn delete(
     cx: &Context,
     key: &str,

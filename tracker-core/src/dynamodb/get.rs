@@ -1,9 +1,11 @@
+//! The request `GetItem`.
+
 use super::context::Context;
 use super::response::classify;
 use crate::error::Error;
 use crate::item::attribute::{HEAD, Item, KEY, string};
 
-/// Reads an item: the whole, or the tracker's own attributes without `data`.
+/// Reads an item: the whole item, or only the tracker's own attributes without `data`.
 pub(crate) async fn get(
     cx: &Context,
     key: &str,

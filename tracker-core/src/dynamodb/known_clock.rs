@@ -1,17 +1,19 @@
-//! The clock of this machine, compared with DynamoDB's before a tracker writes times that others judge by.
+//! Compares this machine's clock with DynamoDB's before a tracker writes times by which other workers judge its lease.
 
 use super::context::Context;
 use super::get::get;
 use crate::error::Error;
 
 impl Context {
-    /// Goes on with a clock that was compared with the service's, and is right: what a wrong one writes may lock a task
-    /// for years. Any answer tells; a read asks for one where none has come yet, or the clock may have been set since.
+    /// Fails with `ClockOff` if the clock is known to be off, because a wrong clock could lock a task for years.
+    ///
+    /// If no response has come yet, or if the clock was off and may have been set since, this sends a read first: its
+    /// response tells how far the clock is off.
     pub(crate) async fn known_clock(&self, key: &str) -> Result<(), Error> {
-        if self.service_clock.is_unheard() || self.check_clock().is_err() {
+        if self.service_clock.awaits_first_response() || self.check_clock().is_err() {
             let read = get(self, key, false, true).await;
-            // An error of the service's has a date, too.
-            if self.service_clock.is_unheard() {
+            // A refusal by DynamoDB has a date as well, so only a read without any response ends this.
+            if self.service_clock.awaits_first_response() {
                 read?;
             }
         }

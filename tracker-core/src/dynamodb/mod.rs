@@ -1,4 +1,5 @@
-//! The one place that talks to DynamoDB: a file for each request, what its answer means, and when it is sent again.
+//! The only folder that talks to DynamoDB: one file for each kind of request, what a response means, and when a
+//! request is sent again.
 
 pub(crate) mod batch;
 pub(crate) mod context;

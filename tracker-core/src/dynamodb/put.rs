@@ -1,3 +1,5 @@
+//! The request `PutItem`.
+
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
@@ -5,7 +7,7 @@ use super::context::Context;
 use super::response::{WriteError, classify, write_error};
 use crate::item::attribute::{Item, KEY};
 
-/// Puts an item, unless there is one with its key.
+/// Puts an item, unless its key exists.
 pub(crate) async fn put(cx: &Context, item: Item) -> Result<(), WriteError> {
     let result = cx
         .client

@@ -1,3 +1,5 @@
+//! The request `Query`: rows of the index, and counts of rows.
+
 use std::sync::atomic::Ordering;
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
@@ -14,23 +16,23 @@ use crate::item::attribute::{CREATE_TIME, Item, KEY, RUN_AT, UPDATE_TIME, VALUE,
 pub(crate) struct Range {
     /// The partition: a `value`.
     pub(crate) value: String,
-    /// The first `update_time`, inclusive, as it is stored.
+    /// The first `update_time`, inclusive, as stored.
     pub(crate) from: Option<String>,
-    /// The last one, inclusive.
+    /// The last `update_time`, inclusive.
     pub(crate) until: Option<String>,
-    /// Only what is to be started by then; where the index does not project that, all of them.
+    /// Leaves out rows that are not due at this time, if the index projects `run_at`.
     pub(crate) due_by: Option<String>,
 }
 
-/// A page of rows.
+/// One page of rows.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) items: Vec<Item>,
-    /// Where the next page begins; none at the end.
+    /// Where the next page begins, or `None` at the end.
     pub(crate) next: Option<Item>,
 }
 
-/// Reads a page of at most `rows` rows of the index. A page may be empty and still not the last.
+/// Reads a page of at most `rows` rows of the index. An empty page need not be the last.
 pub(crate) async fn query(
     cx: &Context,
     range: &Range,
@@ -38,7 +40,7 @@ pub(crate) async fn query(
     rows: i32,
     start: Option<Item>,
 ) -> Result<Page, Error> {
-    let request = of_range(cx, range)
+    let request = query_range(cx, range)
         .scan_index_forward(!newest_first)
         .limit(rows)
         .projection_expression("#key, #update_time, #create_time")
@@ -46,7 +48,7 @@ pub(crate) async fn query(
         .expression_attribute_names("#update_time", UPDATE_TIME)
         .expression_attribute_names("#create_time", CREATE_TIME)
         .set_exclusive_start_key(start);
-    let due_by = range.due_by.as_deref().filter(|_| !cx.knows_no_run_at.load(Ordering::Relaxed));
+    let due_by = range.due_by.as_deref().filter(|_| !cx.index_lacks_run_at.load(Ordering::Relaxed));
     let sent = match due_by {
         None => request.send().await,
         Some(due_by) => {
@@ -56,9 +58,9 @@ pub(crate) async fn query(
                 .expression_attribute_names("#run_at", RUN_AT)
                 .expression_attribute_values(":due_by", string(due_by));
             match filtered.send().await {
-                // The index of a table that was made by other means need not have it: a start refuses what is not due.
+                // An index that `create_table` did not make may lack `run_at`. A start refuses tasks that are not due.
                 Err(error) if is_not_projected(&error) => {
-                    cx.knows_no_run_at.store(true, Ordering::Relaxed);
+                    cx.index_lacks_run_at.store(true, Ordering::Relaxed);
                     request.send().await
                 }
                 sent => sent,
@@ -71,26 +73,27 @@ pub(crate) async fn query(
     }
 }
 
-/// Whether a filter asks for what the index does not have: `.. does not project one or more filter attributes`.
+/// Returns whether the index lacks an attribute of a filter: `.. does not project one or more filter attributes`.
 fn is_not_projected(error: &impl ProvideErrorMetadata) -> bool {
     error.code() == Some("ValidationException")
         && error.message().is_some_and(|message| message.contains("does not project"))
 }
 
-/// Counts the rows of a page of the index.
+/// Counts the rows of one page of the index. Also returns where the next page begins, or `None` at the end.
 pub(crate) async fn count(
     cx: &Context,
     range: &Range,
     start: Option<Item>,
 ) -> Result<(u64, Option<Item>), Error> {
-    let request = of_range(cx, range).select(Select::Count).set_exclusive_start_key(start);
+    let request = query_range(cx, range).select(Select::Count).set_exclusive_start_key(start);
     match request.send().await {
         Ok(output) => Ok((u64::try_from(output.count).unwrap_or(0), output.last_evaluated_key)),
         Err(error) => Err(classify(&cx.config.table, error)),
     }
 }
 
-fn of_range(cx: &Context, range: &Range) -> QueryFluentBuilder {
+/// Builds the request for a range, without a limit and without a projection.
+fn query_range(cx: &Context, range: &Range) -> QueryFluentBuilder {
     let request = cx
         .client
         .query()

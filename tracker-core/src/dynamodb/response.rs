@@ -1,4 +1,4 @@
-//! What an answer of DynamoDB means, or its absence.
+//! What a response of DynamoDB means, and what it means that none came.
 
 use std::error::Error as StdError;
 
@@ -9,25 +9,25 @@ use super::service_clock::FirstTry;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
 
-/// Why a conditional write returned no success.
+/// Why a conditional write did not succeed.
 #[derive(Debug)]
 pub(crate) enum WriteError {
-    /// The condition did not hold for the item as it is; nothing was written by this request.
+    /// The condition failed for this item, so this request wrote nothing. `None` if there is no item.
     Condition(Option<Item>),
-    /// It may have been applied, now or later.
+    /// The write may have been applied, or may be applied later.
     Unknown(Error),
-    /// It was not applied.
+    /// The write was not applied.
     Refused(Error),
 }
 
 impl WriteError {
-    /// For writes after which a caller cannot tell what is stored.
+    /// Returns the error of a write after which the caller cannot know what is stored.
     pub(crate) fn unknown_outcome(error: Error) -> Error {
         Error::new(ErrorKind::OutcomeUnknown).with_source(error)
     }
 }
 
-/// Puts an error of the SDK into one of ours, which keeps it as its source.
+/// Converts an error of the SDK. The SDK's error becomes the source.
 pub(super) fn classify<E>(table: &str, error: SdkError<E, HttpResponse>) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
@@ -43,13 +43,14 @@ where
     Error::new(kind).with_source(error).retried(tried_before)
 }
 
+/// Returns the kind of an error that DynamoDB returned.
 fn service_kind(table: &str, error: &impl ProvideErrorMetadata, raw: &HttpResponse) -> ErrorKind {
     let message = error.message().unwrap_or_default();
     match error.code().unwrap_or_default() {
         "ResourceNotFoundException" => ErrorKind::TableNotFound { table: table.to_owned() },
         "ValidationException" if message.contains("specified index") => ErrorKind::TableMismatch {
             table: table.to_owned(),
-            differences: vec!["it has no index of the name that is configured".to_owned()],
+            differences: vec!["it has no index with the configured name".to_owned()],
         },
         "ValidationException" if message.contains("Item size") => ErrorKind::ItemTooLarge,
         "ProvisionedThroughputExceededException"
@@ -58,13 +59,13 @@ fn service_kind(table: &str, error: &impl ProvideErrorMetadata, raw: &HttpRespon
         | "RequestLimitExceeded"
         | "LimitExceededException" => ErrorKind::Throttled { reasons: throttling_reasons(raw) },
         _ if raw.status().is_server_error() => ErrorKind::Unavailable,
-        // An answer that cannot be read, such as one that was cut short: it may be that of a write that was applied.
+        // A response that cannot be read, for example because it was cut short, may belong to a write that was applied.
         "" => ErrorKind::Unavailable,
         code => ErrorKind::Service { code: Some(code.to_owned()) },
     }
 }
 
-/// `ThrottlingReasons` of an error's body, which the SDK models for some operations only.
+/// Reads `ThrottlingReasons` from the body of an error, because the SDK models them for some operations only.
 fn throttling_reasons(raw: &HttpResponse) -> Vec<String> {
     #[derive(serde::Deserialize, Default)]
     struct Body {
@@ -81,9 +82,9 @@ fn throttling_reasons(raw: &HttpResponse) -> Vec<String> {
     body.reasons.into_iter().map(|reason| reason.reason).collect()
 }
 
-/// A write's error: whether it may have been applied decides what to do next.
+/// Decides from its error whether a write may have been applied.
 ///
-/// A throttled request may follow an attempt of the SDK that was applied and whose answer was lost.
+/// For example, a throttled request may follow a try of the SDK that was applied and whose response was lost.
 pub(super) fn write_error(error: Error) -> WriteError {
     if is_transient(&error) || (error.was_retried() && !is_final(&error)) {
         WriteError::Unknown(error)
@@ -92,7 +93,7 @@ pub(super) fn write_error(error: Error) -> WriteError {
     }
 }
 
-/// Whether the same request may be answered otherwise later.
+/// Returns whether the same request may succeed later.
 pub(crate) fn is_transient(error: &Error) -> bool {
     let again =
         ["TransactionConflictException", "ReplicatedWriteConflictException", "RequestTimeoutException"];
@@ -103,12 +104,12 @@ pub(crate) fn is_transient(error: &Error) -> bool {
     }
 }
 
-/// Whether an error says of the request itself that it cannot be applied, now or earlier.
+/// Returns whether an error means that no send of the request can have been applied.
 pub(super) fn is_final(error: &Error) -> bool {
     is_about_data(error) || matches!(error.kind(), ErrorKind::TableNotFound { .. })
 }
 
-/// Whether what was to be written is what DynamoDB refuses.
+/// Returns whether DynamoDB refuses the request because of its content.
 pub(crate) fn is_about_data(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::ItemTooLarge | ErrorKind::Encode { .. } => true,

@@ -1,3 +1,5 @@
+//! The request `Scan`.
+
 use aws_sdk_dynamodb::types::Select;
 
 use super::context::Context;
@@ -5,23 +7,26 @@ use super::response::classify;
 use crate::error::Error;
 use crate::item::attribute::{Item, KEY, VALUE, string};
 
-/// One of the parts of a table that are scanned at the same time.
+/// One of the parts of a table that are scanned in parallel.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Segment {
+    /// The number of the segment, counted from 0.
     pub(crate) nth: i32,
+    /// How many segments the table has.
     pub(crate) of: i32,
 }
 
-/// A page of a scan.
+/// One page of a scan.
 #[derive(Debug)]
 pub(crate) struct Scanned {
-    /// The keys of the items that begin with the prefix, unless they are only counted.
+    /// The keys of the items that were found. Empty if the scan only counts.
     pub(crate) keys: Vec<String>,
     pub(crate) count: u64,
+    /// Where the next page begins, or `None` at the end.
     pub(crate) next: Option<Item>,
 }
 
-/// Scans a page of a segment for items whose key begins with `prefix`.
+/// Scans one page of a segment for the items of a use case, whose keys begin with `prefix`.
 pub(crate) async fn scan(
     cx: &Context,
     segment: Segment,
@@ -35,7 +40,7 @@ pub(crate) async fn scan(
         .table_name(&*cx.config.table)
         .segment(segment.nth)
         .total_segments(segment.of)
-        // `test____` begins the keys of a use case `test_` too, but not its values: a number has to follow.
+        // The keys of a use case `test_` begin with `test____`, too, but no digit follows in their values.
         .filter_expression(
             "begins_with(#key, :prefix) AND (attribute_not_exists(#value) OR #value BETWEEN :first AND :last)",
         )

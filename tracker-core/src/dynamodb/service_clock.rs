@@ -1,5 +1,5 @@
-//! What the SDK's requests tell beside their answers: how far this machine's clock is from the service's, and
-//! how often a request was sent.
+//! The service clock: how far this machine's clock differs from DynamoDB's, and whether the SDK has sent a request more
+//! than once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,18 +15,18 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::time::Clock;
 
-/// An interceptor that compares the clock with the `Date` of every answer.
+/// An interceptor that compares the clock with the `Date` of every response.
 #[derive(Debug, Clone)]
 pub(crate) struct ServiceClock {
     clock: Arc<dyn Clock>,
     max_clock_skew: TimeDelta,
-    /// The offset, while it is beyond `max_clock_skew`.
-    excess: Arc<Mutex<Option<TimeDelta>>>,
-    /// Whether any answer has come.
-    heard: Arc<AtomicBool>,
+    /// How far the clock is off, while it is off by more than `max_clock_skew`.
+    excessive: Arc<Mutex<Option<TimeDelta>>>,
+    /// Whether any response has come.
+    has_response: Arc<AtomicBool>,
 }
 
-/// When a request was last sent, and how often so far.
+/// When the SDK last sent a request, and how often so far.
 #[derive(Debug)]
 struct Sent {
     at: DateTime<Utc>,
@@ -42,57 +42,61 @@ impl ServiceClock {
         Self {
             clock,
             max_clock_skew: TimeDelta::from_std(max_clock_skew).unwrap_or(TimeDelta::MAX),
-            excess: Arc::default(),
-            heard: Arc::default(),
+            excessive: Arc::default(),
+            has_response: Arc::default(),
         }
     }
 
-    /// How far the clock is off, if that is more than `max_clock_skew`.
-    pub(crate) fn excess(&self) -> Option<TimeDelta> {
-        *self.excess.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns how far the clock is off, if it is off by more than `max_clock_skew`.
+    pub(crate) fn excessive_offset(&self) -> Option<TimeDelta> {
+        *self.excessive.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether nothing is known of the clock yet.
-    pub(crate) fn is_unheard(&self) -> bool {
-        !self.clock.is_simulated() && !self.heard.load(Ordering::Relaxed)
+    /// Returns whether no response has come yet. A simulated clock is never compared, so it needs none.
+    pub(crate) fn awaits_first_response(&self) -> bool {
+        !self.clock.is_simulated() && !self.has_response.load(Ordering::Relaxed)
     }
 
+    /// Takes in the date of a response, and logs when the clock is found to be off, or right again.
     fn compare(&self, sent: DateTime<Utc>, date: DateTime<Utc>, received: DateTime<Utc>) {
-        let excess = match judge(sent, date, received, self.max_clock_skew) {
+        let excessive = match judge(sent, date, received, self.max_clock_skew) {
             Verdict::Off(offset) => Some(offset),
             Verdict::Right => None,
             Verdict::Unknown => return,
         };
         let before =
-            std::mem::replace(&mut *self.excess.lock().unwrap_or_else(PoisonError::into_inner), excess);
-        match (before, excess) {
+            std::mem::replace(&mut *self.excessive.lock().unwrap_or_else(PoisonError::into_inner), excessive);
+        match (before, excessive) {
             (None, Some(offset)) => tracing::warn!(
                 target: "tracker_core::clock",
                 offset_seconds = offset.as_seconds_f64(),
-                "this machine's clock is off by more than max_clock_skew: nothing is started until it is set"
+                "this machine's clock is off by more than max_clock_skew; no task is started until you set it"
             ),
-            (Some(_), None) => tracing::info!(target: "tracker_core::clock", "the clock is right again"),
+            (Some(_), None) => {
+                tracing::info!(target: "tracker_core::clock", "this machine's clock is right again");
+            }
             _ => {}
         }
     }
 }
 
-/// Whether an answer was the first try's: then no earlier one can have been applied.
+/// Whether a response belongs to the SDK's first try. Then no earlier try can have been applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FirstTry(pub(crate) bool);
 
-/// What one answer tells of the clock.
+/// What one response says about the clock.
 #[derive(Debug, PartialEq)]
 enum Verdict {
-    /// Surely off, by at least this.
+    /// The clock is off, by at least this.
     Off(TimeDelta),
-    /// Surely within the limit.
+    /// The clock is within the limit.
     Right,
-    /// The answer took too long to tell.
+    /// The response took too long to tell.
     Unknown,
 }
 
-/// The service made its answer between `sent` and `received`, and its date is cut to the second.
+/// Judges the clock by one response. DynamoDB made the response between `sent` and `received`, and cut its date to the
+/// second.
 fn judge(sent: DateTime<Utc>, date: DateTime<Utc>, received: DateTime<Utc>, limit: TimeDelta) -> Verdict {
     let (least, most) = (sent - (date + TimeDelta::seconds(1)), received - date);
     if least > limit {
@@ -138,7 +142,7 @@ impl Intercept for ServiceClock {
         if let Some(date) = date {
             self.compare(sent.at, date.to_utc(), self.clock.now().wall);
         }
-        self.heard.store(true, Ordering::Relaxed);
+        self.has_response.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -148,11 +152,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_offset_counts_only_when_it_is_sure() {
+    fn judge_reports_only_an_offset_that_is_certain() {
         let limit = TimeDelta::seconds(5);
         let date = DateTime::UNIX_EPOCH + TimeDelta::days(1);
         let at = |millis| date + TimeDelta::milliseconds(millis);
-        // An answer that took long says little.
+        // A slow response says little.
         assert_eq!(judge(at(-3000), date, at(9000), limit), Verdict::Unknown);
         assert_eq!(judge(at(5900), date, at(6000), limit), Verdict::Unknown);
         assert_eq!(judge(at(0), date, at(4000), limit), Verdict::Right);

@@ -1,4 +1,4 @@
-//! Sending a conditional write until its outcome is known.
+//! Sends a conditional write again until its outcome is known.
 
 use std::time::Duration;
 
@@ -13,13 +13,14 @@ use crate::item::history::HistoryDetail;
 use crate::protocol::expression::Expression;
 use crate::time::Clock;
 
-/// How often a request is sent whose answer was lost, beside the SDK's own retries: within 0.3 s, and within
-/// 17 s where much depends on it.
+/// How many times a write is sent at most while its outcome is unknown, besides the SDK's own retries. The waits
+/// between the sends are 0.25 s in all.
 pub(crate) const SENDS: u32 = 3;
+/// The same for a finish, whose loss costs the most. The waits are 17 s in all.
 pub(crate) const SENDS_OF_A_FINISH: u32 = 6;
 
-/// Sends the same conditional write again while it is unknown whether it was applied: if it was, its
-/// condition fails the next time, and the item tells.
+/// Sends the same conditional write again while it is unknown whether it was applied. If an earlier send was applied,
+/// the condition fails now, and the item shows it.
 pub(crate) async fn settle<R, F>(
     clock: &dyn Clock,
     sends: u32,
@@ -32,7 +33,7 @@ where
     loop {
         match send().await {
             Err(WriteError::Unknown(_)) if sent < sends => {}
-            // Whatever refuses this one, an earlier one may have been applied.
+            // This send was refused, but an earlier send may have been applied.
             Err(WriteError::Refused(error)) if sent > 1 && !is_final(&error) => {
                 return Err(WriteError::Unknown(error));
             }
@@ -43,18 +44,18 @@ where
     }
 }
 
-/// Settles a write of the history, of which an item that would be too large gets a part.
+/// Settles a write of the history. If the item would be too large, the write is sent again with less of the history.
 pub(crate) async fn settle_history(
     cx: &Context,
     key: &str,
     write: impl Fn(HistoryDetail) -> Expression,
 ) -> Result<Option<Item>, WriteError> {
-    let mut keep = HistoryDetail::All;
+    let mut detail = HistoryDetail::All;
     loop {
-        let sent = settle(&*cx.clock, SENDS, || update(cx, key, write(keep), ReturnValue::AllNew)).await;
-        match (sent, keep.less()) {
+        let sent = settle(&*cx.clock, SENDS, || update(cx, key, write(detail), ReturnValue::AllNew)).await;
+        match (sent, detail.less()) {
             (Err(WriteError::Refused(error)), Some(less)) if *error.kind() == ErrorKind::ItemTooLarge => {
-                keep = less;
+                detail = less;
             }
             (sent, _) => return sent,
         }

@@ -1,3 +1,5 @@
+//! The requests that create, describe and delete the table, and those for its time to live.
+
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, ProvisionedThroughput,
@@ -8,7 +10,7 @@ use super::context::Context;
 use super::response::classify;
 use crate::error::{Error, ErrorKind};
 
-/// What `CreateTable` is asked for.
+/// The content of a `CreateTable` request.
 #[derive(Debug)]
 pub(crate) struct NewTable {
     pub(crate) attributes: Vec<AttributeDefinition>,
@@ -17,7 +19,7 @@ pub(crate) struct NewTable {
     pub(crate) throughput: Option<ProvisionedThroughput>,
 }
 
-/// Creates the table. `false` where there is one with its name.
+/// Creates the table. Returns `false` if a table with its name exists.
 pub(crate) async fn create(cx: &Context, table: NewTable) -> Result<bool, Error> {
     let result = cx
         .client
@@ -51,7 +53,7 @@ pub(crate) async fn describe(cx: &Context) -> Result<TableDescription, Error> {
     }
 }
 
-/// The attribute by which DynamoDB deletes items, where that is switched on.
+/// Returns the attribute of the table's time to live, or `None` if time to live is not enabled.
 pub(crate) async fn time_to_live(cx: &Context) -> Result<Option<String>, Error> {
     let table = &*cx.config.table;
     match cx.client.describe_time_to_live().table_name(table).send().await {
@@ -64,8 +66,8 @@ pub(crate) async fn time_to_live(cx: &Context) -> Result<Option<String>, Error> 
     }
 }
 
-/// Switches on that DynamoDB deletes items by an attribute.
-pub(crate) async fn switch_time_to_live_on(cx: &Context, attribute: &str) -> Result<(), Error> {
+/// Enables time to live by an attribute.
+pub(crate) async fn enable_time_to_live_by(cx: &Context, attribute: &str) -> Result<(), Error> {
     let table = &*cx.config.table;
     let by = TimeToLiveSpecification::builder().attribute_name(attribute).enabled(true).build();
     let by = by.map_err(|error| Error::new(ErrorKind::Service { code: None }).with_source(error))?;

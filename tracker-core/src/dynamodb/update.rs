@@ -1,3 +1,5 @@
+//! The request `UpdateItem`.
+
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
@@ -6,7 +8,7 @@ use super::response::{WriteError, classify, write_error};
 use crate::item::attribute::{Item, KEY, string};
 use crate::protocol::expression::Expression;
 
-/// Updates an item under a condition; gives back the item as it is then, where `returns` asks for it.
+/// Updates an item under a condition. Returns the attributes that `returns` asks for.
 pub(crate) async fn update(
     cx: &Context,
     key: &str,

@@ -8,16 +8,18 @@ use crate::item::key::encode_value;
 use crate::query::cursor::{Cursor, fingerprint};
 use crate::query::merge::{Merge, Next, Plan, Position, Row};
 
+/// Checks a valid cursor, cursors of other queries, changed cursors, and cursors with a valid checksum over any
+/// content.
 pub(super) fn check(source: &mut Source<'_>) {
     let query = query(source);
     let (plan, expired_only) = &query;
     let at = Position { update_time: source.text(), key: source.text() };
-    let cursor = Cursor::new(plan, *expired_only, at.clone()).expect("texts");
+    let cursor = Cursor::new(plan, *expired_only, at.clone()).expect("a position can be encoded");
     let text = cursor.to_string();
     assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{text}");
-    assert_eq!(check_of(&Cursor::from_text(&*text), &query).as_ref(), Some(&at));
+    assert_eq!(checked_position(&Cursor::from_text(&*text), &query).as_ref(), Some(&at));
 
-    // Of another query.
+    // A cursor is refused by another query.
     let other = self::query(source);
     let is_same = |(other, expired): &(Plan, bool)| {
         let values =
@@ -26,14 +28,14 @@ pub(super) fn check(source: &mut Source<'_>) {
     };
     let reversed = (Plan { newest_first: !plan.newest_first, ..plan.clone() }, *expired_only);
     for other in [other, reversed, (plan.clone(), !expired_only)] {
-        assert_eq!(check_of(&cursor, &other), is_same(&other).then(|| at.clone()));
+        assert_eq!(checked_position(&cursor, &other), is_same(&other).then(|| at.clone()));
     }
 
-    // Tampered with: the sum tells, unless only bits were changed that do not count.
+    // The checksum finds a change, unless only unused bits of the encoding were changed.
     let tampered = Cursor::from_text(source.mutated(&text));
-    assert!(check_of(&tampered, &query).is_none_or(|read| read == at), "{tampered}");
+    assert!(checked_position(&tampered, &query).is_none_or(|read| read == at), "{tampered}");
 
-    // With a right sum: by somebody who knows how they are made.
+    // Somebody who knows the encoding can make a valid checksum.
     let of = fingerprint(plan, *expired_only);
     let json = |text: String| serde_json::Value::from(text).to_string();
     let (time, key) = (json(source.text()), json(source.text()));
@@ -43,21 +45,21 @@ pub(super) fn check(source: &mut Source<'_>) {
         1 => source.mutated(&content),
         _ => content,
     };
-    if let Some(at) = check_of(&Cursor::seal(content.into_bytes()), &query) {
+    if let Some(at) = checked_position(&Cursor::seal(content.into_bytes()), &query) {
         check_merge(plan, &at, source);
     }
     let garbage = source.take(32);
-    check_of(&Cursor::seal(garbage.to_vec()), &query);
-    check_of(&Cursor::from_text(String::from_utf8_lossy(garbage)), &query);
+    checked_position(&Cursor::seal(garbage.to_vec()), &query);
+    checked_position(&Cursor::from_text(String::from_utf8_lossy(garbage)), &query);
 }
 
-/// Any text, where a cursor is expected.
+/// Checks any text as a cursor.
 #[cfg(test)]
 pub(super) fn check_text(text: &str) {
-    check_of(&Cursor::from_text(text), &query(&mut Source::new(b"")));
+    checked_position(&Cursor::from_text(text), &query(&mut Source::new(b"")));
 }
 
-/// A query of a use case that the configuration allows.
+/// Returns a query of a use case that the configuration allows, and whether the query is for expired leases.
 fn query(source: &mut Source<'_>) -> (Plan, bool) {
     let sep = source.pick(&SEPARATORS);
     let given = use_case_id(source, sep);
@@ -73,11 +75,12 @@ fn query(source: &mut Source<'_>) -> (Plan, bool) {
     (Plan { ranges, newest_first: source.flag(), ..Plan::default() }, source.flag())
 }
 
-/// A position, which a cursor made of it gives again, or an error that says what to do.
-fn check_of(cursor: &Cursor, (plan, expired_only): &(Plan, bool)) -> Option<Position> {
+/// Checks that a cursor has a position, or an error that says what to do. Returns the position, after a new cursor of
+/// the position has returned it again.
+fn checked_position(cursor: &Cursor, (plan, expired_only): &(Plan, bool)) -> Option<Position> {
     match cursor.position(plan, *expired_only) {
         Ok(at) => {
-            let again = Cursor::new(plan, *expired_only, at.clone()).expect("texts");
+            let again = Cursor::new(plan, *expired_only, at.clone()).expect("a position can be encoded");
             assert_eq!(again.position(plan, *expired_only).expect("a cursor of this query"), at);
             Some(at)
         }
@@ -89,7 +92,7 @@ fn check_of(cursor: &Cursor, (plan, expired_only): &(Plan, bool)) -> Option<Posi
     }
 }
 
-/// A query goes on after any position, with rows that come after it.
+/// Checks that a query can continue after any position, and then has only rows after the position.
 fn check_merge(plan: &Plan, after: &Position, source: &mut Source<'_>) {
     let mut merge = Merge::new(Plan { after: Some(after.clone()), ..plan.clone() });
     loop {

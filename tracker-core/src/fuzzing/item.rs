@@ -1,4 +1,4 @@
-//! Garbage items.
+//! Garbage items: the properties of reading and writing them.
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -26,6 +26,7 @@ use crate::query::merge::Row;
 use crate::time::Timestamp;
 use crate::tracker::codec;
 
+/// Checks the history, the data and the index row of an item, and then the whole item.
 pub(super) fn check(source: &mut Source<'_>) {
     let wire = if source.flag() { Wire::Pynamodb } else { Wire::Native };
     let item = source.item();
@@ -43,11 +44,12 @@ pub(super) fn check(source: &mut Source<'_>) {
     }
 }
 
+/// Returns the key, if it is a string.
 fn key_of(item: &Item) -> Option<&str> {
     item.get(KEY)?.as_s().ok().map(String::as_str)
 }
 
-/// Whoever reads the error knows which item to correct, where, and what is wrong there.
+/// Asserts that an error names the key and the attribute, and says what is wrong.
 fn assert_names(error: &Error, item: &Item, attributes: &[&str]) {
     let ErrorKind::Decode { attribute } = error.kind() else { panic!("{error:?}") };
     assert!(attributes.contains(&attribute.as_str()), "{error:?}");
@@ -57,7 +59,8 @@ fn assert_names(error: &Error, item: &Item, attributes: &[&str]) {
     assert!(error.source().is_some_and(|why| !why.to_string().is_empty()), "{error:?}");
 }
 
-/// The members of an object, in a form that compares: a map that is written as text is text from the start.
+/// Returns the members of an object in a form that can be compared. A map that would be written as text is compared
+/// as text.
 fn members(stored: &AttributeValue, form: Wire) -> Option<HashMap<String, String>> {
     match stored {
         AttributeValue::M(all) => {
@@ -71,11 +74,13 @@ fn members(stored: &AttributeValue, form: Wire) -> Option<HashMap<String, String
     }
 }
 
+/// Returns the form of a stored attribute.
 fn form_of(written: &AttributeValue) -> Wire {
     if written.is_s() { Wire::Pynamodb } else { Wire::Native }
 }
 
-/// Writing a document back keeps every member that was not changed, and nothing is written over what is no object.
+/// Checks that a document keeps every unchanged member when it is written, and that a value that is no object is not
+/// overwritten.
 fn check_document(stored: Option<&AttributeValue>, wire: Wire) {
     let mut document = Document::parse(stored.cloned(), wire);
     let form = document.form();
@@ -88,7 +93,7 @@ fn check_document(stored: Option<&AttributeValue>, wire: Wire) {
             assert_eq!(members(empty), Some(HashMap::new()));
         }
         (Some(_), Some(written)) => assert_eq!(before, members(written)),
-        (_, None) => assert_eq!(before, None, "an object could be written"),
+        (_, None) => assert_eq!(before, None, "a stored object can be written"),
     }
     let page = Member::encode(document.form(), &7_u32).expect("a number");
     let Some(written) = document.merged([("pages", page)]) else { return };
@@ -99,7 +104,7 @@ fn check_document(stored: Option<&AttributeValue>, wire: Wire) {
     assert_eq!(after, before);
 }
 
-/// Whether DynamoDB could store every number in it.
+/// Returns whether DynamoDB can store every number of a value.
 fn is_storable(value: &AttributeValue) -> bool {
     let is_number = |number: &String| {
         number.parse::<f64>().is_ok_and(|number| number == 0.0 || (1e-130..1e126).contains(&number.abs()))
@@ -113,7 +118,7 @@ fn is_storable(value: &AttributeValue) -> bool {
     }
 }
 
-/// A history reads, and what was read is written and reads back, with everything else that was stored there.
+/// Checks that a history can be read, and can be written and read again with all unknown members.
 fn check_history(stored: Option<&AttributeValue>, wire: Wire, source: &mut Source<'_>) {
     let history = History::parse(stored.cloned(), wire);
     for entry in history.entries() {
@@ -124,10 +129,10 @@ fn check_history(stored: Option<&AttributeValue>, wire: Wire, source: &mut Sourc
     match (stored, history.entries().first()) {
         (None | Some(AttributeValue::Null(_)), first) => assert!(first.is_none()),
         (Some(AttributeValue::S(text)), Some(kept)) if !is_object => assert_eq!(kept.traceback, *text),
-        (Some(_), first) => assert!(is_object || first.is_some(), "what cannot be read is shown"),
+        (Some(_), first) => assert!(is_object || first.is_some(), "an unreadable history becomes an entry"),
     }
     let Some(written) = history.clone().encode(HistoryDetail::All) else {
-        assert!(!stored.is_some_and(is_storable), "a history can be written");
+        assert!(!stored.is_some_and(is_storable), "a history of storable values can be written");
         return;
     };
     let mut again = History::parse(Some(written.clone()), wire);
@@ -138,7 +143,7 @@ fn check_history(stored: Option<&AttributeValue>, wire: Wire, source: &mut Sourc
         };
         assert_eq!(shown(read), shown(entry));
     }
-    // DynamoDB has one kind of number: in what is unknown, 2.0 comes back as 2, and then stays.
+    // DynamoDB has one kind of number: an unknown 2.0 is read as 2, and then stays 2.
     let twice = again.encode(HistoryDetail::All).expect("what was stored can be written");
     assert_eq!(History::parse(Some(twice), wire).entries(), again.entries());
     assert_eq!(again.omitted(), history.omitted());
@@ -156,16 +161,18 @@ fn check_history(stored: Option<&AttributeValue>, wire: Wire, source: &mut Sourc
     let _ = history.encode_within(detail(source), 300);
 }
 
+/// Returns any level of detail.
 fn detail(source: &mut Source<'_>) -> HistoryDetail {
     [HistoryDetail::All, HistoryDetail::LastInBrief, HistoryDetail::Nothing, HistoryDetail::AsStored]
         [source.below(4)]
 }
 
+/// Returns an entry for a history.
 fn entry() -> HistoryEntry {
     HistoryEntry::new(1, Timestamp::EPOCH, "E", "T")
 }
 
-/// A row of the index reads, or names what is wrong.
+/// Checks that a row of the index is read, or that the error names what is wrong.
 fn check_row(item: &Item, use_case: &UseCase) {
     let text = |name| item.get(name).and_then(|value: &AttributeValue| value.as_s().ok()).cloned();
     let row = Row {
@@ -185,7 +192,7 @@ fn check_row(item: &Item, use_case: &UseCase) {
     }
 }
 
-/// Fields decode, or the first that does not is named; what was decoded is written and reads back.
+/// Checks that the fields decode, or that the error names one of them. Decoded fields can be written and read again.
 fn check_fields(task_id: &str, item: &Item, wire: Wire) {
     let decode = |mut item: Item| {
         let mut document = Document::parse(item.remove(DATA), wire);
@@ -213,21 +220,21 @@ fn check_fields(task_id: &str, item: &Item, wire: Wire) {
         }
     };
     let (read, rest, document) = decode(written.clone()).expect("what was written can be read");
-    // Here, too, any JSON may come back with whole numbers first.
+    // `any` is compared after the next round, because its 2.0 is read as 2.
     assert_eq!((read.pages, &read.tags, &read.note), (sample.pages, &sample.tags, &sample.note));
     assert_eq!(read.score.to_bits(), sample.score.to_bits());
-    let again = rewritten(&read, rest, document).expect("as before");
-    assert_eq!(decode(again).expect("as before").0, read);
-    // What the struct does not know is as it was.
+    let again = rewritten(&read, rest, document).expect("what was read can be written");
+    assert_eq!(decode(again).expect("what was written can be read").0, read);
+    // Unknown members stay as they were.
     let unknown = |item: &Item| item.get(DATA).and_then(|stored| members(stored, wire)).unwrap_or_default();
     let (before, after) = (unknown(item), unknown(&written));
     let is_known = |name: &str| FIELDS.iter().any(|field| field.strip_prefix("data.") == Some(name));
     assert!(before.iter().all(|(name, value)| is_known(name) || after.get(name) == Some(value)));
 }
 
-/// A task that was read can be classified and written, whatever its numbers and times are.
+/// Checks that a task can be classified and written, whatever its numbers and times are.
 fn check_writes(head: &TaskHead, use_case: &UseCase, source: &mut Source<'_>) {
-    const ME: &str = "fedcba9876543210fedcba9876543210";
+    const LOCK_ID: &str = "fedcba9876543210fedcba9876543210";
     let config = TrackerConfig::declared(&SPEC);
     let rules = Rules {
         lock_expire: config.lock_expire,
@@ -236,10 +243,10 @@ fn check_writes(head: &TaskHead, use_case: &UseCase, source: &mut Source<'_>) {
     };
     let latest = Timestamp::EPOCH.plus(Duration::MAX);
     let now = [Timestamp::EPOCH, head.lock_time, head.update_time, latest][source.below(4)];
-    let _ = classify::classify_start(Some(head), ME, now, &rules);
-    let _ = classify::classify_save(Some(head), ME, now);
+    let _ = classify::classify_start(Some(head), LOCK_ID, now, &rules);
+    let _ = classify::classify_save(Some(head), LOCK_ID, now);
     let finish = classify::Finish {
-        lock_id: ME,
+        lock_id: LOCK_ID,
         create_time: now,
         update_time: now,
         attempt: head.attempt.saturating_sub(source.below(3) as u64),
@@ -249,7 +256,7 @@ fn check_writes(head: &TaskHead, use_case: &UseCase, source: &mut Source<'_>) {
     };
     let _ = classify::classify_finish(Some(head), &finish);
     let detail = detail(source);
-    let writes = Writes { use_case, config: &config, owner: "host/2", lock_id: ME, now };
+    let writes = Writes { use_case, config: &config, owner: "host/2", lock_id: LOCK_ID, now };
     let failed = Outcome::Failed { error: "E".to_owned(), traceback: String::new(), verdict: Verdict::Retry };
     match source.below(5) {
         0 => {
@@ -267,13 +274,14 @@ fn check_writes(head: &TaskHead, use_case: &UseCase, source: &mut Source<'_>) {
             assert!(!after.is_locked() && write.values.values().any(|value| *value == free()));
             if matches!(outcome, Outcome::Failed { .. }) && detail == HistoryDetail::All {
                 let last = after.errors().last().map(|entry| entry.error.as_str());
-                // Where there is no room for the history, nothing is left of it.
+                // A history without room has no entries.
                 assert!(last == Some("E") || last.is_none() && head.bytes_without_errors > 300_000);
             }
         }
     }
 }
 
+/// Returns the value of a free `lock`.
 fn free() -> AttributeValue {
     AttributeValue::S(NOT_LOCKED.to_owned())
 }
@@ -284,9 +292,8 @@ mod tests {
 
     use super::*;
 
-    /// Garbage that is all alike would test little.
     #[test]
-    fn the_garbage_is_mixed() {
+    fn garbage_has_unreadable_undecodable_and_decodable_items() {
         let use_case = UseCase::new(&SPEC, SPEC.use_case_id);
         let (mut unreadable, mut undecodable, mut decoded) = (0, 0, 0);
         for nth in 0..1000_u64 {

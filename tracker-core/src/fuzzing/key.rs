@@ -1,4 +1,4 @@
-//! Garbage keys, values of the index, and times.
+//! Garbage keys, values of the index, and times: the properties of their encodings.
 
 use std::time::Duration;
 
@@ -9,9 +9,10 @@ use crate::error::{Error, ErrorKind};
 use crate::item::key::{encode_key, encode_value, shard_of_value, split_key};
 use crate::time::Timestamp;
 
-/// Separators that the derive allows, with some that overlap with themselves.
+/// Separators that the derive allows. Some of them overlap with themselves.
 pub(super) const SEPARATORS: [&str; 8] = ["____", "_", "#", "::", "aa", "aba", "é", "\u{0}-"];
 
+/// Checks a key, a value of the index, and any text as each of them and as a time.
 pub(super) fn check(source: &mut Source<'_>) {
     let sep = source.pick(&SEPARATORS);
     let use_case_id = use_case_id(source, sep);
@@ -26,7 +27,8 @@ pub(super) fn check(source: &mut Source<'_>) {
     check_time(&source.text());
 }
 
-/// A use case that ends as the separator begins, one that has a separator in it, or any other.
+/// Returns a use case id: any text, a name with a damaged separator after it, a name of about 2,000 bytes, or a usual
+/// name.
 pub(super) fn use_case_id(source: &mut Source<'_>, sep: &str) -> String {
     match source.below(4) {
         0 => source.text(),
@@ -36,6 +38,7 @@ pub(super) fn use_case_id(source: &mut Source<'_>, sep: &str) -> String {
     }
 }
 
+/// Returns whether the configuration allows a use case id.
 pub(super) fn is_valid(use_case_id: &str, sep: &str) -> bool {
     let config =
         TrackerConfig { use_case_id: use_case_id.to_owned().into(), ..TrackerConfig::declared(&SPEC) };
@@ -48,7 +51,8 @@ pub(super) fn is_valid(use_case_id: &str, sep: &str) -> bool {
     }
 }
 
-/// With a use case that the configuration allows, a key tells use case and task; without one, there is no panic.
+/// Checks that a key splits into its use case and its task id, if the configuration allows the use case. Encoding never
+/// panics.
 fn check_key(use_case_id: &str, sep: &str, task_id: &str) {
     let bytes = use_case_id.len() + sep.len() + task_id.len();
     match encode_key(use_case_id, sep, task_id) {
@@ -66,7 +70,7 @@ fn check_key(use_case_id: &str, sep: &str, task_id: &str) {
     }
 }
 
-/// Any text, as a key and as a value.
+/// Checks any text as a key, as a value of the index, and as a time.
 pub(super) fn check_text(text: &str) {
     for sep in SEPARATORS {
         match split_key(text, sep) {
@@ -85,7 +89,7 @@ pub(super) fn check_text(text: &str) {
     check_time(text);
 }
 
-/// A text that is read as a time is the very one that would be written for it, in the order of times.
+/// Checks that a text that is read as a time is written as the same text, and that such texts sort like their times.
 pub(super) fn check_time(text: &str) {
     let Some(time) = Timestamp::parse(text) else { return };
     assert_eq!((text.len(), time.to_string().as_str()), (31, text));

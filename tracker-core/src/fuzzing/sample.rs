@@ -1,4 +1,4 @@
-//! A struct with a field of each kind, written out as the derive would: this module builds without the derive.
+//! A struct with a field of each kind, written as the derive would write it. The crate builds without the derive.
 
 use serde_json::Value;
 
@@ -7,6 +7,7 @@ use crate::declare::status::{Role, StatusRow, StatusTable, TrackerStatus};
 use crate::item::fields::Fields;
 use crate::tracker::status_tracker::StatusTracker;
 
+/// The statuses of [`Sample`].
 #[derive(Clone, Copy)]
 pub(crate) enum SampleStatus {
     Pending = 10,
@@ -33,6 +34,7 @@ static STATUSES: StatusTable = StatusTable {
     shard_pad: 3,
 };
 
+/// The declaration of [`Sample`].
 pub(super) static SPEC: TrackerSpec =
     TrackerSpec { table: Some("documents"), ..spec("Sample", "extract", &STATUSES) };
 
@@ -46,6 +48,7 @@ impl TrackerStatus for SampleStatus {
     }
 }
 
+/// A task with a field of each kind.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sample {
     id: String,
@@ -59,13 +62,14 @@ pub(crate) struct Sample {
 
 #[cfg(test)]
 impl Sample {
+    /// Returns a task with this id and number of pages.
     pub(crate) fn new(id: &str, pages: u32) -> Self {
         let (customer, note) = (Some("customer-1".to_owned()), None);
         Self { id: id.to_owned(), customer, pages, score: 0.5, tags: Vec::new(), note, any: Value::Null }
     }
 }
 
-/// What an error may name.
+/// The attributes and members that an error of decoding or encoding may name.
 pub(super) const FIELDS: [&str; 7] =
     ["key", "customer", "data.pages", "data.score", "data.tags", "data.note", "data.any"];
 

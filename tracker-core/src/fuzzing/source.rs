@@ -1,11 +1,11 @@
-//! From any bytes to what other programs may have stored: garbage, with a good share that is nearly right.
+//! Builds garbage from any bytes: what other programs may have stored. Much of it is nearly valid.
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::item::attribute::{self, Item};
 
-/// What stands in a right item, and what is nearly that.
+/// Texts of a valid item, and texts that are nearly valid.
 const TEXTS: [&str; 20] = [
     "",
     "extract____doc-1",
@@ -29,6 +29,7 @@ const TEXTS: [&str; 20] = [
     "{}",
 ];
 
+/// Numbers, valid and out of range.
 const NUMBERS: [&str; 20] = [
     "0",
     "1",
@@ -52,7 +53,7 @@ const NUMBERS: [&str; 20] = [
     "99999999999999999999999999999999999999",
 ];
 
-/// Scalars of JSON, and what some programs take for such.
+/// Scalars of JSON, and texts that some programs take for scalars.
 const SCALARS: [&str; 16] = [
     "null",
     "true",
@@ -72,7 +73,7 @@ const SCALARS: [&str; 16] = [
     "\"",
 ];
 
-/// Names that mean something in `data` and `errors`.
+/// Member names that have a meaning in `data` and `errors`, and two that have none.
 const NAMES: [&str; 13] = [
     "history",
     "omitted",
@@ -89,58 +90,64 @@ const NAMES: [&str; 13] = [
     "unknown",
 ];
 
-/// How deep a value may be nested at most; DynamoDB stops at 32.
+/// How deep most values are nested at most. DynamoDB allows 32 levels.
 const DEPTH: usize = 4;
 
-/// Reads bytes, and zeros where they end.
+/// Reads bytes as choices. After their end, each choice is 0.
 pub(super) struct Source<'b> {
     bytes: &'b [u8],
 }
 
 impl<'b> Source<'b> {
+    /// Returns a source of these bytes.
     pub(super) fn new(bytes: &'b [u8]) -> Self {
         Self { bytes }
     }
 
+    /// Returns the next byte.
     pub(super) fn byte(&mut self) -> u8 {
         self.take(1).first().copied().unwrap_or(0)
     }
 
+    /// Returns the next byte as a flag.
     pub(super) fn flag(&mut self) -> bool {
         self.byte() & 1 == 1
     }
 
-    /// A number below one that is at most 256.
+    /// Returns a number below a limit of at most 256.
     pub(super) fn below(&mut self, limit: usize) -> usize {
         usize::from(self.byte()) % limit
     }
 
+    /// Returns the next 8 bytes as a number.
     pub(super) fn u64(&mut self) -> u64 {
         self.take(8).iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
 
+    /// Returns the next 4 bytes as a number.
     pub(super) fn u32(&mut self) -> u32 {
         self.take(4).iter().fold(0, |number, byte| number << 8 | u32::from(*byte))
     }
 
+    /// Returns one of these texts.
     pub(super) fn pick<'t>(&mut self, from: &[&'t str]) -> &'t str {
         from[self.below(from.len())]
     }
 
-    /// At most that many bytes.
+    /// Returns the next bytes, at most `most`.
     pub(super) fn take(&mut self, most: usize) -> &'b [u8] {
         let (taken, rest) = self.bytes.split_at(most.min(self.bytes.len()));
         self.bytes = rest;
         taken
     }
 
-    /// A text, its characters as they come.
+    /// Returns the next bytes as text.
     pub(super) fn free_text(&mut self) -> String {
         let length = self.below(48);
         String::from_utf8_lossy(self.take(length)).into_owned()
     }
 
-    /// A text with a few of its bytes changed, put in or left out.
+    /// Returns a text in which a few bytes were changed, inserted or removed.
     pub(super) fn mutated(&mut self, text: &str) -> String {
         let mut bytes = text.as_bytes().to_vec();
         for _ in 0..=self.below(3) {
@@ -156,6 +163,7 @@ impl<'b> Source<'b> {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Returns a text, often one that means something in an item.
     pub(super) fn text(&mut self) -> String {
         match self.below(4) {
             0 => self.free_text(),
@@ -167,6 +175,7 @@ impl<'b> Source<'b> {
         }
     }
 
+    /// Returns the text of a number, or any text.
     fn number(&mut self) -> String {
         match self.below(8) {
             0 => self.free_text(),
@@ -175,6 +184,7 @@ impl<'b> Source<'b> {
         }
     }
 
+    /// Returns the name of a member.
     fn name(&mut self) -> String {
         match self.below(8) {
             0 => self.free_text(),
@@ -182,7 +192,7 @@ impl<'b> Source<'b> {
         }
     }
 
-    /// The text of `data` or `errors` as Python writes it, or of something like it.
+    /// Returns text such as Python writes into `data` or `errors`. It need not be valid JSON.
     pub(super) fn json(&mut self) -> String {
         let mut text = String::new();
         match self.below(16) {
@@ -199,6 +209,7 @@ impl<'b> Source<'b> {
         if self.below(8) == 0 { self.mutated(&text) } else { text }
     }
 
+    /// Appends a JSON value.
     fn add_json(&mut self, text: &mut String, depth: usize) {
         match self.below(6) {
             0 if depth > 0 => self.add_object(text, depth - 1),
@@ -216,6 +227,7 @@ impl<'b> Source<'b> {
         }
     }
 
+    /// Appends a JSON object.
     fn add_object(&mut self, text: &mut String, depth: usize) {
         text.push('{');
         for nth in 0..self.below(5) {
@@ -234,10 +246,12 @@ impl<'b> Source<'b> {
         text.push('}');
     }
 
+    /// Returns any value.
     pub(super) fn value(&mut self) -> AttributeValue {
         self.value_within(DEPTH)
     }
 
+    /// Returns any value, nested at most this deep, or 39 lists deep.
     fn value_within(&mut self, depth: usize) -> AttributeValue {
         let count = self.below(4);
         match self.below(12) {
@@ -256,13 +270,14 @@ impl<'b> Source<'b> {
         }
     }
 
+    /// Returns a map of any values.
     fn map(&mut self, depth: usize) -> AttributeValue {
         let count = self.below(5);
         let mut member = || (self.name(), self.value_within(depth - 1));
         AttributeValue::M((0..count).map(|_| member()).collect())
     }
 
-    /// A map or JSON text, as in `data` or `errors`.
+    /// Returns a value for `data` or `errors`: mostly a map or JSON text.
     pub(super) fn document(&mut self) -> AttributeValue {
         match self.below(4) {
             0 => self.value(),
@@ -276,14 +291,14 @@ impl<'b> Source<'b> {
         }
     }
 
-    /// An item that is right but for some attributes.
+    /// Returns an item that is valid except for some attributes.
     pub(super) fn item(&mut self) -> Item {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let number = |number: &str| AttributeValue::N(number.to_owned());
         let time = text("2026-11-24T02:17:26.355394+0000");
         let status = self.pick(&["10", "12", "14", "16", "18", "26", "99"]);
         let data = [("pages".to_owned(), number("3")), ("any".to_owned(), AttributeValue::Bool(true))];
-        let right = [
+        let valid = [
             (attribute::KEY, text("extract____doc-1")),
             (attribute::VALUE, text("extract____012____003")),
             (attribute::STATUS, number(status)),
@@ -296,7 +311,7 @@ impl<'b> Source<'b> {
             (attribute::ATTEMPT, number("2")),
             (attribute::OWNER, text("host/1")),
         ];
-        let mut item: Item = right.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let mut item: Item = valid.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         if self.flag() {
             item.insert(attribute::DATA.to_owned(), self.document());
         }

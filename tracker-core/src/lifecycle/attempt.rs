@@ -20,16 +20,17 @@ use crate::time::ClockReading;
 
 /// One attempt: a task that was started and is not finished yet.
 ///
-/// If an attempt is dropped before the caller has received it, the task is released. If it is dropped afterwards, it is
-/// recorded as failed. A spawned Tokio task sends that write, on a best-effort basis. If the write cannot be sent, the
-/// lease expires.
+/// If an attempt is dropped before the caller has received it, the task is released. If it is dropped
+/// afterwards, it is recorded as failed. A spawned Tokio task sends that write, on a best-effort basis. If
+/// the write cannot be sent, the lease expires.
 pub(crate) struct Attempt {
     pub(crate) cx: Arc<Context>,
-    /// The task as it was started, with the bytes that were saved since. Shared, because its history may be long.
+    /// The task as it was started, with the bytes that were saved since. Shared, because its history may be
+    /// long.
     head: Arc<TaskHead>,
     pub(crate) lease: Arc<SharedLease>,
     on_drop: OnDrop,
-    /// The runtime in which the task was started: the attempt may be dropped on a thread outside of every runtime.
+    /// The runtime of the start, because the attempt may be dropped on a thread outside of every runtime.
     runtime: Option<Handle>,
     /// When the start was granted, by the monotonic clock.
     begun: Duration,
@@ -73,7 +74,8 @@ impl Attempt {
         }
     }
 
-    /// Returns the error of a lost lease. Its source is the last error of the heartbeat, if DynamoDB did not answer.
+    /// Returns the error of a lost lease. Its source is the last error of the heartbeat, if DynamoDB did not
+    /// answer.
     pub(crate) fn lost(&self) -> Error {
         let lost = self.error(ErrorKind::LeaseLost);
         match self.lease.unanswered() {
@@ -95,7 +97,7 @@ impl Attempt {
         Arc::make_mut(&mut self.head).bytes_without_errors += bytes;
     }
 
-    /// Ends the attempt and ignores the task, because somebody cancelled it. Returns the error for the caller.
+    /// Ends the attempt and ignores the task, because somebody cancelled it. Returns the error of `run`.
     pub(crate) async fn cancel(self) -> Error {
         let recorded = self.finish(Outcome::Cancelled, Changes::default(), ReturnValue::None).await;
         match recorded {
@@ -128,8 +130,8 @@ impl Attempt {
         finished.map_err(|error| error.with_key(&self.head.key))
     }
 
-    /// Releases a task that the caller cannot use, and returns the reason. A worker that has taken the task over meanwhile
-    /// is not affected.
+    /// Releases a task that the caller cannot use, and returns the reason. A worker that has taken the task
+    /// over meanwhile is not affected.
     pub(crate) async fn release_unused(mut self, why: Error) -> Error {
         let finish = self.begin(Outcome::Released, Changes::default(), ReturnValue::None);
         match finish.best_effort().await {
@@ -169,8 +171,7 @@ impl Drop for Attempt {
                 error: if std::thread::panicking() {
                     "the worker panicked".to_owned()
                 } else {
-                    "the attempt was dropped before it was finished, for example because its future was cancelled \
-                     or timed out"
+                    "the attempt was dropped before it was finished, for example by a timeout around it"
                         .to_owned()
                 },
                 traceback: String::new(),
@@ -184,8 +185,8 @@ impl Drop for Attempt {
             tracing::warn!(
                 target: "tracker_core::finish",
                 key = self.head.key,
-                "an attempt was dropped outside of a Tokio runtime, so its end is not recorded; the task can be taken \
-                 over after its lease expires"
+                "an attempt was dropped outside of a Tokio runtime, and its end is not recorded; the task can be \
+                 taken over after its lease expires"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Cancelling a task from outside: at once if nobody works on it, otherwise by a request to its attempt.
+//! Cancels a task from outside: at once if nobody holds it, otherwise by a request to its attempt.
 
 use std::borrow::Borrow;
 use std::fmt::Display;
@@ -21,37 +21,48 @@ use crate::time::Timestamp;
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
 
-/// What a [`cancel`](crate::Tracker::cancel) did.
+/// The result of a [`cancel`](crate::Tracker::cancel).
 #[doc(alias = "Cancel")]
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum CancelOutcome {
-    /// Nobody worked on the task. It is ignored now: this is the task as it is stored.
+    /// The task is ignored now, because nobody held it or its lease had expired. This is the task as it is
+    /// stored.
     #[doc(alias = "GivenUp")]
     Ignored(TaskHead),
-    /// An attempt is running, and was asked to end: this is the task as it was found.
+    /// A running attempt was asked to end, by this call or before. This is the task with the request.
     Requested(TaskHead),
 }
 
 impl<T: StatusTracker> Tracker<T> {
-    /// Cancels a task: it ends as ignored, with an entry in its history. A [`redrive`](Self::redrive) sets it back to
-    /// pending.
+    /// Cancels a task, so that it ends ignored, with an entry in its history. A [`redrive`](Self::redrive)
+    /// sets the task back to pending.
     ///
-    /// A task that nobody works on is ignored at once. So is a task whose lease has expired, unless
-    /// [`takeover`](crate::TrackerBuilder::takeover) is off: its holder may come back.
+    /// A task that nobody holds is ignored at once. So is a task whose lease has expired, unless
+    /// [`takeover`](crate::TrackerBuilder::takeover) is [`Never`](crate::Takeover::Never), because its holder
+    /// may still work on it.
     ///
-    /// An attempt that is running is asked to end. Its next heartbeat sees the request, within a third of the lease.
-    /// [`run`](Self::run) then drops the body's future and ignores the task. If the task was
-    /// [started](Self::start) by hand, [`cancelled`](crate::Execution::cancelled) completes. The request applies only to
-    /// the attempt that holds the lock now. Python workers, and workers without a heartbeat, do not see it.
+    /// A running attempt is asked to end. Its next heartbeat sees the request, within a third of the lease.
+    /// [`run`](Self::run) and a worker then drop the body's future and ignore the task. If the task was
+    /// [started](Self::start) by hand, [`cancelled`](crate::Execution::cancelled) completes. The request
+    /// applies only to the attempt that holds the lease now. If that attempt ends first, its end stands.
+    /// Python workers do not see a request. A worker whose heartbeat is off sees one only if it calls
+    /// [`heartbeat`](crate::Execution::heartbeat) itself.
     ///
     /// # Errors
     ///
-    /// - [`NotFound`](ErrorKind::NotFound), [`AlreadySucceeded`](ErrorKind::AlreadySucceeded),
-    ///   [`Ignored`](ErrorKind::Ignored), or [`NotReady`](ErrorKind::NotReady) if the task is another step's, each with
-    ///   the task as it was found.
-    /// - [`Contended`](ErrorKind::Contended) if other writers were faster several times in a row, and
-    ///   [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) if no answer came: cancel again.
+    /// - A [refusal](Error::is_refusal), with the task as it was found: [`NotFound`](ErrorKind::NotFound)
+    ///   (without a task), [`AlreadySucceeded`](ErrorKind::AlreadySucceeded),
+    ///   [`Ignored`](ErrorKind::Ignored), or [`NotReady`](ErrorKind::NotReady) in any other state, such as a
+    ///   status of another step.
+    /// - [`Contended`](ErrorKind::Contended) if other writers were faster several times in a row: cancel
+    ///   again.
+    /// - [`ClockOff`](ErrorKind::ClockOff) if this machine's clock differs from DynamoDB's by more than
+    ///   `max_clock_skew`.
+    /// - [`Decode`](ErrorKind::Decode) if the task's metadata cannot be read.
+    /// - [`ItemTooLarge`](ErrorKind::ItemTooLarge) if the item is so close to 400 KB that it has no room for
+    ///   the write. Nothing is changed.
+    /// - [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) if no response arrived: cancel again.
     ///
     /// # Examples
     ///
@@ -75,7 +86,7 @@ impl<T: StatusTracker> Tracker<T> {
     }
 }
 
-/// Cancels a task. Each round is pinned to the task as it was read.
+/// Cancels a task. The write of each round is pinned to the task that the round has seen.
 async fn cancel(cx: &Context, key: &str) -> Result<CancelOutcome, Error> {
     cx.known_clock(key).await?;
     let found = dynamodb::get(cx, key, true, true).await?;
@@ -83,10 +94,10 @@ async fn cancel(cx: &Context, key: &str) -> Result<CancelOutcome, Error> {
     race(Cancel { cx, lock_id }, found).await
 }
 
-/// One cancel.
+/// The cancel of one task.
 struct Cancel<'a> {
     cx: &'a Context,
-    /// The lock of a takeover that ignores the task, which leaves it in `last_lock`.
+    /// The lock id of a takeover that ignores the task. The takeover leaves it in `last_lock`.
     lock_id: String,
 }
 
@@ -116,6 +127,7 @@ impl Race for Cancel<'_> {
 
 type CancelRound = Round<CancelOutcome, Option<Item>>;
 
+/// Sends the write that fits the task as it was seen, or refuses the cancel.
 async fn round(cx: &Context, seen: &TaskHead, lock_id: &str) -> Result<CancelRound, Error> {
     let now = Timestamp::from(cx.now());
     let writes = cx.writes(lock_id, now);
@@ -139,7 +151,7 @@ async fn ignore(cx: &Context, writes: Writes<'_>, seen: &TaskHead) -> Result<Can
     Ok(sent.into_round(seen, |stored| CancelOutcome::Ignored(stored.unwrap_or(after))))
 }
 
-/// Takes over the expired lease of a lost holder, and ignores its task.
+/// Takes over an expired lease, and ignores the task.
 async fn take_over(cx: &Context, writes: Writes<'_>, seen: &TaskHead) -> Result<CancelRound, Error> {
     let asked = TaskHead { cancel: seen.lock.clone(), ..seen.clone() };
     let is_ours = |found: &TaskHead| found.last_lock.as_deref() == Some(writes.lock_id);
@@ -147,7 +159,7 @@ async fn take_over(cx: &Context, writes: Writes<'_>, seen: &TaskHead) -> Result<
     Ok(sent.into_round(seen, |stored| CancelOutcome::Ignored(stored.unwrap_or(asked))))
 }
 
-/// Asks the attempt of a lock to cancel, and no other: a copy of the request that arrives later fits no other lock.
+/// Asks the attempt that holds this lock to cancel. A late copy of the request fits no other attempt.
 async fn request(cx: &Context, seen: &TaskHead, lock: &str) -> Result<CancelRound, Error> {
     if seen.is_cancel_requested() {
         return Ok(Round::Done(CancelOutcome::Requested(seen.clone())));
@@ -156,15 +168,16 @@ async fn request(cx: &Context, seen: &TaskHead, lock: &str) -> Result<CancelRoun
     Ok(sent.into_round(seen, |stored| CancelOutcome::Requested(stored.unwrap_or_else(|| seen.clone()))))
 }
 
-/// What became of a write.
+/// The outcome of a write.
 enum Sent {
-    /// It was applied: the task as it is stored, if the answer tells.
+    /// The write was applied. This is the task as it is stored, if the response has it.
     Applied(Option<Box<TaskHead>>),
-    /// Another writer was faster: the item as it is now.
+    /// Another writer was faster. This is the item as it is now.
     Lost(Option<Item>),
 }
 
 impl Sent {
+    /// Ends the operation with the outcome of an applied write, or begins the next round.
     fn into_round(
         self,
         seen: &TaskHead,
@@ -177,8 +190,8 @@ impl Sent {
     }
 }
 
-/// Sends a write, whose history gets shorter if the item would be too large. `is_ours` recognises the write in the item
-/// if its answer was lost.
+/// Sends a write, with less of the history if the item would be too large. If the response of an earlier send
+/// was lost, `is_ours` recognises the write in the item.
 async fn send(
     cx: &Context,
     seen: &TaskHead,

@@ -22,24 +22,26 @@ use crate::tracker::codec;
 use crate::tracker::status_tracker::StatusTracker;
 use crate::tracker::task::Task;
 
-/// The bytes that a new item leaves free for the attributes that starts and finishes add, and for an entry of the history.
+/// The bytes that a new item leaves free for the attributes that starts and finishes add, and for an entry of
+/// the history.
 const RESERVED_BYTES: usize = 1024;
 
 impl<T: StatusTracker> Tracker<T> {
     /// Creates a task in status pending. An existing task stays as it is.
     ///
-    /// Wait some minutes before you create a deleted id again: in-flight requests for the old task could apply to the
-    /// new one.
+    /// Wait some minutes before you create a deleted id again: in-flight requests for the old task could
+    /// apply to the new one.
     ///
     /// # Errors
     ///
-    /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if a task has this id. The error has that task.
-    /// - [`InvalidTaskId`](ErrorKind::InvalidTaskId) if the id is empty or too long, or is not read back as it is written.
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists), with the existing task if its metadata can be read.
+    /// - [`InvalidTaskId`](ErrorKind::InvalidTaskId) if the id is empty, if its key has more than 2,048
+    ///   bytes, or if the `FromStr` of the id does not read back the text that its `Display` writes.
     /// - [`Encode`](ErrorKind::Encode) if a field cannot be stored.
-    /// - [`ItemTooLarge`](ErrorKind::ItemTooLarge) if the item would have more than 399 KB: starts and finishes need the
-    ///   rest of DynamoDB's 400 KB.
-    /// - [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) if no response arrived: call `create` again. `AlreadyExists` then
-    ///   means that the first call succeeded, or that somebody else created the task.
+    /// - [`ItemTooLarge`](ErrorKind::ItemTooLarge) if the item would have more than 399 KB: starts and
+    ///   finishes need the rest of DynamoDB's 400 KB.
+    /// - [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) if no response arrived: call `create` again.
+    ///   `AlreadyExists` then means that the first call succeeded, or that somebody else created the task.
     pub async fn create(&self, data: T) -> Result<Task<T>, Error> {
         create(self.cx(), data, None).await
     }
@@ -47,8 +49,8 @@ impl<T: StatusTracker> Tracker<T> {
     /// Creates a task that cannot be started before `run_at`.
     ///
     /// Until then a start is refused as [`NotDue`](ErrorKind::NotDue), and
-    /// [`query_for_unfinished`](Self::query_for_unfinished) leaves the task out if the index projects `run_at`, as the index
-    /// of [`create_table`](Self::create_table) does. Python workers ignore `run_at`.
+    /// [`query_for_unfinished`](Self::query_for_unfinished) leaves the task out if the index projects
+    /// `run_at`, as the index of [`create_table`](Self::create_table) does. Python workers ignore `run_at`.
     ///
     /// # Errors
     ///
@@ -100,7 +102,7 @@ pub(crate) async fn create_or_found<T: StatusTracker>(
     let head = cx.head(&mut item.clone())?;
     match dynamodb::settle(&*cx.clock, SENDS, || dynamodb::put(cx, item.clone())).await {
         Ok(()) => {}
-        // This call has created the item, and the response was lost. A worker may have started the task since.
+        // This call created the item, and the response was lost. A worker may have started the task since.
         Err(WriteError::Condition(Some(found)))
             if classify::has_created(found.get(CREATE_TIME), item.get(CREATE_TIME)) => {}
         Err(WriteError::Condition(found)) => return Ok(Err(found.unwrap_or_default())),

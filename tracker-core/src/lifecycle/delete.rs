@@ -12,19 +12,21 @@ use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
 
 impl<T: StatusTracker> Tracker<T> {
-    /// Deletes a task, unless a worker holds it. Returns the deleted task's metadata, or `None` if there was no task or its
-    /// metadata cannot be read.
+    /// Deletes a task, unless a worker holds it. Returns the deleted task's metadata, or `None` if there was
+    /// no task or its metadata cannot be read.
     ///
     /// A task whose lease has expired is deleted. If [`takeover`](crate::TrackerBuilder::takeover) is
-    /// [`Never`](crate::Takeover::Never), such a task counts as held, because its holder may still work on it.
+    /// [`Never`](crate::Takeover::Never), such a task counts as held, because its holder may still work on
+    /// it.
     ///
-    /// A delete that is sent again after a lost response returns `None`. It emits no event.
+    /// If a response is lost, the delete is sent again and returns `None`. A delete emits no event.
     ///
     /// # Errors
     ///
     /// - [`Locked`](crate::ErrorKind::Locked), with the task as it was found, if a worker holds the task.
-    /// - [`ClockOff`](crate::ErrorKind::ClockOff) if this machine's clock differs from DynamoDB's by more than
-    ///   `max_clock_skew`.
+    /// - [`ClockOff`](crate::ErrorKind::ClockOff) if this machine's clock differs from DynamoDB's by more
+    ///   than `max_clock_skew`.
+    /// - [`Decode`](crate::ErrorKind::Decode) if the task is held and its metadata cannot be read.
     /// - [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) if no response arrived: delete again.
     pub async fn delete<Q>(&self, task_id: &Q) -> Result<Option<TaskHead>, Error>
     where

@@ -1,4 +1,4 @@
-//! A started task, in the hands of its worker.
+//! A started task, as its worker sees it.
 
 use std::fmt;
 use std::time::Duration;
@@ -21,29 +21,31 @@ use crate::tracker::codec;
 use crate::tracker::status_tracker::StatusTracker;
 use crate::tracker::task::Task;
 
-/// A task that this worker has started: its data, and the lease on it.
+/// A task that this worker has started: its data and its lease.
 ///
-/// End it with [`succeed`](Self::succeed), [`fail`](Self::fail) or [`release`](Self::release). One that is
-/// dropped instead is recorded as failed, best effort: where that cannot run, its lease expires.
+/// End it with [`succeed`](Self::succeed), [`fail`](Self::fail) or [`release`](Self::release). If an
+/// execution is dropped instead, the attempt is recorded as failed on a best-effort basis. If that write
+/// cannot be sent, the lease expires.
 #[must_use = "dropping an execution records a failed attempt; end it with `succeed`, `fail` or `release`"]
 pub struct Execution<T: StatusTracker> {
     pub(crate) attempt: Attempt,
     data: T,
-    /// `data` of the item, with the members that `T` does not know where it is JSON text.
+    /// The attribute `data`. If it is JSON text, it includes the members that `T` does not declare.
     document: Document,
     stored: Stored,
 }
 
-/// How often one save is sent, each time with a later time, when a heartbeat overtakes it.
+/// The number of times that one save is sent if heartbeats overtake it. Each send has a later time.
 const SAVES: u32 = 5;
 
-/// What the fields were when last read or written, to tell which have changed.
+/// The fields as they were last read or written. A comparison tells which have changed.
 #[derive(Debug)]
 enum Stored {
-    /// Nobody has had `&mut` to the data.
-    AsIs,
+    /// Nobody has had `&mut` access to the data.
+    Untouched,
+    /// The stored fields.
     Encoded(Encoded),
-    /// It does not encode: every field counts as changed, and the write says why.
+    /// The data could not be encoded: every field counts as changed, and the write reports the error.
     Unknown,
 }
 
@@ -55,23 +57,26 @@ impl<T: StatusTracker> Execution<T> {
             Ok(data) => {
                 attempt.keep_lease().await;
                 attempt.hand_to_caller();
-                Ok(Self { attempt, data, document, stored: Stored::AsIs })
+                Ok(Self { attempt, data, document, stored: Stored::Untouched })
             }
             // Boxed, because the SDK's future would make the future of every start large.
             Err(error) => Err(Box::pin(attempt.release_unused(error)).await),
         }
     }
 
-    /// The task's data.
+    /// Returns the task's data.
     #[must_use]
     pub fn data(&self) -> &T {
         &self.data
     }
 
-    /// The task's data, to be changed. It is written by [`save`](Self::save) and [`succeed`](Self::succeed),
-    /// and dropped by a failure. The task id must stay as it is: a write refuses another.
+    /// Returns the task's data for changes.
+    ///
+    /// [`save`](Self::save) and [`succeed`](Self::succeed) write the changes. [`fail`](Self::fail) and
+    /// [`release`](Self::release) drop them. Do not change the task id: the write fails with
+    /// [`InvalidTaskId`](ErrorKind::InvalidTaskId).
     pub fn data_mut(&mut self) -> &mut T {
-        if matches!(self.stored, Stored::AsIs) {
+        if matches!(self.stored, Stored::Untouched) {
             self.stored = match codec::encode(&self.data, self.document.form()) {
                 Ok(encoded) => Stored::Encoded(encoded),
                 Err(_) => Stored::Unknown,
@@ -80,11 +85,11 @@ impl<T: StatusTracker> Execution<T> {
         &mut self.data
     }
 
-    /// Changes the data, and undoes the change when the closure fails. Writes nothing.
+    /// Changes the data in memory, and undoes the change if the closure fails. Writes nothing.
     ///
     /// # Errors
     ///
-    /// The closure's.
+    /// Returns the error of the closure.
     pub fn update<R, E>(&mut self, change: impl FnOnce(&mut T) -> Result<R, E>) -> Result<R, E>
     where
         T: Clone,
@@ -97,23 +102,27 @@ impl<T: StatusTracker> Execution<T> {
         result
     }
 
-    /// The task's id.
+    /// Returns the task's id.
     #[must_use]
     pub fn task_id(&self) -> &T::TaskId {
         self.data.task_id()
     }
 
-    /// How long the lease lasts: zero when it has run out.
+    /// Returns the time until the lease expires, or zero if it has expired.
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.attempt.lease.remaining(self.attempt.cx.now())
     }
 
-    /// Completes when the lease is lost: another worker has the task, or DynamoDB was not heard until the lease ran
-    /// out. Nothing is written after that, a finish neither, and every call says [`LeaseLost`](ErrorKind::LeaseLost).
+    /// Completes when the heartbeat finds the lease lost: another worker holds the task, or nobody does, or
+    /// DynamoDB did not answer before the lease expired.
     ///
-    /// It is the heartbeat that notices; with it switched off, this never completes. In [`run`](crate::Tracker::run) the
-    /// body's own future is dropped instead of told: hand this one to what the body has spawned, or clean up in `Drop`.
+    /// Nothing is written after that, not even a finish: every call that would write returns
+    /// [`LeaseLost`](ErrorKind::LeaseLost). If [heartbeats](crate::TrackerBuilder::heartbeat) are off, this
+    /// future never completes.
+    ///
+    /// In [`run`](crate::Tracker::run) and in a worker, the body's future is dropped. Pass this future to
+    /// tasks that the body spawns, or clean up in `Drop`.
     ///
     /// # Examples
     ///
@@ -124,7 +133,7 @@ impl<T: StatusTracker> Execution<T> {
     /// let task = documents.start("a").await?;
     /// tokio::select! {
     ///     () = work() => drop(task.succeed().await?),
-    ///     () = task.lost() => eprintln!("somebody else works on it"),
+    ///     () = task.lost() => eprintln!("the lease is lost"),
     /// }
     /// # Ok(()) }
     /// ```
@@ -132,21 +141,27 @@ impl<T: StatusTracker> Execution<T> {
         Box::pin(self.attempt.lease.lost())
     }
 
-    /// Completes when a heartbeat has seen that this attempt is to be [cancelled](crate::Tracker::cancel). The lease is kept
-    /// on until the execution ends, which [`fail`](Self::fail) with a [fatal](Failure::fatal) error does as was asked. In
-    /// [`run`](crate::Tracker::run) the body's future is dropped instead of told, and the task given up.
+    /// Completes when a heartbeat has seen a request to [cancel](crate::Tracker::cancel) this attempt.
     ///
-    /// With the heartbeat switched off, this never completes.
+    /// The lease is kept until you end the execution. To do what was asked, call [`fail`](Self::fail) with a
+    /// [fatal](Failure::fatal) error: the task is then ignored. In [`run`](crate::Tracker::run) and in a
+    /// worker, the body's future is dropped and the task is ignored.
+    ///
+    /// If [heartbeats](crate::TrackerBuilder::heartbeat) are off, only your own calls of
+    /// [`heartbeat`](Self::heartbeat) see the request.
     pub fn cancelled(&self) -> impl Future<Output = ()> + Send + Unpin + 'static + use<T> {
         Box::pin(self.attempt.lease.cancelled())
     }
 
-    /// Renews the lease now. The heartbeat does so by itself, unless it is switched off.
+    /// Renews the lease now. The tracker does this in the background, unless
+    /// [heartbeats](crate::TrackerBuilder::heartbeat) are off.
     ///
     /// # Errors
     ///
-    /// [`LeaseLost`](ErrorKind::LeaseLost); [`Unavailable`](ErrorKind::Unavailable) and the like where no answer came:
-    /// the lease then still lasts as long as [`remaining`](Self::remaining) says.
+    /// - [`LeaseLost`](ErrorKind::LeaseLost) if the lease has expired, or this attempt no longer holds the
+    ///   task.
+    /// - Any other error, such as [`Unavailable`](ErrorKind::Unavailable), if the lease was not renewed, or if
+    ///   it is unknown whether it was. The lease then lasts for [`remaining`](Self::remaining).
     pub async fn heartbeat(&self) -> Result<(), Error> {
         let cx = &self.attempt.cx;
         let gone = || self.attempt.lease.is_lost() || self.attempt.has_passed(cx.now());
@@ -160,20 +175,24 @@ impl<T: StatusTracker> Execution<T> {
         }
     }
 
-    /// Writes the data in the middle of the work, and renews the lease, whether or not anything has changed.
+    /// Writes the changed data as a checkpoint, and renews the lease, even if nothing has changed.
     ///
     /// # Errors
     ///
-    /// [`LeaseLost`](ErrorKind::LeaseLost) where another worker has the task, or the lease has run out: nothing more
-    /// is written then but a finish, which is recorded if nobody has taken the task over, and unless
-    /// [`lost`](Self::lost) has completed.
-    /// [`InvalidTaskId`](ErrorKind::InvalidTaskId) where the task id was changed;
-    /// [`ItemTooLarge`](ErrorKind::ItemTooLarge) and [`Encode`](ErrorKind::Encode) where the data cannot be
-    /// stored; [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) where no answer came. The lease is held on after
-    /// any of them but the first, and a later `save` or `succeed` writes the data again.
+    /// - [`LeaseLost`](ErrorKind::LeaseLost) if the lease has expired, or this attempt no longer holds the
+    ///   task. You can still finish, unless the task was taken over or [`lost`](Self::lost) has completed. If
+    ///   the response to the save arrives only after the renewed lease has expired, the data is stored.
+    /// - [`InvalidTaskId`](ErrorKind::InvalidTaskId) if the task id was changed.
+    /// - [`ItemTooLarge`](ErrorKind::ItemTooLarge) or [`Encode`](ErrorKind::Encode) if the data cannot be
+    ///   stored.
+    /// - [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) if no response arrived.
+    /// - Any other error, such as [`Service`](ErrorKind::Service), if DynamoDB refused the write.
+    ///
+    /// After every error but `LeaseLost` the lease is kept, and a later `save` or `succeed` writes the data
+    /// again.
     pub async fn save(&mut self) -> Result<(), Error> {
         let (encoded, changed) = self.changes()?;
-        // Until an answer comes, what is stored of these fields is not known.
+        // Until a response arrives, it is unknown what is stored in these fields.
         if let Stored::Encoded(stored) = &mut self.stored {
             stored.forget(&changed);
         }
@@ -186,7 +205,7 @@ impl<T: StatusTracker> Execution<T> {
             let lock_id = &self.attempt.lease.lock_id;
             let mut document = self.document.clone();
             let write = cx.writes(lock_id, now.time).save().set_fields(&mut document, changed.clone())?;
-            // Boxed, as the SDK's future would make that of every body large.
+            // Boxed, because the SDK's future would make the future of every body large.
             let sent = Box::pin(dynamodb::settle(&*cx.clock, SENDS, || {
                 dynamodb::update(cx, &self.attempt.head().key, write.clone(), ReturnValue::None)
             }));
@@ -214,7 +233,8 @@ impl<T: StatusTracker> Execution<T> {
         Err(self.attempt.error(ErrorKind::OutcomeUnknown))
     }
 
-    /// The data is stored; whether the lease is still ours is told by the time at which that is known.
+    /// Takes in an acknowledged save. The lease is lost if the response arrived after the renewed lease had
+    /// expired.
     fn saved(
         &mut self,
         written: Reading,
@@ -224,7 +244,7 @@ impl<T: StatusTracker> Execution<T> {
     ) -> Result<(), Error> {
         self.attempt.saved(written, changed.size());
         self.document = document;
-        if !matches!(self.stored, Stored::AsIs) {
+        if !matches!(self.stored, Stored::Untouched) {
             self.stored = Stored::Encoded(encoded);
         }
         if self.attempt.has_passed(self.attempt.cx.now()) {
@@ -233,19 +253,23 @@ impl<T: StatusTracker> Execution<T> {
         Ok(())
     }
 
-    /// Ends the attempt as succeeded, and writes the data.
+    /// Ends the attempt as succeeded, and writes the changed data. Returns the task as it is stored.
     ///
-    /// Dropping the future once it was polled cancels nothing.
+    /// Once polled, the write completes even if the future is dropped.
     ///
     /// # Errors
     ///
-    /// [`LeaseLost`](ErrorKind::LeaseLost) where another worker took the task over, or [`lost`](Self::lost) has
-    /// completed; nothing was written. A lease that has merely run out is finished as long as nobody has taken the task.
-    /// [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) where no answer came, and where others have had the task and
-    /// finished it since the lease ran out: then the item does not tell whether this finish came first.
-    /// [`ItemTooLarge`](ErrorKind::ItemTooLarge), [`Encode`](ErrorKind::Encode) and
-    /// [`InvalidTaskId`](ErrorKind::InvalidTaskId) where the data cannot be stored: the attempt is then
-    /// recorded as failed with that error.
+    /// - [`LeaseLost`](ErrorKind::LeaseLost) if the task was taken over, or if [`lost`](Self::lost) has
+    ///   completed. The finish wrote nothing. An expired lease alone is no error: the finish is recorded if
+    ///   nobody has taken the task over.
+    /// - [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) if no response arrived. Also if the task was deleted,
+    ///   or if other workers have finished it since the lease expired: then it cannot be determined whether
+    ///   this finish was applied.
+    /// - [`ItemTooLarge`](ErrorKind::ItemTooLarge), [`Encode`](ErrorKind::Encode) or
+    ///   [`InvalidTaskId`](ErrorKind::InvalidTaskId) if the data cannot be stored. The attempt is then
+    ///   recorded as failed with that error.
+    /// - Any other error, such as [`Service`](ErrorKind::Service), if DynamoDB refused the write. The task
+    ///   then stays locked until its lease expires.
     pub async fn succeed(self) -> Result<Task<T>, Error> {
         let changed = match self.changes() {
             Ok((_, changed)) => changed,
@@ -264,38 +288,48 @@ impl<T: StatusTracker> Execution<T> {
         Ok(Task::new(finished.head, data))
     }
 
-    /// Ends the attempt as failed, and drops what was not saved of the data. The task is given up when this
-    /// was its `max_retry`th failed attempt in a row, or the failure is fatal.
+    /// Ends the attempt as failed, and drops changes of the data that were not saved. Returns the task as it
+    /// is stored.
     ///
-    /// Dropping the future once it was polled cancels nothing.
+    /// The task is ignored if the failure is [fatal](Failure::fatal), or if this was the `max_retry`th failed
+    /// attempt in a row. A [snooze](Failure::snooze) returns the task to its previous status and counts no
+    /// failed attempt.
+    ///
+    /// Once polled, the write completes even if the future is dropped.
     ///
     /// # Errors
     ///
-    /// [`LeaseLost`](ErrorKind::LeaseLost) where another worker took the task over, or [`lost`](Self::lost) has
-    /// completed; nothing was written. A lease that has merely run out is finished as long as nobody has taken the task.
-    /// [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) where no answer came, and where others have had the task and
-    /// finished it since the lease ran out: then the item does not tell whether this finish came first.
+    /// - [`LeaseLost`](ErrorKind::LeaseLost) if the task was taken over, or if [`lost`](Self::lost) has
+    ///   completed. The finish wrote nothing. An expired lease alone is no error: the finish is recorded if
+    ///   nobody has taken the task over.
+    /// - [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) if no response arrived. Also if the task was deleted,
+    ///   or if other workers have finished it since the lease expired: then it cannot be determined whether
+    ///   this finish was applied.
+    /// - [`Decode`](ErrorKind::Decode) if the finish was recorded and the stored data cannot be read into
+    ///   `T`.
+    /// - Any other error, such as [`Service`](ErrorKind::Service), if DynamoDB refused the write. The task
+    ///   then stays locked until its lease expires.
     pub async fn fail(self, error: impl Into<Failure>) -> Result<Task<T>, Error> {
         let limit = self.attempt.cx.config.traceback_stack_limit as usize;
         let outcome = error.into().outcome(limit);
         self.end_without_data(outcome).await
     }
 
-    /// Gives the task back to where it was started from, without counting an attempt, and drops what was not
-    /// saved of the data.
+    /// Releases the task: returns it to the status from which it was started, without counting a failed
+    /// attempt. Changes of the data that were not saved are dropped. Returns the task as it is stored.
     ///
-    /// Dropping the future once it was polled cancels nothing.
+    /// Once polled, the write completes even if the future is dropped.
     ///
     /// # Errors
     ///
-    /// As [`fail`](Self::fail).
+    /// Returns the errors of [`fail`](Self::fail).
     pub async fn release(self) -> Result<Task<T>, Error> {
         self.end_without_data(Outcome::Released).await
     }
 
-    /// Ends the attempt without writing data, and gives the task as it is stored.
+    /// Ends the attempt without writing data. Returns the task as it is stored.
     async fn end_without_data(self, outcome: Outcome) -> Result<Task<T>, Error> {
-        if matches!(self.stored, Stored::AsIs) {
+        if matches!(self.stored, Stored::Untouched) {
             let (Finished { head, .. }, data) = self.end(outcome, ReturnValue::None).await?;
             return Ok(Task::new(head, data));
         }
@@ -312,23 +346,27 @@ impl<T: StatusTracker> Execution<T> {
         }
     }
 
+    /// Ends the attempt without writing data.
     pub(crate) async fn end(self, outcome: Outcome, returns: ReturnValue) -> Result<(Finished, T), Error> {
         let Self { attempt, data, .. } = self;
         let finished = attempt.finish(outcome, Changes::default(), returns).await?;
         Ok((finished, data))
     }
 
-    /// The fields as they are, and those of them that differ from what is stored.
+    /// Returns all fields, and the fields that differ from the stored ones.
     fn changes(&self) -> Result<(Encoded, Encoded), Error> {
         let key = &self.attempt.head().key;
         let stored = match &self.stored {
-            Stored::AsIs => return Ok(<(Encoded, Encoded)>::default()),
+            Stored::Untouched => return Ok(<(Encoded, Encoded)>::default()),
             Stored::Encoded(stored) => Some(stored),
             Stored::Unknown => None,
         };
         let encoded = codec::encode(&self.data, self.document.form()).map_err(|error| error.with_key(key))?;
         if encoded.task_id != self.attempt.head().task_id {
-            let reason = format!("it was changed to \"{}\" while the task ran", encoded.task_id);
+            let reason = format!(
+                "it was changed to \"{}\" while the task ran; keep the id, or create another task",
+                encoded.task_id
+            );
             return Err(self.attempt.error(ErrorKind::InvalidTaskId { reason }));
         }
         let changed = match stored {

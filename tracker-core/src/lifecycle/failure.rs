@@ -12,12 +12,13 @@ const LONGEST_CHAIN: usize = 1000;
 
 /// The error of a task's body, with what happens to the task.
 ///
-/// Any error converts with `?`, and the task is retried. [`or_fatal`](FailureExt::or_fatal) ignores the task at once,
-/// [`or_retry_after`](FailureExt::or_retry_after) retries it after a wait, and [`or_snooze`](FailureExt::or_snooze) snoozes
-/// it without counting an attempt.
+/// Any error converts with `?`, and the task is retried. [`or_fatal`](FailureExt::or_fatal) ignores the task
+/// at once, [`or_retry_after`](FailureExt::or_retry_after) retries it after a wait, and
+/// [`or_snooze`](FailureExt::or_snooze) snoozes it without counting an attempt.
 ///
-/// `Failure` does not implement [`Error`](StdError), because that would rule out the conversion from any error. So you
-/// cannot implement `From` for your own error. Map it with a function instead, as in the example.
+/// `Failure` does not implement [`Error`](StdError), because that would rule out the conversion from any
+/// error. So you cannot implement `From` for your own error. Map it with a function instead, as in the
+/// example.
 ///
 /// # Examples
 ///
@@ -34,7 +35,9 @@ const LONGEST_CHAIN: usize = 1000;
 ///
 /// #[derive(Debug)]
 /// enum Upload { Busy, NotThereYet, Denied }
-/// # impl std::fmt::Display for Upload { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { write!(f, "{self:?}") } }
+/// # impl std::fmt::Display for Upload {
+/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { write!(f, "{self:?}") }
+/// # }
 /// # impl std::error::Error for Upload {}
 ///
 /// /// Says what each error means for the task.
@@ -57,14 +60,14 @@ impl Failure {
     /// Returns a failure after which the task is retried, once the tracker's
     /// [`backoff`](crate::TrackerBuilder::backoff) has passed.
     ///
-    /// It counts as a failed attempt. After [`max_retry`](crate::TrackerBuilder::max_retry) failed attempts in a row the task
-    /// is ignored instead.
+    /// It counts as a failed attempt. After [`max_retry`](crate::TrackerBuilder::max_retry) failed attempts
+    /// in a row the task is ignored instead.
     pub fn retry(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { error: error.into(), verdict: Verdict::Retry }
     }
 
-    /// Returns a failure after which the task is retried once `wait` has passed, for example if a service says when to come
-    /// back.
+    /// Returns a failure after which the task is retried once `wait` has passed, for example if a service
+    /// says when to come back.
     ///
     /// `wait` replaces the tracker's backoff. Like [`retry`](Self::retry), it counts as a failed attempt.
     pub fn retry_after(error: impl Into<Box<dyn StdError + Send + Sync>>, wait: Duration) -> Self {
@@ -76,13 +79,14 @@ impl Failure {
         Self { error: error.into(), verdict: Verdict::Fatal }
     }
 
-    /// Returns a failure that postpones the task: it returns to its previous status and cannot be started for `wait`.
+    /// Returns a failure that postpones the task: it returns to its previous status and cannot be started for
+    /// `wait`.
     ///
-    /// Use it when something that the task needs is not available yet. A snooze does not count as a failed attempt and
-    /// leaves no entry in the history. Changes of the data that were not saved are dropped.
+    /// Use it when something that the task needs is not available yet. A snooze does not count as a failed
+    /// attempt and leaves no entry in the history. Changes of the data that were not saved are dropped.
     ///
-    /// After [`max_snoozes`](crate::TrackerBuilder::max_snoozes) snoozes in a row, the next one counts as a failed attempt,
-    /// and the count of snoozes starts again at 0. So a task cannot be snoozed for ever.
+    /// After [`max_snoozes`](crate::TrackerBuilder::max_snoozes) snoozes in a row, the next one counts as a
+    /// failed attempt, and the count of snoozes starts again at 0. So a task cannot be snoozed for ever.
     #[must_use]
     pub fn snooze(wait: Duration) -> Self {
         Self { error: format!("snoozed for {wait:?}").into(), verdict: Verdict::Snooze(wait) }
@@ -112,8 +116,9 @@ impl Failure {
     }
 }
 
-/// Returns the outcome to record for an error: its text, and the chain of its causes, one in each line. If the chain has
-/// more than `limit` errors, the first one and the last ones are kept, because the last one is the root cause.
+/// Returns the outcome to record for an error: its text, and the chain of its causes, one in each line. If
+/// the chain has more than `limit` errors, the first one and the last ones are kept, because the last one is
+/// the root cause.
 pub(crate) fn outcome(error: &(dyn StdError + 'static), limit: usize, verdict: Verdict) -> Outcome {
     let chain: Vec<_> =
         std::iter::successors(Some(error), |&error| error.source()).take(LONGEST_CHAIN).collect();
@@ -154,7 +159,8 @@ pub trait FailureExt<R>: Sized {
     /// Returns the error of `self` as a [fatal](Failure::fatal) failure.
     fn or_fatal(self) -> Result<R, Failure>;
 
-    /// Makes an error a failed attempt after which the task waits for `wait`, instead of the tracker's backoff.
+    /// Makes an error a failed attempt after which the task waits for `wait`, instead of the tracker's
+    /// backoff.
     ///
     /// # Errors
     ///

@@ -61,15 +61,17 @@ impl Finish {
                     target: "tracker_core::finish",
                     key,
                     error = &error as &dyn std::error::Error,
-                    "the end of an attempt could not be recorded; the task can be taken over after its lease expires"
+                    "the end of an attempt could not be recorded; the task can be taken over after its lease \
+                     expires"
                 );
                 None
             }
         }
     }
 
-    /// Sends the finish until its outcome is known. If the item would be too large, less of the history is written. If the
-    /// data of a success cannot be stored, the attempt is recorded as failed: otherwise the task would stay locked.
+    /// Sends the finish until its outcome is known. If the item would be too large, less of the history is
+    /// written. If the data of a success cannot be stored, the attempt is recorded as failed: otherwise the
+    /// task would stay locked.
     pub(super) async fn send(mut self) -> Result<Finished, Error> {
         let mut detail = HistoryDetail::All;
         loop {

@@ -26,8 +26,8 @@ pub(crate) enum HeartbeatResult {
     Unanswered(Error),
 }
 
-/// Sends one heartbeat. Once a heartbeat has seen a request to cancel, the next ones no longer ask for it, so that they keep
-/// the lease until the attempt ends.
+/// Sends one heartbeat. Once a heartbeat has seen a request to cancel, the next ones no longer ask for it, so
+/// that they keep the lease until the attempt ends.
 pub(crate) async fn send_heartbeat(cx: &Context, lease: &SharedLease) -> HeartbeatResult {
     let key = &lease.head.key;
     loop {
@@ -71,13 +71,14 @@ fn result(lease: &SharedLease, now: Reading, verdict: Save) -> HeartbeatResult {
     }
 }
 
-/// Starts the heartbeat of a lease: at the next tick if the attempt still runs then, or now if the next tick may be too late.
+/// Starts the heartbeat of a lease: at the next tick if the attempt still runs then, or now if the next tick
+/// may be too late.
 ///
 /// Most attempts have ended by the next tick, and a spawned task makes Tokio wake another thread.
 pub(crate) async fn start_heartbeat(cx: &Arc<Context>, lease: &Arc<SharedLease>, runtime: &Handle) {
     if !starts_at_next_tick(cx, lease, runtime) {
         runtime.spawn(run_heartbeat(Arc::clone(cx), Arc::clone(lease)));
-        // Tokio runs the last spawned task on this thread. A body that does not yield would never let the heartbeat begin.
+        // Tokio runs the last spawned task on this thread, so a body that never yields would keep it waiting.
         tokio::task::yield_now().await;
     }
 }
@@ -100,8 +101,9 @@ fn starts_at_next_tick(cx: &Arc<Context>, lease: &Arc<SharedLease>, runtime: &Ha
     })
 }
 
-/// Renews the lease until the heartbeat is stopped or the lease is lost: every third of `lock_expire`, and more often while
-/// no response arrives. A loss is reported at the deadline, even if a response is still missing.
+/// Renews the lease until the heartbeat is stopped or the lease is lost: every third of `lock_expire`, and
+/// more often while no response arrives. A loss is reported at the deadline, even if a response is still
+/// missing.
 async fn run_heartbeat(cx: Arc<Context>, lease: Arc<SharedLease>) {
     tokio::select! {
         biased;
@@ -121,7 +123,8 @@ fn lose(cx: &Context, lease: &SharedLease, unanswered: Option<Error>) {
     });
 }
 
-/// Sends heartbeats until the lease is lost. Returns the last error, if the lease was lost because DynamoDB did not answer.
+/// Sends heartbeats until the lease is lost. Returns the last error, if the lease was lost because DynamoDB
+/// did not answer.
 async fn renew_until_lost(cx: &Context, lease: &SharedLease) -> Option<Error> {
     let third = cx.config.lock_expire / 3;
     // The first interval begins with the start of the task, which may be a tick ago.
@@ -154,8 +157,8 @@ async fn renew_until_lost(cx: &Context, lease: &SharedLease) -> Option<Error> {
     unanswered
 }
 
-/// Sleeps, but not beyond the deadline. A timer does not count the time for which a machine is suspended. The wall clock
-/// does, so the deadline is checked at every tick.
+/// Sleeps, but not beyond the deadline. A timer does not count the time for which a machine is suspended. The
+/// wall clock does, so the deadline is checked at every tick.
 async fn sleep(cx: &Context, lease: &SharedLease, wait: Duration) {
     let due = cx.clock.now().monotonic.saturating_add(wait);
     loop {
@@ -170,7 +173,7 @@ async fn sleep(cx: &Context, lease: &SharedLease, wait: Duration) {
                 None => std::future::pending().await,
             }
         };
-        // A blocked worker thread can stop this runtime's timers, so the ticker's thread wakes this task as well.
+        // A blocked worker thread can stop this runtime's timers, so the ticker's thread wakes this task too.
         tokio::select! {
             () = cx.clock.sleep(left.min(TICK)) => {}
             () = tick => {}
@@ -180,12 +183,13 @@ async fn sleep(cx: &Context, lease: &SharedLease, wait: Duration) {
 
 /// A lease with at least this time left starts its heartbeat at the next tick instead of immediately.
 ///
-/// If many threads block right after their requests, the SDK's idle connections stall with them. A heartbeat tries one
-/// after the other, for up to 10 s each. Two minutes between the first heartbeat and the deadline are enough.
+/// If many threads block right after their requests, the SDK's idle connections stall with them. A heartbeat
+/// tries one after the other, for up to 10 s each. Two minutes between the first heartbeat and the deadline
+/// are enough.
 const STARTS_LATE: Duration = Duration::from_mins(3);
 
-/// Returns between nine tenths of a wait and all of it, so that the heartbeats of many workers spread out. The lock id and
-/// the number of the heartbeat decide, so that the wait is repeatable.
+/// Returns between nine tenths of a wait and all of it, so that the heartbeats of many workers spread out.
+/// The lock id and the number of the heartbeat decide, so that the wait is repeatable.
 fn jittered(wait: Duration, lock_id: &str, nth: u64) -> Duration {
     let thousandths = 900 + xxh3_64_with_seed(lock_id.as_bytes(), nth) % 101;
     wait.mul_f64(f64::from(u32::try_from(thousandths).unwrap_or(1000)) / 1000.0)

@@ -1,4 +1,4 @@
-//! The loop of an operation that other writers may overtake: each round decides anew, by the task as it is now.
+//! The loop of an operation that other writers may overtake: each round decides by the task as it is then.
 
 use crate::error::{Error, ErrorKind};
 use crate::item::head::TaskHead;
@@ -33,8 +33,8 @@ pub(super) enum Round<D, N> {
     },
 }
 
-/// Runs rounds until the operation is done. If all rounds are lost, the error is `Contended`, with the task as the last
-/// round that saw one found it.
+/// Runs rounds until the operation is done. If all rounds are lost, the error is `Contended`, with the task
+/// as the last round that saw one found it.
 pub(super) async fn race<R: Race>(mut operation: R, first: R::Next) -> Result<R::Done, Error> {
     let (mut next, mut last) = (first, None);
     for _ in 0..ROUNDS {

@@ -22,7 +22,8 @@ impl<T: StatusTracker> Tracker<T> {
     /// # Errors
     ///
     /// - [`Decode`](crate::ErrorKind::Decode) if the item cannot be read into `T`.
-    /// - [`InvalidTaskId`](crate::ErrorKind::InvalidTaskId) if the id is empty or too long.
+    /// - [`InvalidTaskId`](crate::ErrorKind::InvalidTaskId) if the id is empty, or its key has more than
+    ///   2,048 bytes.
     ///
     /// # Examples
     ///
@@ -50,13 +51,14 @@ impl<T: StatusTracker> Tracker<T> {
 
     /// Reads a task's metadata without decoding its data, or `None` if there is no task with this id.
     ///
-    /// The metadata are the tracker's own attributes, with the history. The read is eventually consistent, unless
-    /// [`consistent`](GetTask::consistent) is called.
+    /// The metadata is the tracker's own attributes, with the history. The read is eventually consistent,
+    /// unless [`consistent`](GetTask::consistent) is called.
     ///
     /// # Errors
     ///
     /// - [`Decode`](crate::ErrorKind::Decode) if one of the tracker's own attributes cannot be read.
-    /// - [`InvalidTaskId`](crate::ErrorKind::InvalidTaskId) if the id is empty or too long.
+    /// - [`InvalidTaskId`](crate::ErrorKind::InvalidTaskId) if the id is empty, or its key has more than
+    ///   2,048 bytes.
     pub fn head<Q>(&self, task_id: &Q) -> GetTask<'_, TaskHead>
     where
         Q: Display + ?Sized,
@@ -84,7 +86,9 @@ pub struct GetTask<'t, R> {
 }
 
 impl<R> GetTask<'_, R> {
-    /// Makes the read strongly consistent: it sees every write that was acknowledged before. It costs twice as much.
+    /// Makes the read strongly consistent: it sees every write that was acknowledged before.
+    ///
+    /// It costs twice as much as an eventually consistent read.
     pub fn consistent(mut self) -> Self {
         self.consistent = true;
         self

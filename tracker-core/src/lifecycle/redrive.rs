@@ -20,18 +20,20 @@ use crate::tracker::status_tracker::StatusTracker;
 impl<T: StatusTracker> Tracker<T> {
     /// Sets an ignored or failed task back to pending. Returns the task after the redrive.
     ///
-    /// The count of failed attempts starts again at 0, and the task can be started at once. The history and the attempt
-    /// number stay. DynamoDB no longer deletes the task because of
+    /// The count of failed attempts starts again at 0, and the task can be started at once. The history and
+    /// the attempt number stay. DynamoDB no longer deletes the task because of
     /// [`retain_ignored`](crate::TrackerBuilder::retain_ignored).
     ///
     /// # Errors
     ///
-    /// - A [refusal](Error::is_refusal), with the task as it was found: [`NotFound`](ErrorKind::NotFound) (without a task),
-    ///   [`Locked`](ErrorKind::Locked) if the task is in progress or locked, even if its lease has expired,
-    ///   [`AlreadySucceeded`](ErrorKind::AlreadySucceeded), or [`NotReady`](ErrorKind::NotReady) in any other status.
-    /// - [`Contended`](ErrorKind::Contended) if other writers were faster several times in a row: redrive again.
-    /// - [`ClockOff`](ErrorKind::ClockOff) if this machine's clock is known to differ from DynamoDB's by more than
-    ///   `max_clock_skew`.
+    /// - A [refusal](Error::is_refusal), with the task as it was found: [`NotFound`](ErrorKind::NotFound)
+    ///   (without a task), [`Locked`](ErrorKind::Locked) if the task is in progress or locked, even if its
+    ///   lease has expired, [`AlreadySucceeded`](ErrorKind::AlreadySucceeded), or
+    ///   [`NotReady`](ErrorKind::NotReady) in any other status.
+    /// - [`Contended`](ErrorKind::Contended) if other writers were faster several times in a row: redrive
+    ///   again.
+    /// - [`ClockOff`](ErrorKind::ClockOff) if this machine's clock is known to differ from DynamoDB's by more
+    ///   than `max_clock_skew`.
     /// - [`Decode`](ErrorKind::Decode) if the task's metadata cannot be read.
     /// - [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) if no response arrived: redrive again.
     pub async fn redrive<Q>(&self, task_id: &Q) -> Result<TaskHead, Error>

@@ -1,4 +1,4 @@
-//! The context manager: starts a task, runs a body on it, and records how that ended.
+//! Runs a body on a task: starts the task, calls the body, and records how the body ended.
 
 use std::any::Any;
 use std::borrow::Borrow;
@@ -23,22 +23,48 @@ use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
 
 impl<T: StatusTracker> Tracker<T> {
-    /// Starts a task, runs a body on it, and records how that ended: with the data as the body left it when it
-    /// succeeds, with its error when it fails. A body that panics is recorded as failed, and the panic goes on.
+    /// Starts a task, calls a body on it, and records how the body ended. Returns the value of the body.
     ///
-    /// A heartbeat renews the lease for as long as the body runs, from a task of its own, which a thread of the process wakes
-    /// up: a body that computes without awaiting starves it only where it has the last free worker thread of its runtime, and
-    /// so always on a current-thread one. Once the lease is lost the body's future is dropped, and
-    /// [`LeaseLost`](ErrorKind::LeaseLost) comes back. A body that *hangs* is kept alive by the heartbeat for ever: a
-    /// [`timeout`](crate::TrackerBuilder::timeout) ends it, and records it as failed. [`cancel`](Self::cancel) ends it from
-    /// outside.
+    /// If the body returns `Ok`, the task succeeds and the changed data is written. If the body returns an
+    /// error, a failed attempt is recorded with that error, and changes of the data that were not saved are
+    /// dropped. If the body panics, a failed attempt is recorded, and the panic goes on.
+    ///
+    /// A heartbeat renews the lease while the body runs, in a Tokio task of its own. A body that computes
+    /// without awaiting can starve the heartbeat if it blocks the last free worker thread of the runtime. On
+    /// a current-thread runtime every such body does. If the heartbeat finds the lease lost, the body's
+    /// future is dropped, and `run` returns [`LeaseLost`](ErrorKind::LeaseLost).
+    ///
+    /// The heartbeat also keeps the lease of a body that hangs, for ever. Set a
+    /// [`timeout`](crate::TrackerBuilder::timeout): it drops the body's future and records a failed attempt.
+    /// [`cancel`](Self::cancel) ends the body from outside.
+    ///
+    /// If the future of `run` is dropped, the attempt is recorded as failed on a best-effort basis. If that
+    /// write cannot be sent, the lease expires.
     ///
     /// # Errors
     ///
-    /// Those of [`start`](Self::start); [`BodyFailed`](ErrorKind::BodyFailed) with the body's error, see
-    /// [`Error::body_error`]; [`Snoozed`](ErrorKind::Snoozed) where the body put the task off;
-    /// [`Cancelled`](ErrorKind::Cancelled); and those of [`succeed`](Execution::succeed) and [`fail`](Execution::fail),
-    /// which keep the body's error too.
+    /// - The errors of [`start`](Self::start).
+    /// - [`BodyFailed`](ErrorKind::BodyFailed) if the body returned an error or took longer than the timeout.
+    ///   [`Error::body_error`] returns the body's error.
+    /// - [`Snoozed`](ErrorKind::Snoozed) if the body snoozed the task.
+    /// - [`Cancelled`](ErrorKind::Cancelled) if somebody cancelled the attempt.
+    /// - The errors of [`succeed`](Execution::succeed) and [`fail`](Execution::fail). If the body failed,
+    ///   they have its error as well.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tracker_core::{Error, Failure, StatusTracker, Tracker};
+    /// # async fn count<T: StatusTracker<TaskId = String>>(documents: &Tracker<T>) -> Result<(), Error> {
+    /// let pages = documents
+    ///     .run("doc-1", async |task| -> Result<usize, Failure> {
+    ///         let text = std::fs::read_to_string(task.task_id())?; // an error is retried
+    ///         Ok(text.lines().count())
+    ///     })
+    ///     .await?;
+    /// println!("{pages} pages");
+    /// # Ok(()) }
+    /// ```
     pub async fn run<Q, R, F>(&self, task_id: &Q, body: F) -> Result<R, Error>
     where
         Q: Display + ?Sized,
@@ -47,47 +73,55 @@ impl<T: StatusTracker> Tracker<T> {
     {
         let mut execution = self.start(task_id).await?;
         let watch = Watch::over(&execution);
-        let ended = watch.until_it_ends(async { body(&mut execution).await }, std::future::pending()).await;
+        let ended = watch.run_body(async { body(&mut execution).await }, std::future::pending()).await;
         match Box::pin(execution.record(ended)).await {
-            Worked::Done(result) => Ok(result),
-            Worked::Not(error) => Err(error),
-            Worked::Stopped(execution) => Err(execution.abandon()),
-            Worked::Panicked { panic, .. } => resume_unwind(panic),
+            BodyResult::Done(result) => Ok(result),
+            BodyResult::Failed(error) => Err(error),
+            BodyResult::Stopped(execution) => Err(execution.abandon()),
+            BodyResult::Panicked { panic, .. } => resume_unwind(panic),
         }
     }
 }
 
-/// What came of a body.
-pub(crate) enum Worked<T: StatusTracker, R> {
-    /// It succeeded, which was recorded.
+/// The result of a body, after its end was recorded.
+pub(crate) enum BodyResult<T: StatusTracker, R> {
+    /// The body succeeded, and the success was recorded.
     Done(R),
-    /// It did not, or what it did could not be recorded.
-    Not(Error),
-    /// It was dropped as it was to stop; nothing is recorded yet.
+    /// The body did not succeed, or its success could not be recorded.
+    Failed(Error),
+    /// The body was stopped. Nothing is recorded yet.
     Stopped(Box<Execution<T>>),
-    /// It panicked, which was recorded.
+    /// The body panicked, and the failure was recorded if possible. `ignored` says whether the task is
+    /// ignored now.
     Panicked { panic: Box<dyn Any + Send>, ignored: bool },
 }
 
 /// How a body ended.
-pub(crate) enum Ended<R> {
+pub(crate) enum BodyEnd<R> {
+    /// The body returned, or panicked.
     Body(std::thread::Result<Result<R, Failure>>),
+    /// The heartbeat found the lease lost.
     Lost,
+    /// The heartbeat saw a request to cancel.
     Cancelled,
+    /// The body ran longer than this timeout.
     TimedOut(Duration),
+    /// The worker stops.
     Stopped,
 }
 
-/// What may end a body before it ends by itself. It does not borrow the execution, as the body does.
+/// Watches for whatever ends a body early. It borrows nothing from the execution, because the body borrows
+/// all of it.
 pub(crate) struct Watch {
     lease: Arc<SharedLease>,
     timeout: Option<Duration>,
     clock: Arc<dyn Clock>,
-    /// What the body logs is within it.
+    /// The span that is entered while the body runs.
     span: tracing::Span,
 }
 
 impl Watch {
+    /// Returns the watch over an execution.
     pub(crate) fn over<T: StatusTracker>(execution: &Execution<T>) -> Self {
         let Attempt { lease, cx, .. } = &execution.attempt;
         let head = execution.attempt.head();
@@ -102,18 +136,18 @@ impl Watch {
         Self { span, lease: Arc::clone(lease), timeout: cx.config.timeout, clock: Arc::clone(&cx.clock) }
     }
 
-    /// Runs a body until it ends, its lease is lost, it is cancelled, takes too long, or is to stop; whichever is first, the
-    /// body's future is dropped by then.
-    pub(crate) async fn until_it_ends<R>(
+    /// Runs a body until the first of these: the body ends, the lease is lost, the attempt is cancelled, the
+    /// timeout passes, or `stop` completes. The body's future is dropped then.
+    pub(crate) async fn run_body<R>(
         self,
         body: impl Future<Output = Result<R, Failure>>,
         stop: impl Future<Output = ()>,
-    ) -> Ended<R> {
+    ) -> BodyEnd<R> {
         let Self { lease, timeout, clock, span } = self;
         let begin = clock.now().monotonic;
         let timed_out = async {
             match timeout {
-                // Polled after the body, which may have computed for a while.
+                // Polled after the body, which may have computed for some time before its first await.
                 Some(timeout) => {
                     let worked = clock.now().monotonic.saturating_sub(begin);
                     clock.sleep(timeout.saturating_sub(worked)).await;
@@ -124,36 +158,36 @@ impl Watch {
         };
         tokio::select! {
             biased;
-            () = lease.lost() => Ended::Lost,
-            outcome = AssertUnwindSafe(body.instrument(span)).catch_unwind() => Ended::Body(outcome),
-            () = lease.cancelled() => Ended::Cancelled,
-            after = timed_out => Ended::TimedOut(after),
-            () = stop => Ended::Stopped,
+            () = lease.lost() => BodyEnd::Lost,
+            outcome = AssertUnwindSafe(body.instrument(span)).catch_unwind() => BodyEnd::Body(outcome),
+            () = lease.cancelled() => BodyEnd::Cancelled,
+            after = timed_out => BodyEnd::TimedOut(after),
+            () = stop => BodyEnd::Stopped,
         }
     }
 }
 
 impl<T: StatusTracker> Execution<T> {
     /// Records how a body ended.
-    pub(crate) async fn record<R>(self, ended: Ended<R>) -> Worked<T, R> {
+    pub(crate) async fn record<R>(self, ended: BodyEnd<R>) -> BodyResult<T, R> {
         match ended {
-            Ended::Body(Ok(Ok(result))) => match self.succeed().await {
-                Ok(_) => Worked::Done(result),
-                Err(error) => Worked::Not(error),
+            BodyEnd::Body(Ok(Ok(result))) => match self.succeed().await {
+                Ok(_) => BodyResult::Done(result),
+                Err(error) => BodyResult::Failed(error),
             },
-            Ended::Body(Ok(Err(failure))) => Worked::Not(self.fail_body(failure).await),
-            Ended::Body(Err(panic)) => {
+            BodyEnd::Body(Ok(Err(failure))) => BodyResult::Failed(self.fail_body(failure).await),
+            BodyEnd::Body(Err(panic)) => {
                 let ignored = self.fail_panicked(&panic_message(&*panic)).await;
-                Worked::Panicked { panic, ignored }
+                BodyResult::Panicked { panic, ignored }
             }
-            Ended::Lost => Worked::Not(self.abandon()),
-            Ended::Cancelled => Worked::Not(self.attempt.cancel().await),
-            Ended::TimedOut(after) => Worked::Not(self.fail_timed_out(after).await),
-            Ended::Stopped => Worked::Stopped(Box::new(self)),
+            BodyEnd::Lost => BodyResult::Failed(self.abandon()),
+            BodyEnd::Cancelled => BodyResult::Failed(self.attempt.cancel().await),
+            BodyEnd::TimedOut(after) => BodyResult::Failed(self.fail_timed_out(after).await),
+            BodyEnd::Stopped => BodyResult::Stopped(Box::new(self)),
         }
     }
 
-    /// The error that ends a `run` whose body failed.
+    /// Records that the body failed, and returns the error of `run`.
     async fn fail_body(self, failure: Failure) -> Error {
         let limit = self.attempt.cx.config.traceback_stack_limit as usize;
         let outcome = failure.outcome(limit);
@@ -161,7 +195,8 @@ impl<T: StatusTracker> Execution<T> {
         match self.end(outcome, ReturnValue::None).await {
             Ok((Finished { head, .. }, _)) => {
                 let kind = match head.run_at() {
-                    // One too many is counted; one that is not may go back to failed.
+                    // A snooze beyond `max_snoozes` counts as a failed attempt. The status does not tell: a
+                    // snooze that does not count may return to failed as well.
                     Some(until) if failure.is_snooze() && head.failed_attempts() == retry => {
                         ErrorKind::Snoozed { until }
                     }
@@ -175,18 +210,18 @@ impl<T: StatusTracker> Execution<T> {
         .with_body_error(failure.into_error())
     }
 
-    /// The error that ends a `run` whose lease was lost.
+    /// Ends an attempt whose lease was lost without a write, and returns the error of `run`.
     fn abandon(self) -> Error {
         self.attempt.abandon()
     }
 
-    /// Records that the body took too long.
+    /// Records that the body took too long, and returns the error of `run`.
     async fn fail_timed_out(self, timeout: Duration) -> Error {
         let failure = Failure::retry(format!("the body did not end within {timeout:?}"));
         self.fail_body(failure).await
     }
 
-    /// Records a panic of the body. Whether the task was given up with it.
+    /// Records a panic of the body. Returns whether the task is ignored now.
     async fn fail_panicked(self, message: &str) -> bool {
         let outcome = Outcome::Failed {
             error: format!("the body panicked: {message}"),
@@ -201,7 +236,8 @@ impl<T: StatusTracker> Execution<T> {
                     target: "tracker_core::finish",
                     key,
                     error = &error as &dyn std::error::Error,
-                    "a panic of the body could not be recorded"
+                    "a panic of the body could not be recorded; the task can be taken over after its lease \
+                     expires"
                 );
                 false
             }
@@ -209,7 +245,7 @@ impl<T: StatusTracker> Execution<T> {
     }
 }
 
-/// What a panic said.
+/// Returns the message of a panic.
 fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));

@@ -34,8 +34,8 @@ struct LeaseState {
 enum LeaseEnd {
     /// The attempt is ending: no heartbeat may follow.
     Stopped,
-    /// The heartbeat found the lease lost: nothing may be written any more. The error is the last one of the heartbeat, if
-    /// DynamoDB did not answer before the lease expired.
+    /// The heartbeat found the lease lost: nothing may be written any more. The error is the last one of the
+    /// heartbeat, if DynamoDB did not answer before the lease expired.
     Lost(Option<Arc<Error>>),
 }
 
@@ -57,7 +57,7 @@ impl SharedLease {
     /// Returns the time of the next heartbeat, or `None` once the attempt is ending.
     pub(super) fn next_heartbeat(&self, now: ClockReading) -> Option<Reading> {
         let mut lease = self.lease();
-        // Under the lock: a finish first stops the heartbeat, and then takes its own time under the same lock.
+        // Under the lock, because a finish first stops the heartbeat and then takes its time here.
         (!self.is_stopped()).then(|| lease.next(now))
     }
 
@@ -86,7 +86,8 @@ impl SharedLease {
         self.end(LeaseEnd::Stopped);
     }
 
-    /// Marks the lease as lost. `unanswered` is the last error, if DynamoDB did not answer before the lease expired.
+    /// Marks the lease as lost. `unanswered` is the last error, if DynamoDB did not answer before the lease
+    /// expired.
     pub(super) fn lose(&self, unanswered: Option<Arc<Error>>) {
         self.end(LeaseEnd::Lost(unanswered));
     }

@@ -1,4 +1,4 @@
-//! Starting a task: the start itself, and the takeover of an expired lease.
+//! Starts a task: the start itself, and the takeover of an expired lease.
 
 use std::borrow::Borrow;
 use std::fmt::Display;
@@ -25,26 +25,37 @@ use crate::time::Timestamp;
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
 
-/// A start waits for a clock that is behind by no more than this.
-const WAIT: Duration = Duration::from_millis(250);
+/// The longest time for which a start waits until this machine's clock has passed the last write of the task.
+const LONGEST_CLOCK_WAIT: Duration = Duration::from_millis(250);
 
 impl<T: StatusTracker> Tracker<T> {
-    /// Starts a task: acquires its lease, so that no other worker can start it until the lease expires.
+    /// Starts a task: acquires its lease, so that no other worker can start the task until the lease expires.
     ///
-    /// If the lease of the task's holder has expired, the task is taken over, which counts as a failed attempt of that
-    /// holder. If the future is dropped, a task that was started by then is released.
+    /// The task is taken over if the lease of its holder has expired, unless
+    /// [`takeover`](crate::TrackerBuilder::takeover) is [`Never`](crate::Takeover::Never). A takeover counts
+    /// as a failed attempt of that holder. If it was the last attempt, or the holder was asked to cancel, the
+    /// start ignores the task instead and returns [`Ignored`](ErrorKind::Ignored).
+    ///
+    /// If the future is dropped, the start goes on, and a task that it acquires is released.
     ///
     /// # Errors
     ///
-    /// - A [refusal](Error::is_refusal), with the task as it was found: [`NotFound`](ErrorKind::NotFound),
-    ///   [`Locked`](ErrorKind::Locked), [`ClockBehind`](ErrorKind::ClockBehind),
+    /// - A [refusal](Error::is_refusal), with the task as it was found: [`NotFound`](ErrorKind::NotFound)
+    ///   (without a task), [`Locked`](ErrorKind::Locked), [`ClockBehind`](ErrorKind::ClockBehind),
     ///   [`AlreadySucceeded`](ErrorKind::AlreadySucceeded), [`Ignored`](ErrorKind::Ignored),
     ///   [`NotReady`](ErrorKind::NotReady) or [`NotDue`](ErrorKind::NotDue).
     /// - [`Contended`](ErrorKind::Contended) if other writers were faster several times in a row: try again.
-    /// - [`Decode`](ErrorKind::Decode) if the item cannot be read into `T`. The task is then released.
-    /// - [`ClockOff`](ErrorKind::ClockOff) if this machine's clock is known to be wrong.
-    /// - [`Unavailable`](ErrorKind::Unavailable) or [`Throttled`](ErrorKind::Throttled) if no answer came. The task may
-    ///   then be held until its lease expires.
+    /// - [`Decode`](ErrorKind::Decode) if the item cannot be read into `T`. If it was started, the task is
+    ///   released.
+    /// - [`InvalidTaskId`](ErrorKind::InvalidTaskId) if the id is empty, or its key has more than 2,048
+    ///   bytes.
+    /// - [`ItemTooLarge`](ErrorKind::ItemTooLarge) if the item is so close to 400 KB that it has no room for
+    ///   the start. Nothing is changed.
+    /// - [`ClockOff`](ErrorKind::ClockOff) if this machine's clock differs from DynamoDB's by more than
+    ///   `max_clock_skew`.
+    /// - [`LeaseLost`](ErrorKind::LeaseLost) if the response arrived after the lease had expired: try again.
+    /// - [`Unavailable`](ErrorKind::Unavailable) or [`Throttled`](ErrorKind::Throttled) if no response
+    ///   arrived, or DynamoDB throttled the start. The task may then be held until its lease expires.
     pub async fn start<Q>(&self, task_id: &Q) -> Result<Execution<T>, Error>
     where
         Q: Display + ?Sized,
@@ -53,12 +64,13 @@ impl<T: StatusTracker> Tracker<T> {
         self.start_key(self.cx().key(task_id)?).await
     }
 
+    /// Starts the task of a key.
     pub(crate) async fn start_key(&self, key: String) -> Result<Execution<T>, Error> {
         let started =
             detached(self.cx().ticker.as_ref(), start(Arc::clone(self.shared_cx()), key.clone())).await;
         let shutting_down = || Error::new(ErrorKind::Unavailable).with_source("the runtime is shutting down");
         let execution = match started.unwrap_or_else(|| Err(shutting_down())) {
-            // The caller may have asked for the result long after the start.
+            // The caller may poll for the result long after the start.
             Ok((attempt, _)) if attempt.has_passed(self.cx().now()) => {
                 // Boxed, because the SDK's future would make the future of every start large.
                 Err(Box::pin(attempt.release_unused(Error::new(ErrorKind::LeaseLost))).await)
@@ -70,7 +82,7 @@ impl<T: StatusTracker> Tracker<T> {
     }
 }
 
-/// Starts the task of a key. Returns the attempt, and the whole item.
+/// Starts the task of a key. Returns the attempt and the whole item.
 async fn start(cx: Arc<Context>, key: String) -> Result<(Attempt, Item), Error> {
     cx.known_clock(&key).await?;
     let request = StartRequest::new(Arc::clone(&cx), key.clone());
@@ -83,21 +95,22 @@ async fn start(cx: Arc<Context>, key: String) -> Result<(Attempt, Item), Error> 
     started
 }
 
-/// What a round of a start sends.
+/// The request of a round.
 enum Next {
+    /// A start.
     Start,
-    /// A takeover, of the task as it was found.
+    /// A takeover of the task that was found.
     TakeOver(Box<TaskHead>),
 }
 
-/// One start, with the lock that it sets, whatever requests it takes.
+/// One start. All of its requests set the same lock.
 struct StartRequest {
     cx: Arc<Context>,
     key: String,
     lock_id: String,
-    /// The times that were sent, each with the monotonic clock that was read with it.
+    /// The times that were sent, each with the monotonic time that was read together with it.
     sent: Vec<Reading>,
-    /// Whether a start that only the clock had refused was sent again.
+    /// Whether a start was sent again after only its time was too early. That happens once.
     repeated: bool,
     /// Whether the last request was a takeover.
     takes_over: bool,
@@ -108,7 +121,7 @@ impl Race for StartRequest {
     type Next = Next;
 
     async fn round(&mut self, next: Next) -> Result<Round<(Attempt, Item), Next>, Error> {
-        // Each answer says more about the clock, which decides whether a lease has expired.
+        // The last response may have shown that the clock is off, by which expired leases are judged.
         self.cx.check_clock()?;
         self.takes_over = matches!(next, Next::TakeOver(_));
         let sent = match next {
@@ -127,7 +140,7 @@ impl Race for StartRequest {
         let head = match image.as_mut().map(|item| self.cx.head(item)).transpose() {
             Ok(head) => head,
             Err(error) => match image {
-                // The lock is ours, although the item cannot be read: release it.
+                // This start holds the task, although the item cannot be read: release the task.
                 Some(item) if item.get(LOCK) == Some(&string(&*self.lock_id)) => {
                     return Ok(Round::Done(self.started(Err(error), item).await?));
                 }
@@ -139,12 +152,13 @@ impl Race for StartRequest {
 }
 
 impl StartRequest {
+    /// Returns a start with a new lock.
     fn new(cx: Arc<Context>, key: String) -> Self {
         let lock_id = Uuid::new_v4().simple().to_string();
         Self { cx, key, lock_id, sent: Vec::new(), repeated: false, takes_over: false }
     }
 
-    /// Decides what the image of a failed condition means.
+    /// Decides what to do next, by the item that came back with a failed condition.
     async fn classify(
         &mut self,
         head: Option<TaskHead>,
@@ -160,18 +174,20 @@ impl StartRequest {
                 let head = Box::new(head);
                 Ok(Round::Lost { found: Some(head.clone()), next: Next::TakeOver(head) })
             }
-            // Another writer freed the task during the takeover.
+            // Another writer freed the task before the takeover.
             (Start::Again, head, _) if self.takes_over => Ok(again(head)),
             (Start::Again, head, _) if self.repeated => {
                 Err(refused(ErrorKind::ClockBehind { by: Duration::ZERO }, head))
             }
-            (Start::Refused(ErrorKind::ClockBehind { by }), head, _) if by <= WAIT && !self.repeated => {
+            (Start::Refused(ErrorKind::ClockBehind { by }), head, _)
+                if by <= LONGEST_CLOCK_WAIT && !self.repeated =>
+            {
                 self.repeated = true;
                 self.cx.clock.sleep(by).await;
                 Ok(again(head))
             }
             (Start::Refused(kind), head, _) => Err(refused(kind, head)),
-            // Only `Again` comes here: the other two verdicts have an image.
+            // Only `Again` reaches this arm: the other two verdicts come with an item.
             (Start::Again | Start::Started | Start::TakeOver, head, _) => {
                 self.repeated = true;
                 Ok(again(head))
@@ -179,13 +195,14 @@ impl StartRequest {
         }
     }
 
-    /// Returns the time to send: later than every time that this start has sent before.
+    /// Returns the time to send, later than every time that this start has sent before.
     fn next_time(&mut self) -> Timestamp {
         let reading = Reading::after_all(&self.sent, self.cx.now());
         self.sent.push(reading);
         reading.time
     }
 
+    /// Sends the start until its outcome is known.
     async fn send_start(&mut self) -> Result<Option<Item>, WriteError> {
         let now = self.next_time();
         dynamodb::settle(&*self.cx.clock, SENDS, || {
@@ -195,14 +212,15 @@ impl StartRequest {
         .await
     }
 
-    /// Takes the task over, or ignores it.
+    /// Sends the takeover until its outcome is known. It ignores the task if this was the last attempt, or if
+    /// the lost attempt was asked to cancel.
     async fn send_takeover(&mut self, seen: &TaskHead) -> Result<Option<Item>, WriteError> {
         let now = self.next_time();
         let write = |detail| self.cx.writes(&self.lock_id, now).take_over(seen, detail);
         dynamodb::settle_history(&self.cx, &self.key, write).await
     }
 
-    /// Returns the attempt, once the write is known to be applied. A takeover that ignored the task is a refusal.
+    /// Returns the attempt of a write that was applied. A takeover that ignored the task is a refusal.
     async fn started(&self, head: Result<TaskHead, Error>, item: Item) -> Result<(Attempt, Item), Error> {
         let stored = item.get(LOCK_TIME).and_then(|time| Timestamp::parse(time.as_s().ok()?));
         let Some(lease) = Lease::granted(&self.sent, stored, self.cx.config.lock_expire) else {
@@ -218,7 +236,7 @@ impl StartRequest {
         let lease = SharedLease::new(self.lock_id.clone(), head, lease);
         let attempt = Attempt::new(Arc::clone(&self.cx), lease);
         let why = match self.cx.check_clock() {
-            // Other workers would see another lease than we do.
+            // With a wrong clock, other workers would expect the lease to end at another time.
             Err(off) => off,
             Ok(()) if attempt.has_passed(self.cx.now()) => Error::new(ErrorKind::LeaseLost),
             Ok(()) => {
@@ -229,6 +247,7 @@ impl StartRequest {
         Err(attempt.release_unused(why).await)
     }
 
+    /// Reports the start or the takeover.
     fn emit_started(&self, head: &TaskHead) {
         let cx = &self.cx;
         if self.takes_over {
@@ -240,7 +259,8 @@ impl StartRequest {
         }
     }
 
-    /// Releases a task that this start holds and cannot read. A release needs only what the start itself wrote.
+    /// Releases a task that this start holds and cannot read. The release needs only what the start itself
+    /// has written.
     async fn release_unreadable(&self, item: &Item, lease: &Lease, error: Error) -> Error {
         let started_from = item.get(STARTED_FROM).and_then(|code| code.as_n().ok()?.parse().ok());
         let now = Timestamp::from(self.cx.now()).after(lease.sent());
@@ -252,13 +272,14 @@ impl StartRequest {
             tracing::warn!(
                 target: "tracker_core::start",
                 key = self.key,
-                "a task that cannot be read could not be released: its lease has to expire"
+                "a task that cannot be read could not be released; it can be taken over after its lease \
+                 expires"
             );
         }
         error
     }
 
-    /// Reports that a takeover of ours ignored the task.
+    /// Reports that the takeover ignored the task, and returns the refusal.
     fn ignored(&self, after: Option<TaskHead>) -> Error {
         if let Some(after) = &after {
             let from = self.cx.use_case.status_of(Role::InProgress).row.name;
@@ -268,6 +289,7 @@ impl StartRequest {
     }
 }
 
+/// Returns a refusal, with the task as it was found.
 fn refused(kind: ErrorKind, found: Option<TaskHead>) -> Error {
     Error::new(kind).with_found(found)
 }

@@ -240,6 +240,7 @@ fn compare(newest_first: bool, a: Option<&Row>, b: Option<&Row>) -> Ordering {
     if newest_first { order.reverse() } else { order }
 }
 
+/// Returns the time and the key of a row, by which the sequence is ordered.
 fn sort_key(row: Option<&Row>) -> Option<(&str, &str)> {
     row.map(|row| (row.update_time.as_str(), row.key.as_str()))
 }

@@ -25,7 +25,7 @@ const READERS: usize = 4;
 /// A query that returns tasks with their data and their history, instead of entries of the index.
 ///
 /// The query leaves out tasks that were deleted meanwhile, and tasks that have moved to another status;
-/// [`with_moved`](Self::with_moved) keeps the tasks that have moved. It needs the permission for `BatchGetItem`.
+/// [`with_moved_tasks`](Self::with_moved_tasks) keeps the tasks that have moved. It needs the permission for `BatchGetItem`.
 #[doc(alias = "Refreshed")]
 #[must_use = "a query reads nothing until `stream` or `all` is called"]
 pub struct TaskQuery<T> {
@@ -40,7 +40,7 @@ impl<T: StatusTracker> TaskQuery<T> {
 
     /// Keeps tasks that have moved to another status than the index shows. A task that the index shows twice for a
     /// moment may then be returned twice.
-    pub fn with_moved(mut self) -> Self {
+    pub fn with_moved_tasks(mut self) -> Self {
         self.with_moved = true;
         self
     }
@@ -66,7 +66,7 @@ impl<T: StatusTracker> TaskQuery<T> {
         let with_moved = self.with_moved;
         let chunks = self.query.rows().chunks(KEYS_PER_GET).map(move |rows| {
             let cx = Arc::clone(&cx);
-            async move { tasks(&cx, rows, with_moved).await }
+            async move { read_tasks(&cx, rows, with_moved).await }
         });
         until_refused(chunks.buffered(readers)).boxed()
     }
@@ -96,7 +96,7 @@ pub(crate) async fn refresh<T: StatusTracker>(
     let mut requests = Vec::new();
     for entries in entries.chunks(KEYS_PER_GET) {
         let rows = entries.iter().map(|entry| Ok(entry.row.clone())).collect();
-        requests.push(tasks::<T>(cx, rows, with_moved));
+        requests.push(read_tasks::<T>(cx, rows, with_moved));
     }
     let tasks: Vec<Vec<_>> = stream::iter(requests).buffered(READERS).try_collect().await?;
     tasks.into_iter().flatten().collect()
@@ -119,14 +119,14 @@ fn until_refused<R: Send + 'static>(
 }
 
 /// Reads the tasks of one batch of rows, in the order of the rows.
-async fn tasks<T: StatusTracker>(
+async fn read_tasks<T: StatusTracker>(
     cx: &Context,
     rows: Vec<Result<Row, Error>>,
     with_moved: bool,
 ) -> Result<Vec<Result<Task<T>, Error>>, Error> {
     let readable = |row: &&Row| row.unreadable.is_none();
-    let keys = keys(rows.iter().filter_map(|row| row.as_ref().ok()).filter(readable));
-    let mut items = items(cx, keys, &[]).await?;
+    let keys = unique_keys(rows.iter().filter_map(|row| row.as_ref().ok()).filter(readable));
+    let mut items = read_items(cx, keys, &[]).await?;
     let task = |row: Result<Row, Error>| match row {
         Err(error) => Some(Err(error)),
         Ok(Row { unreadable: Some((attribute, why)), key, .. }) => {
@@ -152,22 +152,25 @@ pub(super) fn only_expired(
 ) -> impl Stream<Item = Result<Row, Error>> + Send {
     let chunks = rows.chunks(limit.clamp(1, KEYS_PER_GET)).then(move |rows| {
         let cx = Arc::clone(&cx);
-        async move { expired(&cx, rows).await }
+        async move { leave_out_live_leases(&cx, rows).await }
     });
     until_refused(chunks)
 }
 
 /// Leaves out rows in progress unless the lease of their item has expired. An item that cannot be read makes its row
 /// unreadable.
-async fn expired(cx: &Context, rows: Vec<Result<Row, Error>>) -> Result<Vec<Result<Row, Error>>, Error> {
+async fn leave_out_live_leases(
+    cx: &Context,
+    rows: Vec<Result<Row, Error>>,
+) -> Result<Vec<Result<Row, Error>>, Error> {
     let in_progress = cx.use_case.status_of(Role::InProgress).code();
     let is_in_progress = |row: &&Row| row.code == in_progress;
-    let keys = keys(rows.iter().filter_map(|row| row.as_ref().ok()).filter(is_in_progress));
+    let keys = unique_keys(rows.iter().filter_map(|row| row.as_ref().ok()).filter(is_in_progress));
     if keys.is_empty() {
         return Ok(rows);
     }
     let head: Vec<_> = HEAD.into_iter().filter(|name| *name != ERRORS).collect();
-    let mut items = items(cx, keys, &head).await?;
+    let mut items = read_items(cx, keys, &head).await?;
     let rules = cx.rules();
     let now = Timestamp::from(cx.now());
     let keep = |row: Result<Row, Error>| match row {
@@ -188,13 +191,17 @@ async fn expired(cx: &Context, rows: Vec<Result<Row, Error>>) -> Result<Vec<Resu
 }
 
 /// Returns each key once, because a request must not have a key twice.
-fn keys<'r>(rows: impl Iterator<Item = &'r Row>) -> Vec<String> {
+fn unique_keys<'r>(rows: impl Iterator<Item = &'r Row>) -> Vec<String> {
     let mut seen = HashSet::new();
     rows.filter(|row| seen.insert(&row.key)).map(|row| row.key.clone()).collect()
 }
 
 /// Reads items by their keys. Keys that a request leaves unprocessed are sent again.
-async fn items(cx: &Context, keys: Vec<String>, projection: &[&str]) -> Result<HashMap<String, Item>, Error> {
+async fn read_items(
+    cx: &Context,
+    keys: Vec<String>,
+    projection: &[&str],
+) -> Result<HashMap<String, Item>, Error> {
     let items = until_processed(cx, keys, |keys| batch_get(cx, keys, projection)).await?;
     let keyed = items.into_iter().filter_map(|item| Some((item.get(KEY)?.as_s().ok()?.clone(), item)));
     Ok(keyed.collect())

@@ -1,8 +1,8 @@
 //! A future that keeps running after its caller drops it or stops polling it.
 //!
-//! The caller polls the future as long as it can, because a spawned task would cost more than the work: tasks that wake each
-//! other in turn make Tokio wake another thread each time. So the future is spawned only if the caller drops it, or if it is
-//! not finished at the next tick.
+//! The caller polls the future as long as it can, because a spawned task would cost more than the work: tasks that
+//! wake each other in turn make Tokio wake another thread each time. So the future is spawned only if the caller
+//! drops it, or if it is not finished at the next tick.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::Pin;
@@ -18,8 +18,8 @@ use crate::runtime::ticker::Ticker;
 
 /// Returns a future that its caller polls, and that is spawned if it is dropped or not finished at the next tick.
 ///
-/// The output is `None` if the runtime of the spawned task shuts down. Without a Tokio runtime, nothing is spawned: only the
-/// caller polls the future. Without a ticker, it is spawned only if it is dropped.
+/// The output is `None` if the runtime of the spawned task shuts down. Without a Tokio runtime, nothing is spawned:
+/// only the caller polls the future. Without a ticker, it is spawned only if it is dropped.
 pub(crate) fn detached<T: Send + 'static>(
     ticker: Option<&Arc<Ticker>>,
     future: impl Future<Output = T> + Send + 'static,
@@ -40,7 +40,7 @@ pub(crate) struct Detached<T: Send + 'static> {
 
 struct Shared<T>(Mutex<State<T>>);
 
-/// Who polls the work: one of the two, never both in turns. Otherwise one could consume the wake-up that was for the other.
+/// Who polls the work. Two in turns would lose wake-ups: one could drop the wake-up that was for the other.
 enum State<T> {
     /// The caller polls the work. `caller` is its waker.
     Inline { work: BoxFuture<'static, T>, caller: Option<Waker> },
@@ -254,7 +254,7 @@ mod tests {
         }
     }
 
-    /// The caller polls the work for the last time on one thread. During that poll, another thread ticks and wakes the work.
+    /// The caller polls the work for the last time. During that poll, another thread ticks and wakes the work.
     #[test]
     fn wake_up_during_the_last_poll_of_the_caller_is_not_lost() {
         let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();

@@ -1,8 +1,8 @@
 //! A background thread that runs queued callbacks once a second, outside any Tokio runtime.
 //!
-//! It has to be a thread. If a worker thread of Tokio computes, the timers and sockets of its runtime may wait for that
-//! thread. Then no task of the runtime wakes up by itself, not even a heartbeat. A callback of this thread can spawn or wake
-//! a task: that wakes another worker thread, which takes over the timers and sockets as well.
+//! It has to be a thread. If a worker thread of Tokio computes, the timers and sockets of its runtime may wait for
+//! that thread. Then no task of the runtime wakes up by itself, not even a heartbeat. A callback of this thread can
+//! spawn or wake a task: that wakes another worker thread, which takes over the timers and sockets as well.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,7 +26,7 @@ pub(crate) struct Ticker {
 #[derive(Default)]
 struct State {
     callbacks: Vec<Callback>,
-    /// The id of the process in which the thread runs, while it runs. A forked process has to start a thread of its own.
+    /// The id of the process in which the thread runs, while it runs. A forked process has no such thread.
     runs_in: Option<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! A clock that is set by hand.
+//! A clock that a test advances.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,11 +8,11 @@ use tokio::sync::Notify;
 
 use crate::time::{Clock, ClockReading, Sleep};
 
-/// A clock that is set by hand. All its clones, and what [`auto_advancing`](Self::auto_advancing) and the like give,
-/// share one time.
+/// A clock that a test advances. All its clones share one time, and so do the clocks that
+/// [`auto_advancing`](Self::auto_advancing) and the other methods return.
 ///
-/// Whoever sleeps by it waits until somebody sets it forward. That suits heartbeats, timeouts, and requests that come
-/// late; [`next_wake`](Self::next_wake) has the loop that does so. A test that has nobody to do so takes
+/// A sleep waits until the test advances the clock. Use this for heartbeats, timeouts and delayed requests;
+/// [`next_wake`](Self::next_wake) has the loop that advances it. In any other test, use
 /// [`auto_advancing`](Self::auto_advancing).
 ///
 /// # Examples
@@ -32,67 +32,69 @@ pub struct ManualClock {
     shared: Arc<Shared>,
     ahead: Duration,
     auto_advancing: bool,
-    compared: bool,
+    is_compared: bool,
 }
 
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    moved: Notify,
+    advanced: Notify,
 }
 
 #[derive(Debug)]
 struct State {
     now: ClockReading,
-    /// When those who wait wake up, by the monotonic clock.
-    asleep: Vec<Duration>,
+    /// When each sleeper wakes up, by the monotonic clock.
+    wakes: Vec<Duration>,
 }
 
 impl ManualClock {
-    /// A clock that shows 2026-01-01, midnight UTC.
+    /// Returns a clock that shows 2026-01-01, midnight UTC.
     #[must_use]
     pub fn new() -> Self {
         Self::at(DateTime::UNIX_EPOCH + TimeDelta::seconds(1_767_225_600))
     }
 
-    /// A clock that shows this time.
+    /// Returns a clock that shows this time.
     #[must_use]
     pub fn at(wall: DateTime<Utc>) -> Self {
         let now = ClockReading { wall, monotonic: Duration::from_secs(1000) };
-        let state = Mutex::new(State { now, asleep: Vec::new() });
+        let state = Mutex::new(State { now, wakes: Vec::new() });
         Self {
-            shared: Arc::new(Shared { state, moved: Notify::new() }),
+            shared: Arc::new(Shared { state, advanced: Notify::new() }),
             ahead: Duration::ZERO,
             auto_advancing: false,
-            compared: false,
+            is_compared: false,
         }
     }
 
-    /// Sets it forward, and wakes those who have slept for long enough.
+    /// Advances the clock, and wakes the sleepers whose time has come.
     pub fn advance(&self, by: Duration) {
         let mut state = self.shared.state();
         state.advance(by);
         drop(state);
-        self.shared.moved.notify_waiters();
+        self.shared.advanced.notify_waiters();
     }
 
-    /// Sets the time of day forward, as an administrator does: the monotonic clock stays, and nobody wakes up.
+    /// Sets the time of day forward, as an administrator does. The monotonic clock stays, and nobody wakes up.
     pub fn step_forward(&self, by: Duration) {
         let mut state = self.shared.state();
         state.now.wall = later(state.now.wall, by);
     }
 
-    /// Sets the time of day back.
+    /// Sets the time of day back. The monotonic clock stays, and nobody wakes up.
     pub fn step_back(&self, by: Duration) {
         let mut state = self.shared.state();
         let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
         state.now.wall = state.now.wall.checked_sub_signed(by).unwrap_or(DateTime::<Utc>::MIN_UTC);
     }
 
-    /// After how long the first of those who sleep wakes up; `None` where nobody sleeps.
+    /// Returns the time until the next sleeper wakes up, or `None` if nobody sleeps.
     ///
-    /// Who has slept for long enough counts, with zero, until its task is polled. So a loop that sets the clock forward
-    /// has to let others run in between, as it would otherwise go on for ever on a runtime of one thread:
+    /// A sleeper whose time has come counts, with zero, until its task is polled. So a loop that advances the clock
+    /// has to let other tasks run in between. Otherwise it would never end on a runtime of one thread.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use std::time::Duration;
@@ -107,33 +109,38 @@ impl ManualClock {
     ///     worker.sleep(Duration::from_secs(60)).await;
     ///     worker.sleep(Duration::from_secs(300)).await;
     /// });
-    /// tokio::task::yield_now().await; // it falls asleep
+    /// tokio::task::yield_now().await; // the worker falls asleep
     /// while let Some(by) = clock.next_wake() {
     ///     clock.advance(by);
-    ///     tokio::task::yield_now().await; // it wakes up, and falls asleep again
+    ///     tokio::task::yield_now().await; // it wakes up, and may fall asleep again
     /// }
     /// worker.await?;
     /// assert_eq!(clock.now().monotonic - before, Duration::from_secs(360));
     /// # Ok(()) }
     /// ```
     ///
-    /// One `yield_now` lets each of the others go on as far as the next thing that it waits for. Where that may be
-    /// another than the clock, let them run several times before each step, or the time passes while they work.
+    /// One `yield_now` lets each other task run up to the next thing that it waits for. If a task may wait for
+    /// anything but the clock, yield several times before each step. Otherwise time passes while the tasks work.
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
         let state = self.shared.state();
-        state.asleep.iter().min().map(|wakes| wakes.saturating_sub(state.now.monotonic))
+        state.wakes.iter().min().map(|wake| wake.saturating_sub(state.now.monotonic))
     }
 
-    /// The same time, for those whose sleeping itself sets it forward: they never wait. The time passes when a sleep is
-    /// first polled, and not when it is made.
+    /// Returns a clock with the same time, which a sleep advances instead of waiting. The time passes when a sleep is
+    /// first polled, not when it is made.
     ///
-    /// For trackers whose [`heartbeat`](crate::TrackerBuilder::heartbeat) is switched off, as that one sleeps again and
-    /// again, and which have no [`timeout`](crate::TrackerBuilder::timeout): its sleep is polled together with the body
-    /// of a [`run`](crate::Tracker::run), and so the clock jumps to the timeout, which ends the body, as soon as the body
-    /// waits for anything. The same goes for a network's [`Delay`](super::Fault::Delay) and
-    /// [`DuplicateLate`](super::Fault::DuplicateLate) by such a clock: nothing is late by it, and all others are by the
-    /// whole delay. Tests of these take the clock as it is, by which sleepers wait:
+    /// Use the plain clock instead, and advance it yourself, if the test has one of these:
+    ///
+    /// - a [`heartbeat`](crate::TrackerBuilder::heartbeat): it sleeps again and again, so time would run away,
+    /// - a [`timeout`](crate::TrackerBuilder::timeout): its sleep is polled together with the body of a
+    ///   [`run`](crate::Tracker::run), so it ends the body as soon as the body waits for anything,
+    /// - a [`Delay`](super::Fault::Delay) or a [`DuplicateLate`](super::Fault::DuplicateLate) of a network with this
+    ///   clock: the delayed request is not late, and the clock advances for everyone else.
+    ///
+    /// # Examples
+    ///
+    /// A timeout by the plain clock:
     ///
     /// ```
     /// # #[cfg(not(all(feature = "embedded", feature = "derive")))] fn main() {}
@@ -165,7 +172,7 @@ impl ManualClock {
     /// # documents.create_table().await?;
     /// # documents.create(Document { id: "a".into() }).await?;
     /// documents.run("a", async |_task| {
-    ///     tokio::task::yield_now().await; // by `clock.auto_advancing()` it would be timed out here
+    ///     tokio::task::yield_now().await; // with `clock.auto_advancing()`, the timeout would fire here
     ///     Ok(())
     /// }).await?;
     /// # Ok(()) }
@@ -178,17 +185,18 @@ impl ManualClock {
         Self { auto_advancing: true, ..self.clone() }
     }
 
-    /// The clock of another machine, whose time of day is ahead of this one's.
+    /// Returns the clock of another machine, whose time of day is ahead of this clock's.
     #[must_use]
     pub fn ahead_by(&self, ahead: Duration) -> Self {
         Self { ahead: self.ahead.saturating_add(ahead), ..self.clone() }
     }
 
-    /// The same time, as a machine's clock, which a tracker compares with the `Date` of the service's answers. Without
-    /// this it counts as made up; see [`Clock::is_simulated`].
+    /// Returns a clock with the same time, which a tracker compares with DynamoDB's clock.
+    ///
+    /// A tracker does not compare any other `ManualClock`, because [`Clock::is_simulated`] returns true for it.
     #[must_use]
     pub fn compared_with_service(&self) -> Self {
-        Self { compared: true, ..self.clone() }
+        Self { is_compared: true, ..self.clone() }
     }
 }
 
@@ -208,15 +216,15 @@ impl Clock for ManualClock {
         if self.auto_advancing {
             let shared = Arc::clone(&self.shared);
             let until = shared.state().now.monotonic.saturating_add(duration);
-            // Not before somebody waits for it: a sleep that is dropped unused has taken no time.
+            // Inside the future, because a sleep that is never polled takes no time.
             return Box::pin(async move { shared.advance_to(until) });
         }
-        let asleep = Asleep::new(&self.shared, duration);
-        Box::pin(async move { asleep.wait().await })
+        let sleeper = Sleeper::new(&self.shared, duration);
+        Box::pin(async move { sleeper.wait().await })
     }
 
     fn is_simulated(&self) -> bool {
-        !self.compared
+        !self.is_compared
     }
 }
 
@@ -225,13 +233,13 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets it forward to that time, unless it is past it.
+    /// Advances the clock to a time, unless that time is past.
     fn advance_to(&self, until: Duration) {
         let mut state = self.state();
         let by = until.saturating_sub(state.now.monotonic);
         state.advance(by);
         drop(state);
-        self.moved.notify_waiters();
+        self.advanced.notify_waiters();
     }
 }
 
@@ -242,37 +250,37 @@ impl State {
     }
 }
 
-/// Somebody who waits for the clock to be set forward.
+/// A sleep that waits for the clock to be advanced.
 #[derive(Debug)]
-struct Asleep {
+struct Sleeper {
     shared: Arc<Shared>,
     until: Duration,
 }
 
-impl Asleep {
+impl Sleeper {
     fn new(shared: &Arc<Shared>, duration: Duration) -> Self {
         let mut state = shared.state();
         let until = state.now.monotonic.saturating_add(duration);
-        state.asleep.push(until);
+        state.wakes.push(until);
         Self { shared: Arc::clone(shared), until }
     }
 
     async fn wait(&self) {
         loop {
-            let moved = self.shared.moved.notified();
+            let advanced = self.shared.advanced.notified();
             if self.shared.state().now.monotonic >= self.until {
                 return;
             }
-            moved.await;
+            advanced.await;
         }
     }
 }
 
-impl Drop for Asleep {
+impl Drop for Sleeper {
     fn drop(&mut self) {
         let mut state = self.shared.state();
-        if let Some(nth) = state.asleep.iter().position(|until| *until == self.until) {
-            state.asleep.swap_remove(nth);
+        if let Some(nth) = state.wakes.iter().position(|until| *until == self.until) {
+            state.wakes.swap_remove(nth);
         }
     }
 }
@@ -291,7 +299,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn all_handles_share_one_time() {
+    fn all_clocks_of_one_share_its_time() {
         let clock = ManualClock::new();
         assert_eq!(clock.now().wall.to_rfc3339(), "2026-01-01T00:00:00+00:00");
         let ahead = clock.ahead_by(SECOND).compared_with_service();
@@ -309,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn sleepers_wait_until_it_is_set_forward() {
+    fn sleeper_waits_until_the_clock_advances() {
         let clock = ManualClock::new();
         assert_eq!(clock.next_wake(), None);
         let (mut first, second) = (clock.sleep(2 * SECOND), clock.sleep(3 * SECOND));
@@ -325,15 +333,15 @@ mod tests {
     }
 
     #[test]
-    fn sleepers_that_never_wait() {
+    fn auto_advancing_sleep_never_waits() {
         let clock = ManualClock::new();
         let (before, other) = (clock.now().monotonic, clock.sleep(SECOND));
         let (sleep, same) = (clock.auto_advancing().sleep(SECOND), clock.auto_advancing().sleep(SECOND));
         drop(clock.auto_advancing().sleep(60 * SECOND));
-        assert_eq!(clock.now().monotonic, before, "nobody has waited yet");
+        assert_eq!(clock.now().monotonic, before, "no sleep was polled yet");
         assert!(sleep.now_or_never().is_some());
         assert!(other.now_or_never().is_some());
         assert!(same.now_or_never().is_some());
-        assert_eq!(clock.now().monotonic, before + SECOND, "they slept at once");
+        assert_eq!(clock.now().monotonic, before + SECOND, "both slept at the same time");
     }
 }

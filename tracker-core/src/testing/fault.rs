@@ -1,43 +1,43 @@
-//! What can befall a request.
+//! The faults that a request can meet.
 
 use std::time::Duration;
 
-/// What befalls a request on its way to the database, or the answer on its way back.
+/// A fault of a request on its way to the database, or of the response on its way back.
 ///
-/// What the SDK makes of it is up to the client's `RetryConfig`: by default it sends most of these requests again by
-/// itself. A fault that does not fit a request, such as [`Unprocessed`](Self::Unprocessed) for one that is no batch,
-/// does not happen, and is not counted.
+/// The SDK retries most of these faults by itself, unless the client's `RetryConfig` disables that. A fault that does
+/// not fit a request, such as [`Unprocessed`](Self::Unprocessed) for a request that is no batch, does not happen and
+/// is not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Nothing: in a script, a request that comes through.
+    /// No fault: in a script, a request that gets through.
     None,
-    /// The database never sees the request, and the connection fails.
+    /// The request never arrives, and the connection fails.
     DropRequest,
-    /// The request is applied, and the connection fails before the answer.
+    /// The request is applied, and the connection fails before the response.
     DropResponse,
-    /// The request is delivered after that long, also when the caller has given up by then.
+    /// The request arrives after this time, even if the caller has stopped waiting.
     Delay(Duration),
-    /// The request is delivered and answered, and delivered once more that long after the answer, also when the caller
-    /// has given up by then. It fits where there is a Tokio runtime.
+    /// The request is answered, and a copy arrives this time after the response, even if the caller has stopped
+    /// waiting. It needs a Tokio runtime.
     DuplicateLate(Duration),
-    /// The request is throttled, and not applied: a partition of an index is too hot, as `ThrottlingReasons` says.
+    /// The request is throttled, and not applied. `ThrottlingReasons` says that a partition of an index is too hot.
     Throttle,
-    /// The database answers with a status of 500, and has not applied the request.
+    /// The request is answered with status 500, and not applied.
     InternalError,
-    /// The database answers with a status of 500, and has applied the request.
+    /// The request is answered with status 500, and applied.
     InternalErrorAfterApplying,
-    /// The request is applied, and only half of the answer's body arrives.
+    /// The request is applied, and half of the response's body arrives.
     CutBody,
-    /// The request is refused for want of permission, and not applied.
+    /// The request is refused with a missing permission, and not applied.
     Deny,
-    /// The first half of a batch is processed, and the rest given back as unprocessed, beside what the database itself
-    /// gives back.
+    /// The first half of a batch is processed. The rest is returned as unprocessed, with whatever the database itself
+    /// has left unprocessed.
     Unprocessed,
 }
 
 impl Fault {
-    /// The name of the variant.
+    /// Returns the name of the variant.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -55,11 +55,11 @@ impl Fault {
         }
     }
 
-    /// The same, with that part of its duration.
-    pub(super) fn shortened(self, part: f64) -> Self {
+    /// Returns the same fault with a fraction of its duration.
+    pub(super) fn shortened(self, fraction: f64) -> Self {
         match self {
-            Self::Delay(longest) => Self::Delay(longest.mul_f64(part)),
-            Self::DuplicateLate(longest) => Self::DuplicateLate(longest.mul_f64(part)),
+            Self::Delay(longest) => Self::Delay(longest.mul_f64(fraction)),
+            Self::DuplicateLate(longest) => Self::DuplicateLate(longest.mul_f64(fraction)),
             other => other,
         }
     }

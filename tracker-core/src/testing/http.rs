@@ -1,4 +1,4 @@
-//! What requests and answers hold, and how it is changed.
+//! Reads and changes the bodies of requests and responses.
 
 use aws_sdk_dynamodb::config::http::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
@@ -9,20 +9,20 @@ use serde_json::Value;
 
 use super::Fault;
 
-/// The operation of a request.
+/// Returns the operation of a request.
 pub(super) fn operation(request: &HttpRequest) -> &str {
     let target = request.headers().get("x-amz-target").unwrap_or_default();
     target.rsplit('.').next().unwrap_or_default()
 }
 
-/// The key of the item that a request is about, in whatever form; empty where there is none.
+/// Returns the key of the request's item as text; an empty text if the request has no key.
 pub(super) fn key(request: &HttpRequest) -> String {
     let Some(body) = json(request) else {
         return String::new();
     };
     match (&body["Key"], &body["Item"]["key"]) {
         (Value::Object(key), _) => {
-            // The SDK writes the parts of a key in any order.
+            // The SDK writes the attributes of a key in any order.
             let mut parts: Vec<_> = key.iter().map(|(name, value)| format!("{name}={value}")).collect();
             parts.sort_unstable();
             parts.join("\n")
@@ -32,19 +32,19 @@ pub(super) fn key(request: &HttpRequest) -> String {
     }
 }
 
-/// A request with the first half of its batch, and the rest, under the name that the answer has for it.
+/// A batch in two halves: the body of a request with the first half, and the rest with its name in a response.
 pub(super) struct Halves {
     pub(super) first: SdkBody,
     pub(super) rest: (&'static str, Value),
 }
 
-/// `None` where the request is no batch, or too small.
+/// Splits the batch of a request. Returns `None` if the request is no batch, or too small.
 pub(super) fn halves(request: &HttpRequest) -> Option<Halves> {
     let mut first = json(request)?;
     let mut name = "UnprocessedItems";
     let mut rest = serde_json::Map::new();
     for (table, batch) in first.get_mut("RequestItems")?.as_object_mut()? {
-        // Writes are a list, and keys stand beside the options of the read.
+        // Writes are a list; the keys of a read stand beside its options.
         let mut other = batch.clone();
         let (all, others) = if batch.is_array() {
             (batch.as_array_mut()?, &mut other)
@@ -64,6 +64,7 @@ pub(super) fn halves(request: &HttpRequest) -> Option<Halves> {
     Some(Halves { first: SdkBody::from(first.to_string()), rest: (name, rest.into()) })
 }
 
+/// Returns the request with another body.
 pub(super) fn with_body(mut request: HttpRequest, body: SdkBody) -> HttpRequest {
     let length = body.content_length().unwrap_or_default();
     request.headers_mut().insert("content-length", length.to_string());
@@ -71,23 +72,23 @@ pub(super) fn with_body(mut request: HttpRequest, body: SdkBody) -> HttpRequest 
     request
 }
 
-/// The answer, with what was kept back beside what the database itself has not processed.
+/// Adds the rest of a batch to what the database itself has left unprocessed.
 pub(super) async fn with_unprocessed(
-    mut answer: HttpResponse,
-    (name, kept_back): (&'static str, Value),
+    mut response: HttpResponse,
+    (name, rest): (&'static str, Value),
 ) -> Result<HttpResponse, ConnectorError> {
-    let content = collect(&mut answer).await?;
-    let changed = match serde_json::from_slice(&content) {
-        Ok(mut content @ Value::Object(_)) if answer.status().is_success() => {
-            merge(&mut content[name], kept_back);
+    let body = take_body(&mut response).await?;
+    let changed = match serde_json::from_slice(&body) {
+        Ok(mut content @ Value::Object(_)) if response.status().is_success() => {
+            merge(&mut content[name], rest);
             content.to_string().into_bytes()
         }
-        _ => content,
+        _ => body,
     };
-    Ok(with_content(answer, changed))
+    Ok(replace_body(response, changed))
 }
 
-/// Joins the lists of each table, which are the batch itself or its `Keys`. Of what else there is, the first is kept.
+/// Joins the lists of each table, which are the batch itself or its `Keys`. Of any other value, the first one is kept.
 fn merge(all: &mut Value, more: Value) {
     match (all, more) {
         (all @ Value::Null, more) => *all = more,
@@ -101,15 +102,15 @@ fn merge(all: &mut Value, more: Value) {
     }
 }
 
-/// The answer, with half of its body. What was not empty stays so: an empty body would be read as an empty object.
-pub(super) async fn cut(mut answer: HttpResponse) -> Result<HttpResponse, ConnectorError> {
-    let mut content = collect(&mut answer).await?;
-    content.truncate((content.len() / 2).max(1));
-    Ok(with_content(answer, content))
+/// Cuts the body of a response in half. A byte of it stays, because an empty body would be read as an empty object.
+pub(super) async fn cut_body(mut response: HttpResponse) -> Result<HttpResponse, ConnectorError> {
+    let mut body = take_body(&mut response).await?;
+    body.truncate((body.len() / 2).max(1));
+    Ok(replace_body(response, body))
 }
 
-/// The database's answer that a request has failed.
-pub(super) fn error(fault: Fault) -> Result<HttpResponse, ConnectorError> {
+/// Returns the response of a database that has refused the request or failed.
+pub(super) fn error_response(fault: Fault) -> Result<HttpResponse, ConnectorError> {
     let (status, error, more): (u16, _, _) = match fault {
         Fault::Deny => (400, "AccessDeniedException", ""),
         Fault::Throttle => (
@@ -124,13 +125,13 @@ pub(super) fn error(fault: Fault) -> Result<HttpResponse, ConnectorError> {
         r#"{{"__type": "com.amazonaws.dynamodb.v20120810#{error}", "message": "{name}, injected by a test"{more}}}"#
     );
     let status = StatusCode::try_from(status).map_err(|error| ConnectorError::other(error.into(), None))?;
-    let mut answer = HttpResponse::new(status, SdkBody::from(body));
-    answer.headers_mut().insert("content-type", "application/x-amz-json-1.0");
-    Ok(answer)
+    let mut response = HttpResponse::new(status, SdkBody::from(body));
+    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+    Ok(response)
 }
 
-/// The error of a connection that has failed.
-pub(super) fn lost(fault: Fault) -> ConnectorError {
+/// Returns the error of a connection that has failed.
+pub(super) fn connection_lost(fault: Fault) -> ConnectorError {
     ConnectorError::io(format!("{}, injected by a test", fault.name()).into())
 }
 
@@ -138,19 +139,19 @@ fn json(request: &HttpRequest) -> Option<Value> {
     serde_json::from_slice(request.body().bytes()?).ok()
 }
 
-/// Takes the body of an answer.
-async fn collect(answer: &mut HttpResponse) -> Result<Vec<u8>, ConnectorError> {
-    let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
-    let content = ByteStream::new(body).collect().await.map_err(|error| ConnectorError::io(error.into()))?;
-    Ok(content.to_vec())
+/// Takes the body of a response.
+async fn take_body(response: &mut HttpResponse) -> Result<Vec<u8>, ConnectorError> {
+    let body = std::mem::replace(response.body_mut(), SdkBody::taken());
+    let bytes = ByteStream::new(body).collect().await.map_err(|error| ConnectorError::io(error.into()))?;
+    Ok(bytes.to_vec())
 }
 
-/// The answer with other content, and without the checksum of the old.
-fn with_content(mut answer: HttpResponse, content: Vec<u8>) -> HttpResponse {
-    answer.headers_mut().remove("x-amz-crc32");
-    answer.headers_mut().remove("content-length");
-    *answer.body_mut() = SdkBody::from(content);
-    answer
+/// Replaces the body of a response, and removes the checksum of the old one.
+fn replace_body(mut response: HttpResponse, body: Vec<u8>) -> HttpResponse {
+    response.headers_mut().remove("x-amz-crc32");
+    response.headers_mut().remove("content-length");
+    *response.body_mut() = SdkBody::from(body);
+    response
 }
 
 #[cfg(test)]
@@ -160,36 +161,36 @@ mod tests {
 
     use super::*;
 
-    /// The answer to a batch, with what a fault has kept back.
-    fn answer(status: u16, content: &Value, kept_back: (&'static str, Value)) -> Value {
+    /// Returns the body of a response to a batch, after the rest was added.
+    fn added(status: u16, content: &Value, rest: (&'static str, Value)) -> Value {
         let status = StatusCode::try_from(status).unwrap();
-        let answer = HttpResponse::new(status, SdkBody::from(content.to_string()));
-        let answer = with_unprocessed(answer, kept_back).now_or_never().unwrap().unwrap();
-        serde_json::from_slice(answer.body().bytes().unwrap()).unwrap()
+        let response = HttpResponse::new(status, SdkBody::from(content.to_string()));
+        let response = with_unprocessed(response, rest).now_or_never().unwrap().unwrap();
+        serde_json::from_slice(response.body().bytes().unwrap()).unwrap()
     }
 
     #[test]
-    fn what_the_database_has_not_processed_is_not_lost() {
+    fn unprocessed_entries_of_the_database_are_kept() {
         let content = json!({ "UnprocessedItems": { "a": [1], "b": [2] }, "ConsumedCapacity": [] });
         assert_eq!(
-            answer(200, &content, ("UnprocessedItems", json!({ "b": [3, 4], "c": [5] }))),
+            added(200, &content, ("UnprocessedItems", json!({ "b": [3, 4], "c": [5] }))),
             json!({ "UnprocessedItems": { "a": [1], "b": [2, 3, 4], "c": [5] }, "ConsumedCapacity": [] }),
         );
         let content =
             json!({ "Responses": {}, "UnprocessedKeys": { "a": { "Keys": [1], "ConsistentRead": true } } });
-        let kept_back = json!({ "a": { "Keys": [2], "ConsistentRead": true }, "b": { "Keys": [3] } });
+        let rest = json!({ "a": { "Keys": [2], "ConsistentRead": true }, "b": { "Keys": [3] } });
         assert_eq!(
-            answer(200, &content, ("UnprocessedKeys", kept_back.clone())),
+            added(200, &content, ("UnprocessedKeys", rest.clone())),
             json!({
                 "Responses": {},
                 "UnprocessedKeys": { "a": { "Keys": [1, 2], "ConsistentRead": true }, "b": { "Keys": [3] } },
             }),
         );
         for content in [json!({}), json!({ "UnprocessedKeys": null }), json!({ "UnprocessedKeys": {} })] {
-            let all = answer(200, &content, ("UnprocessedKeys", kept_back.clone()));
-            assert_eq!(all, json!({ "UnprocessedKeys": kept_back }));
+            let all = added(200, &content, ("UnprocessedKeys", rest.clone()));
+            assert_eq!(all, json!({ "UnprocessedKeys": rest }));
         }
         let error = json!({ "__type": "ValidationException" });
-        assert_eq!(answer(400, &error, ("UnprocessedKeys", kept_back)), error);
+        assert_eq!(added(400, &error, ("UnprocessedKeys", rest)), error);
     }
 }

@@ -1,13 +1,13 @@
-//! For tests: a network with faults, by script or by seed, and a clock that is set by hand.
+//! Tools for tests: a network that injects faults, and a clock that a test advances.
 //!
-//! A [`FaultyNetwork`] wraps the HTTP client of any client, whichever database that talks to: the embedded one, DynamoDB
-//! Local or DynamoDB. It loses requests and answers, delays them, delivers them twice, throttles, fails and cuts answers
-//! short. A [`ManualClock`] lets leases expire without waiting. Together they show what a program does when its worker
-//! is cut off, and that it can be run again.
+//! [`FaultyNetwork`] wraps the HTTP client of an SDK client and drops, delays, duplicates, throttles or truncates
+//! traffic, by script or from a seed. The database may be the embedded one, DynamoDB Local or DynamoDB.
+//! [`ManualClock`] lets leases expire without waiting. Together they show what a program does if its worker is cut
+//! off, and that the next run finishes the work.
 //!
 //! # Examples
 //!
-//! A lost answer, a worker that dies, and the next one, which takes its task over:
+//! A response is lost, and a worker dies. The next run takes the task over:
 //!
 //! ```
 //! # #[cfg(not(all(feature = "embedded", feature = "derive")))] fn main() {}
@@ -36,20 +36,20 @@
 //! let clock = ManualClock::new();
 //! let documents = Document::tracker_builder(&client)
 //!     .table("documents")
-//!     .clock(clock.auto_advancing()) // who waits before a second try sets the clock forward
-//!     .heartbeat(false)
+//!     .clock(clock.auto_advancing()) // a sleep advances the clock instead of waiting
+//!     .heartbeat(false)              // a heartbeat would advance it without end
 //!     .build()?;
 //! documents.create_table().await?;
 //! documents.create(Document { id: "a".into() }).await?;
 //!
-//! network.next("UpdateItem", [Fault::DropResponse]);
-//! let task = documents.start("a").await?; // sent twice, started once
-//! assert_eq!((network.count("UpdateItem"), task.attempt()), (2, 1));
+//! network.next("UpdateItem", [Fault::DropResponse]); // the start is applied, its response is lost
+//! let task = documents.start("a").await?;
+//! assert_eq!((network.count("UpdateItem"), task.attempt()), (2, 1)); // sent twice, started once
 //!
 //! std::mem::forget(task); // a worker that dies
-//! clock.advance(Duration::from_secs(306)); // its lease, and the difference that clocks may have
+//! clock.advance(Duration::from_secs(300 + 5 + 1)); // the lease, `max_clock_skew`, and a second
 //! documents.run("a", async |task| {
-//!     assert_eq!((task.attempt(), task.failed_attempts()), (2, 1));
+//!     assert_eq!((task.attempt(), task.failed_attempts()), (2, 1)); // taken over
 //!     Ok(())
 //! }).await?;
 //! # Ok(()) }
@@ -58,17 +58,16 @@
 //! # fn main() { example::test().unwrap() }
 //! ```
 //!
-//! A storm. For each operation and key the nth request meets the same fault again, so that it is repeated where one worker
-//! at a time works on each key and the SDK sends nothing by itself (`RetryConfig::disabled()`); [`FaultyNetwork::seed`] says
-//! more:
+//! A storm draws faults from a seed. It is reproducible if one worker at a time touches each key and the SDK's
+//! retries are disabled (`RetryConfig::disabled()`); see [`FaultyNetwork::seed`]:
 //!
 //! ```
 //! # use tracker_core::testing::{FaultyNetwork, Rates};
 //! # async fn test(network: FaultyNetwork) {
 //! network.seed(42, Rates::stormy());
-//! // the work of many tasks
+//! // Run many tasks.
 //! network.calm();
-//! // what is left of it, and then look at what is stored
+//! // Finish what is left, and check the table.
 //! println!("{:?}", network.injected());
 //! # }
 //! ```

@@ -1,4 +1,4 @@
-//! The network between a client and its database, with faults.
+//! An HTTP client that injects faults between a client and its database.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,15 +17,15 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
 use tokio::runtime::Handle;
 
-use super::connector::Link;
+use super::connector::FaultyConnector;
 use super::rates::Storm;
 use super::{Fault, Rates, http};
 use crate::time::{Clock, Sleep, SystemClock};
 
-/// An HTTP client that injects faults into another one. Clones share everything.
+/// An HTTP client that wraps another one and injects faults. Clones share everything.
 ///
-/// Faults come from a script ([`next`](Self::next)), and otherwise by chance ([`seed`](Self::seed)); at first there
-/// are none. See the [module](super) for an example.
+/// Faults come from a script ([`next`](Self::next)), or are drawn at random from a seed ([`seed`](Self::seed)). At
+/// first there are none. The [module](super) has examples.
 #[derive(Debug, Clone)]
 pub struct FaultyNetwork {
     inner: SharedHttpClient,
@@ -34,25 +34,29 @@ pub struct FaultyNetwork {
     pub(super) late: Arc<AtomicUsize>,
 }
 
-/// What a [`FaultyNetwork`] cannot do.
+/// Why a method of [`FaultyNetwork`] failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetworkError {
-    /// The client's configuration holds no HTTP client.
+    /// The client's configuration has no HTTP client.
     #[error(
-        "the client's configuration holds no HTTP client to wrap: hand one to its `http_client`, or give `FaultyNetwork::over` one"
+        "the client's configuration has no HTTP client to wrap; set its `http_client`, or wrap an HTTP client with \
+         `FaultyNetwork::over`"
     )]
     NoHttpClient,
-    /// There is no copy of the request.
-    #[error("there is no copy of request {nth} of `{operation}`; `keep_copies` before it is sent")]
+    /// No copy of the request was kept.
+    #[error(
+        "no copy of request {nth} of `{operation}` was kept; call `keep_copies` before the request is sent, and keep \
+         more copies if other requests follow it"
+    )]
     NoCopy {
-        /// The operation that was asked for.
+        /// The operation.
         operation: String,
         /// The number of the request, counted from 0.
         nth: usize,
     },
-    /// The copy got no answer.
-    #[error("the copy got no answer")]
+    /// No response to the copy arrived.
+    #[error("no response to the copy arrived; this error's source says why")]
     Unanswered(#[source] ConnectorError),
 }
 
@@ -60,15 +64,16 @@ pub enum NetworkError {
 struct State {
     clock: Arc<dyn Clock>,
     script: VecDeque<(String, Fault)>,
-    /// `None` while it is calm.
+    /// The random faults; `None` while there are none.
     storm: Option<Storm>,
     sent: BTreeMap<String, usize>,
     injected: BTreeMap<&'static str, usize>,
     copies: VecDeque<Copy>,
+    /// How many copies are kept at most.
     copies_kept: usize,
 }
 
-/// A request as it was sent, and the connector that it went to.
+/// A request as it was sent, with the connector that it went to.
 #[derive(Debug)]
 struct Copy {
     operation: String,
@@ -78,7 +83,7 @@ struct Copy {
 }
 
 impl FaultyNetwork {
-    /// Wraps an HTTP client. Hand a clone of the result to a client's configuration as its `http_client`.
+    /// Wraps an HTTP client. Pass a clone of the result to a client's configuration as its `http_client`.
     pub fn over(inner: impl HttpClient + 'static) -> Self {
         let state = State {
             clock: Arc::new(SystemClock),
@@ -97,49 +102,54 @@ impl FaultyNetwork {
         }
     }
 
-    /// Wraps the HTTP client of a client: gives the client that sends its requests through the network, and the network.
+    /// Wraps the HTTP client of an SDK client. Returns a client that uses the network, and the network.
     ///
     /// # Errors
     ///
-    /// [`NoHttpClient`](NetworkError::NoHttpClient) where its configuration holds none.
+    /// [`NoHttpClient`](NetworkError::NoHttpClient) if the client's configuration has no HTTP client.
     pub fn around(client: &Client) -> Result<(Client, Self), NetworkError> {
         let network = Self::over(client.config().http_client().ok_or(NetworkError::NoHttpClient)?);
         let config = client.config().to_builder().http_client(network.clone());
         Ok((Client::from_conf(config.build()), network))
     }
 
-    /// The clock by which requests are delayed and copies come late; [`SystemClock`] by default. A
-    /// [`ManualClock`](super::ManualClock) should be one by which sleepers wait: an
-    /// [auto-advancing](super::ManualClock::auto_advancing) one jumps by each delay, for all who share it.
+    /// Sets the clock that delays use; [`SystemClock`] by default.
+    ///
+    /// A [`ManualClock`](super::ManualClock) should be the plain one. With
+    /// [`auto_advancing`](super::ManualClock::auto_advancing), a delayed request is not late: it only advances the clock
+    /// for everyone else.
     pub fn set_clock(&self, clock: impl Clock) {
         self.state().clock = Arc::new(clock);
     }
 
-    /// What befalls the next requests of an operation, such as `UpdateItem`, one after the other; it comes after what
-    /// was given before, and goes before what is by chance.
+    /// Scripts the faults of the next requests of an operation, such as `UpdateItem`, one after another.
+    ///
+    /// Later calls add to the script. A scripted fault takes precedence over a random one.
     pub fn next(&self, operation: impl Into<String>, faults: impl IntoIterator<Item = Fault>) {
         let operation = operation.into();
         self.state().script.extend(faults.into_iter().map(|fault| (operation.clone(), fault)));
     }
 
-    /// Faults by chance, from now on.
+    /// Draws faults at random from now on.
     ///
-    /// What is drawn for a request depends on the seed, the rates, its operation, the key of its item (`Key`, or the
-    /// attribute `key` of a new item, in whichever table) and how many requests of this operation were sent for this key
-    /// since; scripted ones count, and copies do not. So for each operation and key the nth request meets the same fault
-    /// again, whatever is sent for other keys meanwhile. A test in which one worker at a time works on each key, by a clock
-    /// of the test's, is repeated as a whole. What is not:
+    /// The fault of a request depends on the seed, the rates, the operation, the item's key, and how many requests of
+    /// this operation were sent for this key since the seed was set. The key is `Key`, or the attribute `key` of a
+    /// new item, in any table. Scripted requests count; copies do not. So for each operation and key, the nth request
+    /// meets the same fault again, whatever is sent for other keys.
     ///
-    /// - How often the SDK sends a request by itself. Whether it does is up to a budget that the whole process shares,
-    ///   and so to what other tests have met. Switch it off: a write of which no answer came is sent again by the tracker
-    ///   anyway, and any other error comes back to the test.
-    /// - Requests that have no key, such as `Query`, `Scan` and batches: those of one operation are counted together, and
-    ///   draw in the order in which they are sent.
-    /// - Two workers on one key: they too draw in the order in which their requests arrive.
+    /// A test is reproducible if one worker at a time touches each key, by a clock of the test's. These are not
+    /// reproducible:
+    ///
+    /// - Retries of the SDK. They use a token bucket that the whole process shares, so they depend on other tests.
+    ///   Disable them: the tracker itself sends a write again if no response arrives, and any other error reaches the
+    ///   test.
+    /// - Requests without a key, such as `Query`, `Scan` and batches. Those of one operation are counted together,
+    ///   and draw their faults in the order in which they are sent.
+    /// - Two workers on one key. They draw in the order in which their requests arrive.
     ///
     /// # Examples
     ///
-    /// A client whose requests are sent as often as the tracker says:
+    /// A client without the retries of the SDK:
     ///
     /// ```
     /// use tracker_core::aws_sdk_dynamodb::Client;
@@ -157,69 +167,74 @@ impl FaultyNetwork {
         self.state().storm.get_or_insert_default().seed(seed, rates);
     }
 
-    /// Other rates for the requests of one operation, until [`calm`](Self::calm): instead of those that were given with
-    /// the [`seed`](Self::seed), or are given with later ones. Without a seed it is 0, and other operations meet no faults.
+    /// Sets the rates of one operation, which override those of every [`seed`](Self::seed), earlier or later. They hold
+    /// until [`calm`](Self::calm).
+    ///
+    /// Without a seed, the seed is 0, and other operations meet no random faults.
     pub fn rates_of(&self, operation: impl Into<String>, rates: Rates) {
         self.state().storm.get_or_insert_default().rates_of(operation.into(), rates);
     }
 
-    /// Ends all faults, scripted and by chance, and forgets the seed and all rates. What is [late](Self::late) already
-    /// still arrives.
+    /// Ends all faults, scripted and random, and forgets the seed and all rates. Requests that are [late](Self::late)
+    /// already still arrive.
     pub fn calm(&self) {
         let mut state = self.state();
         state.script.clear();
         state.storm = None;
     }
 
-    /// The faults of the script that did not happen yet.
+    /// Returns how many faults of the script are left.
     #[must_use]
     pub fn faults_left(&self) -> usize {
         self.state().script.len()
     }
 
-    /// How often each fault happened, by its [name](Fault::name).
+    /// Returns how often each fault happened, by its [name](Fault::name).
     #[must_use]
     pub fn injected(&self) -> BTreeMap<&'static str, usize> {
         self.state().injected.clone()
     }
 
-    /// How many requests of an operation were sent, lost ones included, and late copies not.
+    /// Returns how many requests of an operation were sent. Lost requests count; copies do not.
     #[must_use]
     pub fn count(&self, operation: &str) -> usize {
         self.state().sent.get(operation).copied().unwrap_or_default()
     }
 
-    /// How many requests were sent.
+    /// Returns how many requests were sent. Lost requests count; copies do not.
     #[must_use]
     pub fn count_all(&self) -> usize {
         self.state().sent.values().sum()
     }
 
-    /// How many requests the database has now and has not answered.
+    /// Returns how many requests the database has now and has not answered.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::SeqCst)
     }
 
-    /// How many requests and copies are late: to be delivered yet, or to be answered.
+    /// Returns how many requests and copies are late: they have yet to be delivered, or answered.
     #[must_use]
     pub fn late(&self) -> usize {
         self.late.load(Ordering::SeqCst)
     }
 
-    /// Keeps copies of that many of the last requests, for [`deliver_again`](Self::deliver_again). At first none are.
+    /// Keeps copies of the last `most` requests, for [`deliver_again`](Self::deliver_again); 0 by default. Drops the
+    /// copies that were kept before.
     pub fn keep_copies(&self, most: usize) {
         let mut state = self.state();
         state.copies_kept = most;
         state.copies.truncate(0);
     }
 
-    /// Delivers a copy of the nth request of an operation, counted from 0, faults and lost ones included. Gives the
-    /// status of the answer. The copy itself meets no fault.
+    /// Delivers a copy of the nth request of an operation, and returns the HTTP status of the response.
+    ///
+    /// Requests are counted from 0. Requests that met a fault count as well. The copy itself meets no fault.
     ///
     /// # Errors
     ///
-    /// [`NoCopy`](NetworkError::NoCopy), [`Unanswered`](NetworkError::Unanswered).
+    /// - [`NoCopy`](NetworkError::NoCopy) if no copy of that request was kept.
+    /// - [`Unanswered`](NetworkError::Unanswered) if no response to the copy arrives.
     pub async fn deliver_again(&self, operation: &str, nth: usize) -> Result<u16, NetworkError> {
         let found = {
             let state = self.state();
@@ -230,11 +245,11 @@ impl FaultyNetwork {
         let Some((request, to)) = found else {
             return Err(NetworkError::NoCopy { operation: operation.to_owned(), nth });
         };
-        let answer = to.call(request).await.map_err(NetworkError::Unanswered)?;
-        Ok(answer.status().as_u16())
+        let response = to.call(request).await.map_err(NetworkError::Unanswered)?;
+        Ok(response.status().as_u16())
     }
 
-    /// Counts a request, and decides what befalls it.
+    /// Counts a request, keeps a copy of it, and returns its fault.
     pub(super) fn admit(&self, request: &HttpRequest, to: &SharedHttpConnector) -> Fault {
         let operation = http::operation(request);
         let mut state = self.state();
@@ -254,7 +269,7 @@ impl FaultyNetwork {
                 to: to.clone(),
             });
         }
-        // Also where the script goes first: what is drawn for later requests does not depend on it.
+        // Drawn even if the script takes precedence, so that later requests draw the same faults without the script.
         let drawn = state.storm.as_mut().map(|storm| storm.draw(operation, &http::key(request)));
         let scripted = state.script.iter().position(|(of, _)| of == operation);
         let scripted = scripted.and_then(|nth| state.script.remove(nth)).map(|(_, fault)| fault);
@@ -262,7 +277,7 @@ impl FaultyNetwork {
         let fits = match fault {
             Fault::None => false,
             Fault::Unprocessed => http::halves(request).is_some(),
-            // What comes from a stream cannot be sent twice, and nobody sends a copy without a runtime.
+            // A streamed body cannot be sent twice, and without a runtime nobody sends the copy.
             Fault::DuplicateLate(_) => request.body().bytes().is_some() && Handle::try_current().is_ok(),
             _ => true,
         };
@@ -290,7 +305,7 @@ impl HttpClient for FaultyNetwork {
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
         let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Link { inner, network: self.clone() })
+        SharedHttpConnector::new(FaultyConnector { inner, network: self.clone() })
     }
 
     fn validate_base_client_config(
@@ -314,18 +329,18 @@ impl HttpClient for FaultyNetwork {
     }
 }
 
-/// One of those that are counted, while it lives.
+/// Counts as one while it lives.
 #[derive(Debug)]
-pub(super) struct Counted(Arc<AtomicUsize>);
+pub(super) struct CountGuard(Arc<AtomicUsize>);
 
-impl Counted {
+impl CountGuard {
     pub(super) fn new(counter: &Arc<AtomicUsize>) -> Self {
         counter.fetch_add(1, Ordering::SeqCst);
         Self(Arc::clone(counter))
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }

@@ -1,4 +1,4 @@
-//! Faults by chance, which a seed repeats.
+//! Random faults, which a seed repeats.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,16 +7,16 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Fault;
 
-/// How probable each fault is.
+/// The probability of each fault.
 ///
-/// Which request meets which is up to the [`seed`](super::FaultyNetwork::seed), which says what of it is repeated.
+/// [`FaultyNetwork::seed`](super::FaultyNetwork::seed) draws the faults, and says when they are reproducible.
 ///
 /// # Examples
 ///
 /// ```
 /// # use std::time::Duration;
 /// # use tracker_core::testing::{Fault, Rates};
-/// // One answer of ten is lost, and one request of a hundred takes up to a second.
+/// // One response in ten is lost, and one request in a hundred takes up to a second.
 /// let rates = Rates::none()
 ///     .with(Fault::DropResponse, 0.1)
 ///     .with(Fault::Delay(Duration::from_secs(1)), 0.01);
@@ -28,14 +28,15 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// No faults at all.
+    /// Returns rates without faults.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// More than any network has: about three requests of ten meet a fault. Delays are up to 100 ms, late copies come
-    /// within a second, and nothing is denied.
+    /// Returns more faults than any real network has: about three requests in ten meet one.
+    ///
+    /// Delays are up to 100 ms, late copies arrive within a second of the response, and nothing is denied.
     #[must_use]
     pub fn stormy() -> Self {
         Self::none()
@@ -50,8 +51,10 @@ impl Rates {
             .with(Fault::Unprocessed, 0.05)
     }
 
-    /// Gives a fault that probability, from 0 to 1, instead of the one it had. Each delay is drawn from zero up to the
-    /// one given. Where all of them come to more than 1, the last ones are cut.
+    /// Sets the probability of a fault, from 0 to 1, in place of the one that it had.
+    ///
+    /// The duration of the fault is the longest: each is drawn from zero up to it. If the probabilities add up to
+    /// more than 1, those that were set last are cut.
     #[must_use]
     pub fn with(mut self, fault: Fault, probability: f64) -> Self {
         self.each.retain(|(other, _)| other.name() != fault.name());
@@ -59,11 +62,11 @@ impl Rates {
         self
     }
 
-    /// The fault at a point between 0 and 1.
+    /// Returns the fault at a point between 0 and 1.
     fn at(&self, point: f64) -> Fault {
         let mut below = 0.0;
         for (fault, probability) in &self.each {
-            // What is no number counts as 0.
+            // A NaN counts as 0.
             below += probability.max(0.0);
             if point < below {
                 return *fault;
@@ -75,20 +78,21 @@ impl Rates {
 
 /// Draws the faults of requests.
 ///
-/// Each is a function of the seed, the operation, the item's key, and how many requests of this operation were sent
-/// for this key before. So it does not depend on how the requests for several keys are interleaved, and it does on how
-/// those for one key are, or those that have none.
+/// Each fault is a function of the seed, the operation, the item's key, and how many requests of this operation were
+/// sent for this key before. So it does not depend on how requests for several keys are interleaved. It does depend
+/// on the order of the requests for one key, and of those without a key.
 #[derive(Debug, Default)]
 pub(super) struct Storm {
     seed: u64,
     rates: Rates,
+    /// The rates of single operations.
     of: HashMap<String, Rates>,
-    /// By hash, as there may be many keys.
+    /// How many requests were sent, by the hash of operation and key, because there may be many keys.
     sent: HashMap<u64, u64>,
 }
 
 impl Storm {
-    /// Begins to count anew. The rates of single operations stay.
+    /// Sets the seed and the rates, and counts requests from 0 again. The rates of single operations stay.
     pub(super) fn seed(&mut self, seed: u64, rates: Rates) {
         self.seed = seed;
         self.rates = rates;
@@ -99,7 +103,7 @@ impl Storm {
         self.of.insert(operation, rates);
     }
 
-    /// The fault of the next request for a key.
+    /// Draws the fault of the next request for a key.
     pub(super) fn draw(&mut self, operation: &str, key: &str) -> Fault {
         let rates = self.of.get(operation).unwrap_or(&self.rates);
         let name = format!("{operation}\n{key}");
@@ -107,12 +111,12 @@ impl Storm {
         let nth = *sent;
         *sent += 1;
         let bits = xxh3_64_with_seed(format!("{name}\n{nth}").as_bytes(), self.seed);
-        rates.at(part(bits >> 32)).shortened(part(bits))
+        rates.at(fraction(bits >> 32)).shortened(fraction(bits))
     }
 }
 
-/// The lower 32 bits, as a number from 0 up to 1.
-fn part(bits: u64) -> f64 {
+/// Returns the lower 32 bits as a number from 0 up to 1.
+fn fraction(bits: u64) -> f64 {
     let bits = u32::try_from(bits & u64::from(u32::MAX)).unwrap_or_default();
     f64::from(bits) / (f64::from(u32::MAX) + 1.0)
 }
@@ -128,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_repeats_its_faults_however_keys_are_interleaved() {
+    fn seed_repeats_its_faults_for_any_order_of_the_keys() {
         let keys = ["a", "b", "c"];
         let by_key = |seed| {
             let mut storm = storm(seed, Rates::stormy());
@@ -144,11 +148,11 @@ mod tests {
         assert_ne!(by_key(8), drawn);
         assert_ne!(drawn[0], drawn[1]);
         interleaved.seed(7, Rates::stormy());
-        assert_eq!(interleaved.draw("UpdateItem", "a"), drawn[0][0], "it begins anew");
+        assert_eq!(interleaved.draw("UpdateItem", "a"), drawn[0][0], "the seed starts again");
     }
 
     #[test]
-    fn rates_are_met() {
+    fn faults_are_as_frequent_as_their_rates() {
         let rates = Rates::stormy();
         let mut storm = storm(1, rates.clone());
         let mut drawn = HashMap::<_, u32>::new();
@@ -170,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn operations_differ_and_odd_rates_harm_nothing() {
+    fn operations_have_rates_of_their_own_and_invalid_rates_are_cut() {
         let mut storm = storm(1, Rates::none().with(Fault::Deny, 0.1).with(Fault::Deny, 1.0));
         storm.rates_of(
             "GetItem".to_owned(),

@@ -155,8 +155,8 @@ impl<T: StatusTracker> TrackerBuilder<T> {
         self
     }
 
-    /// Sets how long a succeeded task is kept; for ever by default. DynamoDB deletes the task some time
-    /// after that, often within a few days, by the time to live that [`create_table`](Tracker::create_table) enables.
+    /// Sets how long a succeeded task is kept; for ever by default. DynamoDB deletes the task some time after that,
+    /// often within a few days, by the time to live that [`create_table`](Tracker::create_table) enables.
     ///
     /// The builder does not check whether a later step still needs the task, so set it on the last step only.
     #[must_use]
@@ -174,7 +174,7 @@ impl<T: StatusTracker> TrackerBuilder<T> {
     }
 
     /// Sets how many failed attempts an item's history holds: at least 1. If there are more, the history keeps the
-    /// first and the most recent ones.
+    /// first and the most recent ones; with a limit of 1, it keeps the most recent one.
     #[must_use]
     pub fn history_limit(mut self, entries: u32) -> Self {
         self.config.history_limit = entries;

@@ -33,10 +33,12 @@ impl<T: StatusTracker> Tracker<T> {
         Self { cx: Arc::new(cx), of: PhantomData }
     }
 
+    /// Returns the context of every operation.
     pub(crate) fn cx(&self) -> &Context {
         &self.cx
     }
 
+    /// Returns the context for a query or a task that outlives the tracker.
     pub(crate) fn shared_cx(&self) -> &Arc<Context> {
         &self.cx
     }

@@ -1,8 +1,8 @@
 //! Which sources a worker searches next, and how many of the found tasks it claims. Pure.
 //!
-//! Many workers find the same tasks, and another worker may start a task before we claim it. Each worker picks at random
-//! within a window of the oldest tasks. The more rivals it has, the fewer tasks it claims at once; it estimates the number
-//! of rivals from the starts that are refused.
+//! Many workers find the same tasks, and another worker may start a task before we claim it. Each worker picks at
+//! random within a window of the oldest tasks. The more rivals it has, the fewer tasks it claims at once; it
+//! estimates the number of rivals from the starts that are refused.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -30,8 +30,8 @@ const INDEX_LAG: Duration = Duration::from_secs(5);
 /// How many tasks are deferred at most.
 const MAX_DEFERRED: usize = 10_000;
 
-/// What to search: groups of sources, by number. The sources of a group are read together. A group is read only while the
-/// groups before it have not given enough tasks.
+/// What to search: groups of sources, by number. The sources of a group are read together. A group is read only if
+/// the groups before it do not have enough tasks.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SearchPlan {
     pub(crate) groups: Vec<Vec<usize>>,
@@ -110,8 +110,8 @@ impl Claims {
         }
     }
 
-    /// Plans the next search: first each source that had tasks, alone and in random order, then all the others together.
-    /// One of the others is read with the first source, so that each has its turn.
+    /// Plans the next search: first each source that had tasks, alone and in random order, then all the others
+    /// together. One of the others is read with the first source, so that each has its turn.
     pub(crate) fn plan(&mut self, now: Duration) -> SearchPlan {
         let mut order: Vec<usize> = (0..self.sources).collect();
         self.rng.shuffle(&mut order);
@@ -187,8 +187,7 @@ impl Claims {
         self.queue.clear();
     }
 
-    /// Notes that a claim was granted and its attempt has ended. If the task is `done`, the index may still show it for a
-    /// while.
+    /// Notes that a claim was granted and its attempt has ended. If the task is `done`, the index may still show it.
     pub(crate) fn granted(&mut self, key: &str, done: bool, now: Duration) {
         self.learn(key, false);
         self.deferred.remove(key);
@@ -198,7 +197,7 @@ impl Claims {
         }
     }
 
-    /// Notes that a claim was refused because another worker was faster. The index may still show the task for a while.
+    /// Notes that a claim was refused because another worker was faster. The index may still show the task.
     pub(crate) fn refused(&mut self, key: &str, now: Duration) {
         self.learn(key, true);
         self.defer(key, MAX_REFUSALS, now);

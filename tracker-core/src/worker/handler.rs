@@ -6,8 +6,8 @@ use crate::tracker::status_tracker::StatusTracker;
 
 /// The body of a task, for [`Worker::run`](crate::Worker::run): an async closure whose future is `Send`.
 ///
-/// It is implemented for every such closure and cannot be implemented by hand. It names the type of the future, so that
-/// [`Worker::run`](crate::Worker::run) can require it to be `Send`.
+/// It is implemented for every such closure and cannot be implemented by hand. It names the type of the future, so
+/// that [`Worker::run`](crate::Worker::run) can require it to be `Send`.
 #[diagnostic::on_unimplemented(
     message = "a worker cannot run this body",
     label = "not an async closure or function that returns `Result<(), Failure>` and whose future is `Send`",

@@ -36,33 +36,34 @@ const DEFAULT_MARGIN: Duration = Duration::from_secs(30);
 /// The shortest allowed poll interval.
 const MIN_POLL: Duration = Duration::from_millis(1);
 
-/// A worker finds tasks that can be started, starts them, and runs a body on several of them at once, with heartbeats. It
-/// records how each attempt ended.
+/// A worker finds tasks that can be started, starts them, and runs a body on several of them at once, with
+/// heartbeats. It records how each attempt ended.
 ///
 /// It claims every due task that is pending, more pending or failed. It also claims tasks in progress whose lease has
-/// expired, unless [`takeover`](crate::TrackerBuilder::takeover) forbids it. Any number of workers may work on the same
-/// tasks: each picks at random among the oldest, and skips a task that another worker started first.
+/// expired, unless [`takeover`](crate::TrackerBuilder::takeover) forbids it. Any number of workers may work on the
+/// same tasks: each picks at random among the oldest, and skips a task that another worker started first.
 ///
-/// When there is nothing to claim, the worker [polls](Self::poll) again after a wait, which grows each time. It runs until
-/// it is told to [stop](Self::shutdown), until [no task can be started](Self::drain), or until its
+/// When there is nothing to claim, the worker [polls](Self::poll) again after a wait, which grows each time. It runs
+/// until it is told to [stop](Self::shutdown), until [no task can be started](Self::drain), or until its
 /// [time is up](Self::deadline).
 ///
-/// - **Unreadable tasks.** If a task cannot be read, or if DynamoDB refuses to start it, for example because it is too large,
-///   the worker emits [`Unreadable`](crate::EventKind::Unreadable) and leaves the task alone for ten minutes.
+/// - **Unreadable tasks.** If a task cannot be read, or if DynamoDB refuses to start it, for example because it is
+///   too large, the worker emits [`Unreadable`](crate::EventKind::Unreadable) and leaves the task alone for ten
+///   minutes.
 /// - **Trouble.** If DynamoDB throttles the worker or does not answer, or if the local clock is off by more than
 ///   [`max_clock_skew`](crate::TrackerBuilder::max_clock_skew), the worker claims less for a while and emits one
 ///   [`SlowedDown`](crate::EventKind::SlowedDown). It then goes on by itself.
-/// - **Permanent errors.** If no retry can fix an error (no table, no permission), the worker claims nothing more, lets
-///   running bodies finish for the [`grace`](Self::grace) period, and returns the error.
+/// - **Permanent errors.** If no retry can fix an error (no table, no permission), the worker claims nothing more,
+///   lets running bodies finish for the [`grace`](Self::grace) period, and returns the error.
 ///
-/// Each body runs as in [`Tracker::run`], which says what happens when a lease is lost or a body takes too long. A panic is
-/// recorded as a failed attempt and ends that attempt alone.
+/// Each body runs as in [`Tracker::run`], which says what happens when a lease is lost or a body takes too long. A
+/// panic is recorded as a failed attempt and ends that attempt alone.
 ///
-/// A body that blocks or computes occupies a worker thread of the runtime. If no thread is free, heartbeats stop, leases are
-/// lost, and the work is done again. On a current-thread runtime, one such body is enough. Run CPU-bound work in
-/// `tokio::task::spawn_blocking`, or set [`concurrency`](Self::concurrency) below the number of worker threads. Such a body
-/// notices a lost lease only when it returns. Nothing is written if another worker holds the task or a heartbeat has
-/// reported the loss.
+/// A body that blocks or computes occupies a worker thread of the runtime. If no thread is free, heartbeats stop,
+/// leases are lost, and the work is done again. On a current-thread runtime, one such body is enough. Run CPU-bound
+/// work in `tokio::task::spawn_blocking`, or set [`concurrency`](Self::concurrency) below the number of worker
+/// threads. Such a body notices a lost lease only when it returns. Nothing is written if another worker holds the
+/// task or a heartbeat has reported the loss.
 ///
 /// # Examples
 ///
@@ -131,10 +132,10 @@ impl<T: StatusTracker> Worker<T> {
 
     /// Makes the worker return when no task can be started and its own attempts have ended.
     ///
-    /// A drain does not wait for tasks that are not due yet, that another worker holds, or that cannot be read. A task that
-    /// failed and waits for its [backoff](crate::TrackerBuilder::backoff) is not due either, so it depends on that wait
-    /// whether the drain retries it. A drain keeps looking for one second after its last attempt has ended, because the
-    /// index may lag.
+    /// A drain does not wait for tasks that are not due yet, that another worker holds, or that cannot be read. A
+    /// task that failed and waits for its [backoff](crate::TrackerBuilder::backoff) is not due either, so it depends
+    /// on that wait whether the drain retries it. A drain keeps looking for one second after its last attempt has
+    /// ended, because the index may lag.
     pub fn drain(mut self) -> Self {
         self.options.drain = true;
         self
@@ -142,9 +143,9 @@ impl<T: StatusTracker> Worker<T> {
 
     /// Makes the worker return within `remaining`, for example the time that a Lambda has left.
     ///
-    /// The time counts from when [`run`](Self::run) is awaited and has compared the table. The worker claims nothing in the
-    /// last [`margin`](Self::margin). Bodies that run then may take four fifths of the margin. After that they are cancelled
-    /// and their tasks released, without counting an attempt; the last fifth is for these releases.
+    /// The time counts from when [`run`](Self::run) is awaited and has compared the table. The worker claims nothing
+    /// in the last [`margin`](Self::margin). Bodies that run then may take four fifths of the margin. After that they
+    /// are cancelled and their tasks released, without counting an attempt; the last fifth is for these releases.
     pub fn deadline(mut self, remaining: Duration) -> Self {
         self.options.deadline = Some(remaining);
         self
@@ -153,8 +154,8 @@ impl<T: StatusTracker> Worker<T> {
     /// Sets how long before the [`deadline`](Self::deadline) the worker claims nothing more. The default is 30 s, or a
     /// quarter of the deadline if that is less.
     ///
-    /// Choose more than a typical body needs. If the margin is as long as the deadline, the worker claims nothing. Without a
-    /// deadline the margin has no effect.
+    /// Choose more than a typical body needs. If the margin is as long as the deadline, the worker claims nothing.
+    /// Without a deadline the margin has no effect.
     pub fn margin(mut self, margin: Duration) -> Self {
         self.options.margin = Some(margin);
         self
@@ -163,15 +164,15 @@ impl<T: StatusTracker> Worker<T> {
     /// Sets the token that stops the worker.
     ///
     /// When the token is cancelled, the worker claims nothing more and lets running bodies finish for the
-    /// [`grace`](Self::grace) period. Then it cancels them and releases their tasks, without counting an attempt. After that
-    /// it holds no lease, if DynamoDB answers.
+    /// [`grace`](Self::grace) period. Then it cancels them and releases their tasks, without counting an attempt.
+    /// After that it holds no lease, if DynamoDB answers.
     pub fn shutdown(mut self, token: CancellationToken) -> Self {
         self.options.shutdown = token;
         self
     }
 
-    /// Sets how long running bodies may take to finish after a [`shutdown`](Self::shutdown) or a permanent error; 20 s by
-    /// default. A [`deadline`](Self::deadline) that comes earlier still holds.
+    /// Sets how long running bodies may take to finish after a [`shutdown`](Self::shutdown) or a permanent error. The
+    /// default is 20 s. A [`deadline`](Self::deadline) that comes earlier still holds.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.options.grace = grace;
         self
@@ -180,8 +181,8 @@ impl<T: StatusTracker> Worker<T> {
     /// Sets the wait between two polls when there is nothing to claim: `first`, doubled each time up to `longest`. The
     /// defaults are 1 s and 20 s, and the least is 1 ms.
     ///
-    /// Each wait is drawn between half of that and the whole. The worker waits in the same way after DynamoDB has throttled
-    /// it or has not answered.
+    /// Each wait is drawn between half of that and the whole. The worker waits in the same way after DynamoDB has
+    /// throttled it or has not answered.
     pub fn poll(mut self, first: Duration, longest: Duration) -> Self {
         self.options.poll = (first, longest);
         self
@@ -221,11 +222,11 @@ impl<T: StatusTracker> Worker<T> {
 
     /// Runs a body on each task, each in a Tokio task of its own, on any thread of the runtime.
     ///
-    /// The body is an `async move |task|` closure or an `async fn`. It is cloned for each task: move into it what it needs,
-    /// and share state through an `Arc`.
+    /// The body is an `async move |task|` closure or an `async fn`. It is cloned for each task: move into it what it
+    /// needs, and share state through an `Arc`.
     ///
-    /// If the future is dropped, the bodies are cancelled, and their attempts are recorded as failed on a best-effort basis.
-    /// To stop without failed attempts, use [`shutdown`](Self::shutdown).
+    /// If the future is dropped, the bodies are cancelled, and their attempts are recorded as failed on a best-effort
+    /// basis. To stop without failed attempts, use [`shutdown`](Self::shutdown).
     ///
     /// # Examples
     ///
@@ -248,14 +249,14 @@ impl<T: StatusTracker> Worker<T> {
     ///
     /// # Errors
     ///
-    /// - [`InvalidConfig`](ErrorKind::InvalidConfig) if an option is out of its range, or if there is no Tokio runtime.
-    /// - [`TableNotFound`](ErrorKind::TableNotFound) or [`TableMismatch`](ErrorKind::TableMismatch) if the table does not
-    ///   exist or is not as the tracker needs it. The worker compares it before it claims anything, unless it may not
-    ///   describe the table.
-    /// - [`Throttled`](ErrorKind::Throttled) or [`Unavailable`](ErrorKind::Unavailable) if DynamoDB does not answer that
-    ///   first request. Later, the worker waits instead.
-    /// - [`Service`](ErrorKind::Service) if DynamoDB refuses a request for good, such as without a permission. The worker
-    ///   returns this error after its running bodies have ended, or have been cancelled after the
+    /// - [`InvalidConfig`](ErrorKind::InvalidConfig) if an option is out of range, or if there is no Tokio runtime.
+    /// - [`TableNotFound`](ErrorKind::TableNotFound) or [`TableMismatch`](ErrorKind::TableMismatch) if the table does
+    ///   not exist or is not as the tracker needs it. The worker compares it before it claims anything, unless it may
+    ///   not describe the table.
+    /// - [`Throttled`](ErrorKind::Throttled) or [`Unavailable`](ErrorKind::Unavailable) if DynamoDB does not answer
+    ///   that first request. Later, the worker waits instead.
+    /// - [`Service`](ErrorKind::Service) if DynamoDB refuses a request for good, such as without a permission. The
+    ///   worker returns this error after its running bodies have ended, or have been cancelled after the
     ///   [`grace`](Self::grace) period.
     // Boxed: if the future has a type that contains the body's, incremental builds with rustc 1.95 fail now and then.
     pub fn run<B>(self, body: B) -> BoxFuture<'static, Result<Summary, Error>>
@@ -281,7 +282,7 @@ impl<T: StatusTracker> Worker<T> {
 
     /// Runs a body on each task, all of them in the task that awaits this future.
     ///
-    /// The body may borrow, and need not be `Send`. Several bodies are in progress at once, but only one computes at a time.
+    /// The body may borrow, and need not be `Send`. The bodies take turns: only one computes at a time.
     ///
     /// # Errors
     ///

@@ -22,7 +22,7 @@ use crate::time::Sleep;
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
 
-/// How long a worker waits if it has left a few tasks to its rivals, or if its clock is behind: about as long as a start.
+/// How long a worker waits if it has left tasks to its rivals, or if its clock is behind: about as long as a start.
 pub(super) const MOMENT: Duration = Duration::from_millis(20);
 /// For how long after the end of an attempt the index may not show the task, or the tasks that its body has created.
 const SETTLED: Duration = Duration::from_secs(1);
@@ -43,8 +43,8 @@ where
     }
 }
 
-/// Verifies the table, so that a wrong table is one error now instead of many later. If the worker may not describe the
-/// table, its first query shows whether the table is right.
+/// Verifies the table, so that a wrong table is one error now instead of many later. If the worker may not describe
+/// the table, its first query shows whether the table is right.
 async fn verify(cx: &Context) -> Result<(), Error> {
     match table::verify(cx).await {
         Err(error) if matches!(error.kind(), ErrorKind::Service { code: Some(code) } if code == "AccessDeniedException") => {
@@ -209,8 +209,8 @@ impl<T: StatusTracker> RunLoop<T> {
         self.tracker.cx().now().monotonic
     }
 
-    /// Claims nothing more. Returns a sleep until the bodies are cancelled: after `grace`, but no later than an earlier
-    /// call or the deadline allows.
+    /// Claims nothing more. Returns a sleep until the bodies are cancelled: after `grace`, but no later than an
+    /// earlier call or the deadline allows.
     fn close(&mut self, grace: Duration) -> Sleep {
         self.phase = Phase::Closing;
         self.search = None;
@@ -227,8 +227,8 @@ impl<T: StatusTracker> RunLoop<T> {
         self.sleep(stops_at.saturating_sub(now))
     }
 
-    /// Starts a search if another task could run and no start is unanswered. During our starts, rivals that search as well
-    /// would claim the same tasks, because nobody sees them taken yet.
+    /// Starts a search if another task could run and no start is unanswered. During our starts, rivals that search as
+    /// well would claim the same tasks, because nobody sees them taken yet.
     fn search_if_needed(&mut self, running: usize) {
         let has_room = running < self.options.concurrency && self.unanswered.is_empty();
         if has_room && self.search.is_none() && self.pause.is_none() && !self.drained {

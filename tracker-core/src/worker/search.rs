@@ -1,4 +1,4 @@
-//! Searches for tasks that can be started, as far as a plan says.
+//! Searches the sources of a plan for tasks that can be started.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 /// Counts what a [worker](crate::Worker) has done, so far or in all.
 ///
-/// `Display` prints what is not zero: `812 succeeded, 9 failed, 12 refused, in 61.0 s`. `succeeded` and the time are always
-/// there.
+/// `Display` prints what is not zero: `812 succeeded, 9 failed, 12 refused, in 61.0 s`. `succeeded` and the time are
+/// always there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
@@ -107,8 +107,8 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Returns a stream of the summary now and after each change. A slow reader gets the latest summary only. The stream ends
-/// with the worker.
+/// Returns a stream of the summary now and after each change. A slow reader gets the latest summary only. The stream
+/// ends with the worker.
 pub(crate) fn progress(
     summaries: watch::Receiver<Summary>,
 ) -> impl Stream<Item = Summary> + Send + Unpin + 'static {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind};
 use crate::item::head::TaskHead;
-use crate::lifecycle::run::Worked;
+use crate::lifecycle::run::BodyResult;
 use crate::tracker::status_tracker::StatusTracker;
 
 /// What came of a claim.
@@ -89,7 +89,7 @@ macro_rules! run_task {
             let outcome = match started {
                 Err(error) => $crate::worker::task::TaskOutcome::NotStarted(error),
                 Ok(execution) if stop.is_cancelled() => {
-                    let stopped = $crate::lifecycle::run::Worked::Stopped(Box::new(execution));
+                    let stopped = $crate::lifecycle::run::BodyResult::Stopped(Box::new(execution));
                     $crate::worker::task::outcome(stopped).await
                 }
                 Ok(mut execution) => {
@@ -97,7 +97,7 @@ macro_rules! run_task {
                     let ended = {
                         let $task = &mut execution;
                         // The call is inside the future because it may panic before it returns the body's future.
-                        watch.until_it_ends(async { $call.await }, stop.cancelled()).await
+                        watch.run_body(async { $call.await }, stop.cancelled()).await
                     };
                     $crate::worker::task::outcome(Box::pin(execution.record(ended)).await).await
                 }
@@ -109,16 +109,16 @@ macro_rules! run_task {
 pub(crate) use run_task;
 
 /// Returns the outcome of a body whose end was recorded. Releases the task if the worker has stopped the body.
-pub(crate) async fn outcome<T: StatusTracker>(worked: Worked<T, ()>) -> TaskOutcome {
+pub(crate) async fn outcome<T: StatusTracker>(worked: BodyResult<T, ()>) -> TaskOutcome {
     let error = match worked {
-        Worked::Done(()) => return TaskOutcome::Succeeded,
-        Worked::Panicked { ignored: true, .. } => return TaskOutcome::Ignored,
-        Worked::Panicked { .. } => return TaskOutcome::Failed,
-        Worked::Stopped(execution) => match execution.release().await {
+        BodyResult::Done(()) => return TaskOutcome::Succeeded,
+        BodyResult::Panicked { ignored: true, .. } => return TaskOutcome::Ignored,
+        BodyResult::Panicked { .. } => return TaskOutcome::Failed,
+        BodyResult::Stopped(execution) => match execution.release().await {
             Ok(_) => return TaskOutcome::Released,
             Err(error) => error,
         },
-        Worked::Not(error) => error,
+        BodyResult::Failed(error) => error,
     };
     match error.kind() {
         ErrorKind::Cancelled => TaskOutcome::Ignored,

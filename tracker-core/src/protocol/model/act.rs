@@ -167,7 +167,7 @@ impl Act<'_> {
         let verdict = classify::classify_start(found.as_deref(), &lock_text(lock_id), now.into(), &rules);
         let may_send = starting.sent.len() < SENDS;
         match (verdict, image) {
-            (Start::Started, Some(row)) if self.mutant.knows_its_own_start() => {
+            (Start::Started, Some(row)) if self.mutant.start_recognises_itself() => {
                 return self.started(&starting, row);
             }
             (Start::TakeOver, Some(seen)) if may_send => {
@@ -178,7 +178,7 @@ impl Act<'_> {
             (Start::Again, _) if may_send => return self.start(starting),
             (Start::Ignored, _) => {}
             (verdict, image) => {
-                // A start that may send no more requests has learned nothing about the task.
+                // A start that is out of requests is contended, which says nothing about the task.
                 if !matches!(verdict, Start::TakeOver | Start::Again) {
                     self.world.ghost.told_nothing(lock_id, image);
                 }

@@ -1,4 +1,4 @@
-//! From every state the task can end: shown by ending it, with a worker that is alone and has time.
+//! The promise that the task can end from every state. The check ends the task, with workers that come alone and late.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,18 +10,19 @@ use super::row::{Data, Row, Time, lock_text};
 use super::table::{self, How, MAX_RETRY, Request, apply, head, steps};
 use crate::protocol::classify::{Start, classify_start};
 
-/// Long after everything else.
+/// A tick long after all others.
 const LATER: u16 = 100;
-/// The locks of who comes later.
+/// The number of the first lock of these workers.
 const LOCKS: u8 = 200;
 
+/// A cache of what was found.
 type Known = HashMap<(Row, bool, Mutant), Option<Violation>>;
 
 thread_local! {
     static KNOWN: RefCell<Known> = RefCell::default();
 }
 
-/// What keeps a task from its end, whatever else was sent and never arrives.
+/// Returns the violation if the task cannot end, although none of the earlier requests arrives any more.
 pub(super) fn check(row: Row, bounds: &Bounds, mutant: Mutant) -> Option<Violation> {
     let key = (row, bounds.two_steps, mutant);
     if let Some(known) = KNOWN.with_borrow(|known| known.get(&key).copied()) {
@@ -32,6 +33,7 @@ pub(super) fn check(row: Row, bounds: &Bounds, mutant: Mutant) -> Option<Violati
     found
 }
 
+/// Ends the task in each step, once with workers that succeed, and once with workers that die.
 fn find(row: Row, bounds: &Bounds, mutant: Mutant) -> Option<Violation> {
     let last_step = u8::from(bounds.two_steps);
     let mut ending = Some(row);
@@ -47,11 +49,12 @@ fn find(row: Row, bounds: &Bounds, mutant: Mutant) -> Option<Violation> {
     }
 }
 
-/// The task when a step has done with it: by a worker that succeeds, or by workers that die of it one after the other.
+/// Returns the task after a step has ended it: by a worker that succeeds or, if the task `kills`, by workers that die
+/// one after the other. Returns none if the task does not end.
 fn work(mut row: Row, step: u8, kills: bool, mutant: Mutant) -> Option<Row> {
     for nth in 0..=(2 * MAX_RETRY + 2) {
         let role = head(steps(), step, &row).role;
-        // What this step does not know is behind it, or was given up before it.
+        // A status without a role is that of a later step, or of an earlier step that ignored the task.
         if has_ended(role) || role.is_none() {
             return Some(row);
         }

@@ -1,4 +1,4 @@
-//! What DynamoDB makes of an expression: the part of its language that the tracker uses.
+//! Evaluates expressions as DynamoDB does: the part of its language that the tracker uses.
 
 use std::collections::HashMap;
 use std::iter::Peekable;
@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::item::attribute::Item;
 
-/// An update as it is sent.
+/// An update, as it is sent.
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) update: String,
@@ -18,16 +18,17 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    /// The item after the update; `None` where its condition does not hold.
+    /// Returns the item after the update, or none if the condition does not hold.
     pub(super) fn apply(&self, item: Option<&Item>) -> Option<Item> {
         let holds = self.condition.is_empty()
-            // Each of our conditions asks for an attribute, which an item that is not there has not.
+            // Each condition requires an attribute, so it does not hold for a missing item.
             || item.is_some_and(|item| {
                 Parser { sent: self, item, tokens: tokens(&self.condition) }.disjunction()
             });
         holds.then(|| self.update(&item.cloned().unwrap_or_default()))
     }
 
+    /// Returns the item after the clauses of the update.
     fn update(&self, old: &Item) -> Item {
         let mut new = old.clone();
         let mut words = tokens(&self.update);
@@ -54,7 +55,7 @@ impl Sent {
                             let sum = old.get(&name).map_or(0, number) + added;
                             new.insert(name, AttributeValue::N(sum.to_string()));
                         }
-                        other => panic!("not a clause: {other}"),
+                        other => panic!("`{other}` is not a clause that the tracker uses"),
                     }
                 }
             }
@@ -63,17 +64,20 @@ impl Sent {
     }
 }
 
+/// Returns a number of the item.
 fn number(value: &AttributeValue) -> u64 {
     value.as_n().expect("a number").parse().expect("a whole number")
 }
 
 type Tokens = Peekable<IntoIter<String>>;
 
+/// Splits an expression into names, values, operators and brackets.
 fn tokens(text: &str) -> Tokens {
     let spaced = text.replace('(', " ( ").replace(')', " ) ").replace(',', " , ");
     spaced.split_whitespace().map(str::to_owned).collect::<Vec<_>>().into_iter().peekable()
 }
 
+/// Evaluates a condition while it parses it.
 struct Parser<'s> {
     sent: &'s Sent,
     item: &'s Item,
@@ -131,7 +135,7 @@ impl Parser<'_> {
                 assert_eq!(self.next(), ")");
                 is_in
             }
-            other => panic!("not an operator: {other}"),
+            other => panic!("`{other}` is not an operator that the tracker uses"),
         }
     }
 
@@ -140,6 +144,6 @@ impl Parser<'_> {
     }
 
     fn next(&mut self) -> String {
-        self.tokens.next().expect("the end of the condition was not expected")
+        self.tokens.next().expect("a condition that does not end here")
     }
 }

@@ -1,4 +1,4 @@
-//! What is true, whatever anybody was told: seen from outside, and compared with the protocol's words.
+//! What is true, seen from outside. The model compares it with what the workers are told.
 
 use super::row::{Data, Row, Time};
 use super::table::{How, Request, SKEW_TICKS};
@@ -9,80 +9,90 @@ use crate::declare::status::Role;
 pub(super) enum Violation {
     /// Two workers hold the task, each by its own deadline.
     TwoHolders,
-    /// A worker holds the task by its own deadline, and the table says otherwise.
+    /// A worker holds the task by its own deadline, and the table has another lock.
     HolderNotInTable,
-    /// One request was granted twice.
+    /// A start was granted twice.
     StartedTwice,
-    /// A start that was refused was granted later, by a copy that is older than the clocks' skew.
+    /// A start that was refused was granted later, although the task was freed after the copy was sent, by more than
+    /// the skew.
     LateStart,
-    /// An attempt was recorded twice.
+    /// The end of an attempt was recorded twice.
     TwoFinishes,
-    /// A worker was told of a start that was not granted, or of another attempt than its own.
+    /// A worker was told of a start that was not granted, or of a wrong attempt number.
     FalseStarted,
     /// A worker was told that its finish is recorded, and it is not.
     FalseDone,
-    /// A worker was told that its finish was not recorded, and it is, or was later.
+    /// A worker was told that its finish was not recorded, and it was recorded, before or later.
     FalseLost,
     /// A worker was told that its data is saved, and it was not.
     FalseSaved,
-    /// A program was told that it has created the task, and somebody else has; or the other way round.
+    /// A worker was told that it has created the task, and another worker has; or the other way round.
     FalseCreated,
-    /// An operator was told that the task is pending again, and it was not.
+    /// A worker was told that it has redriven the task, and no redrive was applied.
     FalseRedriven,
-    /// A late write brought older data back.
+    /// A late write put older data back.
     OldData,
-    /// A late write brought an older lease back.
+    /// A write set `lock_time` back.
     OldLease,
-    /// `attempt` does not grow by one at each attempt, and only then.
+    /// `attempt` did not grow by one with a start or a takeover, or changed with another write.
     AttemptMiscounted,
-    /// A failed or lost attempt is not counted once.
+    /// `retry` or the history does not count each failed or lost attempt once.
     FailureMiscounted,
-    /// One redrive was applied twice, or to a task that somebody held.
+    /// A redrive was applied twice, or to a task that was started since it was seen.
     RedriveMisapplied,
-    /// The task cannot come to an end.
+    /// The task cannot end.
     Stuck,
-    /// A task that kills its workers goes round for ever.
+    /// A task that kills its workers is never ignored.
     Endless,
-    /// A worker was told that its outcome is unknown, or was refused, and what it found tells that it was its own.
+    /// A worker was refused, or told that its outcome is unknown, although the image shows its own lock.
     KnownButNotTold,
 }
 
-/// What became of the lock of one start.
+/// What has become of one start and its attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) struct Lock {
     /// The time of the last start or takeover that was granted.
     granted_at: Time,
     attempt: u8,
+    /// Whether its worker was told that the start is refused.
     refused: bool,
-    /// The status that its finish has set; 0 while there is none.
+    /// The status that its finish has set; 0 before.
     finished: u8,
-    /// Its worker was told that the lease was lost, in answer to the finish.
+    /// Whether its worker was told, after its finish, that the lease was lost.
     lost: bool,
-    /// The latest version of the data that was written under it.
+    /// The latest version of the data that was written under this lock.
     saved: u8,
 }
 
+/// What is true.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Ghost {
     locks: Vec<Lock>,
+    /// The failed and lost attempts in a row.
     retry: u8,
+    /// All failed and lost attempts.
     failures: u8,
-    /// When the last write that freed the task was made; not known where its clock was off.
+    /// When the last write that freed the task was sent; not known once a clock was off.
     freed_at: Option<u16>,
+    /// How many redrives were applied.
     redriven: u8,
     created: Option<Time>,
+    /// How many takeovers were applied.
     pub(super) taken_over: u8,
+    /// Whether a takeover has ignored the task.
     pub(super) ignored_by_takeover: bool,
+    /// The first promise that was broken.
     pub(super) violation: Option<Violation>,
 }
 
 impl Ghost {
-    /// The lock of a new start.
+    /// Returns the lock of a new start.
     pub(super) fn new_lock(&mut self) -> u8 {
         self.locks.push(Lock::default());
         self.locks.len().try_into().expect("few starts")
     }
 
+    /// Returns how many starts there were.
     pub(super) fn starts(&self) -> usize {
         self.locks.len()
     }
@@ -91,13 +101,14 @@ impl Ghost {
         &mut self.locks[usize::from(lock) - 1]
     }
 
+    /// Records a violation, unless the promise holds or another violation came first.
     pub(super) fn check(&mut self, holds: bool, violation: Violation) {
         if !holds && self.violation.is_none() {
             self.violation = Some(violation);
         }
     }
 
-    /// A request was applied.
+    /// Takes note of a request that was applied.
     pub(super) fn applied(&mut self, before: Option<Row>, after: Row, request: &Request, clocks_agree: bool) {
         let Some(before) = before else {
             self.created = Some(after.create_time);
@@ -110,7 +121,7 @@ impl Ghost {
         if is_granted {
             let lock = self.lock(lock_id);
             lock.attempt = after.attempt;
-            // A start may be sent again, with a later time, once it was seen that the task is free.
+            // A start may be sent again, with a later time, after its worker has seen that the task is free.
             let once = lock.granted_at < after.lock_time && before.lock != lock_id;
             lock.granted_at = after.lock_time;
             self.check(once, Violation::StartedTwice);
@@ -156,15 +167,17 @@ impl Ghost {
             Request::Create { .. } => {}
         }
         self.check(after.retry == self.retry && after.history == self.failures, Violation::FailureMiscounted);
-        // After the harm that comes of it.
+        // Checked last: if the older lease does harm at once, the harm is the violation.
         self.check(before.lock_time <= after.lock_time, Violation::OldLease);
     }
 
+    /// Counts a failed or lost attempt.
     fn count_failure(&mut self) {
         self.retry += 1;
         self.failures += 1;
     }
 
+    /// Takes note of data that was written.
     fn written(&mut self, before: Row, data: Option<Data>) {
         if let Some(data) = data {
             let older = before.data.lock == data.lock && data.version < before.data.version;
@@ -174,31 +187,36 @@ impl Ghost {
         }
     }
 
+    /// A worker is told that its start is refused.
     pub(super) fn told_refused(&mut self, lock_id: u8) {
         self.lock(lock_id).refused = true;
     }
 
+    /// A worker is told that it has started the task.
     pub(super) fn told_started(&mut self, lock_id: u8, attempt: u8) {
         let lock = *self.lock(lock_id);
         self.check(lock.attempt == attempt, Violation::FalseStarted);
     }
 
+    /// A worker is told that its data is saved.
     pub(super) fn told_saved(&mut self, data: Data) {
         let saved = self.lock(data.lock).saved;
         self.check(saved >= data.version, Violation::FalseSaved);
     }
 
+    /// A worker is told that its finish is recorded.
     pub(super) fn told_done(&mut self, lock_id: u8, status: u8) {
         let finished = self.lock(lock_id).finished;
         self.check(finished == status, Violation::FalseDone);
     }
 
-    /// A refusal, or an outcome that cannot be known, in view of this task.
+    /// A worker is refused, or told that its outcome is unknown, after it has found this image.
     pub(super) fn told_nothing(&mut self, lock_id: u8, found: Option<Row>) {
         let ours = found.is_some_and(|found| found.lock == lock_id || found.last_lock == lock_id);
         self.check(!ours, Violation::KnownButNotTold);
     }
 
+    /// A worker is told that its finish is not recorded, because the lease was lost.
     pub(super) fn told_lost(&mut self, lock_id: u8) {
         let lock = self.lock(lock_id);
         lock.lost = true;
@@ -206,16 +224,18 @@ impl Ghost {
         self.check(finished == 0, Violation::FalseLost);
     }
 
+    /// A worker is told whether it has created the task.
     pub(super) fn told_created(&mut self, create_time: Time, created: bool) {
         self.check((self.created == Some(create_time)) == created, Violation::FalseCreated);
     }
 
+    /// A worker is told that it has redriven the task.
     pub(super) fn told_redriven(&mut self) {
         self.check(self.redriven > 0, Violation::FalseRedriven);
     }
 }
 
-/// Whether a task in this role needs nobody any more.
+/// Returns whether a task in this role has ended.
 pub(super) fn has_ended(role: Option<Role>) -> bool {
     matches!(role, Some(Role::Succeeded | Role::Ignored))
 }

@@ -1,13 +1,15 @@
 //! A model of the protocol that is checked exhaustively: every order of events within bounds.
 //!
-//! Workers create, start, take over, renew, save, finish, redrive and crash. Each request may be lost, arrive late, or
-//! arrive several times. Clocks differ and step. The model evaluates the crate's own expressions
+//! Workers create, start, take over, renew, save, finish, redrive and crash. Each request may be lost, arrive late,
+//! or arrive several times. Clocks differ and step. The model evaluates the crate's own expressions
 //! ([`writes`](crate::protocol::writes)) as DynamoDB would. It calls the crate's own decisions
 //! ([`classify`](crate::protocol::classify), [`lease`](crate::protocol::lease) and
-//! [`backoff`](crate::protocol::backoff)). [`ghost`] keeps what is true, and compares it with what the workers are told.
+//! [`backoff`](crate::protocol::backoff)). [`ghost`] keeps what is true, and compares it with what the workers are
+//! told.
 //!
-//! The model does not cover cancel, snoozes, `run_at` and retention, nor backoff, deletion, a history that does not fit
-//! into the item, the service clock, and writes of other programs. Integration tests cover them.
+//! The model does not cover cancel, snoozes, `run_at` and retention. It covers no backoff, no deletion, no history that
+//! does not fit into the item, no service clock, and no writes of other programs. The integration tests and
+//! `tests/interop` cover them.
 //!
 //! The search must be able to fail. [`mutant`] has the protocol without each of its guards, and the search finds a
 //! counter-example for every mutant but one. That one is `TakeoverPinsTimeAlone`: its guard is for writes of other
@@ -61,8 +63,8 @@ impl Model for Protocol {
     }
 }
 
-/// Defines a property for each promise, which must always hold, and for each sight, which must occur. Without the sights, the
-/// promises could hold because nothing happened.
+/// Defines a property for each promise and for each sight. Every promise must always hold. Each search names the sights
+/// that must occur: otherwise the promises could hold because nothing happened.
 macro_rules! properties {
     (promises: $($promise:literal: $violation:ident,)* sights: $($sight:literal: $seen:expr,)*) => {
         fn properties() -> Vec<Property<Protocol>> {

@@ -1,10 +1,10 @@
-//! Protocols that lack one guard each: the checker must find out what each guard is for.
+//! Mutants: the protocol without one of its guards. The search must find what each guard is for.
 
 use super::evaluate::Sent;
 use crate::item::attribute::time;
 use crate::time::Timestamp;
 
-/// The protocol, or it without one of its guards.
+/// The protocol, or the protocol without one of its guards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Mutant {
     /// The protocol as it is.
@@ -15,49 +15,49 @@ pub(super) enum Mutant {
     MonotonicOnly,
     /// The holder goes by its wall clock alone.
     WallOnly,
-    /// The deadline of a start counts from when its answer came.
+    /// The deadline of a start counts from its answer.
     DeadlineFromAnswer,
     /// A finish frees the lock and leaves `lock_time` as it is.
     FinishLeavesLockTime,
     /// A finish does not ask for its lock.
     FinishWithoutLock,
-    /// A finish that finds neither its lock nor a trace counts as done, whatever the time.
+    /// A finish that finds no trace of itself counts as done, also after its deadline.
     DoneAfterDeadline,
-    /// A read after an unanswered finish that shows our lock says that it was not applied.
+    /// If the read after an unanswered finish shows our lock, the finish counts as not applied.
     SettledByOwnLock,
-    /// A takeover asks for the lock that was seen, and not for its time.
+    /// A takeover pins the lock that was seen, but not its time.
     TakeoverPinsLockAlone,
-    /// A takeover asks for the time that was seen, and not for its lock.
+    /// A takeover pins the time that was seen, but not its lock.
     TakeoverPinsTimeAlone,
-    /// A lease is taken over as soon as it has expired by the thief's clock.
+    /// A lease is taken over without waiting for the skew.
     TakeoverWithoutSkew,
     /// A takeover does not count as a failed attempt.
     TakeoverUncounted,
-    /// A start does not ask for `lock_time` to be earlier.
+    /// A start does not compare `lock_time`.
     StartWithoutTime,
-    /// A start asks for a free lock, or its own.
+    /// A start also accepts its own lock, in any status and at any time.
     StartOrOwnLock,
     /// A save that a heartbeat overtook counts as saved.
     SaveSuperseded,
-    /// A save does not ask for `lock_time` to be earlier.
+    /// A save does not compare `lock_time`.
     SaveWithoutTime,
-    /// A redrive asks for a free lock alone.
+    /// A redrive asks only for a free lock.
     RedriveUnpinned,
-    /// A redrive moves `lock_time` back to its own clock's.
+    /// A redrive sets `lock_time` to its own clock, even if that is earlier.
     RedriveSetsLockTimeBack,
-    /// A create that finds an item believes that it is its own.
+    /// A create counts any item that it finds as its own.
     CreateBelievesItem,
-    /// A finish that is refused says that its outcome is not known, whatever it found.
+    /// A finish whose condition failed is unknown, whatever the image shows.
     AlwaysUnknown,
-    /// A start that finds its own lock says that somebody holds the task.
+    /// A start that finds its own lock is refused.
     RefusesOwnStart,
-    /// As `pynamodb_mate` has it: nothing is taken over, a finish is not conditional, a start does not look at
-    /// `lock_time`, and one that is refused not at what it found.
+    /// The protocol of `pynamodb_mate`: no takeover, a finish without a condition, and a start that compares no
+    /// `lock_time` and does not recognise its own write.
     PynamodbMate,
 }
 
 impl Mutant {
-    /// All but the protocol itself.
+    /// All mutants.
     pub(super) const ALL: [Self; 22] = [
         Self::DeadlineFromLastSend,
         Self::MonotonicOnly,
@@ -83,21 +83,25 @@ impl Mutant {
         Self::PynamodbMate,
     ];
 
-    pub(super) fn starts_go_by_time(self) -> bool {
+    /// Returns whether a start compares `lock_time`.
+    pub(super) fn start_compares_lock_time(self) -> bool {
         !matches!(self, Self::StartWithoutTime | Self::StartOrOwnLock | Self::PynamodbMate)
     }
 
-    pub(super) fn knows_its_own_start(self) -> bool {
+    /// Returns whether a start recognises its own write.
+    pub(super) fn start_recognises_itself(self) -> bool {
         !matches!(self, Self::RefusesOwnStart | Self::PynamodbMate)
     }
 
-    pub(super) fn finishes_go_by_lock(self) -> bool {
+    /// Returns whether a finish asks for its lock.
+    pub(super) fn finish_asks_for_lock(self) -> bool {
         !matches!(self, Self::FinishWithoutLock | Self::PynamodbMate)
     }
 
+    /// Returns a start without the guard.
     pub(super) fn start(self, mut sent: Sent) -> Sent {
         match self {
-            Self::StartWithoutTime | Self::PynamodbMate => sent.without("#lock_time <"),
+            Self::StartWithoutTime | Self::PynamodbMate => sent.without_condition("#lock_time <"),
             Self::StartOrOwnLock => {
                 sent.condition = format!("({}) OR #lock = {}", sent.condition, sent.value_set("#lock"));
             }
@@ -106,38 +110,42 @@ impl Mutant {
         sent
     }
 
+    /// Returns a takeover without the guard.
     pub(super) fn take_over(self, mut sent: Sent) -> Sent {
         match self {
-            Self::TakeoverPinsLockAlone => sent.without("#lock_time ="),
-            Self::TakeoverPinsTimeAlone => sent.without("#lock ="),
-            Self::TakeoverUncounted => sent.leaves("#retry"),
+            Self::TakeoverPinsLockAlone => sent.without_condition("#lock_time ="),
+            Self::TakeoverPinsTimeAlone => sent.without_condition("#lock ="),
+            Self::TakeoverUncounted => sent.without_assignment("#retry"),
             _ => {}
         }
         sent
     }
 
+    /// Returns a save or a heartbeat without the guard.
     pub(super) fn save(self, mut sent: Sent) -> Sent {
         if self == Self::SaveWithoutTime {
-            sent.without("#lock_time <");
+            sent.without_condition("#lock_time <");
         }
         sent
     }
 
+    /// Returns a finish without the guard.
     pub(super) fn finish(self, mut sent: Sent) -> Sent {
         match self {
-            Self::FinishLeavesLockTime => sent.leaves("#lock_time"),
-            Self::FinishWithoutLock | Self::PynamodbMate => sent.without("#lock ="),
+            Self::FinishLeavesLockTime => sent.without_assignment("#lock_time"),
+            Self::FinishWithoutLock | Self::PynamodbMate => sent.without_condition("#lock ="),
             _ => {}
         }
         sent
     }
 
+    /// Returns a redrive without the guard.
     pub(super) fn redrive(self, mut sent: Sent, now: Timestamp) -> Sent {
         match self {
             Self::RedriveUnpinned => {
-                sent.without("#status =");
-                sent.without("#update_time =");
-                sent.without("#attempt =");
+                sent.without_condition("#status =");
+                sent.without_condition("#update_time =");
+                sent.without_condition("#attempt =");
             }
             Self::RedriveSetsLockTimeBack => {
                 let value = sent.value_set("#lock_time");
@@ -149,18 +157,18 @@ impl Mutant {
     }
 }
 
-/// Edits of what is sent. One that finds nothing to edit fails: a mutant must be one.
+/// Edits of an update. An edit that finds nothing to change panics, because its mutant would be the protocol itself.
 impl Sent {
-    /// Drops a part of the condition.
-    fn without(&mut self, part: &str) {
+    /// Removes the part of the condition that begins with this text.
+    fn without_condition(&mut self, part: &str) {
         let parts: Vec<_> = self.condition.split(" AND ").collect();
         let kept: Vec<_> = parts.iter().copied().filter(|kept| !kept.starts_with(part)).collect();
         assert_eq!(kept.len() + 1, parts.len(), "{part} in {}", self.condition);
         self.condition = kept.join(" AND ");
     }
 
-    /// Drops an assignment.
-    fn leaves(&mut self, name: &str) {
+    /// Removes the assignment of an attribute.
+    fn without_assignment(&mut self, name: &str) {
         let assignment = format!("{name} = {}", self.value_set(name));
         let without = self.update.replace(&format!(", {assignment}"), "");
         let without = without.replace(&format!("SET {assignment}, "), "SET ");
@@ -168,7 +176,7 @@ impl Sent {
         self.update = without;
     }
 
-    /// The placeholder of the value that is assigned.
+    /// Returns the placeholder that is assigned to an attribute.
     fn value_set(&self, name: &str) -> String {
         let assignment = format!("{name} = ");
         let mut after = self.update.split([',']).map(|part| part.trim_start_matches("SET").trim());

@@ -1,4 +1,4 @@
-//! What is checked: the protocol within several bounds, each about something else, and every mutant.
+//! The searches: the protocol within several bounds, each for other events, and every mutant.
 
 use std::fmt::Write;
 use std::time::Instant;
@@ -11,12 +11,14 @@ use super::ghost::Violation;
 use super::mutant::Mutant;
 use super::world::{Action, World};
 
-/// Explores all there is; prints how much that was.
-fn holds(what: &str, bounds: Bounds, sights: &[&'static str]) {
-    explore(what, bounds, Mutant::None, sights);
+/// Visits every state of the protocol. Asserts that each promise holds, and that each of these sights occurs.
+fn assert_promises_hold(what: &str, bounds: Bounds, sights: &[&'static str]) {
+    assert_mutant_holds(what, bounds, Mutant::None, sights);
 }
 
-fn explore(what: &str, bounds: Bounds, mutant: Mutant, sights: &[&'static str]) {
+/// Visits every state of a mutant, and prints how many there are. Asserts that each promise holds, and that each of
+/// these sights occurs.
+fn assert_mutant_holds(what: &str, bounds: Bounds, mutant: Mutant, sights: &[&'static str]) {
     let begin = Instant::now();
     let checker = Protocol { bounds, mutant }.checker().threads(2).spawn_bfs().join();
     println!(
@@ -32,16 +34,16 @@ fn explore(what: &str, bounds: Bounds, mutant: Mutant, sights: &[&'static str]) 
         if let (stateright::Expectation::Always, Some(path)) =
             (&property.expectation, found.get(property.name))
         {
-            panic!("{what}: not so: {}\n{}", property.name, shown(path.clone()));
+            panic!("{what}: broken promise: {}\n{}", property.name, described(path.clone()));
         }
     }
     for sight in sights {
-        assert!(found.contains_key(sight), "{what}: never seen: {sight}");
+        assert!(found.contains_key(sight), "{what}: no state shows that {sight}");
     }
 }
 
-/// A counter-example: what happened, and what was stored after it.
-fn shown(path: Path<World, Action>) -> String {
+/// Describes a counter-example: its events, and the task after each.
+fn described(path: Path<World, Action>) -> String {
     let mut lines = String::new();
     for (world, action) in path.into_vec() {
         let _ = writeln!(lines, "tick {}: {:?}", world.tick, world.row);
@@ -52,8 +54,8 @@ fn shown(path: Path<World, Action>) -> String {
     lines
 }
 
-/// Finds a counter-example, and that it breaks the promise which the guard is for; prints how far that is.
-fn fails(mutant: Mutant, bounds: Bounds, expected: Violation) {
+/// Finds a counter-example, and prints its length. Asserts that it breaks the promise that the guard is for.
+fn assert_promise_breaks(mutant: Mutant, bounds: Bounds, expected: Violation) {
     let protocol = Protocol { bounds, mutant };
     let checker = protocol.checker().threads(1).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     let states = checker.unique_state_count();
@@ -64,154 +66,172 @@ fn fails(mutant: Mutant, bounds: Bounds, expected: Violation) {
     };
     println!("{mutant:?}: {expected:?} in {} steps, {states} states", path.clone().into_actions().len());
     let broken = path.last_state().ghost.violation;
-    assert_eq!(broken, Some(expected), "{mutant:?}\n{}", shown(path));
+    assert_eq!(broken, Some(expected), "{mutant:?}\n{}", described(path));
 }
 
 const BASE: Bounds = Bounds::NONE;
-/// As long as it takes to take one lease over.
+/// Time for one takeover.
 const TAKEOVER: Bounds = Bounds { ticks: FIRST_TICK + 3, ..BASE };
-/// As long as the clocks stand still.
+/// No time: the clocks stand still.
 const MOMENT: Bounds = Bounds { ticks: FIRST_TICK, ..BASE };
 
 #[test]
-fn takeover() {
-    holds("takeover", TAKEOVER, &["a task succeeds", "a task is taken over"]);
+fn promises_hold_with_a_takeover() {
+    assert_promises_hold("a takeover", TAKEOVER, &["a task succeeds", "a task is taken over"]);
 }
 
 #[test]
-fn heartbeats() {
-    holds(
-        "heartbeats",
+fn promises_hold_with_a_heartbeat() {
+    assert_promises_hold(
+        "a heartbeat",
         Bounds { heartbeats: 1, ..TAKEOVER },
         &["a lease is renewed", "a task is taken over"],
     );
 }
 
 #[test]
-fn saves_and_heartbeats() {
+fn promises_hold_with_saves_and_heartbeats() {
     let bounds = Bounds { workers: 1, heartbeats: 1, saves: 2, ..MOMENT };
-    holds("saves and heartbeats", bounds, &["data is saved", "a lease is renewed"]);
+    assert_promises_hold("saves and heartbeats", bounds, &["data is saved", "a lease is renewed"]);
 }
 
 #[test]
-fn clocks_that_step() {
-    holds("clocks that step", Bounds { clock_steps: 1, ..TAKEOVER }, &["a task is taken over"]);
+fn promises_hold_with_a_clock_that_steps() {
+    assert_promises_hold(
+        "a clock that steps",
+        Bounds { clock_steps: 1, ..TAKEOVER },
+        &["a task is taken over"],
+    );
 }
 
-/// As long as it takes one clock to take two leases over.
+/// Time for two takeovers, by one clock.
 const TWO_TAKEOVERS: Bounds = Bounds { workers: 1, ticks: FIRST_TICK + 10, starts: 3, ..BASE };
 
 #[test]
-fn a_task_that_kills_its_workers() {
+fn promises_hold_with_a_task_that_kills_its_workers() {
     let bounds = Bounds { finishes: 0, ..TWO_TAKEOVERS };
-    holds("a task that kills its workers", bounds, &["a task is given up by a takeover"]);
+    assert_promises_hold("a task that kills its workers", bounds, &["a task is ignored by a takeover"]);
 }
 
 #[test]
-fn holders_whose_clock_is_wrong() {
-    holds("holders whose clock is wrong", Bounds { wild_clocks: 1, ..TAKEOVER }, &["a task is taken over"]);
-}
-
-#[test]
-fn cancelled_starts_and_releases() {
-    holds(
-        "cancelled starts and releases",
-        Bounds { releases: true, starts: 3, ..MOMENT },
-        &["a task is given up"],
+fn promises_hold_with_a_holder_whose_clock_is_wrong() {
+    assert_promises_hold(
+        "a holder whose clock is wrong",
+        Bounds { wild_clocks: 1, ..TAKEOVER },
+        &["a task is taken over"],
     );
 }
 
 #[test]
-fn two_steps() {
+fn promises_hold_with_dropped_starts_and_releases() {
+    assert_promises_hold(
+        "dropped starts and releases",
+        Bounds { releases: true, starts: 3, ..MOMENT },
+        &["a task is ignored"],
+    );
+}
+
+#[test]
+fn promises_hold_with_two_steps() {
     let bounds = Bounds { two_steps: true, starts: 3, ticks: FIRST_TICK + 1, ..BASE };
-    holds("two steps", bounds, &["a task succeeds in both steps"]);
+    assert_promises_hold("two steps", bounds, &["a task succeeds in both steps"]);
 }
 
 #[test]
-fn redrive() {
+fn promises_hold_with_a_redrive() {
     let bounds = Bounds { redrives: 1, starts: 3, ticks: FIRST_TICK + 1, ..BASE };
-    holds("redrive", bounds, &["a task is given up", "a task is redriven"]);
+    assert_promises_hold("a redrive", bounds, &["a task is ignored", "a task is redriven"]);
 }
 
 #[test]
-fn creates() {
-    holds("creates", Bounds { creates: 2, ..MOMENT }, &["a task succeeds"]);
+fn promises_hold_with_two_creates() {
+    assert_promises_hold("two creates", Bounds { creates: 2, ..MOMENT }, &["a task succeeds"]);
 }
 
 #[test]
-fn three_workers() {
-    holds("three workers", Bounds { workers: 3, starts: 3, ..MOMENT }, &["a task is given up"]);
+fn promises_hold_with_three_workers() {
+    assert_promises_hold("three workers", Bounds { workers: 3, starts: 3, ..MOMENT }, &["a task is ignored"]);
 }
 
-/// What takes longer: see CONTRIBUTING.md for the command.
+/// Searches that take longer. CONTRIBUTING.md has the command.
 mod wide {
     use super::*;
 
     #[test]
     #[ignore = "takes minutes"]
-    fn two_takeovers_and_a_finish() {
+    fn promises_hold_with_two_takeovers_and_a_finish() {
         let bounds = Bounds { finishes: 1, ..TWO_TAKEOVERS };
-        holds("two takeovers and a finish", bounds, &["a task is given up by a takeover", "a task succeeds"]);
+        assert_promises_hold(
+            "two takeovers and a finish",
+            bounds,
+            &["a task is ignored by a takeover", "a task succeeds"],
+        );
     }
 
     #[test]
     #[ignore = "takes minutes"]
-    fn heartbeats() {
+    fn promises_hold_with_two_heartbeats() {
         let bounds = Bounds { heartbeats: 2, ..TAKEOVER };
-        holds("two heartbeats", bounds, &["a lease is renewed", "a task is taken over"]);
+        assert_promises_hold("two heartbeats", bounds, &["a lease is renewed", "a task is taken over"]);
     }
 
     #[test]
     #[ignore = "takes minutes"]
-    fn saves_and_takeover() {
+    fn promises_hold_with_a_save_and_a_takeover() {
         let bounds = Bounds { heartbeats: 1, saves: 1, ..TAKEOVER };
-        holds("saves and takeover", bounds, &["data is saved", "a task is taken over"]);
+        assert_promises_hold("a save and a takeover", bounds, &["data is saved", "a task is taken over"]);
     }
 
     #[test]
     #[ignore = "takes minutes"]
-    fn releases_and_takeover() {
+    fn promises_hold_with_releases_and_a_takeover() {
         let bounds = Bounds { releases: true, ..TAKEOVER };
-        holds("releases and takeover", bounds, &["a task is taken over"]);
+        assert_promises_hold("releases and a takeover", bounds, &["a task is taken over"]);
     }
 
     #[test]
     #[ignore = "takes minutes"]
-    fn two_steps_and_takeover() {
+    fn promises_hold_with_two_steps_and_a_takeover() {
         let bounds = Bounds { two_steps: true, starts: 3, finishes: 2, ..TAKEOVER };
-        holds("two steps and takeover", bounds, &["the second step is taken over"]);
+        assert_promises_hold("two steps and a takeover", bounds, &["the second step is taken over"]);
     }
 
     #[test]
     #[ignore = "takes minutes"]
-    fn redrive_and_takeover() {
+    fn promises_hold_with_a_redrive_and_a_takeover() {
         let bounds = Bounds { redrives: 1, starts: 3, finishes: 2, ..TAKEOVER };
-        holds("redrive and takeover", bounds, &["a redriven task is taken over"]);
+        assert_promises_hold("a redrive and a takeover", bounds, &["a redriven task is taken over"]);
     }
 
     #[test]
     #[ignore = "takes minutes"]
-    fn three_workers() {
+    fn promises_hold_with_three_workers_and_a_takeover() {
         let bounds = Bounds { workers: 3, starts: 3, finishes: 1, ..TAKEOVER };
-        holds("three workers and takeover", bounds, &["a task is taken over"]);
+        assert_promises_hold("three workers and a takeover", bounds, &["a task is taken over"]);
     }
 
-    /// A lock comes with a time of its own, so that the time alone tells it too; the lock is for other programs' writes.
+    /// Each lock comes with a time of its own, so the time alone identifies the lock. The lock is pinned for writes
+    /// of other programs.
     #[test]
     #[ignore = "takes minutes"]
-    fn a_takeover_that_pins_the_time_alone() {
+    fn promises_hold_if_a_takeover_pins_the_time_alone() {
         let mutant = Mutant::TakeoverPinsTimeAlone;
-        explore("a takeover that pins the time alone", Bounds { heartbeats: 1, ..TAKEOVER }, mutant, &[]);
+        assert_mutant_holds(
+            "a takeover that pins the time alone",
+            Bounds { heartbeats: 1, ..TAKEOVER },
+            mutant,
+            &[],
+        );
     }
 }
 
-/// Bounds that are just wide enough for it, and the promise that it breaks.
+/// Returns bounds that are just wide enough for a mutant, and the promise that it breaks.
 fn counter_example(mutant: Mutant) -> Option<(Bounds, Violation)> {
     let one_worker = Bounds { workers: 1, starts: 1, ..MOMENT };
     Some(match mutant {
         Mutant::None | Mutant::TakeoverPinsTimeAlone => return None,
         Mutant::DeadlineFromLastSend => (Bounds { heartbeats: 1, ..TAKEOVER }, Violation::FalseDone),
-        // The second renews the lease for longer than it takes to see it expired.
+        // Only the second heartbeat lengthens the lease beyond the time at which an old image looks expired.
         Mutant::TakeoverPinsLockAlone => (Bounds { heartbeats: 2, ..TAKEOVER }, Violation::HolderNotInTable),
         Mutant::MonotonicOnly | Mutant::WallOnly => {
             (Bounds { wild_clocks: 1, ..TAKEOVER }, Violation::HolderNotInTable)
@@ -240,10 +260,10 @@ fn counter_example(mutant: Mutant) -> Option<(Bounds, Violation)> {
 }
 
 #[test]
-fn no_guard_can_be_left_out() {
+fn each_mutant_breaks_the_promise_of_its_guard() {
     for mutant in Mutant::ALL {
         if let Some((bounds, violation)) = counter_example(mutant) {
-            fails(mutant, bounds, violation);
+            assert_promise_breaks(mutant, bounds, violation);
         }
     }
 }

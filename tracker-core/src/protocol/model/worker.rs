@@ -160,7 +160,8 @@ impl Worker {
         Self { offset, lag: 0, phase: Phase::Idle }
     }
 
-    /// Returns whether the clock is within the skew. Otherwise the service clock keeps the worker from starting a task.
+    /// Returns whether the clock is within the skew. If it is not, the worker starts nothing, because it compares its
+    /// clock with DynamoDB's.
     pub(super) fn clock_is_right(&self) -> bool {
         self.offset >= 0
     }
@@ -185,7 +186,7 @@ impl Worker {
         hasher.finish()
     }
 
-    /// Returns the requests for whose answers the worker waits.
+    /// Returns what the worker waits for.
     fn waits(&self) -> [Option<&Wait>; 2] {
         match &self.phase {
             Phase::Idle | Phase::Settling { .. } => [None, None],

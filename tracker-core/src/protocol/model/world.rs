@@ -45,25 +45,14 @@ pub(super) struct World {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     /// One tick passes. If the machine of a worker is suspended, two ticks pass.
-    Tick {
-        suspended: Option<usize>,
-    },
+    Tick { suspended: Option<usize> },
     /// A clock steps to this offset from the true time.
-    Step {
-        worker: usize,
-        offset: i16,
-    },
-    /// A request arrives: for the first time, late, or again. A worker that waits for its answer gets the new answer, unless
-    /// the worker keeps an earlier answer.
-    Deliver {
-        nth: usize,
-        keeps_answer: bool,
-    },
+    Step { worker: usize, offset: i16 },
+    /// A request arrives: for the first time, late, or again. A worker that waits for its answer gets the new answer,
+    /// unless the worker keeps an earlier answer.
+    Deliver { nth: usize, keeps_answer: bool },
     /// A worker does something.
-    Worker {
-        worker: usize,
-        event: Event,
-    },
+    Worker { worker: usize, event: Event },
 }
 
 impl World {
@@ -205,8 +194,8 @@ impl World {
         self.ghost.check(as_stored, Violation::HolderNotInTable);
     }
 
-    /// Drops the requests whose conditions can never hold again, unless a worker waits for their answers: `lock_time` and
-    /// `attempt` never go back, and a lock that was freed never returns. The promises check each of these three.
+    /// Drops the requests whose conditions can never hold again, unless a worker waits for their answers: `lock_time`
+    /// and `attempt` never go back, and a lock that was freed never returns. The promises check each of these three.
     fn drop_dead_requests(&mut self, mutant: Mutant) {
         let Some(row) = self.row else {
             return;
@@ -214,7 +203,7 @@ impl World {
         let awaited: Vec<_> = self.workers.iter().flat_map(Worker::awaited).collect();
         let is_dead = |request: &Request| match *request {
             Request::Create { .. } => true,
-            Request::Start { now, .. } => row.lock_time >= now && mutant.starts_go_by_time(),
+            Request::Start { now, .. } => row.lock_time >= now && mutant.start_compares_lock_time(),
             Request::Save { now, .. } => row.lock_time >= now && mutant != Mutant::SaveWithoutTime,
             Request::TakeOver { seen, .. } => match mutant {
                 Mutant::TakeoverPinsLockAlone => row.lock != seen.lock,
@@ -236,7 +225,7 @@ impl World {
             let may_be_held = row.lock == lock_id || granting.contains(&lock_id);
             !matches!(request, Request::Finish { .. } | Request::Save { .. })
                 || may_be_held
-                || !mutant.finishes_go_by_lock()
+                || !mutant.finish_asks_for_lock()
                 || awaited.contains(request)
         });
     }
