@@ -44,7 +44,7 @@ async fn query_refuses_invalid_options(world: World) {
     let none: [ExtractStatus; 0] = [];
     assert!(invalid(documents.query_by_status(none).all().await.unwrap_err(), "no status"));
     let garbage = Cursor::from_text("garbage");
-    assert!(invalid(query().after(&garbage).all().await.unwrap_err(), "not a text that a page"));
+    assert!(invalid(query().after(&garbage).all().await.unwrap_err(), "its text is damaged, or no page"));
     assert_eq!(world.network.count_all(), sent, "no request was sent");
     let cursor = query().limit(1).page().await.unwrap().next.unwrap();
     let other = documents.query_by_status(ExtractStatus::Failed).after(&cursor);
