@@ -45,10 +45,10 @@ pub enum ErrorKind {
          it back to pending"
     )]
     Ignored,
-    /// Refusal: this step does not start tasks in this status.
+    /// Refusal: the status of the task does not allow the call.
     #[error(
-        "is in status `{status}`, from which this step does not start; an earlier step has yet to finish it, or a later \
-         step has it already"
+        "is in status `{status}`, which does not allow this; an earlier step has yet to finish the task, a later step \
+         has it already, or a redrive is asked of a task that is neither failed nor ignored"
     )]
     NotReady {
         /// The name of the status, or its code if no step known here uses it.
