@@ -134,7 +134,8 @@ impl Attempt {
     /// over meanwhile is not affected.
     pub(crate) async fn release_unused(mut self, why: Error) -> Error {
         let finish = self.begin(Outcome::Released, Changes::default(), ReturnValue::None);
-        match finish.best_effort().await {
+        // Once polled, the release is sent even if the future of the start is dropped.
+        match detached(self.cx.ticker.as_ref(), finish.best_effort()).await.flatten() {
             Some(released) => why.with_task(released.head),
             None => why.with_task(TaskHead::clone(&self.head)),
         }

@@ -204,7 +204,11 @@ impl<T: StatusTracker> Execution<T> {
             let now = self.attempt.lease.next(cx.now());
             let lock_id = &self.attempt.lease.lock_id;
             let mut document = self.document.clone();
-            let write = cx.writes(lock_id, now.time).save().set_fields(&mut document, changed.clone())?;
+            let write = cx
+                .writes(lock_id, now.time)
+                .save()
+                .set_fields(&mut document, changed.clone())
+                .map_err(|error| error.with_key(&self.attempt.head().key))?;
             // Boxed, because the SDK's future would make the future of every body large.
             let sent = Box::pin(dynamodb::settle(&*cx.clock, SENDS, || {
                 dynamodb::update(cx, &self.attempt.head().key, write.clone(), ReturnValue::None)

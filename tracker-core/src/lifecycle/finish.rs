@@ -107,7 +107,7 @@ impl Finish {
             None => Ok((after, write)),
             Some(document) => {
                 let write = write.set_fields(document, self.changes.changed.clone());
-                Ok((after, write?))
+                Ok((after, write.map_err(|error| error.with_key(&self.head.key))?))
             }
         }
     }
@@ -142,7 +142,7 @@ impl Finish {
         match classify::classify_finish(found.as_ref(), &sent) {
             Written::Done => Ok(self.done(after, item)),
             Written::LeaseLost => {
-                let lost = Error::new(ErrorKind::LeaseLost).with_found(found);
+                let lost = Error::new(ErrorKind::LeaseLost).with_key(&head.key).with_found(found);
                 self.emit(EventKind::LeaseLost, head, Some(&lost));
                 Err(lost)
             }
@@ -183,7 +183,9 @@ impl Finish {
 
     /// Reports that the outcome is unknown, and returns the error.
     fn unknown(&self, error: Option<Error>) -> Error {
-        let unknown = Error::new(ErrorKind::OutcomeUnknown).with_task(TaskHead::clone(&self.head));
+        let unknown = Error::new(ErrorKind::OutcomeUnknown)
+            .with_key(&self.head.key)
+            .with_task(TaskHead::clone(&self.head));
         let unknown = match error {
             Some(error) => unknown.with_source(error),
             None => unknown,

@@ -149,7 +149,8 @@ impl SharedLease {
     fn when(&self, holds: fn(&LeaseState) -> bool) -> impl Future<Output = ()> + Send + use<> {
         let mut state = self.state.subscribe();
         async move {
-            if state.wait_for(holds).await.is_err() {
+            // A body that uses up its budget must not hide a lost lease or a cancel.
+            if tokio::task::coop::unconstrained(state.wait_for(holds)).await.is_err() {
                 // The attempt has ended without it.
                 std::future::pending::<()>().await;
             }

@@ -86,7 +86,7 @@ impl<T: StatusTracker> Tracker<T> {
 async fn start(cx: Arc<Context>, key: String) -> Result<(Attempt, Item), Error> {
     cx.known_clock(&key).await?;
     let request = StartRequest::new(Arc::clone(&cx), key.clone());
-    let started = Box::pin(race(request, Next::Start)).await;
+    let started = Box::pin(race(request, Next::Start)).await.map_err(|error| error.with_key(&key));
     if let Err(refusal) = &started
         && refusal.is_refusal()
     {
