@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracker_core::{Ensured, ErrorKind};
 use tracker_test_macros::database_test;
 
-use crate::support::{Document, ExtractStatus, World, data_member, history, number, text};
+use crate::support::{Document, ExtractStatus, Fault, World, data_member, history, number, text};
 
 #[database_test]
 async fn create_stores_a_complete_item(world: World) {
@@ -29,6 +29,7 @@ async fn create_stores_a_complete_item(world: World) {
             "key",
             "lock",
             "lock_time",
+            "lost_lock",
             "retry",
             "status",
             "update_time",
@@ -73,6 +74,61 @@ async fn create_refuses_a_task_created_in_the_same_microsecond(world: World) {
     let error = documents.create(Document { pages: 9, ..Document::new("doc-1") }).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::AlreadyExists);
     assert_eq!(world.stored().await, before);
+}
+
+/// Two processes may read the same microsecond, and each create must recognise its own item alone.
+#[database_test]
+async fn only_one_of_two_trackers_creates_a_task_in_the_same_microsecond(world: World) {
+    let (ours, rival) = (world.documents(), world.rival());
+    ours.create(Document { pages: 1, ..Document::new("doc-1") }).await.unwrap();
+    let before = world.stored().await;
+    let error = rival.create(Document { pages: 2, ..Document::new("doc-1") }).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::AlreadyExists);
+    let ensured = rival.ensure(Document { pages: 3, ..Document::new("doc-1") }).await.unwrap();
+    let Ensured::Existing(task) = ensured else { panic!("{ensured:?}") };
+    assert_eq!((task.head().create_time(), task.data().pages), (error.task().unwrap().create_time(), 1));
+    // The response is lost, and the create is sent again: it does not take the item for its own either.
+    world.network.next("PutItem", [Fault::DropResponse]);
+    let error = rival.create(Document { pages: 4, ..Document::new("doc-1") }).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::AlreadyExists);
+    let execution = rival.start_or_create(Document { pages: 5, ..Document::new("doc-1") }).await.unwrap();
+    assert_eq!(execution.data().pages, 1);
+    assert_eq!(world.stored().await["data"], before["data"]);
+}
+
+#[database_test]
+async fn one_of_many_racing_creates_is_told_that_it_has_created_the_task(world: World) {
+    for round in 0..10 {
+        let id = format!("doc-{round}");
+        let creates = (0..16).map(|pages| {
+            let documents = world.documents();
+            let data = Document { pages, ..Document::new(&id) };
+            async move { documents.create(data).await.map(|task| task.data().pages) }
+        });
+        let created: Vec<_> =
+            futures_util::future::join_all(creates).await.into_iter().filter_map(Result::ok).collect();
+        let stored = world.stored_under(&format!("extract____{id}")).await.unwrap();
+        let stored = data_member(&stored, "pages").cloned();
+        assert_eq!(created.iter().map(|pages| Some(number((*pages).into()))).collect::<Vec<_>>(), [stored]);
+    }
+}
+
+/// The response is lost, and before the create is sent again, a worker takes the task over: no token is left.
+#[database_test]
+async fn create_whose_token_is_gone_is_unknown(world: World) {
+    let (documents, rival) = (world.documents(), world.rival());
+    world.network.next("PutItem", [Fault::DropResponse]);
+    let meanwhile = world.clone();
+    world.clock.during_next_sleep(async move {
+        drop(rival.start("doc-1").await.unwrap());
+        meanwhile.wait_until_unlocked().await;
+        let mut item = meanwhile.stored().await;
+        item.insert("lost_lock".to_owned(), text("0123456789abcdef0123456789abcdef"));
+        meanwhile.put_item(item).await;
+    });
+    let error = documents.create(Document::new("doc-1")).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown);
+    assert_eq!(world.stored().await["attempt"], number(1));
 }
 
 #[database_test]

@@ -15,3 +15,4 @@ mod schedule;
 mod snooze;
 mod start;
 mod takeover;
+mod verdict;

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
 use super::context::Context;
-use super::response::{WriteError, classify, write_error};
+use super::response::{FailedCondition, WriteError, classify, write_error};
 use crate::item::attribute::{Item, KEY};
 
 /// Puts an item, unless its key exists.
@@ -23,7 +23,7 @@ pub(crate) async fn put(cx: &Context, item: Item) -> Result<(), WriteError> {
         Ok(_) => Ok(()),
         Err(error) => Err(match error.as_service_error() {
             Some(PutItemError::ConditionalCheckFailedException(failed)) => {
-                WriteError::Condition(failed.item().cloned())
+                WriteError::Condition(FailedCondition::new(failed.item(), error.raw_response()))
             }
             _ => write_error(classify(&cx.config.table, error)),
         }),

@@ -12,12 +12,28 @@ use crate::item::attribute::Item;
 /// Why a conditional write did not succeed.
 #[derive(Debug)]
 pub(crate) enum WriteError {
-    /// The condition failed for this item, so this request wrote nothing. `None` if there is no item.
-    Condition(Option<Item>),
+    /// The condition failed, so this request wrote nothing.
+    Condition(FailedCondition),
     /// The write may have been applied, or may be applied later.
     Unknown(Error),
     /// The write was not applied.
     Refused(Error),
+}
+
+/// What DynamoDB returned with a failed condition.
+#[derive(Debug)]
+pub(crate) struct FailedCondition {
+    /// The item, if there is one.
+    pub(crate) image: Option<Item>,
+    /// Whether the SDK has sent the request only once.
+    pub(crate) is_first_try: bool,
+}
+
+impl FailedCondition {
+    pub(super) fn new(image: Option<&Item>, raw: Option<&HttpResponse>) -> Self {
+        let is_first_try = raw.and_then(|raw| raw.extension()) == Some(&FirstTry(true));
+        Self { image: image.cloned(), is_first_try }
+    }
 }
 
 impl WriteError {

@@ -251,7 +251,7 @@ fn check_writes(head: &TaskHead, use_case: &UseCase, source: &mut Source<'_>) {
         update_time: now,
         attempt: head.attempt.saturating_sub(source.below(3) as u64),
         status: 16,
-        deadline_passed: source.flag(),
+        lost_lock: source.flag().then_some(LOCK_ID),
         unanswered: source.flag(),
     };
     let _ = classify::classify_finish(Some(head), &finish);

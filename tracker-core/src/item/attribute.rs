@@ -20,6 +20,12 @@ pub(crate) const DATA: &str = "data";
 pub(crate) const ERRORS: &str = "errors";
 pub(crate) const ATTEMPT: &str = "attempt";
 pub(crate) const LAST_LOCK: &str = "last_lock";
+/// The lock id of the attempt that was last taken over; before the first takeover, a token of the create.
+pub(crate) const LOST_LOCK: &str = "lost_lock";
+/// How many attempts in a row were lost.
+pub(crate) const LOST_ATTEMPTS: &str = "lost_attempts";
+/// The length of the holder's lease in milliseconds.
+pub(crate) const LEASE_MS: &str = "lease_ms";
 pub(crate) const STARTED_FROM: &str = "started_from";
 pub(crate) const OWNER: &str = "owner";
 /// The earliest time at which the task can be started.
@@ -32,7 +38,7 @@ pub(crate) const CANCEL: &str = "cancel";
 pub(crate) const EXPIRES_AT: &str = "expires_at";
 
 /// The attributes from which a `TaskHead` is read: all of the tracker's own except `data`.
-pub(crate) const HEAD: [&str; 17] = [
+pub(crate) const HEAD: [&str; 20] = [
     KEY,
     VALUE,
     STATUS,
@@ -44,6 +50,9 @@ pub(crate) const HEAD: [&str; 17] = [
     ERRORS,
     ATTEMPT,
     LAST_LOCK,
+    LOST_LOCK,
+    LOST_ATTEMPTS,
+    LEASE_MS,
     STARTED_FROM,
     OWNER,
     RUN_AT,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
@@ -9,8 +10,9 @@ use chrono::{DateTime, Utc};
 use crate::declare::spec::Wire;
 use crate::declare::status::{Role, TrackerStatus};
 use crate::item::attribute::{
-    ATTEMPT, CANCEL, CREATE_TIME, ERRORS, EXPIRES_AT, Item, KEY, LAST_LOCK, LOCK, LOCK_TIME, NOT_LOCKED,
-    OWNER, RETRY, RUN_AT, SNOOZES, STARTED_FROM, STATUS, UPDATE_TIME, VALUE, size_of_item,
+    ATTEMPT, CANCEL, CREATE_TIME, ERRORS, EXPIRES_AT, Item, KEY, LAST_LOCK, LEASE_MS, LOCK, LOCK_TIME,
+    LOST_ATTEMPTS, LOST_LOCK, NOT_LOCKED, OWNER, RETRY, RUN_AT, SNOOZES, STARTED_FROM, STATUS, UPDATE_TIME,
+    VALUE, size_of_item,
 };
 use crate::item::error::ItemError;
 use crate::item::history::{History, HistoryEntry};
@@ -35,6 +37,10 @@ pub struct TaskHead {
     pub(crate) lock_time: Timestamp,
     pub(crate) lock: Option<String>,
     pub(crate) last_lock: Option<String>,
+    pub(crate) lost_lock: Option<String>,
+    pub(crate) lost_attempts: u32,
+    /// The length of the lease, if a worker of this crate holds the task.
+    pub(crate) lease: Option<Duration>,
     pub(crate) started_from: Option<u32>,
     pub(crate) owner: Option<String>,
     pub(crate) run_at: Option<Timestamp>,
@@ -148,6 +154,16 @@ impl TaskHead {
     #[must_use]
     pub fn failed_attempts(&self) -> u32 {
         self.retry
+    }
+
+    /// Returns how many attempts in a row ended with a lost lease, each because its worker died or could not renew
+    /// the lease. A lost attempt counts once the next start finds the task. Any other end of an attempt, and a
+    /// redrive, sets the number back to 0.
+    ///
+    /// Each lost attempt is one of the [`failed_attempts`](Self::failed_attempts), too.
+    #[must_use]
+    pub fn lost_attempts(&self) -> u32 {
+        self.lost_attempts
     }
 
     /// Returns how many attempts there were in all: the fencing token of the attempt that holds the lease.
@@ -274,6 +290,9 @@ pub(crate) fn read_head(item: &mut Item, use_case: &UseCase, wire: Wire) -> Resu
             .required(LOCK, read.string(LOCK)?)
             .map(|lock| (lock != NOT_LOCKED).then(|| lock.to_owned()))?,
         last_lock: read.string(LAST_LOCK)?.map(str::to_owned),
+        lost_lock: read.string(LOST_LOCK)?.map(str::to_owned),
+        lost_attempts: read.number(LOST_ATTEMPTS)?.unwrap_or(0),
+        lease: read.number(LEASE_MS)?.map(Duration::from_millis),
         started_from: read.number(STARTED_FROM)?,
         owner: read.string(OWNER)?.map(str::to_owned),
         // A NULL is an error, like any value that is no time, because no start could succeed: NULL fails its

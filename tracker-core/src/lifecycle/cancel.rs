@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::race::{Race, Round, race};
 use crate::declare::status::Role;
-use crate::dynamodb::{self, Context, WriteError};
+use crate::dynamodb::{self, Context, FailedCondition, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
 use crate::item::head::TaskHead;
@@ -200,11 +200,11 @@ async fn send(
 ) -> Result<Sent, Error> {
     match dynamodb::settle_history(cx, &seen.key, write).await {
         Ok(item) => Ok(Sent::Applied(item.map(|mut item| cx.head(&mut item)).transpose()?.map(Box::new))),
-        Err(WriteError::Condition(Some(image))) => {
+        Err(WriteError::Condition(FailedCondition { image: Some(image), .. })) => {
             let found = cx.head(&mut image.clone())?;
             Ok(if is_ours(&found) { Sent::Applied(Some(Box::new(found))) } else { Sent::Lost(Some(image)) })
         }
-        Err(WriteError::Condition(None)) => Ok(Sent::Lost(None)),
+        Err(WriteError::Condition(_)) => Ok(Sent::Lost(None)),
         Err(WriteError::Unknown(error)) => Err(WriteError::unknown_outcome(error)),
         Err(WriteError::Refused(error)) => Err(error),
     }

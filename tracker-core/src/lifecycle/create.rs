@@ -2,20 +2,21 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::declare::status::Role;
 use crate::dynamodb::{self, Context, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{
-    self, CREATE_TIME, DATA, ERRORS, ITEM_BYTES, Item, KEY, LOCK, LOCK_TIME, NOT_LOCKED, RETRY, RUN_AT,
-    STATUS, UPDATE_TIME, VALUE, number, string, time,
+    self, CREATE_TIME, DATA, ERRORS, ITEM_BYTES, Item, KEY, LOCK, LOCK_TIME, LOST_LOCK, NOT_LOCKED, RETRY,
+    RUN_AT, STATUS, UPDATE_TIME, VALUE, number, string, time,
 };
 use crate::item::document::Document;
 use crate::item::error::ItemError;
 use crate::item::fields::TaskId;
 use crate::item::history::{History, HistoryDetail};
 use crate::observe::{EventDraft, EventKind};
-use crate::protocol::classify;
+use crate::protocol::classify::{self, Creator};
 use crate::time::Timestamp;
 use crate::tracker::Tracker;
 use crate::tracker::codec;
@@ -100,12 +101,25 @@ pub(crate) async fn create_or_found<T: StatusTracker>(
         item.insert(RUN_AT.to_owned(), time(run_at));
     }
     let head = cx.head(&mut item.clone())?;
-    match dynamodb::settle(&*cx.clock, SENDS, || dynamodb::put(cx, item.clone())).await {
+    let mut sends = 0;
+    let sent = dynamodb::settle(&*cx.clock, SENDS, || {
+        sends += 1;
+        dynamodb::put(cx, item.clone())
+    });
+    match sent.await {
         Ok(()) => {}
-        // This call created the item, and the response was lost. A worker may have started the task since.
-        Err(WriteError::Condition(Some(found)))
-            if classify::has_created(found.get(CREATE_TIME), item.get(CREATE_TIME)) => {}
-        Err(WriteError::Condition(found)) => return Ok(Err(found.unwrap_or_default())),
+        Err(WriteError::Condition(failed)) => {
+            let is_first_send = failed.is_first_try && sends == 1;
+            let found = failed.image.unwrap_or_default();
+            match classify::classify_create(&found, &item, is_first_send) {
+                // The response was lost. A worker may have started the task since.
+                Creator::Ours => {}
+                Creator::Other => return Ok(Err(found)),
+                Creator::Unknown => {
+                    return Err(Error::new(ErrorKind::OutcomeUnknown).with_key(&head.key));
+                }
+            }
+        }
         Err(WriteError::Unknown(error)) => {
             return Err(WriteError::unknown_outcome(error).with_key(&head.key));
         }
@@ -165,6 +179,8 @@ fn encode<T: StatusTracker>(cx: &Context, key: &str, data: &T, now: Timestamp) -
             (UPDATE_TIME, time(now)),
             (LOCK, string(NOT_LOCKED)),
             (LOCK_TIME, time(Timestamp::EPOCH)),
+            // A token, by which this create recognises its item.
+            (LOST_LOCK, string(Uuid::new_v4().simple().to_string())),
             (DATA, stored),
         ]
         .map(|(name, value)| (name.to_owned(), value)),

@@ -3,9 +3,11 @@
 use std::borrow::Borrow;
 use std::fmt::Display;
 
+use super::race::{Race, Round, race};
 use crate::dynamodb::{self, Context, SENDS, WriteError};
 use crate::error::Error;
 use crate::item::head::TaskHead;
+use crate::protocol::expression::Expression;
 use crate::protocol::{classify, operator};
 use crate::time::Timestamp;
 use crate::tracker::Tracker;
@@ -46,6 +48,41 @@ pub(crate) async fn delete(
     send(cx, key, with_live_lease).await.map_err(|error| error.with_key(key))
 }
 
+/// The delete of one task.
+struct Delete<'a> {
+    cx: &'a Context,
+    key: &'a str,
+}
+
+impl Race for Delete<'_> {
+    type Done = Option<TaskHead>;
+    type Next = Expression;
+
+    async fn round(&mut self, condition: Expression) -> Result<Round<Self::Done, Expression>, Error> {
+        let Self { cx, key } = self;
+        let sent = dynamodb::settle(&*cx.clock, SENDS, || dynamodb::delete(cx, key, condition.clone()));
+        let image = match sent.await {
+            // An item that cannot be read is deleted as well.
+            Ok(deleted) => return Ok(Round::Done(deleted.and_then(|mut item| cx.head(&mut item).ok()))),
+            Err(WriteError::Condition(failed)) => failed.image,
+            Err(WriteError::Unknown(error)) => return Err(WriteError::unknown_outcome(error)),
+            Err(WriteError::Refused(error)) => return Err(error),
+        };
+        let Some(mut item) = image else { return Ok(Round::Done(None)) };
+        let (found, rules) = (cx.head(&mut item)?, cx.rules());
+        let now = Timestamp::from(cx.now());
+        let next = if !found.is_locked() {
+            operator::delete(&rules, now)
+        } else if rules.can_take_over(&found, now) {
+            // The lease has expired by the length that its holder has stored.
+            operator::delete_expired(&found)
+        } else {
+            return Err(Error::new(classify::locked(&found, &rules)).with_task(found));
+        };
+        Ok(Round::Lost { found: Some(Box::new(found)), next })
+    }
+}
+
 /// Sends the delete until its outcome is known.
 async fn send(cx: &Context, key: &str, with_live_lease: bool) -> Result<Option<TaskHead>, Error> {
     let rules = cx.rules();
@@ -56,15 +93,5 @@ async fn send(cx: &Context, key: &str, with_live_lease: bool) -> Result<Option<T
         cx.known_clock(key).await?;
         operator::delete(&rules, Timestamp::from(cx.now()))
     };
-    match dynamodb::settle(&*cx.clock, SENDS, || dynamodb::delete(cx, key, condition.clone())).await {
-        // An item that cannot be read is deleted as well.
-        Ok(deleted) => Ok(deleted.and_then(|mut item| cx.head(&mut item).ok())),
-        Err(WriteError::Condition(Some(mut item))) => {
-            let found = cx.head(&mut item)?;
-            Err(Error::new(classify::locked(&found, &rules)).with_task(found))
-        }
-        Err(WriteError::Condition(None)) => Ok(None),
-        Err(WriteError::Unknown(error)) => Err(WriteError::unknown_outcome(error)),
-        Err(WriteError::Refused(error)) => Err(error),
-    }
+    race(Delete { cx, key }, condition).await
 }

@@ -215,8 +215,8 @@ impl<T: StatusTracker> Execution<T> {
             }));
             let verdict = match sent.await {
                 Ok(_) => Save::Saved,
-                Err(WriteError::Condition(mut image)) => {
-                    let found = image.as_mut().map(|item| cx.head(item)).transpose()?;
+                Err(WriteError::Condition(mut failed)) => {
+                    let found = failed.image.as_mut().map(|item| cx.head(item)).transpose()?;
                     let verdict = classify::classify_save(found.as_ref(), lock_id, now.time);
                     if let (Save::Again, Some(found)) = (verdict, found) {
                         self.attempt.lease.seen(found.lock_time);

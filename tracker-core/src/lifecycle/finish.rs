@@ -121,7 +121,7 @@ impl Finish {
         let (image, unanswered) = match sent.await {
             Ok(item) => return Ok(self.done(after, item)),
             Err(WriteError::Refused(error)) => return Err(error.with_task(TaskHead::clone(head))),
-            Err(WriteError::Condition(image)) => (image, None),
+            Err(WriteError::Condition(failed)) => (failed.image, None),
             Err(WriteError::Unknown(error)) => match dynamodb::get(cx, &head.key, true, false).await {
                 Ok(image) => (image, Some(error)),
                 Err(_) => return Err(self.unknown(Some(error))),
@@ -136,7 +136,7 @@ impl Finish {
             update_time: after.update_time,
             attempt: head.attempt,
             status: after.status_code,
-            deadline_passed: self.lease.has_passed(cx.now()),
+            lost_lock: head.lost_lock.as_deref(),
             unanswered: unanswered.is_some(),
         };
         match classify::classify_finish(found.as_ref(), &sent) {

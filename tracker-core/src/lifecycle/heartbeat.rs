@@ -43,7 +43,9 @@ pub(crate) async fn send_heartbeat(cx: &Context, lease: &SharedLease) -> Heartbe
                 cx.emit(EventDraft::of_key(EventKind::Heartbeat, key).with_duration(duration));
                 return result(lease, now, Save::Saved);
             }
-            Err(WriteError::Condition(mut image)) => image.as_mut().map(|item| cx.head(item)).transpose(),
+            Err(WriteError::Condition(mut failed)) => {
+                failed.image.as_mut().map(|item| cx.head(item)).transpose()
+            }
             Err(WriteError::Unknown(error) | WriteError::Refused(error)) => Err(error),
         };
         let found = match found {

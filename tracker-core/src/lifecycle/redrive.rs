@@ -77,7 +77,7 @@ impl Race for Redrive<'_> {
         });
         let image = match sent.await {
             Ok(_) => return Ok(done(cx, &seen, after)),
-            Err(WriteError::Condition(image)) => image,
+            Err(WriteError::Condition(failed)) => failed.image,
             Err(WriteError::Unknown(error)) => return Err(WriteError::unknown_outcome(error)),
             Err(WriteError::Refused(error)) => return Err(error),
         };

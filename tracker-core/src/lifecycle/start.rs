@@ -134,7 +134,7 @@ impl Race for StartRequest {
                 return Ok(Round::Done(self.started(head, item).await?));
             }
             Ok(None) => None,
-            Err(WriteError::Condition(image)) => image,
+            Err(WriteError::Condition(failed)) => failed.image,
             Err(WriteError::Unknown(error) | WriteError::Refused(error)) => return Err(error),
         };
         let head = match image.as_mut().map(|item| self.cx.head(item)).transpose() {

@@ -4,12 +4,11 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue;
-
 use crate::config::TrackerConfig;
 use crate::declare::spec::Takeover;
 use crate::declare::status::Role;
 use crate::error::ErrorKind;
+use crate::item::attribute::{ATTEMPT, CREATE_TIME, Item, LOST_LOCK};
 use crate::item::head::TaskHead;
 use crate::time::Timestamp;
 
@@ -23,8 +22,10 @@ pub(crate) struct Rules {
 
 impl Rules {
     /// Returns the time after which a held task can be taken over: the end of its lease plus `max_clock_skew`.
+    ///
+    /// The lease is as long as its holder has stored it. A worker of another program has stored no length.
     pub(crate) fn takeover_at(&self, head: &TaskHead) -> Timestamp {
-        head.lock_time.plus(self.lock_expire).plus(self.max_clock_skew)
+        head.lock_time.plus(head.lease.unwrap_or(self.lock_expire)).plus(self.max_clock_skew)
     }
 
     /// Returns whether the lease of a held task has expired, `max_clock_skew` included.
@@ -37,7 +38,8 @@ impl Rules {
         self.takeover == Takeover::Expired && self.is_expired(head, now)
     }
 
-    /// Returns the bound for `lock_time`: a lease that was last renewed before this time has expired by now.
+    /// Returns the bound for `lock_time`: a lease without a stored length that was last renewed before this time has
+    /// expired by now.
     pub(crate) fn stale_before(&self, now: Timestamp) -> Timestamp {
         now.minus(self.lock_expire).minus(self.max_clock_skew)
     }
@@ -102,6 +104,13 @@ pub(crate) fn classify_start(
                 Start::Refused(ErrorKind::ClockBehind { by })
             }
         }
+        // Another program has changed the status of a task that a worker of this crate held.
+        Some(role) if role.is_ready() && image.lease.is_some() => {
+            if rules.is_expired(image, now) {
+                return Start::TakeOver;
+            }
+            Start::Refused(locked(image, rules))
+        }
         _ => Start::Refused(ErrorKind::NotReady { status: image.status_name.clone().into_owned() }),
     }
 }
@@ -122,8 +131,8 @@ pub(crate) struct Finish<'f> {
     pub(crate) attempt: u64,
     /// The status that the finish would have set.
     pub(crate) status: u32,
-    /// Whether the holder's deadline has passed by now.
-    pub(crate) deadline_passed: bool,
+    /// The `lost_lock` that the start found: it changes with every takeover.
+    pub(crate) lost_lock: Option<&'f str>,
     /// Whether no answer came, so that a copy of the finish may still be applied.
     pub(crate) unanswered: bool,
 }
@@ -156,25 +165,57 @@ pub(crate) fn classify_finish(image: Option<&TaskHead>, finish: &Finish<'_>) -> 
     if image.last_lock.as_deref() == Some(finish.lock_id) {
         return Written::Done;
     }
+    // A takeover stores the lock that it took.
+    if image.lost_lock.as_deref() == Some(finish.lock_id) {
+        return Written::LeaseLost;
+    }
+    // An item without room, or one that an older version of this crate took over, has no such trace.
     let taken_over = finish.attempt.checked_add(1) == Some(image.attempt) && image.lock.is_some();
     if image.attempt == finish.attempt || taken_over {
         return Written::LeaseLost;
     }
-    // A Python `save` has dropped `attempt` and `last_lock`, and may have put back the item as it was before our
-    // start. Only the exact time and status of our finish show that the finish is still there.
-    let dropped = image.attempt < finish.attempt;
-    let is_there = image.update_time == finish.update_time && image.status_code == finish.status;
-    if finish.deadline_passed || (dropped && !is_there) {
-        return Written::Unknown;
+    if image.attempt < finish.attempt {
+        // A Python `save` has dropped `attempt` and both locks, and may have put back the item as it was before our
+        // start. Only the exact time and status of our finish show that the finish is still there.
+        let is_there = image.update_time == finish.update_time && image.status_code == finish.status;
+        return if is_there { Written::Done } else { Written::Unknown };
     }
-    // Within the deadline, only our finish can have freed the lock.
-    Written::Done
+    // Later attempts followed. If no lease was taken over since our start, only our finish can have freed the lock.
+    if finish.lost_lock.is_some() && image.lost_lock.as_deref() == finish.lost_lock {
+        return Written::Done;
+    }
+    Written::Unknown
 }
 
-/// Returns whether a create whose condition failed had been applied before: the item has its `create_time`, which
-/// stays when a worker starts the task.
-pub(crate) fn has_created(found: Option<&AttributeValue>, create_time: Option<&AttributeValue>) -> bool {
-    found.is_some() && found == create_time
+/// Who created the item that a create has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Creator {
+    /// This create: an earlier send of it was applied.
+    Ours,
+    /// Somebody else.
+    Other,
+    /// The item does not tell.
+    Unknown,
+}
+
+/// Tells who created the item that a create has found. `is_first_send` says that no send of this create came before.
+///
+/// Two creates may have the same `create_time`, so each has a token of its own. The token stays until the first
+/// takeover, or until a Python `save`.
+pub(crate) fn classify_create(found: &Item, created: &Item, is_first_send: bool) -> Creator {
+    let same = |name| found.get(name) == created.get(name);
+    if same(CREATE_TIME) && same(LOST_LOCK) {
+        Creator::Ours
+    } else if is_first_send || !same(CREATE_TIME) || is_untouched(found) {
+        Creator::Other
+    } else {
+        Creator::Unknown
+    }
+}
+
+/// Returns whether no worker has started a task since its create.
+fn is_untouched(item: &Item) -> bool {
+    !item.contains_key(ATTEMPT) && item.contains_key(LOST_LOCK)
 }
 
 /// Returns whether a redrive or a cancel of a free task whose condition failed had been applied before. `after` is

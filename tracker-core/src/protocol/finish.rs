@@ -52,6 +52,8 @@ impl Writes<'_> {
         after.update_time = self.now;
         after.lock_time = self.now;
         after.lock = None;
+        after.lease = None;
+        after.lost_attempts = 0;
         after.last_lock = Some(self.lock_id.to_owned());
         (after, write)
     }

@@ -6,7 +6,9 @@ use super::expression::Expression;
 use super::writes::Writes;
 use crate::declare::spec::Takeover;
 use crate::declare::status::Role;
-use crate::item::attribute::{EXPIRES_AT, NOT_LOCKED, RETRY, RUN_AT, SNOOZES, number, string, time};
+use crate::item::attribute::{
+    EXPIRES_AT, LOST_ATTEMPTS, NOT_LOCKED, RETRY, RUN_AT, SNOOZES, number, string, time,
+};
 use crate::item::head::TaskHead;
 use crate::item::history::{HistoryDetail, HistoryEntry};
 use crate::time::Timestamp;
@@ -49,6 +51,7 @@ impl Writes<'_> {
         let write = at_status(write, self.use_case, status, &seen.key);
         let write = set_or_remove(write, RUN_AT, seen.run_at.is_some(), None);
         let write = set_or_remove(write, SNOOZES, seen.snoozes > 0, None);
+        let write = set_or_remove(write, LOST_ATTEMPTS, seen.lost_attempts > 0, None);
         // A Python `save` drops `attempt`, which then counts as 0.
         let write = match seen.attempt {
             0 => write.and("(attribute_not_exists(#attempt) OR #attempt = :attempt)"),
@@ -59,6 +62,7 @@ impl Writes<'_> {
         set_head_status(&mut after, self.use_case, status);
         after.run_at = None;
         after.snoozes = 0;
+        after.lost_attempts = 0;
         after.update_time = now;
         after.lock_time = lock_time;
         (after, write)
@@ -77,11 +81,21 @@ pub(crate) fn delete(rules: &Rules, now: Timestamp) -> Expression {
     let condition = match rules.takeover {
         Takeover::Never => Expression::new().and(free),
         Takeover::Expired => {
-            let stale = rules.stale_before(now);
-            Expression::new().and(&format!("{free} OR #lock_time < :stale")).with(":stale", time(stale))
+            // The length of the holder's own lease decides. Only an image shows whether it has passed.
+            let stale = "(attribute_not_exists(#lease_ms) AND #lock_time < :stale)";
+            let condition = Expression::new().and(&format!("{free} OR {stale}"));
+            condition.with(":stale", time(rules.stale_before(now)))
         }
     };
     condition.with(":free", string(NOT_LOCKED))
+}
+
+/// Returns the condition of a delete of an expired lease, pinned to the lease that was seen.
+pub(crate) fn delete_expired(seen: &TaskHead) -> Expression {
+    Expression::new()
+        .and("#lock = :seen_lock AND #lock_time = :seen_lock_time")
+        .with(":seen_lock", string(seen.lock.as_deref().unwrap_or(NOT_LOCKED)))
+        .with(":seen_lock_time", time(seen.lock_time))
 }
 
 /// Returns the condition of a delete of any task. It always holds.

@@ -5,13 +5,17 @@
 
 use std::sync::LazyLock;
 
+use aws_sdk_dynamodb::types::AttributeValue;
+
 use super::backoff;
 use super::classify::Rules;
 use super::clauses::{FREE, at_status, expires_at, set_errors, set_or_remove};
 use super::expression::Expression;
 use crate::config::TrackerConfig;
 use crate::declare::status::Role;
-use crate::item::attribute::{EXPIRES_AT, NOT_LOCKED, OWNER, SNOOZES, STATUS, number, string, time};
+use crate::item::attribute::{
+    EXPIRES_AT, LEASE_MS, LOST_ATTEMPTS, LOST_LOCK, NOT_LOCKED, OWNER, SNOOZES, STATUS, number, string, time,
+};
 use crate::item::head::TaskHead;
 use crate::item::history::{HistoryDetail, HistoryEntry};
 use crate::item::use_case::{Status, UseCase};
@@ -37,12 +41,13 @@ impl Writes<'_> {
             Expression::new()
                 .set("#value = :value, #status = :status, #started_from = #status")
                 .set("#lock = :lock_id, #lock_time = :now, #update_time = :now, #owner = :owner")
+                .set("#lease_ms = :lease_ms")
                 // An earlier step or attempt may have left them. DynamoDB must not delete a task in progress.
                 .remove("#cancel, #expires_at")
                 .add("#attempt :one")
                 .and("#lock_time < :now")
                 .and("(attribute_not_exists(#run_at) OR #run_at <= :now)")
-                .and("(#lock = :free OR #lock_time < :stale)")
+                .and("(#lock = :free OR (attribute_not_exists(#lease_ms) AND #lock_time < :stale))")
                 .with(":one", number(1_u32))
                 .with(":free", string(NOT_LOCKED))
         });
@@ -51,6 +56,7 @@ impl Writes<'_> {
             .with(":lock_id", string(self.lock_id))
             .with(":now", time(self.now))
             .with(":owner", string(self.owner))
+            .with(":lease_ms", self.lease_ms())
             .with(":stale", time(stale))
             .and_in(STATUS, self.use_case.ready().map(number))
     }
@@ -71,9 +77,17 @@ impl Writes<'_> {
             .with(":seen_status", number(seen.status_code))
             .with(":lock_id", string(self.lock_id))
             .with(":now", time(self.now));
+        // An item without room for its history has no room for a new attribute either.
+        let adds = |is_stored: bool| is_stored || detail != HistoryDetail::AsStored;
+        let lost = seen.lock.as_deref().filter(|_| adds(seen.lost_lock.is_some()));
+        let lost_attempts = seen.lost_attempts.saturating_add(1);
+        let lost_attempts = adds(seen.lost_attempts > 0).then(|| number(lost_attempts));
+        let takeover = set_or_remove(takeover, LOST_LOCK, false, lost.map(string));
+        let takeover = set_or_remove(takeover, LOST_ATTEMPTS, false, lost_attempts);
         let has_expiry = seen.expires_at.is_some();
         let (role, takeover) = if next.ignored {
             let freed = takeover.set(FREE).with(":free", string(NOT_LOCKED));
+            let freed = set_or_remove(freed, LEASE_MS, seen.lease.is_some(), None);
             let expires_at = expires_at(self.config, Role::Ignored, self.now);
             let expires_at = expires_at.filter(|_| detail != HistoryDetail::AsStored);
             (Role::Ignored, set_or_remove(freed, EXPIRES_AT, has_expiry, expires_at.map(number)))
@@ -83,6 +97,8 @@ impl Writes<'_> {
                 .add("#attempt :one")
                 .with(":one", number(1_u32));
             let held = set_or_remove(held, EXPIRES_AT, has_expiry, None);
+            let lease_ms = adds(seen.lease.is_some()).then(|| self.lease_ms());
+            let held = set_or_remove(held, LEASE_MS, false, lease_ms);
             // An item without room for its history may have no room for a longer owner.
             let named = match detail {
                 HistoryDetail::AsStored => held,
@@ -110,6 +126,12 @@ impl Writes<'_> {
             &format!("the lease expired: {holder} did not finish the attempt, and {then}"),
             &format!("held since {}, taken over by {}", seen.lock_time, self.owner),
         )
+    }
+
+    /// Returns the length of this worker's lease. It is never shorter than the holder believes.
+    fn lease_ms(&self) -> AttributeValue {
+        let millis = self.config.lock_expire.as_nanos().div_ceil(1_000_000);
+        number(u64::try_from(millis).unwrap_or(u64::MAX))
     }
 
     /// Returns the save, which renews the lease. The caller adds the data.
@@ -144,6 +166,7 @@ impl Writes<'_> {
             Expression::new()
                 .set(FREE)
                 .set("#value = :value, #status = :status, #update_time = :now")
+                .remove("#lease_ms, #lost_attempts")
                 .and("#lock = :lock_id")
                 .with(":free", string(NOT_LOCKED))
         });

@@ -15,7 +15,7 @@ use crate::keys::{self, Key};
 use crate::model::{Field, Setting, SettingValue, Store, Stored, TaskId, Tracker};
 
 /// The names of the attributes that the tracker itself writes.
-pub(crate) const RESERVED: [&str; 18] = [
+pub(crate) const RESERVED: [&str; 21] = [
     "key",
     "value",
     "status",
@@ -28,6 +28,9 @@ pub(crate) const RESERVED: [&str; 18] = [
     "errors",
     "attempt",
     "last_lock",
+    "lost_lock",
+    "lost_attempts",
+    "lease_ms",
     "started_from",
     "owner",
     "run_at",

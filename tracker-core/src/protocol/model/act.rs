@@ -1,13 +1,15 @@
 //! What a worker does, and how it treats an answer. The crate's own functions take every decision.
 
+use std::rc::Rc;
+
 use super::mutant::Mutant;
 use super::row::{Data, Row, Time, lock_text};
-use super::table::{self, EXPIRE, How, Request, head, steps};
+use super::table::{self, How, Request, head, steps, ticks};
 use super::worker::{Attempt, Event, Phase, Saving, Wait};
-use super::world::World;
+use super::world::{FIRST_TOKEN, World};
 use crate::declare::status::Role;
-use crate::item::attribute::time;
-use crate::protocol::classify::{self, Save, Start, Written};
+use crate::item::head::TaskHead;
+use crate::protocol::classify::{self, Creator, Save, Start, Written};
 use crate::protocol::lease::{Lease, Reading};
 use crate::time::ClockReading;
 
@@ -49,6 +51,10 @@ impl Act<'_> {
             (Phase::Settling { held, how, .. }, Event::Read) => {
                 Phase::Settling { held, how, read: Some(self.world.row.ok_or(())) }
             }
+            (Phase::Starting { starting, .. }, Event::Abandon) => Phase::Abandoning { starting, read: None },
+            (Phase::Abandoning { starting, .. }, Event::Read) => {
+                Phase::Abandoning { starting, read: Some(self.world.row.ok_or(())) }
+            }
             (phase, Event::Receive) => self.receive(phase),
             (phase, event) => unreachable!("{event:?} in {phase:?}"),
         };
@@ -57,6 +63,11 @@ impl Act<'_> {
 
     fn now(&self) -> ClockReading {
         self.world.now(self.nth)
+    }
+
+    /// Returns how many ticks the worker's leases last.
+    fn lease(&self) -> u8 {
+        self.world.workers[self.nth].lease
     }
 
     /// Sends a request, and waits for its answer.
@@ -70,9 +81,12 @@ impl Act<'_> {
         match event {
             Event::Create => {
                 self.world.spent.creates += 1;
-                // Each create has a time of its own, by which it recognises its item.
-                let create_time = Time(Time::at(1).0 + u16::from(self.world.spent.creates));
-                Phase::Creating { wait: self.send(Request::Create { create_time }), create_time }
+                // All creates happen within one microsecond. Each has a token of its own.
+                let token = FIRST_TOKEN + self.world.spent.creates;
+                Phase::Creating {
+                    wait: self.send(Request::Create { create_time: Time::at(1), token }),
+                    token,
+                }
             }
             Event::Redrive { step } => self.redrive(step),
             Event::Start { step } => {
@@ -102,14 +116,15 @@ impl Act<'_> {
     fn start(&mut self, mut starting: Starting) -> Phase {
         let reading = starting.next(self.now());
         let Starting { step, lock_id, .. } = starting;
-        let request = Request::Start { step, lock_id, now: Time::of(reading.time), sent_at: self.world.tick };
+        let now = Time::of(reading.time);
+        let request = Request::Start { step, lock_id, lease: self.lease(), now, sent_at: self.world.tick };
         Phase::Starting { wait: self.send(request), starting }
     }
 
     /// Takes the answer that a worker has waited for.
     fn receive(&mut self, phase: Phase) -> Phase {
         match phase {
-            Phase::Creating { wait, create_time } => self.created(&wait, create_time),
+            Phase::Creating { wait, token } => self.created(&wait, token),
             Phase::Redriving { wait, step, seen, now } => self.redriven(&wait, step, &seen, now),
             Phase::Starting { wait, starting } => {
                 return match wait.answer {
@@ -118,6 +133,8 @@ impl Act<'_> {
                     None => Phase::Idle,
                 };
             }
+            Phase::Abandoning { starting, read: Some(Ok(row)) } => return self.abandoned(&starting, row),
+            Phase::Abandoning { .. } => {}
             Phase::Finishing { held, how, wait } => match wait.answer {
                 Some(Ok(row)) => self.world.ghost.told_done(held.lock_id, row.status),
                 Some(Err(image)) => self.finished(&held, how, image, false),
@@ -132,17 +149,33 @@ impl Act<'_> {
     }
 
     /// Ends a create.
-    fn created(&mut self, wait: &Wait, create_time: Time) {
-        let created = match wait.answer {
-            Some(Err(found)) => {
-                let found = found.map(|found| time(found.create_time.stamp()));
-                let ours = time(create_time.stamp());
-                classify::has_created(found.as_ref(), Some(&ours))
-                    || self.mutant == Mutant::CreateBelievesItem
-            }
-            _ => true,
+    fn created(&mut self, wait: &Wait, token: u8) {
+        let creator = match (wait.answer, wait.request) {
+            (Some(Err(Some(found))), Request::Create { create_time, .. }) => match self.mutant {
+                Mutant::CreateBelievesItem => Creator::Ours,
+                Mutant::CreateComparesTimeAlone if found.create_time == create_time => Creator::Ours,
+                _ => {
+                    let ours = Row::new(create_time, token).item();
+                    classify::classify_create(&found.item(), &ours, false)
+                }
+            },
+            _ => Creator::Ours,
         };
-        self.world.ghost.told_created(create_time, created);
+        match creator {
+            Creator::Ours => self.world.ghost.told_created(token, true),
+            Creator::Other => self.world.ghost.told_created(token, false),
+            Creator::Unknown => {}
+        }
+    }
+
+    /// Ends a start without an answer: releases the task, if the start was applied.
+    fn abandoned(&mut self, starting: &Starting, row: Row) -> Phase {
+        let holds = row.lock == starting.lock_id || self.mutant == Mutant::ReleasesAnyAttempt;
+        if row.lock == 0 || !holds {
+            return Phase::Idle;
+        }
+        let starting = Starting { lock_id: row.lock, dropped: true, ..starting.clone() };
+        self.started(&starting, row)
     }
 
     /// Ends a redrive.
@@ -163,7 +196,11 @@ impl Act<'_> {
         let Starting { step, lock_id, .. } = starting;
         let found = image.map(|row| head(steps(), step, &row));
         let now = self.now();
-        let rules = table::rules(self.mutant);
+        let rules = table::rules(self.lease(), self.mutant);
+        let found = found.map(|found| match self.mutant {
+            Mutant::JudgedByOwnLease => Rc::new(TaskHead { lease: None, ..TaskHead::clone(&found) }),
+            _ => found,
+        });
         let verdict = classify::classify_start(found.as_deref(), &lock_text(lock_id), now.into(), &rules);
         let may_send = starting.sent.len() < SENDS;
         match (verdict, image) {
@@ -172,7 +209,8 @@ impl Act<'_> {
             }
             (Start::TakeOver, Some(seen)) if may_send => {
                 let now = Time::of(starting.next(now).time);
-                let request = Request::TakeOver { step, lock_id, seen, now, sent_at: self.world.tick };
+                let (lease, sent_at) = (self.lease(), self.world.tick);
+                let request = Request::TakeOver { step, lock_id, lease, seen, now, sent_at };
                 return Phase::Starting { wait: self.send(request), starting };
             }
             (Start::Again, _) if may_send => return self.start(starting),
@@ -198,8 +236,8 @@ impl Act<'_> {
         let now = self.now();
         let stored = Some(row.lock_time.stamp());
         let lease = match self.mutant {
-            Mutant::DeadlineFromAnswer => Lease::granted(&[now.into()], None, EXPIRE),
-            _ => Lease::granted(sent, stored, EXPIRE),
+            Mutant::DeadlineFromAnswer => Lease::granted(&[now.into()], None, ticks(self.lease())),
+            _ => Lease::granted(sent, stored, ticks(self.lease())),
         };
         let applied = sent.iter().find(|reading| Some(reading.time) == stored);
         let held = Attempt {
@@ -290,19 +328,23 @@ impl Act<'_> {
     /// Decides whether a finish was recorded. `unanswered` is set if the image was read because no answer came.
     fn finished(&mut self, held: &Attempt, how: How, image: Option<Row>, unanswered: bool) {
         let found = image.map(|row| head(steps(), held.step, &row));
+        let held_head = head(steps(), held.step, &held.head);
         let status = table::finished_as(held.step, &held.head, how);
-        let passed = held.has_passed(self.now(), self.mutant);
         let sent = classify::Finish {
             lock_id: &lock_text(held.lock_id),
             create_time: held.head.create_time.stamp(),
             update_time: held.lease.sent(),
             attempt: held.head.attempt.into(),
             status: status.into(),
-            deadline_passed: passed && self.mutant != Mutant::DoneAfterDeadline,
+            lost_lock: held_head.lost_lock.as_deref(),
             unanswered: unanswered && self.mutant != Mutant::SettledByOwnLock,
         };
         let verdict = match self.mutant {
             Mutant::AlwaysUnknown => Written::Unknown,
+            Mutant::DoneWithinDeadline => {
+                let passed = held.has_passed(self.now(), self.mutant);
+                by_deadline(found.as_deref(), &sent, passed)
+            }
             _ => classify::classify_finish(found.as_deref(), &sent),
         };
         match verdict {
@@ -320,6 +362,16 @@ impl Starting {
         let reading = Reading::after_all(&self.sent, now);
         self.sent.push(reading);
         reading
+    }
+}
+
+/// Decides whether a finish was recorded by the holder's deadline instead of the lock that a takeover leaves.
+fn by_deadline(found: Option<&TaskHead>, sent: &classify::Finish<'_>, passed: bool) -> Written {
+    let found = found.map(|found| TaskHead { lost_lock: None, ..found.clone() });
+    let has_later_attempts = found.as_ref().is_some_and(|found| found.attempt > sent.attempt);
+    match classify::classify_finish(found.as_ref(), sent) {
+        Written::Unknown if has_later_attempts && !passed => Written::Done,
+        verdict => verdict,
     }
 }
 

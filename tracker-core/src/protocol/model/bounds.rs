@@ -22,6 +22,10 @@ pub(super) struct Bounds {
     pub(super) clock_steps: u8,
     /// How often a holder's clock may step beyond the skew, or its machine may be suspended.
     pub(super) wild_clocks: u8,
+    /// Whether a worker whose clock is ahead is ahead by twice the skew. Then only what workers are told is checked.
+    pub(super) clocks_far_apart: bool,
+    /// Whether workers may have longer leases than others.
+    pub(super) long_leases: bool,
     /// Whether the pipeline has a second step.
     pub(super) two_steps: bool,
     /// Whether a start may be dropped, and a task released.
@@ -41,6 +45,8 @@ impl Bounds {
         creates: 0,
         clock_steps: 0,
         wild_clocks: 0,
+        clocks_far_apart: false,
+        long_leases: false,
         two_steps: false,
         releases: false,
     };

@@ -7,7 +7,7 @@ use super::bounds::Bounds;
 use super::ghost::{Violation, has_ended};
 use super::mutant::Mutant;
 use super::row::{Data, Row, Time, lock_text};
-use super::table::{self, How, MAX_RETRY, Request, apply, head, steps};
+use super::table::{self, How, LEASE, MAX_RETRY, Request, apply, head, steps};
 use crate::protocol::classify::{Start, classify_start};
 
 /// A tick long after all others.
@@ -60,13 +60,14 @@ fn work(mut row: Row, step: u8, kills: bool, mutant: Mutant) -> Option<Row> {
         }
         let turn = 16 * step + nth;
         let (lock_id, now) = (LOCKS + turn, Time::at(LATER + 10 * u16::from(turn)));
-        let start = Request::Start { step, lock_id, now, sent_at: 0 };
+        let start = Request::Start { step, lock_id, lease: LEASE, now, sent_at: 0 };
         let started = apply(Some(row), start, mutant).or_else(|| {
-            let rules = table::rules(mutant);
+            let rules = table::rules(LEASE, mutant);
             let found = head(steps(), step, &row);
             match classify_start(Some(&found), &lock_text(lock_id), now.stamp(), &rules) {
                 Start::TakeOver => {
-                    let take_over = Request::TakeOver { step, lock_id, seen: row, now, sent_at: 0 };
+                    let take_over =
+                        Request::TakeOver { step, lock_id, lease: LEASE, seen: row, now, sent_at: 0 };
                     apply(Some(row), take_over, mutant)
                 }
                 _ => None,

@@ -26,6 +26,8 @@ pub(super) enum Violation {
     FalseLost,
     /// A worker was told that its data is saved, and it was not.
     FalseSaved,
+    /// `lost_attempts` does not count the attempts that were lost in a row.
+    LossMiscounted,
     /// A worker was told that it has created the task, and another worker has; or the other way round.
     FalseCreated,
     /// A worker was told that it has redriven the task, and no redrive was applied.
@@ -76,7 +78,10 @@ pub(super) struct Ghost {
     freed_at: Option<u16>,
     /// How many redrives were applied.
     redriven: u8,
-    created: Option<Time>,
+    /// The token of the create that was applied.
+    created: Option<u8>,
+    /// The lost attempts in a row.
+    losses: u8,
     /// How many takeovers were applied.
     pub(super) taken_over: u8,
     /// Whether a takeover has ignored the task.
@@ -111,7 +116,7 @@ impl Ghost {
     /// Takes note of a request that was applied.
     pub(super) fn applied(&mut self, before: Option<Row>, after: Row, request: &Request, clocks_agree: bool) {
         let Some(before) = before else {
-            self.created = Some(after.create_time);
+            self.created = Some(after.lost_lock);
             return;
         };
         let lock_id = request.lock_id();
@@ -134,6 +139,7 @@ impl Ghost {
             }
             Request::TakeOver { sent_at, .. } => {
                 self.count_failure();
+                self.losses += 1;
                 self.taken_over += 1;
                 if after.lock == 0 {
                     self.ignored_by_takeover = true;
@@ -147,6 +153,7 @@ impl Ghost {
                 lock.finished = after.status;
                 self.check(first, Violation::TwoFinishes);
                 self.check(!lost, Violation::FalseLost);
+                self.losses = 0;
                 self.freed_at = clocks_agree.then_some(sent_at);
                 match how {
                     How::Succeeded => {
@@ -162,11 +169,13 @@ impl Ghost {
                 let as_seen = before.attempt == seen.attempt && before.lock == 0;
                 self.check(self.redriven == 1 && as_seen, Violation::RedriveMisapplied);
                 self.retry = 0;
+                self.losses = 0;
                 self.freed_at = clocks_agree.then_some(sent_at);
             }
             Request::Create { .. } => {}
         }
         self.check(after.retry == self.retry && after.history == self.failures, Violation::FailureMiscounted);
+        self.check(after.lost_attempts == self.losses, Violation::LossMiscounted);
         // Checked last: if the older lease does harm at once, the harm is the violation.
         self.check(before.lock_time <= after.lock_time, Violation::OldLease);
     }
@@ -225,8 +234,8 @@ impl Ghost {
     }
 
     /// A worker is told whether it has created the task.
-    pub(super) fn told_created(&mut self, create_time: Time, created: bool) {
-        self.check((self.created == Some(create_time)) == created, Violation::FalseCreated);
+    pub(super) fn told_created(&mut self, token: u8, created: bool) {
+        self.check((self.created == Some(token)) == created, Violation::FalseCreated);
     }
 
     /// A worker is told that it has redriven the task.

@@ -98,6 +98,7 @@ properties! {
     "no older lease comes back": OldLease,
     "attempts are counted": AttemptMiscounted,
     "failed and lost attempts are counted once": FailureMiscounted,
+    "lost attempts in a row are counted": LossMiscounted,
     "a redrive is applied once, to what was seen": RedriveMisapplied,
     "the task can end": Stuck,
     "a task that kills its workers ends": Endless,
@@ -110,6 +111,8 @@ properties! {
     "a task succeeds in both steps": |_, row| row.is_some_and(|row| row.status == 26),
     "the second step is taken over": |world, row| world.ghost.taken_over > 0 && row.is_some_and(|row| row.status == 22),
     "a redriven task is taken over": |world, _| world.ghost.taken_over > 0 && world.spent.redrives > 0,
+    "a worker with long leases takes a task over": |world, row| world.ghost.taken_over > 0
+        && row.is_some_and(|row| row.lease == table::LONG_LEASE),
     "data is saved": |_, row| row.is_some_and(|row| row.lock != 0 && row.data.lock == row.lock),
     "a lease is renewed": |_, row| row.is_some_and(|row| row.lock != 0 && row.lock_time > row.update_time),
     "a task is redriven": |world, row| world.spent.redrives > 0 && row.is_some_and(|row| row.status == 10),

@@ -21,8 +21,18 @@ pub(super) enum Mutant {
     FinishLeavesLockTime,
     /// A finish does not ask for its lock.
     FinishWithoutLock,
-    /// A finish that finds no trace of itself counts as done, also after its deadline.
-    DoneAfterDeadline,
+    /// A finish that finds no trace of itself counts as done within its own deadline.
+    DoneWithinDeadline,
+    /// A takeover does not store the lock that it took.
+    TakeoverLeavesNoTrace,
+    /// Whoever judges a lease goes by the length of its own lease.
+    JudgedByOwnLease,
+    /// A finish leaves the number of lost attempts as it is.
+    FinishKeepsLosses,
+    /// A start without an answer releases whatever attempt it finds.
+    ReleasesAnyAttempt,
+    /// A create counts an item with its `create_time` as its own.
+    CreateComparesTimeAlone,
     /// If the read after an unanswered finish shows our lock, the finish counts as not applied.
     SettledByOwnLock,
     /// A takeover pins the lock that was seen, but not its time.
@@ -58,14 +68,19 @@ pub(super) enum Mutant {
 
 impl Mutant {
     /// All mutants.
-    pub(super) const ALL: [Self; 22] = [
+    pub(super) const ALL: [Self; 27] = [
         Self::DeadlineFromLastSend,
         Self::MonotonicOnly,
         Self::WallOnly,
         Self::DeadlineFromAnswer,
         Self::FinishLeavesLockTime,
         Self::FinishWithoutLock,
-        Self::DoneAfterDeadline,
+        Self::DoneWithinDeadline,
+        Self::TakeoverLeavesNoTrace,
+        Self::JudgedByOwnLease,
+        Self::FinishKeepsLosses,
+        Self::ReleasesAnyAttempt,
+        Self::CreateComparesTimeAlone,
         Self::SettledByOwnLock,
         Self::TakeoverPinsLockAlone,
         Self::TakeoverPinsTimeAlone,
@@ -116,6 +131,7 @@ impl Mutant {
             Self::TakeoverPinsLockAlone => sent.without_condition("#lock_time ="),
             Self::TakeoverPinsTimeAlone => sent.without_condition("#lock ="),
             Self::TakeoverUncounted => sent.without_assignment("#retry"),
+            Self::TakeoverLeavesNoTrace => sent.without_assignment("#lost_lock"),
             _ => {}
         }
         sent
@@ -133,6 +149,7 @@ impl Mutant {
     pub(super) fn finish(self, mut sent: Sent) -> Sent {
         match self {
             Self::FinishLeavesLockTime => sent.without_assignment("#lock_time"),
+            Self::FinishKeepsLosses => sent.without_removal("#lost_attempts"),
             Self::FinishWithoutLock | Self::PynamodbMate => sent.without_condition("#lock ="),
             _ => {}
         }
@@ -172,6 +189,13 @@ impl Sent {
         let assignment = format!("{name} = {}", self.value_set(name));
         let without = self.update.replace(&format!(", {assignment}"), "");
         let without = without.replace(&format!("SET {assignment}, "), "SET ");
+        assert_ne!(without, self.update);
+        self.update = without;
+    }
+
+    /// Keeps an attribute that the update removes.
+    fn without_removal(&mut self, name: &str) {
+        let without = self.update.replace(&format!(", {name}"), "");
         assert_ne!(without, self.update);
         self.update = without;
     }

@@ -62,6 +62,10 @@ pub(super) struct Row {
     /// The number of the lock; 0 if the task is free.
     pub(super) lock: u8,
     pub(super) last_lock: u8,
+    pub(super) lost_lock: u8,
+    pub(super) lost_attempts: u8,
+    /// The length of the lease in ticks; 0 if the item has none.
+    pub(super) lease: u8,
     pub(super) started_from: u8,
     pub(super) create_time: Time,
     pub(super) lock_time: Time,
@@ -85,14 +89,17 @@ pub(super) fn lock_text(lock: u8) -> String {
 }
 
 impl Row {
-    /// Returns a new task.
-    pub(super) fn new(create_time: Time) -> Self {
+    /// Returns a new task, with the token of its create.
+    pub(super) fn new(create_time: Time, token: u8) -> Self {
         Self {
             status: 10,
             retry: 0,
             attempt: 0,
             lock: 0,
             last_lock: 0,
+            lost_lock: token,
+            lost_attempts: 0,
+            lease: 0,
             started_from: 0,
             create_time,
             lock_time: Time::NEVER,
@@ -128,6 +135,9 @@ impl Row {
         let later = [
             (attribute::ATTEMPT, self.attempt, number(self.attempt)),
             (attribute::LAST_LOCK, self.last_lock, string(lock_text(self.last_lock))),
+            (attribute::LOST_LOCK, self.lost_lock, string(lock_text(self.lost_lock))),
+            (attribute::LOST_ATTEMPTS, self.lost_attempts, number(self.lost_attempts)),
+            (attribute::LEASE_MS, self.lease, number(u32::from(self.lease) * 1000)),
             (attribute::STARTED_FROM, self.started_from, number(self.started_from)),
         ];
         for (name, stored, value) in later {
@@ -152,6 +162,9 @@ impl Row {
         };
         let data: u16 = item[attribute::DATA].as_n().expect("a number").parse().expect("a version");
         let [lock, version] = data.to_be_bytes();
+        let lease = item.get(attribute::LEASE_MS).map_or(0, |millis| {
+            millis.as_n().expect("a number").parse::<u32>().expect("a number of milliseconds") / 1000
+        });
         let errors = History::parse(item.get(attribute::ERRORS).cloned(), Wire::Native);
         Self {
             status: small(attribute::STATUS),
@@ -159,6 +172,9 @@ impl Row {
             attempt: small(attribute::ATTEMPT),
             lock: small(attribute::LOCK),
             last_lock: small(attribute::LAST_LOCK),
+            lost_lock: small(attribute::LOST_LOCK),
+            lost_attempts: small(attribute::LOST_ATTEMPTS),
+            lease: lease.try_into().expect("few ticks"),
             started_from: small(attribute::STARTED_FROM),
             create_time: moment(attribute::CREATE_TIME),
             lock_time: moment(attribute::LOCK_TIME),

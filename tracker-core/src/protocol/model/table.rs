@@ -21,8 +21,10 @@ use crate::protocol::outcome::{Outcome, Verdict};
 use crate::protocol::writes::Writes;
 use crate::time::Timestamp;
 
-/// How long a lease lasts: two ticks, which are seconds.
-pub(super) const EXPIRE: Duration = Duration::from_secs(2);
+/// How many ticks a lease lasts. A tick is a second.
+pub(super) const LEASE: u8 = 2;
+/// How many ticks the lease of a worker with long leases lasts.
+pub(super) const LONG_LEASE: u8 = 4;
 /// By how many ticks clocks may differ.
 pub(super) const SKEW_TICKS: u16 = 2;
 const SKEW: Duration = Duration::from_secs(SKEW_TICKS as u64);
@@ -66,25 +68,36 @@ static SECOND: TrackerSpec = TrackerSpec { after: Some(&FIRST), ..spec("Second",
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) use_case: UseCase,
-    pub(super) config: TrackerConfig,
+    config: TrackerConfig,
+    /// The configuration with long leases.
+    long: TrackerConfig,
 }
 
 impl Step {
     fn new(spec: &'static TrackerSpec) -> Self {
-        let mut config = TrackerConfig::declared(spec);
-        config.lock_expire = EXPIRE;
-        config.max_clock_skew = SKEW;
-        config.max_retry = MAX_RETRY.into();
-        Self { use_case: UseCase::new(spec, "model"), config }
+        let config = TrackerConfig {
+            lock_expire: ticks(LEASE),
+            max_clock_skew: SKEW,
+            max_retry: MAX_RETRY.into(),
+            ..TrackerConfig::declared(spec)
+        };
+        let long = TrackerConfig { lock_expire: ticks(LONG_LEASE), ..config.clone() };
+        Self { use_case: UseCase::new(spec, "model"), config, long }
     }
 
     fn writes<'a>(&'a self, lock_id: &'a str, now: Time) -> Writes<'a> {
-        self.writes_at(lock_id, now.stamp())
+        self.writes_at(lock_id, now.stamp(), LEASE)
     }
 
-    fn writes_at<'a>(&'a self, lock_id: &'a str, now: Timestamp) -> Writes<'a> {
-        Writes { use_case: &self.use_case, config: &self.config, owner: "", lock_id, now }
+    fn writes_at<'a>(&'a self, lock_id: &'a str, now: Timestamp, lease: u8) -> Writes<'a> {
+        let config = if lease == LONG_LEASE { &self.long } else { &self.config };
+        Writes { use_case: &self.use_case, config, owner: "", lock_id, now }
     }
+}
+
+/// Returns a number of ticks as a duration.
+pub(super) fn ticks(ticks: u8) -> Duration {
+    Duration::from_secs(ticks.into())
 }
 
 /// A request, with everything that its expression depends on. `sent_at` is the tick at which the request was sent.
@@ -92,16 +105,19 @@ impl Step {
 pub(super) enum Request {
     Create {
         create_time: Time,
+        token: u8,
     },
     Start {
         step: u8,
         lock_id: u8,
+        lease: u8,
         now: Time,
         sent_at: u16,
     },
     TakeOver {
         step: u8,
         lock_id: u8,
+        lease: u8,
         seen: Row,
         now: Time,
         sent_at: u16,
@@ -165,13 +181,14 @@ impl Request {
     fn sent(&self, steps: &[Step; 2], mutant: Mutant) -> Sent {
         match *self {
             Self::Create { .. } => unreachable!("a create sends no update"),
-            Self::Start { step, lock_id, now, .. } => {
+            Self::Start { step, lock_id, lease, now, .. } => {
                 let lock_id = lock_text(lock_id);
-                mutant.start(steps[usize::from(step)].writes(&lock_id, now).start(KEY).into())
+                let writes = steps[usize::from(step)].writes_at(&lock_id, now.stamp(), lease);
+                mutant.start(writes.start(KEY).into())
             }
-            Self::TakeOver { step, lock_id, seen, now, .. } => {
+            Self::TakeOver { step, lock_id, lease, seen, now, .. } => {
                 let lock_id = lock_text(lock_id);
-                let writes = steps[usize::from(step)].writes(&lock_id, now);
+                let writes = steps[usize::from(step)].writes_at(&lock_id, now.stamp(), lease);
                 mutant.take_over(writes.take_over(&head(steps, step, &seen), HistoryDetail::All).into())
             }
             Self::Save { lock_id, now, data } => {
@@ -248,8 +265,8 @@ pub(super) fn head(steps: &[Step; 2], step: u8, row: &Row) -> Rc<TaskHead> {
 
 /// Returns the task after a request, or none if its condition does not hold.
 pub(super) fn apply(row: Option<Row>, request: Request, mutant: Mutant) -> Option<Row> {
-    if let Request::Create { create_time } = request {
-        return row.is_none().then(|| Row::new(create_time));
+    if let Request::Create { create_time, token } = request {
+        return row.is_none().then(|| Row::new(create_time, token));
     }
     APPLIED.with_borrow_mut(|applied| {
         *applied.entry((row, request, mutant)).or_insert_with(|| {
@@ -261,7 +278,7 @@ pub(super) fn apply(row: Option<Row>, request: Request, mutant: Mutant) -> Optio
 
 /// Returns the status that a finish sets.
 pub(super) fn finished_as(step: u8, started: &Row, how: How) -> u8 {
-    let writes = steps()[usize::from(step)].writes_at("", Timestamp::EPOCH);
+    let writes = steps()[usize::from(step)].writes_at("", Timestamp::EPOCH, LEASE);
     let started = head(steps(), step, started);
     let (after, _) = writes.finish(&started, &how.outcome(), HistoryDetail::All);
     after.status_code.try_into().expect("a small code")
@@ -272,9 +289,9 @@ pub(super) fn redriven(step: u8, seen: &Row, now: Time) -> TaskHead {
     steps()[usize::from(step)].writes("", now).redrive(&head(steps(), step, seen)).0
 }
 
-/// Returns the rules of expiry and takeover, as a mutant has them.
-pub(super) fn rules(mutant: Mutant) -> Rules {
+/// Returns the rules of expiry and takeover of a worker, as a mutant has them.
+pub(super) fn rules(lease: u8, mutant: Mutant) -> Rules {
     let skew = if mutant == Mutant::TakeoverWithoutSkew { Duration::ZERO } else { SKEW };
     let takeover = if mutant == Mutant::PynamodbMate { Takeover::Never } else { Takeover::Expired };
-    Rules { lock_expire: EXPIRE, max_clock_skew: skew, takeover }
+    Rules { lock_expire: ticks(lease), max_clock_skew: skew, takeover }
 }

@@ -149,6 +149,24 @@ fn promises_hold_with_two_creates() {
 }
 
 #[test]
+fn promises_hold_with_two_lengths_of_leases() {
+    assert_promises_hold(
+        "two lengths of leases",
+        Bounds { long_leases: true, ..TAKEOVER },
+        &["a worker with long leases takes a task over"],
+    );
+}
+
+#[test]
+fn workers_are_told_the_truth_although_their_clocks_are_far_apart() {
+    assert_promises_hold(
+        "clocks that are far apart",
+        Bounds { clocks_far_apart: true, ..TAKEOVER },
+        &["a task succeeds", "a task is taken over"],
+    );
+}
+
+#[test]
 fn promises_hold_with_three_workers() {
     assert_promises_hold("three workers", Bounds { workers: 3, starts: 3, ..MOMENT }, &["a task is ignored"]);
 }
@@ -230,8 +248,10 @@ fn counter_example(mutant: Mutant) -> Option<(Bounds, Violation)> {
     let one_worker = Bounds { workers: 1, starts: 1, ..MOMENT };
     Some(match mutant {
         Mutant::None | Mutant::TakeoverPinsTimeAlone => return None,
-        Mutant::DeadlineFromLastSend => (Bounds { heartbeats: 1, ..TAKEOVER }, Violation::FalseDone),
-        // Only the second heartbeat lengthens the lease beyond the time at which an old image looks expired.
+        // Only a second heartbeat lengthens the lease beyond the time at which the first lease looks expired.
+        Mutant::DeadlineFromLastSend => {
+            (Bounds { heartbeats: 2, finishes: 0, ..TAKEOVER }, Violation::HolderNotInTable)
+        }
         Mutant::TakeoverPinsLockAlone => (Bounds { heartbeats: 2, ..TAKEOVER }, Violation::HolderNotInTable),
         Mutant::MonotonicOnly | Mutant::WallOnly => {
             (Bounds { wild_clocks: 1, ..TAKEOVER }, Violation::HolderNotInTable)
@@ -239,7 +259,14 @@ fn counter_example(mutant: Mutant) -> Option<(Bounds, Violation)> {
         Mutant::DeadlineFromAnswer | Mutant::TakeoverWithoutSkew => (TAKEOVER, Violation::HolderNotInTable),
         Mutant::FinishLeavesLockTime => (TAKEOVER, Violation::LateStart),
         Mutant::FinishWithoutLock => (TAKEOVER, Violation::TwoFinishes),
-        Mutant::DoneAfterDeadline => (TAKEOVER, Violation::FalseDone),
+        Mutant::DoneWithinDeadline => (Bounds { clocks_far_apart: true, ..TAKEOVER }, Violation::FalseDone),
+        Mutant::TakeoverLeavesNoTrace => (TAKEOVER, Violation::FalseDone),
+        Mutant::JudgedByOwnLease => (Bounds { long_leases: true, ..TAKEOVER }, Violation::HolderNotInTable),
+        Mutant::FinishKeepsLosses => (TAKEOVER, Violation::LossMiscounted),
+        Mutant::ReleasesAnyAttempt => (Bounds { releases: true, ..MOMENT }, Violation::HolderNotInTable),
+        Mutant::CreateComparesTimeAlone => {
+            (Bounds { workers: 2, starts: 0, creates: 2, ..one_worker }, Violation::FalseCreated)
+        }
         Mutant::TakeoverUncounted => (TAKEOVER, Violation::Endless),
         Mutant::SettledByOwnLock => (one_worker, Violation::FalseLost),
         Mutant::StartWithoutTime | Mutant::StartOrOwnLock => (one_worker, Violation::StartedTwice),

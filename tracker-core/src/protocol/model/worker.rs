@@ -6,7 +6,7 @@ use super::act::Starting;
 use super::bounds::Bounds;
 use super::mutant::Mutant;
 use super::row::{Data, Row, Time};
-use super::table::{EXPIRE, How, Request};
+use super::table::{How, Request, ticks};
 use super::world::World;
 use crate::protocol::lease::{Lease, Reading};
 use crate::time::ClockReading;
@@ -21,6 +21,8 @@ pub(super) struct Worker {
     pub(super) offset: i16,
     /// How many ticks its monotonic clock has missed.
     pub(super) lag: u16,
+    /// How many ticks its leases last.
+    pub(super) lease: u8,
     pub(super) phase: Phase,
 }
 
@@ -30,7 +32,7 @@ pub(super) enum Phase {
     Idle,
     Creating {
         wait: Wait,
-        create_time: Time,
+        token: u8,
     },
     Redriving {
         wait: Wait,
@@ -51,6 +53,11 @@ pub(super) enum Phase {
         held: Attempt,
         how: How,
         wait: Wait,
+    },
+    /// Reads the task after a start without an answer.
+    Abandoning {
+        starting: Starting,
+        read: Option<Result<Row, ()>>,
     },
     /// Reads the task after a finish without an answer.
     Settling {
@@ -113,6 +120,8 @@ pub(super) enum Event {
     Receive,
     ReceiveHeartbeat,
     ReceiveSave,
+    /// The worker stops waiting for the answer to its start.
+    Abandon,
     /// The worker stops waiting for the answer to its finish.
     StopWaiting,
     StopWaitingForHeartbeat,
@@ -125,7 +134,9 @@ impl Attempt {
     /// Returns whether the deadline has passed, as a mutant sees it.
     pub(super) fn has_passed(&self, mut now: ClockReading, mutant: Mutant) -> bool {
         match (mutant, self.acknowledged) {
-            (Mutant::MonotonicOnly, Some(last)) => return now.monotonic >= last.monotonic + EXPIRE,
+            (Mutant::MonotonicOnly, Some(last)) => {
+                return now.monotonic >= last.monotonic + ticks(self.head.lease);
+            }
             (Mutant::WallOnly, _) => now.monotonic = std::time::Duration::ZERO,
             _ => {}
         }
@@ -156,8 +167,8 @@ impl Attempt {
 
 impl Worker {
     /// Returns an idle worker.
-    pub(super) fn new(offset: i16) -> Self {
-        Self { offset, lag: 0, phase: Phase::Idle }
+    pub(super) fn new(offset: i16, lease: u8) -> Self {
+        Self { offset, lag: 0, lease, phase: Phase::Idle }
     }
 
     /// Returns whether the clock is within the skew. If it is not, the worker starts nothing, because it compares its
@@ -189,7 +200,7 @@ impl Worker {
     /// Returns what the worker waits for.
     fn waits(&self) -> [Option<&Wait>; 2] {
         match &self.phase {
-            Phase::Idle | Phase::Settling { .. } => [None, None],
+            Phase::Idle | Phase::Abandoning { .. } | Phase::Settling { .. } => [None, None],
             Phase::Creating { wait, .. }
             | Phase::Redriving { wait, .. }
             | Phase::Starting { wait, .. }
@@ -213,7 +224,7 @@ impl Worker {
     /// Answers a request, if the worker waits for its answer.
     pub(super) fn answer(&mut self, request: &Request, answer: Answer) {
         let waits = match &mut self.phase {
-            Phase::Idle | Phase::Settling { .. } => [None, None],
+            Phase::Idle | Phase::Abandoning { .. } | Phase::Settling { .. } => [None, None],
             Phase::Creating { wait, .. }
             | Phase::Redriving { wait, .. }
             | Phase::Starting { wait, .. }
@@ -250,6 +261,7 @@ impl Worker {
             Phase::Starting { wait, starting } => {
                 add(Event::Receive, received(wait));
                 add(Event::DropStart, bounds.releases && !starting.dropped);
+                add(Event::Abandon, bounds.releases);
             }
             Phase::Holding { held, heartbeat, save } => {
                 let passed = held.has_passed(world.now(nth), mutant);
@@ -276,7 +288,7 @@ impl Worker {
                 add(Event::Receive, received(wait));
                 add(Event::StopWaiting, true);
             }
-            Phase::Settling { read, .. } => {
+            Phase::Abandoning { read, .. } | Phase::Settling { read, .. } => {
                 add(Event::Read, read.is_none());
                 add(Event::Receive, read.is_some());
             }

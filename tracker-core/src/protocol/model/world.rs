@@ -7,12 +7,15 @@ use super::bounds::{Bounds, FIRST_TICK};
 use super::ghost::{Ghost, Violation};
 use super::mutant::Mutant;
 use super::row::{Row, Time};
-use super::table::{self, Request, SKEW_TICKS};
+use super::table::{self, LEASE, LONG_LEASE, Request, SKEW_TICKS};
 use super::worker::{Event, Worker};
 use crate::time::ClockReading;
 
 /// How many ticks a clock may be ahead.
 pub(super) const AHEAD: i16 = SKEW_TICKS.cast_signed();
+
+/// The token of the first create. It is the number of no start.
+pub(super) const FIRST_TOKEN: u8 = 100;
 
 /// How often each bounded event has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -55,17 +58,34 @@ pub(super) enum Action {
     Worker { worker: usize, event: Event },
 }
 
+/// Returns every set of some kinds, with repetition.
+fn sets<K: Copy>(kinds: &[K], count: usize) -> Vec<Vec<K>> {
+    if count == 0 {
+        return vec![Vec::new()];
+    }
+    let mut sets_of_all = Vec::new();
+    for (nth, kind) in kinds.iter().enumerate() {
+        let smaller = sets(&kinds[nth..], count - 1).into_iter();
+        sets_of_all.extend(smaller.map(|set| [set, vec![*kind]].concat()));
+    }
+    sets_of_all
+}
+
 impl World {
-    /// Returns the first states: one for each number of workers whose clocks are ahead.
+    /// Returns the first states: one for each set of workers whose clocks are ahead, or whose leases are long.
     pub(super) fn all(bounds: &Bounds) -> Vec<Self> {
-        let row = (bounds.creates == 0).then(|| Row::new(Time::at(1)));
-        (0..=bounds.workers)
-            .map(|ahead| {
-                let offset = |nth| if nth < ahead { AHEAD } else { 0 };
+        let row = (bounds.creates == 0).then(|| Row::new(Time::at(1), FIRST_TOKEN));
+        let ahead = if bounds.clocks_far_apart { 2 * AHEAD } else { AHEAD };
+        let leases = if bounds.long_leases { &[LEASE, LONG_LEASE][..] } else { &[LEASE] };
+        let kinds: Vec<_> = leases.iter().flat_map(|lease| [(0, *lease), (ahead, *lease)]).collect();
+        sets(&kinds, bounds.workers)
+            .into_iter()
+            .map(|workers| {
+                let workers = workers.into_iter().map(|(offset, lease)| Worker::new(offset, lease));
                 let mut world = Self {
                     row,
                     tick: FIRST_TICK,
-                    workers: (0..bounds.workers).map(|nth| Worker::new(offset(nth))).collect(),
+                    workers: workers.collect(),
                     net: Vec::new(),
                     spent: Spent::default(),
                     ghost: Ghost::default(),
@@ -153,7 +173,9 @@ impl World {
                 Act { world: &mut world, nth: worker, mutant }.on(event);
             }
         }
-        world.check_holders(mutant);
+        if !bounds.clocks_far_apart {
+            world.check_holders(mutant);
+        }
         world.drop_dead_requests(mutant);
         world.sort_workers();
         world
@@ -172,7 +194,7 @@ impl World {
         let Some(after) = after else {
             return;
         };
-        let clocks_agree = self.spent.wild_clocks == 0;
+        let clocks_agree = self.spent.wild_clocks == 0 && !bounds.clocks_far_apart;
         self.ghost.applied(before, after, &request, clocks_agree);
         self.row = Some(after);
         if self.ghost.violation.is_none() {

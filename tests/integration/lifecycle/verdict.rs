@@ -1,0 +1,162 @@
+//! What a worker is told about its finish, compared with what is stored.
+
+use std::time::Duration;
+
+use tracker_core::{Error, ErrorKind, Execution, Failure, Task};
+use tracker_test_macros::database_test;
+
+use crate::support::{Document, World, number, text};
+
+/// The ways to end an attempt by hand.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Succeed,
+    Fail,
+    Release,
+}
+
+const ENDS: [End; 3] = [End::Succeed, End::Fail, End::Release];
+
+async fn finish(task: Execution<Document>, end: End) -> Result<Task<Document>, Error> {
+    match end {
+        End::Succeed => task.succeed().await,
+        End::Fail => task.fail(Failure::retry("broken")).await,
+        End::Release => task.release().await,
+    }
+}
+
+/// Starts a task, and lets a worker whose clock is 9.8 s ahead take it over before the holder's own deadline.
+async fn lose_to_a_fast_clock(world: &World, id: &str) -> (Execution<Document>, Execution<Document>) {
+    let documents = world.documents();
+    documents.create(Document::new(id)).await.unwrap();
+    let held = documents.start(id).await.unwrap();
+    world.clock.advance(Duration::from_secs(296));
+    assert!(!held.remaining().is_zero(), "the holder believes in its lease");
+    let fast = world.clock.ahead_by(Duration::from_millis(9800));
+    let rival = world.builder::<Document>().owner("worker-2").clock(fast).build().unwrap();
+    let taken_over = rival.start(id).await.unwrap();
+    assert_eq!(taken_over.attempt(), held.attempt() + 1);
+    (held, taken_over)
+}
+
+#[database_test]
+async fn finish_is_lost_if_another_worker_has_taken_over_and_finished(world: World) {
+    for (nth, end) in ENDS.into_iter().enumerate() {
+        let id = format!("doc-{nth}");
+        let (held, taken_over) = lose_to_a_fast_clock(&world, &id).await;
+        taken_over.succeed().await.unwrap();
+        let key = format!("extract____{id}");
+        let stored = world.stored_under(&key).await.unwrap();
+        let error = finish(held, end).await.unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::LeaseLost, "{end:?}");
+        assert_eq!(world.stored_under(&key).await.unwrap(), stored, "{end:?}");
+        assert_eq!((&stored["status"], &stored["owner"]), (&number(16), &text("worker-2")));
+    }
+}
+
+#[database_test]
+async fn finish_after_a_takeover_and_more_attempts_is_lost(world: World) {
+    for (nth, end) in ENDS.into_iter().enumerate() {
+        let id = format!("doc-{nth}");
+        let (held, taken_over) = lose_to_a_fast_clock(&world, &id).await;
+        taken_over.fail("again").await.unwrap();
+        let fast = world.clock.ahead_by(Duration::from_millis(9800));
+        let rival = world.builder::<Document>().owner("worker-3").clock(fast).build().unwrap();
+        rival.start(&id).await.unwrap().succeed().await.unwrap();
+        let error = finish(held, end).await.unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::LeaseLost, "{end:?}");
+    }
+}
+
+#[database_test]
+async fn finish_after_two_takeovers_is_never_told_as_recorded(world: World) {
+    for (nth, end) in ENDS.into_iter().enumerate() {
+        let id = format!("doc-{nth}");
+        let (held, taken_over) = lose_to_a_fast_clock(&world, &id).await;
+        let later = world.clock.ahead_by(Duration::from_secs(1000));
+        let third = world.builder::<Document>().owner("worker-3").clock(later).build().unwrap();
+        let taken_again = third.start(&id).await.unwrap();
+        assert_eq!(taken_again.head().lost_attempts(), 2);
+        taken_again.succeed().await.unwrap();
+        let error = finish(held, end).await.unwrap_err();
+        assert_eq!(
+            *error.kind(),
+            ErrorKind::OutcomeUnknown,
+            "nothing stored tells of the first attempt: {end:?}"
+        );
+        assert_eq!(*taken_over.succeed().await.unwrap_err().kind(), ErrorKind::LeaseLost);
+    }
+}
+
+#[database_test]
+async fn lease_lasts_as_long_as_its_holder_says(world: World) {
+    let documents = world.create_document().await;
+    let held = documents.start("doc-1").await.unwrap();
+    assert_eq!(world.stored().await["lease_ms"], number(300_000));
+    let hasty = world
+        .builder::<Document>()
+        .owner("worker-2")
+        .lock_expire(Duration::from_secs(2))
+        .max_clock_skew(Duration::from_millis(500))
+        .build()
+        .unwrap();
+    world.clock.advance(Duration::from_secs(299));
+    let error = hasty.start("doc-1").await.unwrap_err();
+    let ErrorKind::Locked { until, .. } = error.kind() else { panic!("{error}") };
+    let ends = held.head().lock_time() + Duration::from_millis(300_500);
+    assert_eq!(*until, ends, "by the length of the holder's lease");
+    assert_eq!(*hasty.delete("doc-1").await.unwrap_err().kind(), error.kind().clone());
+    assert!(hasty.query_for_expired().all().await.unwrap().is_empty());
+    assert!(matches!(hasty.cancel("doc-1").await.unwrap(), tracker_core::CancelOutcome::Requested(_)));
+    held.succeed().await.unwrap();
+    let item = world.stored().await;
+    assert_eq!((&item["status"], item.get("lease_ms")), (&number(16), None));
+}
+
+#[database_test]
+async fn short_lease_is_taken_over_by_a_worker_with_a_longer_one(world: World) {
+    world.create_document().await;
+    let hasty = world.builder::<Document>().lock_expire(Duration::from_secs(2)).build().unwrap();
+    let held = hasty.start("doc-1").await.unwrap();
+    world.clock.advance(Duration::from_millis(7_001));
+    let taken_over = world.rival().start("doc-1").await.unwrap();
+    assert_eq!((taken_over.attempt(), taken_over.head().lost_attempts()), (2, 1));
+    let item = world.stored().await;
+    assert_eq!((&item["lease_ms"], &item["lost_attempts"]), (&number(300_000), &number(1)));
+    assert_eq!(*held.succeed().await.unwrap_err().kind(), ErrorKind::LeaseLost);
+    taken_over.fail("once").await.unwrap();
+    let item = world.stored().await;
+    assert_eq!((&item["retry"], item.get("lost_attempts")), (&number(2), None));
+}
+
+#[database_test]
+async fn expired_short_lease_is_deleted_by_a_worker_with_a_longer_one(world: World) {
+    world.create_document().await;
+    let hasty = world.builder::<Document>().lock_expire(Duration::from_secs(2)).build().unwrap();
+    let held = hasty.start("doc-1").await.unwrap();
+    world.clock.advance(Duration::from_secs(6));
+    let error = world.documents().delete("doc-1").await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Locked { .. }), "{error}");
+    world.clock.advance(Duration::from_secs(2));
+    assert!(world.documents().delete("doc-1").await.unwrap().is_some());
+    assert_eq!(world.stored_under("extract____doc-1").await, None);
+    assert_eq!(*held.succeed().await.unwrap_err().kind(), ErrorKind::OutcomeUnknown);
+}
+
+/// A worker of this crate holds the task, and another program sets its status back to pending.
+#[database_test]
+async fn status_that_another_program_has_set_back_does_not_shorten_the_lease(world: World) {
+    let documents = world.create_document().await;
+    let held = documents.start("doc-1").await.unwrap();
+    world.set_attribute("status", number(10)).await;
+    let hasty = world.builder::<Document>().lock_expire(Duration::from_secs(2)).build().unwrap();
+    world.clock.advance(Duration::from_secs(100));
+    let error = hasty.start("doc-1").await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Locked { .. }), "{error}");
+    world.expire_lease();
+    let taken_over = hasty.start("doc-1").await.unwrap();
+    assert_eq!(taken_over.attempt(), 2);
+    assert_eq!(*held.succeed().await.unwrap_err().kind(), ErrorKind::LeaseLost);
+    taken_over.succeed().await.unwrap();
+    assert_eq!(world.stored().await["status"], number(16));
+}
