@@ -18,7 +18,8 @@ use crate::item::use_case::UseCase;
 /// Every event is a `tracing` event with the target `tracker_core::task`. Its message is the
 /// [name](Self::name) of the kind. The level is `DEBUG` for [`Refused`](Self::Refused) and
 /// [`Heartbeat`](Self::Heartbeat), `WARN` for [`LeaseLost`](Self::LeaseLost),
-/// [`OutcomeUnknown`](Self::OutcomeUnknown), [`Unreadable`](Self::Unreadable) and
+/// [`OutcomeUnknown`](Self::OutcomeUnknown), [`Unresponsive`](Self::Unresponsive),
+/// [`Unreadable`](Self::Unreadable) and
 /// [`SlowedDown`](Self::SlowedDown), and `INFO` for the others.
 ///
 /// # Metrics
@@ -39,6 +40,7 @@ use crate::item::use_case::UseCase;
 /// | `tracker_snoozed_total` | counter | events | [`Snoozed`](Self::Snoozed) |
 /// | `tracker_lease_lost_total` | counter | events | [`LeaseLost`](Self::LeaseLost) |
 /// | `tracker_outcome_unknown_total` | counter | events | [`OutcomeUnknown`](Self::OutcomeUnknown) |
+/// | `tracker_unresponsive_total` | counter | events | [`Unresponsive`](Self::Unresponsive) |
 /// | `tracker_cancel_requested_total` | counter | events | [`CancelRequested`](Self::CancelRequested) |
 /// | `tracker_redriven_total` | counter | events | [`Redriven`](Self::Redriven) |
 /// | `tracker_unreadable_total` | counter | events | [`Unreadable`](Self::Unreadable) |
@@ -74,6 +76,9 @@ pub enum EventKind {
     LeaseLost,
     /// It is unknown whether the end of an attempt was recorded.
     OutcomeUnknown,
+    /// A body has not ended within one lease after its timeout or after a request to cancel. It may hang, so the
+    /// heartbeats stop, and the lease expires.
+    Unresponsive,
     /// A running attempt was asked to end.
     CancelRequested,
     /// The task was set back to pending.
@@ -104,6 +109,7 @@ impl EventKind {
             Self::Snoozed => "snoozed",
             Self::LeaseLost => "lease_lost",
             Self::OutcomeUnknown => "outcome_unknown",
+            Self::Unresponsive => "unresponsive",
             Self::CancelRequested => "cancel_requested",
             Self::Redriven => "redriven",
             Self::Heartbeat => "heartbeat",
@@ -115,9 +121,11 @@ impl EventKind {
     /// Returns the level of the `tracing` event.
     fn level(self) -> tracing::Level {
         match self {
-            Self::LeaseLost | Self::OutcomeUnknown | Self::Unreadable | Self::SlowedDown => {
-                tracing::Level::WARN
-            }
+            Self::LeaseLost
+            | Self::OutcomeUnknown
+            | Self::Unresponsive
+            | Self::Unreadable
+            | Self::SlowedDown => tracing::Level::WARN,
             Self::Refused | Self::Heartbeat => tracing::Level::DEBUG,
             _ => tracing::Level::INFO,
         }
@@ -242,6 +250,20 @@ impl<'e> EventDraft<'e> {
         Self { error: Some(error), ..self }
     }
 
+    /// Returns the event with everything that it borrows.
+    pub(crate) fn to_owned(self) -> OwnedDraft {
+        let Self { kind, key, head, from, to: _, duration, error } = self;
+        OwnedDraft {
+            kind,
+            key: key.to_owned(),
+            head: head.cloned(),
+            from: from.map(str::to_owned),
+            is_left: self.to.is_none(),
+            duration,
+            error: error.map(Error::copied),
+        }
+    }
+
     /// Completes the event with the use case and the task id of its key.
     pub(crate) fn complete(self, use_case: &'e UseCase) -> Event<'e> {
         let Self { kind, key, head, from, to, duration, error } = self;
@@ -249,6 +271,34 @@ impl<'e> EventDraft<'e> {
         let attempt = head.map(TaskHead::attempt);
         let owner = head.and_then(TaskHead::owner);
         Event { kind, use_case_id, task_id, from, to, attempt, owner, duration, error }
+    }
+}
+
+/// A draft that can be sent to another thread.
+#[derive(Debug)]
+pub(crate) struct OwnedDraft {
+    kind: EventKind,
+    key: String,
+    head: Option<TaskHead>,
+    from: Option<String>,
+    /// Whether the status after the event is not told.
+    is_left: bool,
+    duration: Option<Duration>,
+    error: Option<Error>,
+}
+
+impl OwnedDraft {
+    pub(crate) fn draft(&self) -> EventDraft<'_> {
+        let head = self.head.as_ref();
+        EventDraft {
+            kind: self.kind,
+            key: &self.key,
+            head,
+            from: self.from.as_deref(),
+            to: head.filter(|_| !self.is_left).map(TaskHead::status_name),
+            duration: self.duration,
+            error: self.error.as_ref(),
+        }
     }
 }
 
@@ -349,6 +399,7 @@ fn counter(kind: EventKind) -> Option<&'static str> {
         EventKind::Snoozed => "tracker_snoozed_total",
         EventKind::LeaseLost => "tracker_lease_lost_total",
         EventKind::OutcomeUnknown => "tracker_outcome_unknown_total",
+        EventKind::Unresponsive => "tracker_unresponsive_total",
         EventKind::CancelRequested => "tracker_cancel_requested_total",
         EventKind::Redriven => "tracker_redriven_total",
         EventKind::Unreadable => "tracker_unreadable_total",

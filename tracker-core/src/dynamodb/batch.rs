@@ -35,7 +35,7 @@ pub(crate) async fn batch_get(
     }
     let wanted =
         wanted.build().map_err(|error| Error::new(ErrorKind::Service { code: None }).with_source(error))?;
-    match cx.client.batch_get_item().request_items(table, wanted).send().await {
+    match cx.bulk_client.batch_get_item().request_items(table, wanted).send().await {
         Ok(output) => {
             let items = output.responses.and_then(|mut tables| tables.remove(table)).unwrap_or_default();
             let left = output.unprocessed_keys.and_then(|mut tables| tables.remove(table));
@@ -59,7 +59,7 @@ pub(crate) async fn batch_put(cx: &Context, items: Vec<Item>) -> Result<(Vec<()>
         let put = put.map_err(|error| Error::new(ErrorKind::Service { code: None }).with_source(error))?;
         writes.push(WriteRequest::builder().put_request(put).build());
     }
-    match cx.client.batch_write_item().request_items(table, writes).send().await {
+    match cx.bulk_client.batch_write_item().request_items(table, writes).send().await {
         Ok(output) => {
             let left =
                 output.unprocessed_items.and_then(|mut tables| tables.remove(table)).unwrap_or_default();

@@ -3,13 +3,17 @@
 
 use std::fmt::Display;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::IdentityCache;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use tokio::runtime::Handle;
 
 use super::service_clock::ServiceClock;
+use super::tries::{Connections, Tries};
 use crate::config::TrackerConfig;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
@@ -18,22 +22,36 @@ use crate::item::use_case::UseCase;
 use crate::observe::{self, EventDraft, Observer};
 use crate::protocol::classify::Rules;
 use crate::protocol::writes::Writes;
-use crate::runtime::ticker::Ticker;
+use crate::runtime::background::{self, Background, Work};
+use crate::runtime::events;
 use crate::time::{Clock, ClockReading, Timestamp};
 
 /// The longest time that one request may take, with the SDK's retries.
 const OPERATION: Duration = Duration::from_secs(30);
-/// The longest time that one try of a request may take.
-const ATTEMPT: Duration = Duration::from_secs(10);
+/// The longest time that one try may take of a request that is about one task. After a try on a dead connection, there
+/// is time for another within 5 s.
+const ONE_TRY: Duration = Duration::from_secs(3);
+/// The longest time that one try of a larger request may take, and within which its response must begin.
+const ONE_LARGE_TRY: Duration = Duration::from_secs(10);
+const RESPONSE_BEGINS: Duration = Duration::from_secs(4);
+/// The longest time that a heartbeat may take.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// The connect timeout, unless the client has one: that of the SDK.
+const CONNECT: Duration = Duration::from_millis(3100);
 
 /// The context of every operation of a tracker.
 pub(crate) struct Context {
-    pub(crate) client: Client,
+    /// The client of the requests that are about one task. Their timeouts are shorter than the lease.
+    client: Client,
+    /// The client of queries, scans and batches, and of the requests that are about the table.
+    pub(crate) bulk_client: Client,
+    background: OnceLock<BackgroundClients>,
+    /// The client that the tracker was built with.
+    given: Client,
+    connections: Connections,
     pub(crate) config: TrackerConfig,
     pub(crate) use_case: UseCase,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Runs queued callbacks once a second. `None` if the clock is not the machine's.
-    pub(crate) ticker: Option<Arc<Ticker>>,
     pub(crate) owner: String,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     /// Whether a query has found that the index does not project `run_at`.
@@ -43,34 +61,110 @@ pub(crate) struct Context {
     last_create: Mutex<Timestamp>,
 }
 
+/// The clients of the background thread. They share neither connections nor credentials with the others, because
+/// these may wait for a runtime that is blocked.
+struct BackgroundClients {
+    client: Client,
+    heartbeat_client: Client,
+}
+
 impl Context {
     pub(crate) fn new(
         client: &Client,
         config: TrackerConfig,
         use_case: UseCase,
         clock: Arc<dyn Clock>,
-        ticker: Option<Arc<Ticker>>,
         owner: Option<String>,
         observer: Option<Arc<dyn Observer>>,
     ) -> Self {
         let service_clock = ServiceClock::new(Arc::clone(&clock), config.max_clock_skew);
-        let ours = client
-            .config()
-            .to_builder()
-            .timeout_config(timeouts(client.config().timeout_config(), config.lock_expire))
-            .interceptor(service_clock.clone());
+        let given = client.config();
+        let timeouts = given.timeout_config();
+        let connect_timeout = timeouts.and_then(TimeoutConfig::connect_timeout).unwrap_or(CONNECT);
+        let connections = Connections::new(connect_timeout);
+        let with_timeouts = |timeouts: TimeoutConfig| {
+            let tries = Tries::new(service_clock.clone(), connections.clone());
+            let ours = given.to_builder().timeout_config(timeouts).interceptor(tries);
+            Client::from_conf(ours.build())
+        };
+        let operation = OPERATION.min(config.lock_expire / 3);
+        let one_task = limits(timeouts, operation, ONE_TRY.min(operation / 2));
+        let bulk = limits(timeouts, OPERATION, ONE_LARGE_TRY);
+        let begins = shorter(bulk.read_timeout(), RESPONSE_BEGINS);
         Self {
-            client: Client::from_conf(ours.build()),
+            client: with_timeouts(one_task),
+            bulk_client: with_timeouts(bulk.to_builder().read_timeout(begins).build()),
+            background: OnceLock::new(),
+            given: client.clone(),
+            connections,
             config,
             use_case,
             clock,
-            ticker,
             owner: owner.unwrap_or_else(host_and_process),
             observer,
             index_lacks_run_at: AtomicBool::new(false),
             service_clock,
             last_create: Mutex::new(Timestamp::EPOCH),
         }
+    }
+
+    /// Returns the client of the requests that are about one task, for the thread that calls this.
+    pub(super) fn client(&self) -> &Client {
+        if background::is_here() { &self.background().client } else { &self.client }
+    }
+
+    /// Returns the client of heartbeats. Each request is tried once, for a short time, because the next heartbeat
+    /// follows soon.
+    pub(super) fn heartbeat_client(&self) -> &Client {
+        &self.background().heartbeat_client
+    }
+
+    fn background(&self) -> &BackgroundClients {
+        self.background.get_or_init(|| {
+            let connections = self.connections.separate();
+            let with_timeouts = |timeouts: TimeoutConfig| {
+                let tries = Tries::new(self.service_clock.clone(), connections.clone());
+                let ours = self.given.config().to_builder().timeout_config(timeouts).interceptor(tries);
+                ours.identity_cache(IdentityCache::lazy().build())
+            };
+            let one_task = self.client.config().timeout_config().cloned();
+            let client = with_timeouts(one_task.unwrap_or_else(TimeoutConfig::disabled));
+            let one_try = HEARTBEAT.min(self.config.lock_expire / 6);
+            let one_try = limits(self.given.config().timeout_config(), one_try, one_try);
+            let heartbeat = with_timeouts(one_try).retry_config(RetryConfig::disabled());
+            BackgroundClients {
+                client: Client::from_conf(client.build()),
+                heartbeat_client: Client::from_conf(heartbeat.build()),
+            }
+        })
+    }
+
+    /// Begins work that nobody waits for.
+    ///
+    /// The work runs on the background thread. If the time is simulated, the work runs in a task of the caller's
+    /// runtime instead, so that a test is deterministic.
+    pub(crate) fn spawn(&self, work: Work) {
+        match self.simulation() {
+            Some(runtime) => drop(runtime.spawn(work)),
+            None => Background::of_process().spawn(work),
+        }
+    }
+
+    /// Begins work that nobody waits for within a second, if `make` returns any then.
+    pub(crate) fn spawn_later(&self, make: impl FnOnce() -> Option<Work> + Send + 'static) {
+        match self.simulation() {
+            Some(runtime) => {
+                if let Some(work) = make() {
+                    runtime.spawn(work);
+                }
+            }
+            None => Background::of_process().spawn_later(make),
+        }
+    }
+
+    /// Returns the caller's runtime, if the time is simulated.
+    fn simulation(&self) -> Option<Handle> {
+        self.clock.is_simulated().then(Handle::try_current)?.ok()
     }
 
     /// Reads the tracker's clock.
@@ -109,9 +203,14 @@ impl Context {
         Ok(head::read_head(item, &self.use_case, self.config.wire)?)
     }
 
-    /// Reports an event about a task.
+    /// Reports an event about a task. An observer is never called on the background thread.
     pub(crate) fn emit(&self, draft: EventDraft<'_>) {
-        observe::report(&draft.complete(&self.use_case), self.observer.as_deref());
+        if background::is_here() {
+            let (owned, use_case, observer) = (draft.to_owned(), self.use_case.clone(), self.observer.clone());
+            events::deliver(move || observe::report(&owned.draft().complete(&use_case), observer.as_deref()));
+        } else {
+            observe::report(&draft.complete(&self.use_case), self.observer.as_deref());
+        }
     }
 
     /// Fails with `ClockOff` if the clock is known to be off by more than `max_clock_skew`.
@@ -123,12 +222,12 @@ impl Context {
     }
 }
 
-/// Returns the timeouts of the client. The SDK has no operation timeout, and a request must end well before the lease
-/// that it acquires or renews. Shorter timeouts of the user's client stay.
-fn timeouts(given: Option<&TimeoutConfig>, lock_expire: Duration) -> TimeoutConfig {
-    let shorter = |given: Option<Duration>, ours: Duration| given.map_or(ours, |given| given.min(ours));
-    let operation = OPERATION.min(lock_expire / 3);
-    let one_try = ATTEMPT.min(operation / 2);
+fn shorter(given: Option<Duration>, ours: Duration) -> Duration {
+    given.map_or(ours, |given| given.min(ours))
+}
+
+/// Limits the timeouts of the user's client. The SDK has no operation timeout. Shorter timeouts stay.
+fn limits(given: Option<&TimeoutConfig>, operation: Duration, one_try: Duration) -> TimeoutConfig {
     let builder = given.map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
     builder
         .operation_timeout(shorter(given.and_then(TimeoutConfig::operation_timeout), operation))
@@ -146,17 +245,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timeouts_are_shorter_than_the_lease_and_no_longer_than_the_clients() {
+    fn timeouts_are_no_longer_than_the_clients() {
         let secs = Duration::from_secs;
-        let long = timeouts(None, secs(300));
-        assert_eq!(long.operation_timeout(), Some(secs(30)));
-        assert_eq!(long.operation_attempt_timeout(), Some(secs(10)));
-        let short = timeouts(None, secs(3));
-        assert_eq!(short.operation_timeout(), Some(secs(1)));
-        assert_eq!(short.operation_attempt_timeout(), Some(Duration::from_millis(500)));
         let users = TimeoutConfig::builder().operation_timeout(secs(2)).read_timeout(secs(1)).build();
-        let merged = timeouts(Some(&users), secs(300));
+        let merged = limits(Some(&users), secs(30), secs(3));
         assert_eq!(merged.operation_timeout(), Some(secs(2)));
+        assert_eq!(merged.operation_attempt_timeout(), Some(secs(3)));
         assert_eq!(merged.read_timeout(), Some(secs(1)));
     }
 }

@@ -15,7 +15,7 @@ pub(crate) async fn delete(
     condition: Expression,
 ) -> Result<Option<Item>, WriteError> {
     let result = cx
-        .client
+        .client()
         .delete_item()
         .table_name(&*cx.config.table)
         .key(KEY, string(key))

@@ -13,6 +13,7 @@ pub(crate) mod scan;
 mod service_clock;
 mod settle;
 pub(crate) mod table;
+mod tries;
 mod update;
 
 pub(crate) use self::context::Context;
@@ -21,4 +22,4 @@ pub(crate) use self::get::get;
 pub(crate) use self::put::put;
 pub(crate) use self::response::{FailedCondition, WriteError, is_about_data, is_transient};
 pub(crate) use self::settle::{SENDS, SENDS_OF_A_FINISH, settle, settle_history};
-pub(crate) use self::update::update;
+pub(crate) use self::update::{update, update_lease};

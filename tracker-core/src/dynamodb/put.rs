@@ -10,7 +10,7 @@ use crate::item::attribute::{Item, KEY};
 /// Puts an item, unless its key exists.
 pub(crate) async fn put(cx: &Context, item: Item) -> Result<(), WriteError> {
     let result = cx
-        .client
+        .client()
         .put_item()
         .table_name(&*cx.config.table)
         .set_item(Some(item))

@@ -95,7 +95,7 @@ pub(crate) async fn count(
 /// Builds the request for a range, without a limit and without a projection.
 fn query_range(cx: &Context, range: &Range) -> QueryFluentBuilder {
     let request = cx
-        .client
+        .bulk_client
         .query()
         .table_name(&*cx.config.table)
         .index_name(&*cx.config.index)

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-use super::service_clock::FirstTry;
+use super::tries::FirstTry;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
 

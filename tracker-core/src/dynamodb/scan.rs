@@ -35,7 +35,7 @@ pub(crate) async fn scan(
     start: Option<Item>,
 ) -> Result<Scanned, Error> {
     let mut request = cx
-        .client
+        .bulk_client
         .scan()
         .table_name(&*cx.config.table)
         .segment(segment.nth)

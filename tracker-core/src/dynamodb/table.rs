@@ -22,7 +22,7 @@ pub(crate) struct NewTable {
 /// Creates the table. Returns `false` if a table with its name exists.
 pub(crate) async fn create(cx: &Context, table: NewTable) -> Result<bool, Error> {
     let result = cx
-        .client
+        .bulk_client
         .create_table()
         .table_name(&*cx.config.table)
         .set_attribute_definitions(Some(table.attributes))
@@ -45,7 +45,7 @@ pub(crate) async fn create(cx: &Context, table: NewTable) -> Result<bool, Error>
 /// Describes the table.
 pub(crate) async fn describe(cx: &Context) -> Result<TableDescription, Error> {
     let table = &*cx.config.table;
-    match cx.client.describe_table().table_name(table).send().await {
+    match cx.bulk_client.describe_table().table_name(table).send().await {
         Ok(output) => {
             output.table.ok_or_else(|| Error::new(ErrorKind::TableNotFound { table: table.to_owned() }))
         }
@@ -56,7 +56,7 @@ pub(crate) async fn describe(cx: &Context) -> Result<TableDescription, Error> {
 /// Returns the attribute of the table's time to live, or `None` if time to live is not enabled.
 pub(crate) async fn time_to_live(cx: &Context) -> Result<Option<String>, Error> {
     let table = &*cx.config.table;
-    match cx.client.describe_time_to_live().table_name(table).send().await {
+    match cx.bulk_client.describe_time_to_live().table_name(table).send().await {
         Ok(output) => Ok(output.time_to_live_description.and_then(|described| {
             let is_on = [TimeToLiveStatus::Enabled, TimeToLiveStatus::Enabling];
             described.time_to_live_status.is_some_and(|status| is_on.contains(&status)).then_some(())?;
@@ -71,7 +71,7 @@ pub(crate) async fn enable_time_to_live_by(cx: &Context, attribute: &str) -> Res
     let table = &*cx.config.table;
     let by = TimeToLiveSpecification::builder().attribute_name(attribute).enabled(true).build();
     let by = by.map_err(|error| Error::new(ErrorKind::Service { code: None }).with_source(error))?;
-    match cx.client.update_time_to_live().table_name(table).time_to_live_specification(by).send().await {
+    match cx.bulk_client.update_time_to_live().table_name(table).time_to_live_specification(by).send().await {
         Ok(_) => Ok(()),
         Err(error) => Err(classify(table, error)),
     }
@@ -80,7 +80,7 @@ pub(crate) async fn enable_time_to_live_by(cx: &Context, attribute: &str) -> Res
 /// Deletes the table.
 pub(crate) async fn delete(cx: &Context) -> Result<(), Error> {
     let table = &*cx.config.table;
-    match cx.client.delete_table().table_name(table).send().await {
+    match cx.bulk_client.delete_table().table_name(table).send().await {
         Ok(_) => Ok(()),
         Err(error) => Err(classify(table, error)),
     }

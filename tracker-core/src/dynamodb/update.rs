@@ -1,5 +1,6 @@
 //! The request `UpdateItem`.
 
+use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
@@ -15,8 +16,22 @@ pub(crate) async fn update(
     update: Expression,
     returns: ReturnValue,
 ) -> Result<Option<Item>, WriteError> {
-    let result = cx
-        .client
+    send(cx, cx.client(), key, update, returns).await
+}
+
+/// Sends the update of a heartbeat.
+pub(crate) async fn update_lease(cx: &Context, key: &str, update: Expression) -> Result<(), WriteError> {
+    send(cx, cx.heartbeat_client(), key, update, ReturnValue::None).await.map(drop)
+}
+
+async fn send(
+    cx: &Context,
+    client: &Client,
+    key: &str,
+    update: Expression,
+    returns: ReturnValue,
+) -> Result<Option<Item>, WriteError> {
+    let result = client
         .update_item()
         .table_name(&*cx.config.table)
         .key(KEY, string(key))

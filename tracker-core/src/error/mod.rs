@@ -81,6 +81,20 @@ impl Error {
         self.0.retried
     }
 
+    /// Returns a copy, whose source is the text of the sources.
+    pub(crate) fn copied(&self) -> Self {
+        let mut copy = Self::new(self.0.kind.clone());
+        copy.0.key.clone_from(&self.0.key);
+        copy.0.task.clone_from(&self.0.task);
+        let (mut texts, mut source) = (Vec::new(), self.source());
+        while let Some(error) = source {
+            texts.push(error.to_string());
+            source = error.source();
+        }
+        copy.0.source = (!texts.is_empty()).then(|| texts.join(": ").into());
+        copy
+    }
+
     /// Returns what happened.
     #[must_use]
     pub fn kind(&self) -> &ErrorKind {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ReturnValue;
-use tokio::runtime::Handle;
+use futures_util::FutureExt;
 
 use super::finish::{Changes, Finish, Finished};
 use super::heartbeat::start_heartbeat;
@@ -15,13 +15,13 @@ use crate::error::{Error, ErrorKind};
 use crate::item::head::TaskHead;
 use crate::protocol::lease::Reading;
 use crate::protocol::outcome::{Outcome, Verdict};
-use crate::runtime::detached::detached;
+use crate::runtime::on_drop::OnDrop;
 use crate::time::ClockReading;
 
 /// One attempt: a task that was started and is not finished yet.
 ///
 /// If an attempt is dropped before the caller has received it, the task is released. If it is dropped
-/// afterwards, it is recorded as failed. A spawned Tokio task sends that write, on a best-effort basis. If
+/// afterwards, it is recorded as failed. The background thread sends that write, on a best-effort basis. If
 /// the write cannot be sent, the lease expires.
 pub(crate) struct Attempt {
     pub(crate) cx: Arc<Context>,
@@ -29,16 +29,14 @@ pub(crate) struct Attempt {
     /// long.
     head: Arc<TaskHead>,
     pub(crate) lease: Arc<SharedLease>,
-    on_drop: OnDrop,
-    /// The runtime of the start, because the attempt may be dropped on a thread outside of every runtime.
-    runtime: Option<Handle>,
+    if_dropped: IfDropped,
     /// When the start was granted, by the monotonic clock.
     begun: Duration,
 }
 
 /// What dropping an attempt records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum OnDrop {
+enum IfDropped {
     Release,
     Fail,
     Nothing,
@@ -46,10 +44,9 @@ enum OnDrop {
 
 impl Attempt {
     pub(crate) fn new(cx: Arc<Context>, lease: SharedLease) -> Self {
-        let runtime = Handle::try_current().ok();
         let begun = cx.now().monotonic;
         let head = Arc::clone(&lease.head);
-        Self { cx, head, lease: Arc::new(lease), on_drop: OnDrop::Release, runtime, begun }
+        Self { cx, head, lease: Arc::new(lease), if_dropped: IfDropped::Release, begun }
     }
 
     /// Returns the task as it was started.
@@ -64,31 +61,21 @@ impl Attempt {
 
     /// Hands the attempt to its caller. From now on, a drop is a failed attempt.
     pub(crate) fn hand_to_caller(&mut self) {
-        self.on_drop = OnDrop::Fail;
+        self.if_dropped = IfDropped::Fail;
     }
 
     /// Starts the heartbeat, unless heartbeats are off.
-    pub(crate) async fn keep_lease(&self) {
-        if let (true, Some(runtime)) = (self.cx.config.heartbeat, &self.runtime) {
-            start_heartbeat(&self.cx, &self.lease, runtime).await;
-        }
-    }
-
-    /// Returns the error of a lost lease. Its source is the last error of the heartbeat, if DynamoDB did not
-    /// answer.
-    pub(crate) fn lost(&self) -> Error {
-        let lost = self.error(ErrorKind::LeaseLost);
-        match self.lease.unanswered() {
-            Some(unanswered) => lost.with_source(unanswered),
-            None => lost,
+    pub(crate) fn keep_lease(&self) {
+        if self.cx.config.heartbeat {
+            start_heartbeat(&self.cx, &self.lease);
         }
     }
 
     /// Ends the attempt of a lost lease without a write.
     pub(crate) fn abandon(mut self) -> Error {
         self.lease.stop();
-        self.on_drop = OnDrop::Nothing;
-        self.lost()
+        self.if_dropped = IfDropped::Nothing;
+        self.lease.lost_error()
     }
 
     /// Moves the deadline after an acknowledged save, and counts the bytes that the save has written.
@@ -114,61 +101,59 @@ impl Attempt {
         Error::new(kind).with_key(&self.head.key).with_task(TaskHead::clone(&self.head))
     }
 
-    /// Ends the attempt. Once polled, the finish is sent even if the future is dropped or no longer polled.
+    /// Ends the attempt. Once polled, the finish is sent even if the future is dropped.
     pub(crate) async fn finish(
         mut self,
         outcome: Outcome,
         changes: Changes,
         returns: ReturnValue,
     ) -> Result<Finished, Error> {
-        if self.lease.is_lost() {
-            return Err(self.abandon());
-        }
-        let finish = self.begin(outcome, changes, returns);
-        let sent = detached(self.cx.ticker.as_ref(), finish.send()).await;
-        let finished = sent.unwrap_or_else(|| Err(self.error(ErrorKind::OutcomeUnknown)));
+        let finish = self.end(outcome, changes, returns);
+        let again = if_dropped(&finish);
+        let finished = finish.send().await;
+        again.disarm();
         finished.map_err(|error| error.with_key(&self.head.key))
     }
 
     /// Releases a task that the caller cannot use, and returns the reason. A worker that has taken the task
     /// over meanwhile is not affected.
     pub(crate) async fn release_unused(mut self, why: Error) -> Error {
-        let finish = self.begin(Outcome::Released, Changes::default(), ReturnValue::None);
-        // Once polled, the release is sent even if the future of the start is dropped.
-        match detached(self.cx.ticker.as_ref(), finish.best_effort()).await.flatten() {
+        let finish = self.end(Outcome::Released, Changes::default(), ReturnValue::None);
+        let again = if_dropped(&finish);
+        let released = finish.best_effort().await;
+        again.disarm();
+        match released {
             Some(released) => why.with_task(released.head),
             None => why.with_task(TaskHead::clone(&self.head)),
         }
     }
 
-    /// Stops the heartbeat, and returns the finish to send.
-    fn begin(&mut self, outcome: Outcome, changes: Changes, returns: ReturnValue) -> Finish {
-        // No heartbeat may be sent after the finish, or with a later time.
-        self.lease.stop();
-        let now = self.lease.next(self.cx.now()).time;
-        self.on_drop = OnDrop::Nothing;
-        Finish {
-            cx: Arc::clone(&self.cx),
-            head: Arc::clone(&self.head),
-            lease: Arc::clone(&self.lease),
-            outcome,
-            changes,
-            returns,
-            now,
-            begun: self.begun,
-        }
+    /// Returns the finish to send. The attempt itself records nothing any more.
+    fn end(&mut self, outcome: Outcome, changes: Changes, returns: ReturnValue) -> Arc<Finish> {
+        self.if_dropped = IfDropped::Nothing;
+        let (cx, head, lease) = (Arc::clone(&self.cx), Arc::clone(&self.head), Arc::clone(&self.lease));
+        Arc::new(Finish::new(cx, head, lease, outcome, changes, returns, self.begun))
     }
+}
+
+/// Sends the finish again in the background if the caller drops its future. A copy finds its own write.
+fn if_dropped(finish: &Arc<Finish>) -> OnDrop<impl FnOnce() + use<>> {
+    let finish = Arc::clone(finish);
+    OnDrop::new(move || send_in_background(finish))
+}
+
+fn send_in_background(finish: Arc<Finish>) {
+    let cx = Arc::clone(&finish.cx);
+    cx.spawn(async move { drop(finish.best_effort().await) }.boxed());
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if self.lease.is_lost() {
-            return;
-        }
-        let outcome = match self.on_drop {
-            OnDrop::Nothing => return,
-            OnDrop::Release => Outcome::Released,
-            OnDrop::Fail => Outcome::Failed {
+        let outcome = match self.if_dropped {
+            IfDropped::Nothing => return,
+            _ if self.lease.is_lost() => return,
+            IfDropped::Release => Outcome::Released,
+            IfDropped::Fail => Outcome::Failed {
                 error: if std::thread::panicking() {
                     "the worker panicked".to_owned()
                 } else {
@@ -179,17 +164,13 @@ impl Drop for Attempt {
                 verdict: Verdict::Retry,
             },
         };
-        let finish = self.begin(outcome, Changes::default(), ReturnValue::None);
-        if let Some(runtime) = Handle::try_current().ok().or(self.runtime.take()) {
-            runtime.spawn(async move { drop(finish.best_effort().await) });
-        } else {
-            tracing::warn!(
-                target: "tracker_core::finish",
-                key = self.head.key,
-                "an attempt was dropped outside of a Tokio runtime, and its end is not recorded; the task can be \
-                 taken over after its lease expires"
-            );
+        self.lease.drop_attempt();
+        let finish = self.end(outcome, Changes::default(), ReturnValue::None);
+        if !self.lease.is_blocking() {
+            // No heartbeat may follow from now on.
+            finish.begin();
         }
+        send_in_background(finish);
     }
 }
 

@@ -1,13 +1,11 @@
 //! A started task, as its worker sees it.
 
 use std::fmt;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ReturnValue;
 
 use super::attempt::Attempt;
 use super::finish::{Changes, Finished};
-use super::heartbeat::{HeartbeatResult, send_heartbeat};
 use crate::dynamodb::{self, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{DATA, Item};
@@ -55,7 +53,7 @@ impl<T: StatusTracker> Execution<T> {
         let mut document = Document::parse(item.remove(DATA), attempt.cx.config.wire);
         match codec::decode(&attempt.head().task_id, &mut item, &mut document) {
             Ok(data) => {
-                attempt.keep_lease().await;
+                attempt.keep_lease();
                 attempt.hand_to_caller();
                 Ok(Self { attempt, data, document, stored: Stored::Untouched })
             }
@@ -108,73 +106,6 @@ impl<T: StatusTracker> Execution<T> {
         self.data.task_id()
     }
 
-    /// Returns the time until the lease expires, or zero if it has expired.
-    #[must_use]
-    pub fn remaining(&self) -> Duration {
-        self.attempt.lease.remaining(self.attempt.cx.now())
-    }
-
-    /// Completes when the heartbeat finds the lease lost: another worker holds the task, or nobody does, or
-    /// DynamoDB did not answer before the lease expired.
-    ///
-    /// Nothing is written after that, not even a finish: every call that would write returns
-    /// [`LeaseLost`](ErrorKind::LeaseLost). If [heartbeats](crate::TrackerBuilder::heartbeat) are off, this
-    /// future never completes.
-    ///
-    /// In [`run`](crate::Tracker::run) and in a worker, the body's future is dropped. Pass this future to
-    /// tasks that the body spawns, or clean up in `Drop`.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use tracker_core::{Error, StatusTracker, Tracker};
-    /// # async fn work() {}
-    /// # async fn by_hand<T: StatusTracker<TaskId = String>>(documents: &Tracker<T>) -> Result<(), Error> {
-    /// let task = documents.start("a").await?;
-    /// tokio::select! {
-    ///     () = work() => drop(task.succeed().await?),
-    ///     () = task.lost() => eprintln!("the lease is lost"),
-    /// }
-    /// # Ok(()) }
-    /// ```
-    pub fn lost(&self) -> impl Future<Output = ()> + Send + Unpin + 'static + use<T> {
-        Box::pin(self.attempt.lease.lost())
-    }
-
-    /// Completes when a heartbeat has seen a request to [cancel](crate::Tracker::cancel) this attempt.
-    ///
-    /// The lease is kept until you end the execution. To do what was asked, call [`fail`](Self::fail) with a
-    /// [fatal](Failure::fatal) error: the task is then ignored. In [`run`](crate::Tracker::run) and in a
-    /// worker, the body's future is dropped and the task is ignored.
-    ///
-    /// If [heartbeats](crate::TrackerBuilder::heartbeat) are off, only your own calls of
-    /// [`heartbeat`](Self::heartbeat) see the request.
-    pub fn cancelled(&self) -> impl Future<Output = ()> + Send + Unpin + 'static + use<T> {
-        Box::pin(self.attempt.lease.cancelled())
-    }
-
-    /// Renews the lease now. The tracker does this in the background, unless
-    /// [heartbeats](crate::TrackerBuilder::heartbeat) are off.
-    ///
-    /// # Errors
-    ///
-    /// - [`LeaseLost`](ErrorKind::LeaseLost) if the lease has expired, or this attempt no longer holds the
-    ///   task.
-    /// - Any other error, such as [`Unavailable`](ErrorKind::Unavailable), if the lease was not renewed, or if
-    ///   it is unknown whether it was. The lease then lasts for [`remaining`](Self::remaining).
-    pub async fn heartbeat(&self) -> Result<(), Error> {
-        let cx = &self.attempt.cx;
-        let gone = || self.attempt.lease.is_lost() || self.attempt.has_passed(cx.now());
-        if gone() {
-            return Err(self.attempt.lost());
-        }
-        match send_heartbeat(cx, &self.attempt.lease).await {
-            HeartbeatResult::Renewed if !gone() => Ok(()),
-            HeartbeatResult::Renewed | HeartbeatResult::Lost => Err(self.attempt.lost()),
-            HeartbeatResult::Unanswered(error) => Err(error),
-        }
-    }
-
     /// Writes the changed data as a checkpoint, and renews the lease, even if nothing has changed.
     ///
     /// # Errors
@@ -199,7 +130,7 @@ impl<T: StatusTracker> Execution<T> {
         for _ in 0..SAVES {
             let cx = &self.attempt.cx;
             if self.attempt.lease.is_lost() || self.attempt.has_passed(cx.now()) {
-                return Err(self.attempt.lost());
+                return Err(self.attempt.lease.lost_error());
             }
             let now = self.attempt.lease.next(cx.now());
             let lock_id = &self.attempt.lease.lock_id;
@@ -231,7 +162,7 @@ impl<T: StatusTracker> Execution<T> {
             match verdict {
                 Save::Saved => return self.saved(now, document, encoded, &changed),
                 Save::Again => {}
-                Save::LeaseLost => return Err(self.attempt.lost()),
+                Save::LeaseLost => return Err(self.attempt.lease.lost_error()),
             }
         }
         Err(self.attempt.error(ErrorKind::OutcomeUnknown))
@@ -252,7 +183,7 @@ impl<T: StatusTracker> Execution<T> {
             self.stored = Stored::Encoded(encoded);
         }
         if self.attempt.has_passed(self.attempt.cx.now()) {
-            return Err(self.attempt.lost());
+            return Err(self.attempt.lease.lost_error());
         }
         Ok(())
     }

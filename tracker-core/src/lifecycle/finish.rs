@@ -1,6 +1,6 @@
 //! The finish of an attempt: sent until its outcome is known.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ReturnValue;
@@ -36,30 +36,50 @@ pub(crate) struct Finished {
     pub(crate) item: Option<Item>,
 }
 
-/// A finish that is being sent.
+/// A finish that is being sent, once or again.
 pub(super) struct Finish {
     pub(super) cx: Arc<Context>,
-    pub(super) head: Arc<TaskHead>,
-    pub(super) lease: Arc<SharedLease>,
-    pub(super) outcome: Outcome,
-    pub(super) changes: Changes,
-    pub(super) returns: ReturnValue,
-    /// The time that the finish writes.
-    pub(super) now: Timestamp,
+    head: Arc<TaskHead>,
+    lease: Arc<SharedLease>,
+    outcome: Outcome,
+    changes: Changes,
+    returns: ReturnValue,
+    /// The time that the finish writes. A copy writes the same.
+    now: OnceLock<Timestamp>,
     /// When the start was granted, by the monotonic clock.
-    pub(super) begun: Duration,
+    begun: Duration,
 }
 
 impl Finish {
+    pub(super) fn new(
+        cx: Arc<Context>,
+        head: Arc<TaskHead>,
+        lease: Arc<SharedLease>,
+        outcome: Outcome,
+        changes: Changes,
+        returns: ReturnValue,
+        begun: Duration,
+    ) -> Self {
+        Self { cx, head, lease, outcome, changes, returns, now: OnceLock::new(), begun }
+    }
+
+    /// Stops the heartbeat, and returns the time that the finish writes.
+    pub(super) fn begin(&self) -> Timestamp {
+        *self.now.get_or_init(|| {
+            // No heartbeat may be sent after the finish, or with a later time.
+            self.lease.stop();
+            self.lease.next(self.cx.now()).time
+        })
+    }
+
     /// Sends the finish. Logs an error instead of returning it.
-    pub(super) async fn best_effort(self) -> Option<Finished> {
-        let key = self.head.key.clone();
+    pub(super) async fn best_effort(&self) -> Option<Finished> {
         match self.send().await {
             Ok(finished) => Some(finished),
             Err(error) => {
                 tracing::warn!(
                     target: "tracker_core::finish",
-                    key,
+                    key = self.head.key,
                     error = &error as &dyn std::error::Error,
                     "the end of an attempt could not be recorded; the task can be taken over after its lease \
                      expires"
@@ -72,7 +92,14 @@ impl Finish {
     /// Sends the finish until its outcome is known. If the item would be too large, less of the history is
     /// written. If the data of a success cannot be stored, the attempt is recorded as failed: otherwise the
     /// task would stay locked.
-    pub(super) async fn send(mut self) -> Result<Finished, Error> {
+    ///
+    /// The lease is kept while blocking closures run, because nobody else may start the task before they end.
+    pub(super) async fn send(&self) -> Result<Finished, Error> {
+        self.lease.unblocked().await;
+        if self.lease.is_lost() {
+            return Err(self.lease.lost_error());
+        }
+        self.begin();
         let mut detail = HistoryDetail::All;
         loop {
             let sent = match self.write(detail) {
@@ -100,13 +127,13 @@ impl Finish {
     }
 
     /// Returns the task after the finish, and the write.
-    fn write(&mut self, detail: HistoryDetail) -> Result<(TaskHead, Expression), Error> {
-        let writes = self.cx.writes(&self.lease.lock_id, self.now);
+    fn write(&self, detail: HistoryDetail) -> Result<(TaskHead, Expression), Error> {
+        let writes = self.cx.writes(&self.lease.lock_id, self.begin());
         let (after, write) = writes.finish(&self.head, &self.outcome, detail);
-        match &mut self.changes.document {
+        match &self.changes.document {
             None => Ok((after, write)),
             Some(document) => {
-                let write = write.set_fields(document, self.changes.changed.clone());
+                let write = write.set_fields(&mut document.clone(), self.changes.changed.clone());
                 Ok((after, write.map_err(|error| error.with_key(&self.head.key))?))
             }
         }
@@ -168,12 +195,18 @@ impl Finish {
     }
 
     /// Records a success that could not be stored as failed, and returns the reason.
-    async fn fail_instead(self, error: Error) -> Error {
+    async fn fail_instead(&self, error: Error) -> Error {
+        let limit = self.cx.config.traceback_stack_limit as usize;
+        let now = self.begin();
         let fail = Self {
-            outcome: failure::outcome(&error, self.cx.config.traceback_stack_limit as usize, Verdict::Retry),
+            cx: Arc::clone(&self.cx),
+            head: Arc::clone(&self.head),
+            lease: Arc::clone(&self.lease),
+            outcome: failure::outcome(&error, limit, Verdict::Retry),
             changes: Changes::default(),
-            now: self.now.after(self.now),
-            ..self
+            returns: self.returns.clone(),
+            now: OnceLock::from(now.after(now)),
+            begun: self.begun,
         };
         match Box::pin(fail.send()).await {
             Ok(finished) => error.with_task(finished.head),

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::ReturnValue;
-use tokio::runtime::Handle;
+use futures_util::FutureExt;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::shared_lease::SharedLease;
@@ -13,7 +12,7 @@ use crate::error::Error;
 use crate::observe::{EventDraft, EventKind};
 use crate::protocol::classify::{self, Save};
 use crate::protocol::lease::Reading;
-use crate::runtime::ticker::TICK;
+use crate::runtime::background::TICK;
 
 /// The result of one heartbeat.
 #[derive(Debug)]
@@ -37,8 +36,8 @@ pub(crate) async fn send_heartbeat(cx: &Context, lease: &SharedLease) -> Heartbe
         let asks = !lease.is_cancel_requested();
         let writes = cx.writes(&lease.lock_id, now.time);
         let write = if asks { writes.heartbeat() } else { writes.save() };
-        let found = match dynamodb::update(cx, key, write, ReturnValue::None).await {
-            Ok(_) => {
+        let found = match dynamodb::update_lease(cx, key, write).await {
+            Ok(()) => {
                 let duration = cx.now().monotonic.saturating_sub(now.monotonic);
                 cx.emit(EventDraft::of_key(EventKind::Heartbeat, key).with_duration(duration));
                 return result(lease, now, Save::Saved);
@@ -53,7 +52,7 @@ pub(crate) async fn send_heartbeat(cx: &Context, lease: &SharedLease) -> Heartbe
             Err(error) => return HeartbeatResult::Unanswered(error.with_key(key)),
         };
         if asks && found.as_ref().is_some_and(|found| classify::is_cancelled(found, &lease.lock_id)) {
-            lease.request_cancel();
+            lease.request_cancel(cx.now());
             continue;
         }
         return result(lease, now, classify::classify_save(found.as_ref(), &lease.lock_id, now.time));
@@ -73,34 +72,23 @@ fn result(lease: &SharedLease, now: Reading, verdict: Save) -> HeartbeatResult {
     }
 }
 
-/// Starts the heartbeat of a lease: at the next tick if the attempt still runs then, or now if the next tick
-/// may be too late.
-///
-/// Most attempts have ended by the next tick, and a spawned task makes Tokio wake another thread.
-pub(crate) async fn start_heartbeat(cx: &Arc<Context>, lease: &Arc<SharedLease>, runtime: &Handle) {
-    if !starts_at_next_tick(cx, lease, runtime) {
-        runtime.spawn(run_heartbeat(Arc::clone(cx), Arc::clone(lease)));
-        // Tokio runs the last spawned task on this thread, so a body that never yields would keep it waiting.
-        tokio::task::yield_now().await;
+/// Starts the heartbeat of a lease, on the background thread: within a second, or at once if the lease is short. Most
+/// attempts have ended within a second, and need no heartbeat.
+pub(crate) fn start_heartbeat(cx: &Arc<Context>, lease: &Arc<SharedLease>) {
+    if interval(cx) < 2 * TICK {
+        cx.spawn(run_heartbeat(Arc::clone(cx), Arc::clone(lease)).boxed());
+        return;
     }
+    let (weak_cx, lease) = (Arc::downgrade(cx), Arc::downgrade(lease));
+    cx.spawn_later(move || {
+        let lease = lease.upgrade().filter(|lease| !lease.is_stopped())?;
+        Some(run_heartbeat(weak_cx.upgrade()?, lease).boxed())
+    });
 }
 
-/// Queues the start of the heartbeat for the next tick. Returns whether the heartbeat will start then.
-fn starts_at_next_tick(cx: &Arc<Context>, lease: &Arc<SharedLease>, runtime: &Handle) -> bool {
-    let Some(ticker) = &cx.ticker else {
-        return false;
-    };
-    if lease.remaining(cx.now()) < STARTS_LATE {
-        return false;
-    }
-    let (lease, cx, runtime) = (Arc::downgrade(lease), Arc::downgrade(cx), runtime.clone());
-    ticker.at_next_tick(move || {
-        if let (Some(lease), Some(cx)) = (lease.upgrade(), cx.upgrade())
-            && !lease.is_stopped()
-        {
-            runtime.spawn(run_heartbeat(cx, lease));
-        }
-    })
+/// Returns the time from one heartbeat to the next: a third of the lease.
+fn interval(cx: &Context) -> Duration {
+    cx.config.lock_expire / 3
 }
 
 /// Renews the lease until the heartbeat is stopped or the lease is lost: every third of `lock_expire`, and
@@ -128,15 +116,23 @@ fn lose(cx: &Context, lease: &SharedLease, unanswered: Option<Error>) {
 /// Sends heartbeats until the lease is lost. Returns the last error, if the lease was lost because DynamoDB
 /// did not answer.
 async fn renew_until_lost(cx: &Context, lease: &SharedLease) -> Option<Error> {
-    let third = cx.config.lock_expire / 3;
-    // The first interval begins with the start of the task, which may be a tick ago.
+    // The first interval begins with the start of the task, which may be a second ago.
     let mut elapsed = cx.config.lock_expire.saturating_sub(lease.remaining(cx.now()));
     let mut unanswered = None;
     for nth in 0.. {
-        let wait = if unanswered.is_none() { third } else { third / 8 };
+        let wait = if unanswered.is_none() { interval(cx) } else { interval(cx) / 8 };
         let wait = jittered(wait, &lease.lock_id, nth).saturating_sub(elapsed).min(lease.remaining(cx.now()));
         elapsed = Duration::ZERO;
         sleep(cx, lease, wait).await;
+        if !lease.may_be_renewed(cx.now(), cx.config.lock_expire) {
+            let hangs = EventDraft::of(EventKind::Unresponsive, &lease.head);
+            cx.emit(hangs.from(Some(lease.head.status_name())));
+            // A save of the body may still renew the lease.
+            while !lease.has_passed(cx.now()) {
+                sleep(cx, lease, lease.remaining(cx.now())).await;
+            }
+            return unanswered;
+        }
         let heartbeat = async {
             // After the deadline another worker may hold the task.
             if lease.has_passed(cx.now()) { None } else { Some(send_heartbeat(cx, lease).await) }
@@ -160,7 +156,7 @@ async fn renew_until_lost(cx: &Context, lease: &SharedLease) -> Option<Error> {
 }
 
 /// Sleeps, but not beyond the deadline. A timer does not count the time for which a machine is suspended. The
-/// wall clock does, so the deadline is checked at every tick.
+/// wall clock does, so the deadline is checked once a second.
 async fn sleep(cx: &Context, lease: &SharedLease, wait: Duration) {
     let due = cx.clock.now().monotonic.saturating_add(wait);
     loop {
@@ -169,26 +165,9 @@ async fn sleep(cx: &Context, lease: &SharedLease, wait: Duration) {
         if left.is_zero() || lease.has_passed(now) {
             return;
         }
-        let tick = async {
-            match &cx.ticker {
-                Some(ticker) => ticker.next_tick().await,
-                None => std::future::pending().await,
-            }
-        };
-        // A blocked worker thread can stop this runtime's timers, so the ticker's thread wakes this task too.
-        tokio::select! {
-            () = cx.clock.sleep(left.min(TICK)) => {}
-            () = tick => {}
-        }
+        cx.clock.sleep(left.min(TICK)).await;
     }
 }
-
-/// A lease with at least this time left starts its heartbeat at the next tick instead of immediately.
-///
-/// If many threads block right after their requests, the SDK's idle connections stall with them. A heartbeat
-/// tries one after the other, for up to 10 s each. Two minutes between the first heartbeat and the deadline
-/// are enough.
-const STARTS_LATE: Duration = Duration::from_mins(3);
 
 /// Returns between nine tenths of a wait and all of it, so that the heartbeats of many workers spread out.
 /// The lock id and the number of the heartbeat decide, so that the wait is repeatable.

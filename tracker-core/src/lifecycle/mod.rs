@@ -1,6 +1,7 @@
 //! One task, from its creation to its end. Each file has the `Tracker` methods of its operation.
 
 mod attempt;
+pub(crate) mod blocking;
 pub(crate) mod cancel;
 pub(crate) mod create;
 pub(crate) mod delete;
@@ -9,9 +10,10 @@ pub(crate) mod execution;
 pub(crate) mod failure;
 mod finish;
 mod heartbeat;
+mod lease;
 mod race;
 pub(crate) mod read;
 pub(crate) mod redrive;
 pub(crate) mod run;
-mod shared_lease;
+pub(crate) mod shared_lease;
 mod start;

@@ -162,7 +162,10 @@ impl Watch {
             outcome = AssertUnwindSafe(body.instrument(span)).catch_unwind() => BodyEnd::Body(outcome),
             () = lease.cancelled() => BodyEnd::Cancelled,
             after = timed_out => BodyEnd::TimedOut(after),
-            () = stop => BodyEnd::Stopped,
+            () = stop => {
+                lease.shut_down();
+                BodyEnd::Stopped
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::item::head::TaskHead;
 use crate::protocol::lease::{Lease, Reading};
 use crate::time::{ClockReading, Timestamp};
@@ -17,8 +17,18 @@ pub(crate) struct SharedLease {
     pub(crate) lock_id: String,
     /// The task as it was started.
     pub(crate) head: Arc<TaskHead>,
-    lease: Mutex<Lease>,
+    times: Mutex<Times>,
     state: watch::Sender<LeaseState>,
+}
+
+/// The times of a lease, by which it is renewed.
+#[derive(Debug)]
+struct Times {
+    lease: Lease,
+    /// When the body's timeout passes, by the monotonic clock.
+    timeout_at: Option<Duration>,
+    /// When a heartbeat has seen a request to cancel, by the monotonic clock.
+    cancelled_at: Option<Duration>,
 }
 
 /// What has become of a lease.
@@ -26,6 +36,12 @@ pub(crate) struct SharedLease {
 struct LeaseState {
     /// Whether a heartbeat has seen a request to cancel. Once true, it stays true.
     cancel_requested: bool,
+    /// Whether the worker stops.
+    shutting_down: bool,
+    /// Whether the attempt was dropped.
+    dropped: bool,
+    /// How many blocking closures run.
+    blocking: usize,
     /// How the lease ended. The first end counts.
     end: Option<LeaseEnd>,
 }
@@ -39,46 +55,75 @@ enum LeaseEnd {
     Lost(Option<Arc<Error>>),
 }
 
+/// Why work that cannot be interrupted should end by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// The lease is lost: another worker may hold the task. Nothing is recorded any more.
+    LeaseLost,
+    /// Somebody has [cancelled](crate::Tracker::cancel) the attempt.
+    Cancelled,
+    /// The [timeout](crate::TrackerBuilder::timeout) has passed.
+    TimedOut,
+    /// The [worker](crate::Worker) stops, and will release the task.
+    Shutdown,
+    /// The execution, or the future of `run`, was dropped.
+    Dropped,
+}
+
 impl SharedLease {
-    pub(crate) fn new(lock_id: String, head: TaskHead, lease: Lease) -> Self {
-        let state = watch::Sender::new(LeaseState::default());
-        Self { lock_id, head: Arc::new(head), lease: Mutex::new(lease), state }
+    pub(crate) fn new(lock_id: String, head: TaskHead, lease: Lease, timeout_at: Option<Duration>) -> Self {
+        let times = Mutex::new(Times { lease, timeout_at, cancelled_at: None });
+        Self { lock_id, head: Arc::new(head), times, state: watch::Sender::new(LeaseState::default()) }
     }
 
-    fn lease(&self) -> MutexGuard<'_, Lease> {
-        self.lease.lock().unwrap_or_else(PoisonError::into_inner)
+    fn times(&self) -> MutexGuard<'_, Times> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the time of the next write, later than the time of every write before.
     pub(crate) fn next(&self, now: ClockReading) -> Reading {
-        self.lease().next(now)
+        self.times().lease.next(now)
     }
 
     /// Returns the time of the next heartbeat, or `None` once the attempt is ending.
     pub(super) fn next_heartbeat(&self, now: ClockReading) -> Option<Reading> {
-        let mut lease = self.lease();
+        let mut times = self.times();
         // Under the lock, because a finish first stops the heartbeat and then takes its time here.
-        (!self.is_stopped()).then(|| lease.next(now))
+        (!self.is_stopped()).then(|| times.lease.next(now))
     }
 
     /// Moves the deadline: counts the lease from this write, which was acknowledged.
     pub(crate) fn acknowledge(&self, written: Reading) {
-        self.lease().acknowledge(written);
+        self.times().lease.acknowledge(written);
     }
 
     /// Makes the next write later than this `lock_time`, which an own write has stored.
     pub(crate) fn seen(&self, stored: Timestamp) {
-        self.lease().seen(stored);
+        self.times().lease.seen(stored);
     }
 
     /// Returns whether the deadline of the lease has passed.
     pub(crate) fn has_passed(&self, now: ClockReading) -> bool {
-        self.lease().has_passed(now)
+        self.times().lease.has_passed(now)
     }
 
     /// Returns the time until the deadline of the lease.
     pub(crate) fn remaining(&self, now: ClockReading) -> Duration {
-        self.lease().remaining(now)
+        self.times().lease.remaining(now)
+    }
+
+    /// Returns when the timeout passes, by the monotonic clock.
+    pub(super) fn timeout_at(&self) -> Option<Duration> {
+        self.times().timeout_at
+    }
+
+    /// Returns whether heartbeats may renew the lease. They may not if the body should have ended, and has not
+    /// for as long as a lease lasts: it may hang for ever.
+    pub(super) fn may_be_renewed(&self, now: ClockReading, lock_expire: Duration) -> bool {
+        let times = self.times();
+        let ends = [times.timeout_at, times.cancelled_at].into_iter().flatten();
+        ends.min().is_none_or(|ends| now.monotonic < ends.saturating_add(lock_expire))
     }
 
     /// Stops the heartbeat for good.
@@ -103,8 +148,46 @@ impl SharedLease {
     }
 
     /// Notes that a heartbeat has seen a request to cancel.
-    pub(super) fn request_cancel(&self) {
+    pub(super) fn request_cancel(&self, now: ClockReading) {
+        self.times().cancelled_at.get_or_insert(now.monotonic);
         self.state.send_modify(|state| state.cancel_requested = true);
+    }
+
+    /// Notes that the worker stops.
+    pub(super) fn shut_down(&self) {
+        self.state.send_modify(|state| state.shutting_down = true);
+    }
+
+    /// Notes that the attempt was dropped.
+    pub(super) fn drop_attempt(&self) {
+        self.state.send_modify(|state| state.dropped = true);
+    }
+
+    /// Counts a blocking closure. Returns a guard that lives as long as the closure.
+    pub(super) fn begin_blocking(self: &Arc<Self>) -> Blocking {
+        self.state.send_modify(|state| state.blocking += 1);
+        Blocking(Arc::clone(self))
+    }
+
+    /// Returns whether blocking closures run.
+    pub(super) fn is_blocking(&self) -> bool {
+        self.state.borrow().blocking > 0
+    }
+
+    /// Returns why the work should end, if it should.
+    pub(super) fn stop_reason(&self, now: ClockReading) -> Option<StopReason> {
+        let has_passed = |at: Duration| now.monotonic >= at;
+        let timed_out = self.timeout_at().is_some_and(has_passed);
+        let state = self.state.borrow();
+        [
+            (state.is_lost() || self.has_passed(now), StopReason::LeaseLost),
+            (state.cancel_requested, StopReason::Cancelled),
+            (timed_out, StopReason::TimedOut),
+            (state.shutting_down, StopReason::Shutdown),
+            (state.dropped, StopReason::Dropped),
+        ]
+        .into_iter()
+        .find_map(|(holds, reason)| holds.then_some(reason))
     }
 
     /// Returns whether a heartbeat has seen a request to cancel.
@@ -122,11 +205,14 @@ impl SharedLease {
         matches!(self.state.borrow().end, Some(LeaseEnd::Stopped))
     }
 
-    /// Returns the last error, if the lease was lost because DynamoDB did not answer.
-    pub(crate) fn unanswered(&self) -> Option<Arc<Error>> {
+    /// Returns the error of a lost lease. Its source is the last error of the heartbeat, if DynamoDB did not
+    /// answer.
+    pub(super) fn lost_error(&self) -> Error {
+        let lost = Error::new(ErrorKind::LeaseLost).with_key(&self.head.key);
+        let lost = lost.with_task(TaskHead::clone(&self.head));
         match &self.state.borrow().end {
-            Some(LeaseEnd::Lost(unanswered)) => unanswered.clone(),
-            _ => None,
+            Some(LeaseEnd::Lost(Some(unanswered))) => lost.with_source(Arc::clone(unanswered)),
+            _ => lost,
         }
     }
 
@@ -143,6 +229,11 @@ impl SharedLease {
     /// Completes when the heartbeat is stopped.
     pub(super) fn stopped(&self) -> impl Future<Output = ()> + Send + use<> {
         self.when(|state| matches!(state.end, Some(LeaseEnd::Stopped)))
+    }
+
+    /// Completes when no blocking closure runs, or the lease is lost.
+    pub(super) fn unblocked(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.when(|state| state.blocking == 0 || state.is_lost())
     }
 
     /// Completes when the state of the lease satisfies a condition.
@@ -164,10 +255,20 @@ impl LeaseState {
     }
 }
 
+/// Counts as a blocking closure while it lives.
+pub(super) struct Blocking(Arc<SharedLease>);
+
+impl Drop for Blocking {
+    fn drop(&mut self) {
+        self.0.state.send_modify(|state| state.blocking -= 1);
+    }
+}
+
 impl fmt::Debug for SharedLease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedLease")
-            .field("lease", &self.lease())
+            .field("lock_id", &self.lock_id)
+            .field("times", &*self.times())
             .field("state", &*self.state.borrow())
             .finish_non_exhaustive()
     }

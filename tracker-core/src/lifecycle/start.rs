@@ -2,10 +2,11 @@
 
 use std::borrow::Borrow;
 use std::fmt::Display;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ReturnValue;
+use futures_util::FutureExt;
 use uuid::Uuid;
 
 use super::attempt::Attempt;
@@ -20,7 +21,7 @@ use crate::item::head::TaskHead;
 use crate::observe::{EventDraft, EventKind};
 use crate::protocol::classify::{self, Start};
 use crate::protocol::lease::{Lease, Reading};
-use crate::runtime::detached::detached;
+use crate::runtime::on_drop::OnDrop;
 use crate::time::Timestamp;
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
@@ -66,10 +67,12 @@ impl<T: StatusTracker> Tracker<T> {
 
     /// Starts the task of a key.
     pub(crate) async fn start_key(&self, key: String) -> Result<Execution<T>, Error> {
-        let started =
-            detached(self.cx().ticker.as_ref(), start(Arc::clone(self.shared_cx()), key.clone())).await;
-        let shutting_down = || Error::new(ErrorKind::Unavailable).with_source("the runtime is shutting down");
-        let execution = match started.unwrap_or_else(|| Err(shutting_down())) {
+        let request = StartRequest::new(Arc::clone(self.shared_cx()), key.clone());
+        let again = request.again();
+        let again = OnDrop::new(move || again.release_in_background());
+        let started = start(request).await;
+        again.disarm();
+        let execution = match started {
             // The caller may poll for the result long after the start.
             Ok((attempt, _)) if attempt.has_passed(self.cx().now()) => {
                 // Boxed, because the SDK's future would make the future of every start large.
@@ -83,9 +86,9 @@ impl<T: StatusTracker> Tracker<T> {
 }
 
 /// Starts the task of a key. Returns the attempt and the whole item.
-async fn start(cx: Arc<Context>, key: String) -> Result<(Attempt, Item), Error> {
+async fn start(request: StartRequest) -> Result<(Attempt, Item), Error> {
+    let (cx, key) = (Arc::clone(&request.cx), request.key.clone());
     cx.known_clock(&key).await?;
-    let request = StartRequest::new(Arc::clone(&cx), key.clone());
     let started = Box::pin(race(request, Next::Start)).await.map_err(|error| error.with_key(&key));
     if let Err(refusal) = &started
         && refusal.is_refusal()
@@ -108,8 +111,9 @@ struct StartRequest {
     cx: Arc<Context>,
     key: String,
     lock_id: String,
-    /// The times that were sent, each with the monotonic time that was read together with it.
-    sent: Vec<Reading>,
+    /// The times that were sent, each with the monotonic time that was read together with it. Shared with the copy
+    /// that goes on if the caller drops the start.
+    sent: Arc<Mutex<Vec<Reading>>>,
     /// Whether a start was sent again after only its time was too early. That happens once.
     repeated: bool,
     /// Whether the last request was a takeover.
@@ -135,7 +139,11 @@ impl Race for StartRequest {
             }
             Ok(None) => None,
             Err(WriteError::Condition(failed)) => failed.image,
-            Err(WriteError::Unknown(error) | WriteError::Refused(error)) => return Err(error),
+            Err(WriteError::Unknown(error)) => {
+                self.again().release_if_applied();
+                return Err(error);
+            }
+            Err(WriteError::Refused(error)) => return Err(error),
         };
         let head = match image.as_mut().map(|item| self.cx.head(item)).transpose() {
             Ok(head) => head,
@@ -155,7 +163,54 @@ impl StartRequest {
     /// Returns a start with a new lock.
     fn new(cx: Arc<Context>, key: String) -> Self {
         let lock_id = Uuid::new_v4().simple().to_string();
-        Self { cx, key, lock_id, sent: Vec::new(), repeated: false, takes_over: false }
+        Self { cx, key, lock_id, sent: Arc::default(), repeated: false, takes_over: false }
+    }
+
+    /// Returns the same start, which a copy of its requests cannot grant twice.
+    fn again(&self) -> Self {
+        Self {
+            cx: Arc::clone(&self.cx),
+            key: self.key.clone(),
+            lock_id: self.lock_id.clone(),
+            sent: Arc::clone(&self.sent),
+            repeated: false,
+            takes_over: false,
+        }
+    }
+
+    /// Sends the start again, if it was sent before, and releases the task that it acquires. The caller has dropped the
+    /// start, so nobody knows what became of its last request.
+    fn release_in_background(self) {
+        if self.sent().is_empty() {
+            return;
+        }
+        let cx = Arc::clone(&self.cx);
+        let release = async move {
+            if let Ok((attempt, _)) = start(self).await {
+                drop(attempt.release_unused(Error::new(ErrorKind::LeaseLost)).await);
+            }
+        };
+        cx.spawn(release.boxed());
+    }
+
+    /// Reads the task, and releases it if this start holds it. No response to the start has come.
+    fn release_if_applied(self) {
+        let cx = Arc::clone(&self.cx);
+        let release = async move {
+            if let Ok(Some(mut item)) = dynamodb::get(&self.cx, &self.key, true, false).await
+                && item.get(LOCK) == Some(&string(&*self.lock_id))
+            {
+                let head = self.cx.head(&mut item);
+                if let Ok((attempt, _)) = self.started(head, item).await {
+                    drop(attempt.release_unused(Error::new(ErrorKind::LeaseLost)).await);
+                }
+            }
+        };
+        cx.spawn(release.boxed());
+    }
+
+    fn sent(&self) -> MutexGuard<'_, Vec<Reading>> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Decides what to do next, by the item that came back with a failed condition.
@@ -197,8 +252,9 @@ impl StartRequest {
 
     /// Returns the time to send, later than every time that this start has sent before.
     fn next_time(&mut self) -> Timestamp {
-        let reading = Reading::after_all(&self.sent, self.cx.now());
-        self.sent.push(reading);
+        let mut sent = self.sent();
+        let reading = Reading::after_all(&sent, self.cx.now());
+        sent.push(reading);
         reading.time
     }
 
@@ -223,7 +279,8 @@ impl StartRequest {
     /// Returns the attempt of a write that was applied. A takeover that ignored the task is a refusal.
     async fn started(&self, head: Result<TaskHead, Error>, item: Item) -> Result<(Attempt, Item), Error> {
         let stored = item.get(LOCK_TIME).and_then(|time| Timestamp::parse(time.as_s().ok()?));
-        let Some(lease) = Lease::granted(&self.sent, stored, self.cx.config.lock_expire) else {
+        let granted = Lease::granted(&self.sent(), stored, self.cx.config.lock_expire);
+        let Some(lease) = granted else {
             return Err(Error::new(ErrorKind::LeaseLost));
         };
         let head = match head {
@@ -233,7 +290,9 @@ impl StartRequest {
         if head.lock.as_deref() != Some(&self.lock_id) {
             return Err(self.ignored(Some(head)));
         }
-        let lease = SharedLease::new(self.lock_id.clone(), head, lease);
+        let timeout = self.cx.config.timeout;
+        let timeout_at = timeout.map(|timeout| self.cx.now().monotonic.saturating_add(timeout));
+        let lease = SharedLease::new(self.lock_id.clone(), head, lease, timeout_at);
         let attempt = Attempt::new(Arc::clone(&self.cx), lease);
         let why = match self.cx.check_clock() {
             // With a wrong clock, other workers would expect the lease to end at another time.

@@ -1,4 +1,5 @@
-//! Work that runs beside the caller.
+//! Threads of the process: one that sends heartbeats, and one that calls observers.
 
-pub(crate) mod detached;
-pub(crate) mod ticker;
+pub(crate) mod background;
+pub(crate) mod events;
+pub(crate) mod on_drop;

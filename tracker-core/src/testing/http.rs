@@ -127,6 +127,7 @@ pub(super) fn error_response(fault: Fault) -> Result<HttpResponse, ConnectorErro
     let status = StatusCode::try_from(status).map_err(|error| ConnectorError::other(error.into(), None))?;
     let mut response = HttpResponse::new(status, SdkBody::from(body));
     response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+    response.headers_mut().insert("x-amzn-requestid", "INJECTED");
     Ok(response)
 }
 

@@ -83,5 +83,3 @@ pub use self::clock::ManualClock;
 pub use self::fault::Fault;
 pub use self::network::{FaultyNetwork, NetworkError};
 pub use self::rates::Rates;
-#[doc(hidden)]
-pub use crate::runtime::ticker::ManualTicker;

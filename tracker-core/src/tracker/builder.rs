@@ -1,6 +1,5 @@
 //! The builder of a tracker: replaces parts of the declaration at run time.
 
-use std::any::TypeId;
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -15,7 +14,6 @@ use crate::dynamodb::Context;
 use crate::error::Error;
 use crate::item::use_case::UseCase;
 use crate::observe::Observer;
-use crate::runtime::ticker::Ticker;
 use crate::time::{Clock, SystemClock};
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
@@ -46,7 +44,6 @@ pub struct TrackerBuilder<T> {
     client: Client,
     config: TrackerConfig,
     clock: Arc<dyn Clock>,
-    ticker: Option<Arc<Ticker>>,
     owner: Option<String>,
     observer: Option<Arc<dyn Observer>>,
     of: PhantomData<fn() -> T>,
@@ -58,7 +55,6 @@ impl<T: StatusTracker> TrackerBuilder<T> {
             client: client.clone(),
             config: TrackerConfig::declared(&T::__SPEC),
             clock: Arc::new(SystemClock),
-            ticker: Some(Ticker::of_process()),
             owner: None,
             observer: None,
             of: PhantomData,
@@ -218,19 +214,11 @@ impl<T: StatusTracker> TrackerBuilder<T> {
 
     /// Sets the clock; by default, the [`SystemClock`] of the machine.
     ///
-    /// With another clock, no background thread keeps heartbeats alive while a body computes without awaiting.
+    /// If the clock is [simulated](Clock::is_simulated), heartbeats run in tasks of the runtime that starts a task, and
+    /// not on the background thread. A test is deterministic then.
     #[must_use]
     pub fn clock<C: Clock>(mut self, clock: C) -> Self {
         self.clock = Arc::new(clock);
-        self.ticker = (TypeId::of::<C>() == TypeId::of::<SystemClock>()).then(Ticker::of_process);
-        self
-    }
-
-    #[cfg(feature = "testing")]
-    #[doc(hidden)]
-    #[must_use]
-    pub fn __ticker(mut self, ticker: &crate::runtime::ticker::ManualTicker) -> Self {
-        self.ticker = Some(Arc::clone(&ticker.0));
         self
     }
 
@@ -272,7 +260,6 @@ impl<T: StatusTracker> TrackerBuilder<T> {
             ..self.config
         };
         self.clock = Arc::clone(&cx.clock);
-        self.ticker.clone_from(&cx.ticker);
         self.owner = Some(cx.owner.clone());
         self.observer.clone_from(&cx.observer);
         self
@@ -296,8 +283,8 @@ impl<T: StatusTracker> TrackerBuilder<T> {
 
     fn into_tracker(self) -> Tracker<T> {
         let use_case = UseCase::new(&T::__SPEC, self.config.use_case_id.clone());
-        let Self { client, config, clock, ticker, owner, observer, .. } = self;
-        Tracker::new(Context::new(&client, config, use_case, clock, ticker, owner, observer))
+        let Self { client, config, clock, owner, observer, .. } = self;
+        Tracker::new(Context::new(&client, config, use_case, clock, owner, observer))
     }
 }
 

@@ -1,0 +1,216 @@
+//! Watches every try of a request: when it was sent, on which connections, and whether DynamoDB answered it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::config::interceptors::{
+    BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextRef,
+    FinalizerInterceptorContextMut,
+};
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::error::BoxError;
+use aws_smithy_runtime_api::client::orchestrator::OrchestratorError;
+use aws_smithy_types::config_bag::{Storable, StoreReplace};
+use chrono::{DateTime, Utc};
+
+use super::service_clock::ServiceClock;
+
+/// The interceptor of a client.
+#[derive(Debug, Clone)]
+pub(super) struct Tries {
+    service_clock: ServiceClock,
+    connections: Connections,
+}
+
+/// When the SDK last sent a request, how often so far, and on which connections.
+#[derive(Debug)]
+struct Sent {
+    at: DateTime<Utc>,
+    times: u32,
+    pool: u32,
+}
+
+impl Storable for Sent {
+    type Storer = StoreReplace<Self>;
+}
+
+/// Whether a response belongs to the SDK's first try. Then no earlier try can have been applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FirstTry(pub(super) bool);
+
+/// A response without the signs of DynamoDB.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "a response with status {status} is not from DynamoDB, because {why}; look for a proxy or a captive portal on the \
+     way to the endpoint"
+)]
+struct NotFromDynamoDb {
+    status: u16,
+    why: &'static str,
+}
+
+impl Tries {
+    pub(super) fn new(service_clock: ServiceClock, connections: Connections) -> Self {
+        Self { service_clock, connections }
+    }
+}
+
+impl Intercept for Tries {
+    fn name(&self) -> &'static str {
+        "Tries"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let times = config.load::<Sent>().map_or(0, |sent| sent.times) + 1;
+        let pool = self.connections.pool();
+        let sent = Sent { at: self.service_clock.now(), times, pool };
+        config.interceptor_state().store_put(self.connections.timeout_of(pool));
+        config.interceptor_state().store_put(sent);
+        Ok(())
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let Some(sent) = config.load::<Sent>() else { return Ok(()) };
+        context.response_mut().add_extension(FirstTry(sent.times == 1));
+        if has_request_id(context.response()) {
+            self.service_clock.compare(sent.at, context.response().headers().get("date"));
+        }
+        Ok(())
+    }
+
+    fn modify_before_attempt_completion(
+        &self,
+        context: &mut FinalizerInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let foreign = context.response().map(why_foreign);
+        if let (Some(Some(foreign)), Some(result)) = (&foreign, context.output_or_error_mut()) {
+            let foreign = NotFromDynamoDb { ..*foreign };
+            *result = Err(OrchestratorError::response(foreign.into()));
+        }
+        if !matches!(foreign, Some(None))
+            && let Some(sent) = config.load::<Sent>()
+        {
+            self.connections.leave(sent.pool);
+        }
+        Ok(())
+    }
+}
+
+fn has_request_id(response: &HttpResponse) -> bool {
+    response.headers().get("x-amzn-requestid").is_some_and(|id| !id.is_empty())
+}
+
+/// Returns why a response is not from DynamoDB, if that is so. DynamoDB sends the id of the request, and mostly the
+/// CRC-32 of the body. Whatever else answers, such as a proxy, says nothing about the request.
+fn why_foreign(response: &HttpResponse) -> Option<NotFromDynamoDb> {
+    let checksum = response.headers().get("x-amz-crc32").and_then(|sum| sum.parse::<u32>().ok());
+    let is_changed = |sum: u32| response.body().bytes().is_some_and(|body| crc32fast::hash(body) != sum);
+    let why = if !has_request_id(response) {
+        "it has no `x-amzn-requestid`"
+    } else if checksum.is_some_and(is_changed) {
+        "its body does not have the checksum of its `x-amz-crc32`"
+    } else {
+        return None;
+    };
+    Some(NotFromDynamoDb { status: response.status().as_u16(), why })
+}
+
+/// How many pools of connections a client uses in turn.
+const POOLS: u32 = 16;
+
+/// The connections of a client. After a try without an answer, the next try uses another pool, because the idle
+/// connections of the same pool may be dead as well.
+///
+/// The SDK's HTTP client has a pool for each connect timeout, so a connect timeout that is longer by a nanosecond selects
+/// the next pool. A HTTP client that ignores the connect timeout has a single pool.
+#[derive(Debug, Clone)]
+pub(super) struct Connections {
+    /// The connect timeout of the first pool.
+    connect_timeout: Duration,
+    pool: Arc<AtomicU32>,
+}
+
+impl Connections {
+    pub(super) fn new(connect_timeout: Duration) -> Self {
+        Self { connect_timeout, pool: Arc::default() }
+    }
+
+    /// Returns connections that are never shared with these.
+    pub(super) fn separate(&self) -> Self {
+        Self::new(self.connect_timeout + Duration::from_nanos(POOLS.into()))
+    }
+
+    fn pool(&self) -> u32 {
+        self.pool.load(Ordering::Relaxed)
+    }
+
+    fn timeout_of(&self, pool: u32) -> TimeoutConfig {
+        let connect_timeout = self.connect_timeout + Duration::from_nanos((pool % POOLS).into());
+        TimeoutConfig::builder().connect_timeout(connect_timeout).build()
+    }
+
+    /// Leaves a pool for the next one, unless another request has done so already.
+    fn leave(&self, pool: u32) {
+        let next = pool.wrapping_add(1);
+        let _ = self.pool.compare_exchange(pool, next, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_runtime_api::http::StatusCode;
+    use aws_smithy_types::body::SdkBody;
+
+    use super::*;
+
+    fn response(headers: &[(&'static str, &'static str)]) -> HttpResponse {
+        let mut response = HttpResponse::new(StatusCode::try_from(200).unwrap(), SdkBody::from("{}"));
+        for (name, value) in headers {
+            response.headers_mut().insert(*name, *value);
+        }
+        response
+    }
+
+    #[test]
+    fn response_is_believed_with_a_request_id_and_the_right_checksum() {
+        let why = |headers: &[_]| why_foreign(&response(headers)).map(|foreign| foreign.why);
+        assert_eq!(why(&[]), Some("it has no `x-amzn-requestid`"));
+        assert_eq!(why(&[("x-amzn-requestid", "")]), Some("it has no `x-amzn-requestid`"));
+        assert_eq!(why(&[("x-amzn-RequestId", "A")]), None);
+        // The checksum of `{}`.
+        assert_eq!(why(&[("x-amzn-requestid", "A"), ("x-amz-crc32", "2745614147")]), None);
+        let changed = why(&[("x-amzn-requestid", "A"), ("x-amz-crc32", "2745614148")]);
+        assert_eq!(changed, Some("its body does not have the checksum of its `x-amz-crc32`"));
+    }
+
+    #[test]
+    fn pool_is_left_once_for_all_requests_that_used_it() {
+        let connections = Connections::new(Duration::from_secs(3));
+        let timeout = |connections: &Connections| connections.timeout_of(connections.pool()).connect_timeout();
+        let first = timeout(&connections);
+        connections.leave(0);
+        connections.leave(0);
+        assert_eq!(connections.pool(), 1);
+        assert_ne!(timeout(&connections), first);
+        let separate = connections.separate();
+        let pools = |connections: &Connections| -> Vec<_> {
+            (0..40).map(|pool| connections.timeout_of(pool).connect_timeout().unwrap()).collect()
+        };
+        assert!(pools(&separate).iter().all(|pool| !pools(&connections).contains(pool)));
+    }
+}
