@@ -34,9 +34,8 @@ mod tracker;
 mod worker;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Trial};
 
 use support::{Backend, Test};
 
@@ -46,26 +45,18 @@ fn main() -> ExitCode {
     }
     let _ = futures_are_send::every_future_is_send::<fn() -> support::Document>;
     let arguments = Arguments::from_args();
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => Arc::new(runtime),
-        Err(error) => {
-            eprintln!("cannot start the Tokio runtime: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
     let backends = Backend::available();
     let tests = Test::all();
     let mut trials = Vec::new();
     for backend in &backends {
         for test in tests.iter().filter(|test| backend.is_shared() || !test.needs_processes) {
-            let (runtime, backend, run) = (Arc::clone(&runtime), backend.clone(), test.run);
+            let (backend, run) = (backend.clone(), test.run);
             let name = format!("{}::{}", backend.name(), test.short_name());
             trials.push(Trial::test(name, move || {
-                runtime
-                    .block_on(async {
-                        tokio::spawn(async move { run(backend.new_world().await).await }).await
-                    })
-                    .map_err(|failed| Failed::from(failed.to_string()))
+                // One thread, so that tasks take turns and the order of events is always the same.
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                runtime.block_on(async { run(backend.new_world().await).await });
+                Ok(())
             }));
         }
     }

@@ -44,10 +44,15 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 
     /// Returns whether the time is simulated; `false` by default.
     ///
-    /// If it is, the tracker does not compare the clock with the `Date` of DynamoDB's responses.
+    /// If it is, the tracker does not compare the clock with the `Date` of DynamoDB's responses. Heartbeats then run in
+    /// tasks of the runtime that starts a task, instead of on the background thread.
     fn is_simulated(&self) -> bool {
         false
     }
+
+    /// Counts the requests that are under way, so that a test does not advance the clock meanwhile.
+    #[doc(hidden)]
+    fn __count_requests(&self, _change: isize) {}
 }
 
 /// The clock of the machine, which a tracker has by default. Its `sleep` needs a Tokio runtime.

@@ -1,3 +1,3 @@
 //! Work beside the caller: heartbeats, and futures that nobody polls.
 
-mod ticker;
+mod background;

@@ -66,6 +66,10 @@ impl Clock for TestClock {
         })
     }
 
+    fn __count_requests(&self, change: isize) {
+        self.clock.__count_requests(change);
+    }
+
     fn is_simulated(&self) -> bool {
         true
     }

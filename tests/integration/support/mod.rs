@@ -27,7 +27,7 @@ pub struct Test {
     pub name: &'static str,
     /// Whether the test starts processes, which need a database that they can share.
     pub needs_processes: bool,
-    pub run: fn(World) -> Pin<Box<dyn Future<Output = ()> + Send>>,
+    pub run: fn(World) -> Pin<Box<dyn Future<Output = ()>>>,
 }
 
 inventory::collect!(Test);

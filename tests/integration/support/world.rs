@@ -69,7 +69,8 @@ impl World {
     pub async fn wait_until<F: Future<Output = bool>>(&self, what: &str, mut holds: impl FnMut() -> F) {
         let waiting = async {
             while !holds().await {
-                tokio::task::yield_now().await;
+                // Other threads may need this processor.
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
         let timeout = Duration::from_mins(1);
@@ -80,17 +81,8 @@ impl World {
     pub async fn run_while_advancing_clock<F: Future>(&self, future: F) -> F::Output {
         let clock = self.clock.manual();
         let advance = async {
-            let mut idle = 0;
             loop {
-                tokio::task::yield_now().await;
-                // Other tasks compute between two requests. If they compute for long, the clock advances nevertheless.
-                idle = if self.network.in_flight() == 0 { idle + 1 } else { 0 };
-                if idle > 200
-                    && let Some(wait) = clock.next_wake()
-                {
-                    clock.advance(wait);
-                    idle = 0;
-                }
+                clock.drive().await;
             }
         };
         tokio::select! {

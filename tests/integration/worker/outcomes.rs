@@ -115,21 +115,16 @@ async fn second_step_works_on_tasks_that_the_first_has_finished(world: World) {
 async fn run_local_accepts_a_body_that_borrows_and_is_not_send(world: World) {
     let documents = create_documents(world.builder(), 5).await;
     let names = ["five".to_owned()];
-    // Neither `Send` nor `'static`. The future of a test has to be both.
-    let local = async move {
-        let count = Rc::new(Cell::new(0));
-        let worker = documents.worker().concurrency(3).drain();
-        let body = async |task: &mut Execution<Document>| {
-            tokio::task::yield_now().await;
-            count.set(count.get() + 1);
-            task.data_mut().text_uri = names.first().cloned();
-            Ok(())
-        };
-        let summary = worker.run_local(body).await.unwrap();
-        assert_eq!((summary.succeeded, count.get()), (5, 5), "{summary}");
+    // Neither `Send` nor `'static`.
+    let count = Rc::new(Cell::new(0));
+    let body = async |task: &mut Execution<Document>| {
+        tokio::task::yield_now().await;
+        count.set(count.get() + 1);
+        task.data_mut().text_uri = names.first().cloned();
+        Ok(())
     };
-    let runtime = tokio::runtime::Handle::current();
-    tokio::task::block_in_place(|| runtime.block_on(local));
+    let summary = documents.worker().concurrency(3).drain().run_local(body).await.unwrap();
+    assert_eq!((summary.succeeded, count.get()), (5, 5), "{summary}");
     assert_eq!(stored_counts(&world, 5).await, counts([(Succeeded, 5)]));
     let data = world.stored_under("extract____doc-4").await.unwrap()["data"].as_m().unwrap().clone();
     assert_eq!(data["text_uri"], text("five"));

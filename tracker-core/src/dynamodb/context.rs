@@ -206,7 +206,8 @@ impl Context {
     /// Reports an event about a task. An observer is never called on the background thread.
     pub(crate) fn emit(&self, draft: EventDraft<'_>) {
         if background::is_here() {
-            let (owned, use_case, observer) = (draft.to_owned(), self.use_case.clone(), self.observer.clone());
+            let (owned, use_case, observer) =
+                (draft.to_owned(), self.use_case.clone(), self.observer.clone());
             events::deliver(move || observe::report(&owned.draft().complete(&use_case), observer.as_deref()));
         } else {
             observe::report(&draft.complete(&self.use_case), self.observer.as_deref());

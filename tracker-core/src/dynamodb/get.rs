@@ -12,8 +12,12 @@ pub(crate) async fn get(
     consistent: bool,
     head_only: bool,
 ) -> Result<Option<Item>, Error> {
-    let mut request =
-        cx.client().get_item().table_name(&*cx.config.table).key(KEY, string(key)).consistent_read(consistent);
+    let mut request = cx
+        .client()
+        .get_item()
+        .table_name(&*cx.config.table)
+        .key(KEY, string(key))
+        .consistent_read(consistent);
     if head_only {
         let aliases = HEAD.map(|name| format!("#{name}"));
         request = request.projection_expression(aliases.join(", "));

@@ -23,6 +23,9 @@ impl Context {
             if self.service_clock.awaits_first_response() {
                 read?;
             }
+            if self.service_clock.was_off_at_last() {
+                break;
+            }
         }
         self.check_clock()
     }

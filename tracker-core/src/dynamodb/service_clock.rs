@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::time::Clock;
@@ -43,6 +44,18 @@ impl ServiceClock {
         !self.clock.is_simulated() && !self.has_response.load(Ordering::Relaxed)
     }
 
+    /// Returns whether the last response has shown for certain that the clock is off.
+    pub(super) fn was_off_at_last(&self) -> bool {
+        let estimate = self.estimate();
+        estimate.excessive.is_some() && estimate.agreeing == 0
+    }
+
+    /// Returns a guard that lives as long as a request.
+    pub(super) fn begin_request(&self) -> UnderWay {
+        self.clock.__count_requests(1);
+        UnderWay(Arc::clone(&self.clock))
+    }
+
     /// Reads the clock.
     pub(super) fn now(&self) -> DateTime<Utc> {
         self.clock.now().wall
@@ -76,6 +89,20 @@ impl ServiceClock {
     }
 }
 
+/// Counts as a request that is under way while it lives.
+#[derive(Debug)]
+pub(super) struct UnderWay(Arc<dyn Clock>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.__count_requests(-1);
+    }
+}
+
+impl Storable for UnderWay {
+    type Storer = StoreReplace<Self>;
+}
+
 /// The range in which the offset of the clock lies. It is positive if the clock is ahead of DynamoDB's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Offset {
@@ -98,11 +125,7 @@ impl Offset {
 
     /// Returns by how much the clock is off at least, if that is more than a limit.
     fn beyond(self, limit: TimeDelta) -> Option<TimeDelta> {
-        if self.least > limit {
-            Some(self.least)
-        } else {
-            (self.most < -limit).then_some(self.most)
-        }
+        if self.least > limit { Some(self.least) } else { (self.most < -limit).then_some(self.most) }
     }
 }
 
@@ -162,7 +185,8 @@ mod tests {
     fn one_response_tells_only_an_offset_that_is_certain() {
         let limit = millis(2500);
         let date = DateTime::UNIX_EPOCH + TimeDelta::days(1);
-        let judge = |sent, received| Offset::of(date + millis(sent), date, date + millis(received)).beyond(limit);
+        let judge =
+            |sent, received| Offset::of(date + millis(sent), date, date + millis(received)).beyond(limit);
         assert_eq!(judge(-3000, 9000), None, "a slow response says little");
         assert_eq!(judge(3400, 3500), None);
         assert_eq!(judge(3600, 3700), Some(millis(2600)));
@@ -188,7 +212,9 @@ mod tests {
 
     #[test]
     fn offset_below_a_second_is_found_by_several_dates() {
-        for (skew, ahead, is_off) in [(200, 150, true), (200, 50, false), (500, -300, true), (500, 200, false)] {
+        for (skew, ahead, is_off) in
+            [(200, 150, true), (200, 50, false), (500, -300, true), (500, 200, false)]
+        {
             let mut estimate = Estimate::new(millis(skew / 2));
             let found = (0..40).filter(|nth| {
                 estimate.add(response(nth * 487, ahead));

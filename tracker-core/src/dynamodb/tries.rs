@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::config::interceptors::{
-    BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextRef,
-    FinalizerInterceptorContextMut,
+    BeforeDeserializationInterceptorContextMut, BeforeSerializationInterceptorContextRef,
+    BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextMut,
 };
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
@@ -61,6 +61,15 @@ impl Tries {
 impl Intercept for Tries {
     fn name(&self) -> &'static str {
         "Tries"
+    }
+
+    fn read_before_execution(
+        &self,
+        _: &BeforeSerializationInterceptorContextRef<'_>,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        config.interceptor_state().store_put(self.service_clock.begin_request());
+        Ok(())
     }
 
     fn read_before_transmit(
@@ -201,7 +210,8 @@ mod tests {
     #[test]
     fn pool_is_left_once_for_all_requests_that_used_it() {
         let connections = Connections::new(Duration::from_secs(3));
-        let timeout = |connections: &Connections| connections.timeout_of(connections.pool()).connect_timeout();
+        let timeout =
+            |connections: &Connections| connections.timeout_of(connections.pool()).connect_timeout();
         let first = timeout(&connections);
         connections.leave(0);
         connections.leave(0);

@@ -79,6 +79,12 @@ pub(crate) fn number(number: impl Into<u64>) -> AttributeValue {
 /// DynamoDB's limit for an item in bytes, the names of its attributes included.
 pub(crate) const ITEM_BYTES: usize = 400 * 1024;
 
+/// The bytes of an item that its data and its history leave free: for the attributes that starts and finishes add, and
+/// for what DynamoDB adds to the size of an update (19 bytes for each value that it writes, and 2 for each removal).
+pub(crate) const PROTOCOL_BYTES: usize = 600;
+/// The bytes of an item that its data leaves free: those of the protocol, and a short entry of the history.
+pub(crate) const RESERVED_BYTES: usize = 1024;
+
 /// Returns the size of an item in bytes, as DynamoDB counts it. Each number may be off by a few bytes.
 pub(crate) fn size_of_item(item: &Item) -> usize {
     item.iter().map(|(name, value)| name.len() + size_of(value)).sum()

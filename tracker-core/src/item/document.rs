@@ -111,11 +111,12 @@ impl Document {
 }
 
 impl Member {
-    /// Returns the size of the value in bytes, as DynamoDB counts it.
+    /// Returns the size of the value in bytes, as DynamoDB counts it, with what separates the member from the next.
     pub(crate) fn size(&self) -> usize {
         match self {
-            Self::Map(value) => size_of(value),
-            Self::Text(value) => value.len(),
+            Self::Map(value) => 1 + size_of(value),
+            // Quotes around the name, a colon, a comma, and a space after each.
+            Self::Text(value) => 6 + value.len(),
         }
     }
 

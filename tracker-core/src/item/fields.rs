@@ -132,9 +132,10 @@ impl Encoded {
         self.members.retain(|name, _| !other.members.contains_key(name));
     }
 
-    /// Returns the size of the names and values in bytes, as DynamoDB counts it.
+    /// Returns the size of the stored names and values in bytes, as DynamoDB counts it.
     pub(crate) fn size(&self) -> usize {
-        let attributes = self.attributes.iter().map(|(name, value)| name.len() + attribute::size_of(value));
+        let stored = self.attributes.iter().filter(|(_, value)| !value.is_null());
+        let attributes = stored.map(|(name, value)| name.len() + attribute::size_of(value));
         let members = self.members.iter().map(|(name, member)| name.len() + member.size());
         attributes.sum::<usize>() + members.sum::<usize>()
     }

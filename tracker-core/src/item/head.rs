@@ -12,7 +12,7 @@ use crate::declare::status::{Role, TrackerStatus};
 use crate::item::attribute::{
     ATTEMPT, CANCEL, CREATE_TIME, ERRORS, EXPIRES_AT, Item, KEY, LAST_LOCK, LEASE_MS, LOCK, LOCK_TIME,
     LOST_ATTEMPTS, LOST_LOCK, NOT_LOCKED, OWNER, RETRY, RUN_AT, SNOOZES, STARTED_FROM, STATUS, UPDATE_TIME,
-    VALUE, size_of_item,
+    VALUE, size_of, size_of_item,
 };
 use crate::item::error::ItemError;
 use crate::item::history::{History, HistoryEntry};
@@ -50,6 +50,8 @@ pub struct TaskHead {
     pub(crate) errors: History,
     /// The size of the item without `errors`, from which follows how much history the item has room for.
     pub(crate) bytes_without_errors: usize,
+    /// The size of the attribute `errors`.
+    pub(crate) errors_bytes: usize,
 }
 
 impl TaskHead {
@@ -263,7 +265,9 @@ impl fmt::Debug for TaskHead {
 ///
 /// Attributes that `pynamodb_mate` does not have may be missing, because a Python `save` drops them.
 pub(crate) fn read_head(item: &mut Item, use_case: &UseCase, wire: Wire) -> Result<TaskHead, ItemError> {
-    let errors = History::parse(item.remove(ERRORS), wire);
+    let errors = item.remove(ERRORS);
+    let errors_bytes = errors.as_ref().map_or(0, |errors| ERRORS.len() + size_of(errors));
+    let errors = History::parse(errors, wire);
     let bytes_without_errors = size_of_item(item);
     let read = Reader { item };
     let key = read.string(KEY)?.ok_or_else(|| read.error(KEY, "the attribute is missing".to_owned()))?;
@@ -303,6 +307,7 @@ pub(crate) fn read_head(item: &mut Item, use_case: &UseCase, wire: Wire) -> Resu
         expires_at: read.number(EXPIRES_AT)?,
         errors,
         bytes_without_errors,
+        errors_bytes,
     })
 }
 

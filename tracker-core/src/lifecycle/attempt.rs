@@ -78,10 +78,12 @@ impl Attempt {
         self.lease.lost_error()
     }
 
-    /// Moves the deadline after an acknowledged save, and counts the bytes that the save has written.
-    pub(crate) fn saved(&mut self, written: Reading, bytes: usize) {
+    /// Moves the deadline after an acknowledged save, and notes the size of the item without its history.
+    pub(crate) fn saved(&mut self, written: Reading, size: Option<usize>) {
         self.lease.acknowledge(written);
-        Arc::make_mut(&mut self.head).bytes_without_errors += bytes;
+        if let Some(size) = size {
+            Arc::make_mut(&mut self.head).bytes_without_errors = size;
+        }
     }
 
     /// Ends the attempt and ignores the task, because somebody cancelled it. Returns the error of `run`.

@@ -8,8 +8,8 @@ use crate::declare::status::Role;
 use crate::dynamodb::{self, Context, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{
-    self, CREATE_TIME, DATA, ERRORS, ITEM_BYTES, Item, KEY, LOCK, LOCK_TIME, LOST_LOCK, NOT_LOCKED, RETRY,
-    RUN_AT, STATUS, UPDATE_TIME, VALUE, number, string, time,
+    self, CREATE_TIME, DATA, ERRORS, ITEM_BYTES, Item, KEY, LOCK, LOCK_TIME, LOST_LOCK, NOT_LOCKED,
+    RESERVED_BYTES, RETRY, RUN_AT, STATUS, UPDATE_TIME, VALUE, number, string, time,
 };
 use crate::item::document::Document;
 use crate::item::error::ItemError;
@@ -22,10 +22,6 @@ use crate::tracker::Tracker;
 use crate::tracker::codec;
 use crate::tracker::status_tracker::StatusTracker;
 use crate::tracker::task::Task;
-
-/// The bytes that a new item leaves free for the attributes that starts and finishes add, and for an entry of
-/// the history.
-const RESERVED_BYTES: usize = 1024;
 
 impl<T: StatusTracker> Tracker<T> {
     /// Creates a task in status pending. An existing task stays as it is.
@@ -152,8 +148,13 @@ fn checked_item<T: StatusTracker>(cx: &Context, shown: &str, key: &str, data: &T
         return Err(ItemError::InvalidTaskId { reason, source: Some(error) }.into());
     }
     let item = encode(cx, key, data, cx.create_time())?;
-    if attribute::size_of_item(&item) > ITEM_BYTES - RESERVED_BYTES {
-        return Err(Error::new(ErrorKind::ItemTooLarge));
+    let (size, limit) = (attribute::size_of_item(&item), ITEM_BYTES - RESERVED_BYTES);
+    if size > limit {
+        let why = format!(
+            "the item would have {size} bytes, {} more than the {limit} that it may have",
+            size - limit
+        );
+        return Err(Error::new(ErrorKind::ItemTooLarge).with_source(why));
     }
     Ok(item)
 }

@@ -8,7 +8,7 @@ use super::attempt::Attempt;
 use super::finish::{Changes, Finished};
 use crate::dynamodb::{self, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::{DATA, Item};
+use crate::item::attribute::{DATA, ITEM_BYTES, Item, RESERVED_BYTES};
 use crate::item::document::Document;
 use crate::item::fields::Encoded;
 use crate::lifecycle::failure::{self, Failure};
@@ -31,6 +31,9 @@ pub struct Execution<T: StatusTracker> {
     /// The attribute `data`. If it is JSON text, it includes the members that `T` does not declare.
     document: Document,
     stored: Stored,
+    /// The size of the item without the declared fields and the history, if the fields could be encoded when the caller
+    /// first had `&mut` access to the data.
+    other_bytes: Option<usize>,
 }
 
 /// The number of times that one save is sent if heartbeats overtake it. Each send has a later time.
@@ -55,7 +58,7 @@ impl<T: StatusTracker> Execution<T> {
             Ok(data) => {
                 attempt.keep_lease();
                 attempt.hand_to_caller();
-                Ok(Self { attempt, data, document, stored: Stored::Untouched })
+                Ok(Self { attempt, data, document, stored: Stored::Untouched, other_bytes: None })
             }
             // Boxed, because the SDK's future would make the future of every start large.
             Err(error) => Err(Box::pin(attempt.release_unused(error)).await),
@@ -76,7 +79,10 @@ impl<T: StatusTracker> Execution<T> {
     pub fn data_mut(&mut self) -> &mut T {
         if matches!(self.stored, Stored::Untouched) {
             self.stored = match codec::encode(&self.data, self.document.form()) {
-                Ok(encoded) => Stored::Encoded(encoded),
+                Ok(encoded) => {
+                    self.other_bytes = self.attempt.head().bytes_without_errors.checked_sub(encoded.size());
+                    Stored::Encoded(encoded)
+                }
                 Err(_) => Stored::Unknown,
             };
         }
@@ -160,7 +166,7 @@ impl<T: StatusTracker> Execution<T> {
                 Err(WriteError::Refused(error)) => return Err(error),
             };
             match verdict {
-                Save::Saved => return self.saved(now, document, encoded, &changed),
+                Save::Saved => return self.saved(now, document, encoded),
                 Save::Again => {}
                 Save::LeaseLost => return Err(self.attempt.lease.lost_error()),
             }
@@ -170,14 +176,10 @@ impl<T: StatusTracker> Execution<T> {
 
     /// Takes in an acknowledged save. The lease is lost if the response arrived after the renewed lease had
     /// expired.
-    fn saved(
-        &mut self,
-        written: Reading,
-        document: Document,
-        encoded: Encoded,
-        changed: &Encoded,
-    ) -> Result<(), Error> {
-        self.attempt.saved(written, changed.size());
+    fn saved(&mut self, written: Reading, document: Document, encoded: Encoded) -> Result<(), Error> {
+        let is_touched = !matches!(self.stored, Stored::Untouched);
+        let size = self.other_bytes.filter(|_| is_touched).map(|others| others + encoded.size());
+        self.attempt.saved(written, size);
         self.document = document;
         if !matches!(self.stored, Stored::Untouched) {
             self.stored = Stored::Encoded(encoded);
@@ -308,7 +310,22 @@ impl<T: StatusTracker> Execution<T> {
             Some(stored) => encoded.since(stored),
             None => encoded.clone(),
         };
+        self.check_size(&encoded)?;
         Ok((encoded, changed))
+    }
+
+    /// Refuses data that would leave too little room for the later writes of the protocol.
+    fn check_size(&self, encoded: &Encoded) -> Result<(), Error> {
+        let Some(others) = self.other_bytes else { return Ok(()) };
+        let head = self.attempt.head();
+        let limit = ITEM_BYTES - RESERVED_BYTES;
+        let (before, after) = (head.bytes_without_errors, others + encoded.size());
+        if after <= before || after + head.errors_bytes <= limit {
+            return Ok(());
+        }
+        let left = limit.saturating_sub(before + head.errors_bytes);
+        let why = format!("{left} bytes are left for the data, and the change needs {}", after - before);
+        Err(self.attempt.error(ErrorKind::ItemTooLarge).with_source(why))
     }
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::heartbeat::{HeartbeatResult, send_heartbeat};
 use crate::error::Error;
 use crate::lifecycle::execution::Execution;
-use crate::time::Clock;
 use crate::tracker::status_tracker::StatusTracker;
 
 impl<T: StatusTracker> Execution<T> {

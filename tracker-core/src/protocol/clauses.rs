@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::expression::Expression;
 use crate::config::TrackerConfig;
 use crate::declare::status::Role;
-use crate::item::attribute::{ERRORS, ITEM_BYTES, number, string};
+use crate::item::attribute::{ERRORS, ITEM_BYTES, PROTOCOL_BYTES, number, string};
 use crate::item::head::TaskHead;
 use crate::item::history::{History, HistoryDetail};
 use crate::item::use_case::{Status, UseCase};
@@ -64,10 +64,7 @@ pub(super) fn set_errors(
     errors: &mut History,
     detail: HistoryDetail,
 ) -> Expression {
-    // Room for what this write and the next start add: a first finish adds attributes, and a start adds a lock id
-    // again.
-    const ADDED_BYTES: usize = 256;
-    let room = ITEM_BYTES.saturating_sub(head.bytes_without_errors + ERRORS.len() + ADDED_BYTES);
+    let room = ITEM_BYTES.saturating_sub(head.bytes_without_errors + ERRORS.len() + PROTOCOL_BYTES);
     match errors.encode_within(detail, room) {
         Some(encoded) => write.set_to(ERRORS, encoded),
         None if detail == HistoryDetail::AsStored => write.remove("#owner, #started_from"),

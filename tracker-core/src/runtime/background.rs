@@ -191,7 +191,8 @@ mod tests {
                 let work = async move { done.send((is_here(), thread::current().id())).unwrap() };
                 background.spawn(work.boxed());
             }
-            let (first, second) = (was_done.recv_timeout(LONG).unwrap(), was_done.recv_timeout(LONG).unwrap());
+            let (first, second) =
+                (was_done.recv_timeout(LONG).unwrap(), was_done.recv_timeout(LONG).unwrap());
             assert!(first == second && first.0);
             assert!(!is_here());
             wait_until("the thread has ended", || ended(background));

@@ -46,6 +46,8 @@ struct State {
     now: ClockReading,
     /// When each sleeper wakes up, by the monotonic clock.
     wakes: Vec<Duration>,
+    /// How many requests of trackers are under way.
+    requests: isize,
 }
 
 impl ManualClock {
@@ -59,7 +61,7 @@ impl ManualClock {
     #[must_use]
     pub fn at(wall: DateTime<Utc>) -> Self {
         let now = ClockReading { wall, monotonic: Duration::from_secs(1000) };
-        let state = Mutex::new(State { now, wakes: Vec::new() });
+        let state = Mutex::new(State { now, wakes: Vec::new(), requests: 0 });
         Self {
             shared: Arc::new(Shared { state, advanced: Notify::new() }),
             ahead: Duration::ZERO,
@@ -125,6 +127,69 @@ impl ManualClock {
     pub fn next_wake(&self) -> Option<Duration> {
         let state = self.shared.state();
         state.wakes.iter().min().map(|wake| wake.saturating_sub(state.now.monotonic))
+    }
+
+    /// Advances the clock to when the next sleeper wakes up, once somebody sleeps.
+    ///
+    /// No time passes while a tracker with this clock has a request under way, or while a sleeper whose time has come
+    /// has not been polled yet. So a heartbeat is sent in time, however slow the database is. On a current-thread
+    /// runtime, which `#[tokio::test]` has by default, the order of events is always the same.
+    ///
+    /// Use this for tests with [heartbeats](crate::TrackerBuilder::heartbeat). If nobody ever sleeps, this never
+    /// completes.
+    ///
+    /// # Examples
+    ///
+    /// A body that takes an hour, whose lease is renewed all the time:
+    ///
+    /// ```
+    /// # #[cfg(not(all(feature = "embedded", feature = "derive")))] fn main() {}
+    /// # #[cfg(all(feature = "embedded", feature = "derive"))]
+    /// # mod example {
+    /// # use std::time::Duration;
+    /// # use tracker_core::testing::ManualClock;
+    /// # use tracker_core::{Clock, StatusTracker, TrackerStatus, embedded};
+    /// # #[derive(TrackerStatus, Clone, Copy)]
+    /// # enum CountStatus {
+    /// #     #[status(pending)]     Pending = 10,
+    /// #     #[status(in_progress)] InProgress = 12,
+    /// #     #[status(failed)]      Failed = 14,
+    /// #     #[status(succeeded)]   Succeeded = 16,
+    /// #     #[status(ignored)]     Ignored = 18,
+    /// # }
+    /// # #[derive(StatusTracker)]
+    /// # #[tracker(use_case_id = "count", status = CountStatus, table = "documents")]
+    /// # struct Document { #[tracker(task_id)] id: String }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # pub async fn test() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = embedded::in_memory()?;
+    /// let clock = ManualClock::new();
+    /// let documents = Document::tracker_builder(&client).clock(clock.clone()).build()?;
+    /// # documents.create_table().await?;
+    /// # documents.create(Document { id: "a".into() }).await?;
+    /// let hour = clock.clone();
+    /// let run = documents.run("a", async move |_task| {
+    ///     hour.sleep(Duration::from_secs(3600)).await;
+    ///     Ok(())
+    /// });
+    /// tokio::select! {
+    ///     done = run => done?,
+    ///     () = async { loop { clock.drive().await } } => {}
+    /// }
+    /// assert!(documents.head("a").await?.is_succeeded());
+    /// # Ok(()) }
+    /// # }
+    /// # #[cfg(all(feature = "embedded", feature = "derive"))]
+    /// # fn main() { example::test().unwrap() }
+    /// ```
+    pub async fn drive(&self) {
+        loop {
+            // Other tasks that can go on do so first.
+            tokio::task::yield_now().await;
+            if self.shared.advance_if_idle() {
+                return;
+            }
+        }
     }
 
     /// Returns a clock with the same time, which a sleep advances instead of waiting. The time passes when a sleep is
@@ -226,11 +291,30 @@ impl Clock for ManualClock {
     fn is_simulated(&self) -> bool {
         !self.is_compared
     }
+
+    fn __count_requests(&self, change: isize) {
+        self.shared.state().requests += change;
+    }
 }
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Advances the clock to the next wake, unless something is under way or due. Returns whether the clock has
+    /// advanced.
+    fn advance_if_idle(&self) -> bool {
+        let mut state = self.state();
+        let Some(wake) = state.wakes.iter().min().copied() else { return false };
+        let by = wake.saturating_sub(state.now.monotonic);
+        if state.requests > 0 || by.is_zero() {
+            return false;
+        }
+        state.advance(by);
+        drop(state);
+        self.advanced.notify_waiters();
+        true
     }
 
     /// Advances the clock to a time, unless that time is past.

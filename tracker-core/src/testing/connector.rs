@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 
 use super::network::{CountGuard, FaultyNetwork};
 use super::{Fault, http};
+use crate::runtime::on_drop::OnDrop;
 
 /// Delivers requests to another connector, each with the fault that the network has for it.
 #[derive(Debug, Clone)]
@@ -63,8 +64,14 @@ impl FaultyConnector {
     ) -> Result<HttpResponse, ConnectorError> {
         // The delay begins now, not when the task is first polled.
         let (sleep, late) = (self.network.sleep(delay), CountGuard::new(&self.network.late));
+        let waiting = self.network.wait();
+        let _caller = OnDrop::new({
+            let waiting = waiting.clone();
+            move || waiting.end()
+        });
         let delivered = detached(async move {
             sleep.await;
+            waiting.end();
             let response = self.deliver(request).await;
             drop(late);
             response

@@ -293,6 +293,13 @@ impl FaultyNetwork {
         clock.sleep(duration)
     }
 
+    /// Returns a guard. While it lives, one request fewer keeps the clock from being advanced.
+    pub(super) fn wait(&self) -> Waiting {
+        let clock = Arc::clone(&self.state().clock);
+        clock.__count_requests(-1);
+        Waiting(Arc::new(Mutex::new(Some(clock))))
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -326,6 +333,19 @@ impl HttpClient for FaultyNetwork {
 
     fn connector_metadata(&self) -> Option<ConnectorMetadata> {
         self.inner.connector_metadata()
+    }
+}
+
+/// A request that waits for its delay, and not for the database.
+#[derive(Debug, Clone)]
+pub(super) struct Waiting(Arc<Mutex<Option<Arc<dyn Clock>>>>);
+
+impl Waiting {
+    /// Ends the wait of all clones.
+    pub(super) fn end(&self) {
+        if let Some(clock) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            clock.__count_requests(1);
+        }
     }
 }
 

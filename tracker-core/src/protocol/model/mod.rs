@@ -22,6 +22,7 @@ mod evaluate;
 mod ghost;
 mod mutant;
 mod row;
+mod sizes;
 mod table;
 mod tests;
 mod worker;

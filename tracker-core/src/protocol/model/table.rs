@@ -89,7 +89,7 @@ impl Step {
         self.writes_at(lock_id, now.stamp(), LEASE)
     }
 
-    fn writes_at<'a>(&'a self, lock_id: &'a str, now: Timestamp, lease: u8) -> Writes<'a> {
+    pub(super) fn writes_at<'a>(&'a self, lock_id: &'a str, now: Timestamp, lease: u8) -> Writes<'a> {
         let config = if lease == LONG_LEASE { &self.long } else { &self.config };
         Writes { use_case: &self.use_case, config, owner: "", lock_id, now }
     }

@@ -1,0 +1,343 @@
+//! The background thread: it renews leases while bodies block, and records what a dropped future has begun.
+
+use std::sync::mpsc as blocking;
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
+use tracker_core::aws_sdk_dynamodb::Client;
+use tracker_core::{
+    Clock, Error, ErrorKind, Event, EventKind, Execution, StatusTracker, StopReason, Tracker, TrackerBuilder,
+};
+use tracker_test_macros::database_test;
+
+use crate::support::{Document, Fault, World, local_config, number};
+
+/// A client whose connections no other runtime uses.
+fn own_client(world: &World) -> Client {
+    world.endpoint.as_deref().map(local_config).map_or(world.client.clone(), Client::from_conf)
+}
+
+/// A builder of a tracker by the machine's clock, whose lease is short.
+fn builder(world: &World, client: &Client) -> TrackerBuilder<Document> {
+    Document::tracker_builder(client)
+        .table(&world.table)
+        .owner("worker-1")
+        .lock_expire(Duration::from_secs(3))
+}
+
+/// Creates tasks; returns their ids.
+async fn create(world: &World, count: usize) -> Vec<String> {
+    let ids: Vec<_> = crate::support::ids(count).collect();
+    for id in &ids {
+        world.documents().create(Document::new(id)).await.unwrap();
+    }
+    ids
+}
+
+/// An observer, and a channel that receives the id of each task whose lease was renewed, and the name of the thread.
+fn heartbeat_channel()
+-> (impl Fn(&Event<'_>) + Send + Sync, mpsc::UnboundedReceiver<(String, Option<String>)>) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let observer = move |event: &Event<'_>| {
+        if event.kind == EventKind::Heartbeat {
+            let thread = thread::current().name().map(str::to_owned);
+            let _ = sender.send((event.task_id.to_owned(), thread));
+        }
+    };
+    (observer, receiver)
+}
+
+fn multi_thread(threads: usize) -> Runtime {
+    Builder::new_multi_thread().worker_threads(threads).enable_all().build().unwrap()
+}
+
+fn current_thread() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Runs a body for each task on another runtime. Each body blocks its thread until each lease was renewed `renewals`
+/// times. Asserts that all bodies have succeeded in their first attempt.
+async fn assert_leases_are_kept(world: &World, runtime: fn() -> Runtime, bodies: usize, renewals: usize) {
+    let ids = create(world, bodies).await;
+    let (observer, mut heartbeats) = heartbeat_channel();
+    let documents = builder(world, &own_client(world)).observer(observer).build().unwrap();
+    let (entered, mut in_body) = mpsc::unbounded_channel();
+    let (unblock, blocked) = blocking::channel::<()>();
+    let blocked = std::sync::Arc::new(std::sync::Mutex::new(blocked));
+    let runs: Vec<_> = ids
+        .iter()
+        .map(|id| {
+            let (documents, id, entered, blocked) =
+                (documents.clone(), id.clone(), entered.clone(), std::sync::Arc::clone(&blocked));
+            async move {
+                let body = async |_: &mut Execution<Document>| {
+                    entered.send(()).unwrap();
+                    // Blocks without awaiting, until the sender is dropped.
+                    blocked.lock().unwrap().recv().unwrap_err();
+                    Ok(())
+                };
+                documents.run(&id, body).await
+            }
+        })
+        .collect();
+    let thread = thread::spawn(move || {
+        let runtime = runtime();
+        let handles: Vec<_> = runs.into_iter().map(|run| runtime.spawn(run)).collect();
+        runtime.block_on(async {
+            let mut ended = Vec::new();
+            for handle in handles {
+                ended.push(handle.await.unwrap());
+            }
+            ended
+        })
+    });
+    in_body.recv().await.unwrap();
+    let mut counts = std::collections::HashMap::new();
+    let renewed = async {
+        while counts.values().filter(|count| **count >= renewals).count() == 0 {
+            let (id, thread) = heartbeats.recv().await.unwrap();
+            assert_eq!(thread.as_deref(), Some("tracker-events"), "observers do not delay heartbeats");
+            *counts.entry(id).or_insert(0) += 1;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), renewed).await.expect("heartbeats within a minute");
+    drop(unblock);
+    let ended = tokio::task::spawn_blocking(move || thread.join().unwrap()).await.unwrap();
+    for (id, ended) in ids.iter().zip(ended) {
+        ended.unwrap();
+        let item = world.stored_under(&format!("extract____{id}")).await.unwrap();
+        assert_eq!((&item["status"], &item["attempt"]), (&number(16), &number(1)), "{id}");
+    }
+}
+
+#[database_test]
+async fn body_that_blocks_a_current_thread_runtime_keeps_its_lease(world: World) {
+    assert_leases_are_kept(&world, current_thread, 1, 3).await;
+}
+
+#[database_test]
+async fn bodies_that_block_all_threads_keep_their_leases(world: World) {
+    assert_leases_are_kept(&world, || multi_thread(2), 4, 3).await;
+}
+
+/// Waits until a task is free, and returns its item.
+async fn wait_until_free(world: &World, id: &str) -> crate::support::Item {
+    let key = format!("extract____{id}");
+    let is_free = || async {
+        let item = world.stored_under(&key).await.unwrap();
+        item.contains_key("attempt") && item["lock"] == crate::support::text("__not_locked__")
+    };
+    world.wait_until("the task is free", is_free).await;
+    world.stored_under(&key).await.unwrap()
+}
+
+#[database_test]
+async fn execution_dropped_on_a_thread_without_a_runtime_is_recorded_as_failed(world: World) {
+    let ids = create(&world, 1).await;
+    let documents = builder(&world, &own_client(&world)).build().unwrap();
+    let id = ids[0].clone();
+    thread::spawn(move || {
+        let runtime = current_thread();
+        let execution = runtime.block_on(documents.start(&id)).unwrap();
+        drop(runtime);
+        drop(execution);
+    })
+    .join()
+    .unwrap();
+    let item = wait_until_free(&world, &ids[0]).await;
+    assert_eq!((&item["status"], &item["retry"]), (&number(14), &number(1)));
+}
+
+/// Polls a future on a runtime until it has sent a request, and drops both.
+fn drop_with_runtime<F: Future>(world: &World, future: impl FnOnce() -> F) {
+    let (network, runtime) = (world.network.clone(), current_thread());
+    let sent = network.count_all();
+    runtime.block_on(async {
+        let mut future = std::pin::pin!(future());
+        while network.count_all() == sent {
+            assert!(futures_util::poll!(&mut future).is_pending());
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+#[database_test]
+async fn start_dropped_with_its_runtime_is_released(world: World) {
+    let ids = create(&world, 1).await;
+    // The start is applied, and its response comes late.
+    let documents = builder(&world, &world.client).clock(tracker_core::SystemClock).build().unwrap();
+    let documents_of_thread = documents.clone();
+    documents.head(&ids[0]).await.unwrap();
+    world.network.next("UpdateItem", [Fault::Delay(Duration::from_secs(1))]);
+    let (of_thread, id) = (world.clone(), ids[0].clone());
+    thread::spawn(move || {
+        drop_with_runtime(&of_thread, || async move { documents_of_thread.start(&id).await });
+    })
+    .join()
+    .unwrap();
+    let item = wait_until_free(&world, &ids[0]).await;
+    assert_eq!((&item["status"], &item["retry"]), (&number(10), &number(0)));
+}
+
+#[database_test]
+async fn finish_dropped_with_its_runtime_is_recorded(world: World) {
+    let ids = create(&world, 1).await;
+    let documents = builder(&world, &world.client).clock(tracker_core::SystemClock).build().unwrap();
+    let mut execution = documents.start(&ids[0]).await.unwrap();
+    execution.data_mut().pages = 7;
+    world.network.next("UpdateItem", [Fault::DropRequest]);
+    let of_thread = world.clone();
+    thread::spawn(move || {
+        drop_with_runtime(&of_thread, || async move { execution.succeed().await });
+    })
+    .join()
+    .unwrap();
+    let item = wait_until_free(&world, &ids[0]).await;
+    assert_eq!(item["status"], number(16));
+    assert_eq!(item["data"].as_m().unwrap()["pages"], number(7));
+}
+
+/// A start that no response came to is released, so that the task is not held for a whole lease.
+#[database_test]
+async fn start_without_a_response_is_released(world: World) {
+    let documents = world.create_document().await;
+    documents.head("doc-1").await.unwrap();
+    world.network.next("UpdateItem", [Fault::DropResponse, Fault::DropRequest, Fault::DropRequest]);
+    let error = documents.start("doc-1").await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Unavailable);
+    let item = world.wait_until_unlocked().await;
+    assert_eq!((&item["status"], &item["retry"], &item["attempt"]), (&number(10), &number(0), &number(1)));
+}
+
+/// Another worker has started the task meanwhile, and its attempt is not released.
+#[database_test]
+async fn start_without_a_response_releases_no_other_attempt(world: World) {
+    let documents = world.create_document().await;
+    world.network.next("UpdateItem", [Fault::DropRequest, Fault::DropRequest, Fault::DropRequest]);
+    let held = std::sync::Arc::new(tokio::sync::Mutex::new(None));
+    let (rival, hold) = (world.rival(), std::sync::Arc::clone(&held));
+    let others = world.clone();
+    world.clock.during_next_sleep(async move {
+        let left: Vec<_> = (0..others.network.faults_left()).map(|_| Fault::DropRequest).collect();
+        others.network.calm();
+        *hold.lock().await = Some(rival.start("doc-1").await.unwrap());
+        others.network.next("UpdateItem", left);
+    });
+    documents.start("doc-1").await.unwrap_err();
+    let reads = world.network.count("GetItem");
+    world
+        .wait_until("the task was read", || std::future::ready(world.network.count("GetItem") > reads))
+        .await;
+    let held = held.lock().await.take().unwrap();
+    held.succeed().await.unwrap();
+    assert_eq!(world.stored().await["attempt"], number(1));
+}
+
+/// The closure goes on after the timeout, and nobody else can start the task before the closure has returned.
+#[database_test]
+async fn blocking_closure_keeps_the_lease_until_it_returns(world: World) {
+    world.create_document().await;
+    let documents = world.builder_with_heartbeat().timeout(Duration::from_secs(250)).build().unwrap();
+    let (go_on, goes_on) = blocking::channel::<()>();
+    let (reason, reasons) = blocking::channel();
+    let run = tokio::spawn({
+        let documents = documents.clone();
+        async move {
+            let body = async |task: &mut Execution<Document>| {
+                task.spawn_blocking(move |stop| {
+                    assert!(!stop.is_stopped());
+                    goes_on.recv().unwrap();
+                    reason.send(stop.reason()).unwrap();
+                })
+                .await;
+                Ok(())
+            };
+            documents.run("doc-1", body).await
+        }
+    });
+    let (clock, began) = (world.clock.manual(), world.clock.now().monotonic);
+    while world.clock.now().monotonic < began + Duration::from_secs(450) {
+        clock.drive().await;
+    }
+    assert!(!run.is_finished(), "the timeout has passed");
+    let error = world.rival().start("doc-1").await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Locked { .. }), "{error}");
+    go_on.send(()).unwrap();
+    let error = world.run_while_advancing_clock(run).await.unwrap().unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::BodyFailed { ignored: false });
+    assert_eq!(reasons.recv().unwrap(), Some(StopReason::TimedOut));
+    let item = world.stored().await;
+    assert_eq!((&item["status"], &item["attempt"], &item["retry"]), (&number(14), &number(1), &number(1)));
+}
+
+/// A closure that never returns holds the task no longer than one lease after the timeout.
+#[database_test]
+async fn blocking_closure_that_never_returns_loses_the_lease(world: World) {
+    world.create_document().await;
+    let (events, mut kinds) = mpsc::unbounded_channel();
+    let observer = move |event: &Event<'_>| drop(events.send(event.kind));
+    let documents =
+        world.builder_with_heartbeat().timeout(Duration::from_secs(250)).observer(observer).build().unwrap();
+    let (go_on, goes_on) = blocking::channel::<()>();
+    let run = tokio::spawn(async move {
+        let body = async |task: &mut Execution<Document>| {
+            task.spawn_blocking(move |stop| {
+                while goes_on.recv().is_ok() {}
+                stop.reason()
+            })
+            .await;
+            Ok(())
+        };
+        documents.run("doc-1", body).await
+    });
+    let began = world.clock.now().monotonic;
+    let error = world.run_while_advancing_clock(run).await.unwrap().unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::LeaseLost);
+    let took = world.clock.now().monotonic - began;
+    assert!((Duration::from_secs(550)..Duration::from_secs(860)).contains(&took), "{took:?}");
+    let mut seen = Vec::new();
+    while let Ok(kind) = kinds.try_recv() {
+        seen.push(kind);
+    }
+    assert_eq!(seen.iter().filter(|kind| **kind == EventKind::Unresponsive).count(), 1, "{seen:?}");
+    world.clock.advance(Duration::from_secs(6));
+    let taken_over = world.rival().start("doc-1").await.unwrap();
+    assert_eq!(taken_over.attempt(), 2);
+    taken_over.succeed().await.unwrap();
+    drop(go_on);
+}
+
+/// A task that was started by hand is bounded by the timeout in the same way.
+#[database_test]
+async fn execution_by_hand_that_is_never_ended_is_taken_over(world: World) {
+    world.create_document().await;
+    let documents = world.builder_with_heartbeat().timeout(Duration::from_secs(250)).build().unwrap();
+    let execution = documents.start("doc-1").await.unwrap();
+    world.run_while_advancing_clock(execution.timed_out()).await;
+    world.run_while_advancing_clock(execution.lost()).await;
+    world.clock.advance(Duration::from_secs(6));
+    let taken_over = world.rival().start("doc-1").await.unwrap();
+    assert_eq!(taken_over.attempt(), 2);
+    assert_eq!(*execution.succeed().await.unwrap_err().kind(), ErrorKind::LeaseLost);
+    taken_over.succeed().await.unwrap();
+}
+
+/// A body that ignores a request to cancel is bounded as well, without any timeout.
+#[database_test]
+async fn execution_that_ignores_a_cancel_is_taken_over(world: World) {
+    world.create_document().await;
+    let documents: Tracker<Document> = world.builder_with_heartbeat().build().unwrap();
+    let execution = documents.start("doc-1").await.unwrap();
+    world.rival().cancel("doc-1").await.unwrap();
+    world.run_while_advancing_clock(execution.cancelled()).await;
+    let lost: Result<(), Error> = {
+        world.run_while_advancing_clock(execution.lost()).await;
+        Err(execution.fail("too late").await.unwrap_err())
+    };
+    assert_eq!(*lost.unwrap_err().kind(), ErrorKind::LeaseLost);
+    world.clock.advance(Duration::from_secs(6));
+    assert_eq!(*world.rival().start("doc-1").await.unwrap_err().kind(), ErrorKind::Ignored);
+    assert_eq!(world.stored().await["status"], number(18));
+}
