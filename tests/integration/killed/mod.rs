@@ -4,6 +4,7 @@
 
 mod check;
 mod journal;
+mod poison;
 mod random;
 mod worker;
 
@@ -17,7 +18,10 @@ use tracker_test_macros::database_test;
 
 use crate::support::{Document, World};
 
-pub use self::worker::main;
+/// Runs a worker of one of these tests, if this process was started as one.
+pub fn main() -> Option<std::process::ExitCode> {
+    worker::main().or_else(poison::main)
+}
 
 const TASKS: usize = 40;
 const WORKERS: usize = 4;

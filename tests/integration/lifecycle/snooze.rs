@@ -199,14 +199,15 @@ async fn snooze_is_counted_once_when_its_answer_was_lost(world: World) {
 #[database_test]
 async fn snooze_fails_the_attempt_when_the_item_is_full(world: World) {
     let documents = world.create_document().await;
-    let mut execution = documents.start("doc-1").await.unwrap();
-    // Fill the item up to its last byte.
-    let fits = async |size: usize, execution: &mut tracker_core::Execution<Document>| {
-        execution.data_mut().text_uri = Some("x".repeat(size));
-        execution.save().await.is_ok()
+    let execution = documents.start("doc-1").await.unwrap();
+    // Another program fills the item up to its last byte.
+    let fits = async |size: usize| {
+        let update = world.client.update_item().table_name(&world.table).key("key", text("extract____doc-1"));
+        let update = update.update_expression("SET filled = :filled");
+        update.expression_attribute_values(":filled", text(&"x".repeat(size))).send().await.is_ok()
     };
     let mut size = 409_400;
-    while !fits(size, &mut execution).await {
+    while !fits(size).await {
         size -= 1;
     }
     let task = execution.fail(Failure::snooze(WAIT)).await.unwrap();

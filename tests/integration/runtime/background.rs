@@ -277,7 +277,9 @@ async fn blocking_closure_keeps_the_lease_until_it_returns(world: World) {
 async fn blocking_closure_that_never_returns_loses_the_lease(world: World) {
     world.create_document().await;
     let (events, mut kinds) = mpsc::unbounded_channel();
-    let observer = move |event: &Event<'_>| drop(events.send(event.kind));
+    let observer = move |event: &Event<'_>| {
+        let _ = events.send(event.kind);
+    };
     let documents =
         world.builder_with_heartbeat().timeout(Duration::from_secs(250)).observer(observer).build().unwrap();
     let (go_on, goes_on) = blocking::channel::<()>();

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Barrier, Notify};
+use tracker_core::testing::FaultyNetwork;
 use tracker_core::{CancellationToken, Clock, ErrorKind, Execution};
 use tracker_test_macros::database_test;
 
 use super::{counts, create_documents, stored_counts};
 use crate::support::ExtractStatus::{Failed, Pending, Succeeded};
-use crate::support::{Document, World};
+use crate::support::{Document, Fault, World};
 
 #[database_test]
 async fn shutdown_lets_bodies_finish_within_the_grace_period(world: World) {
@@ -180,4 +181,124 @@ async fn worker_refuses_invalid_options(world: World) {
         matches!(error.kind(), ErrorKind::InvalidConfig { reason } if reason.contains("Tokio")),
         "{error}"
     );
+}
+
+/// What DynamoDB does not answer when the worker has to stop.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Phase {
+    TableCheck,
+    Search,
+    Start,
+    Finish,
+    Release,
+}
+
+/// Makes DynamoDB silent in one phase of a worker, and stops the worker. Asserts that the worker is back in time.
+async fn assert_stops_in_time(world: &World, phase: Phase, fault: Fault, by_deadline: bool) {
+    let what = format!("{phase:?}, {fault:?}, by deadline: {by_deadline}");
+    let limit = Duration::from_secs(8);
+    let id = format!("doc-{phase:?}-{}-{by_deadline}", fault.name());
+    let documents =
+        world.builder_with_heartbeat().use_case_id(format!("stop-{}", id.replace('-', ""))).build();
+    let documents = documents.unwrap();
+    documents.create(Document::new(&id)).await.unwrap();
+    let (network, clock, stop) = (world.network.clone(), world.clock.manual(), CancellationToken::new());
+    let silence =
+        |network: &FaultyNetwork, operation| network.next(operation, std::iter::repeat_n(fault, 100_000));
+    match phase {
+        Phase::TableCheck => silence(&network, "DescribeTable"),
+        Phase::Search => silence(&network, "Query"),
+        Phase::Start => silence(&network, "UpdateItem"),
+        Phase::Finish | Phase::Release => {}
+    }
+    let worker = documents.worker().poll(Duration::from_millis(100), Duration::from_secs(1));
+    let worker = if by_deadline {
+        worker.deadline(limit).margin(Duration::from_secs(2))
+    } else {
+        worker.shutdown(stop.clone()).grace(Duration::from_secs(1))
+    };
+    let worker = worker.run(async move |_| {
+        network.next("UpdateItem", std::iter::repeat_n(fault, 100_000));
+        match phase {
+            Phase::Release => std::future::pending().await,
+            _ => Ok(()),
+        }
+    });
+    let began = clock.now().monotonic;
+    let worker = async {
+        // The end by shutdown: at 7 s, with a grace period of 1 s.
+        let stop = async {
+            clock.sleep(limit - Duration::from_secs(1)).await;
+            stop.cancel();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            ended = worker => ended,
+            () = stop => unreachable!("it waits for ever"),
+        }
+    };
+    let ended = world.run_while_advancing_clock(worker).await;
+    let took = clock.now().monotonic - began;
+    assert!(took <= limit + Duration::from_secs(1), "{what}: {took:?}");
+    match ended {
+        Ok(summary) => {
+            let held = matches!(phase, Phase::Finish | Phase::Release);
+            assert_eq!(
+                summary.left + summary.unknown > 0,
+                held || phase == Phase::Start && summary.left > 0,
+                "{what}: {summary}"
+            );
+            assert_eq!(summary.succeeded, 0, "{what}: {summary}");
+        }
+        Err(error) => {
+            assert_eq!((phase, error.kind()), (Phase::TableCheck, &ErrorKind::Unavailable), "{what}");
+        }
+    }
+    world.network.calm();
+}
+
+#[database_test]
+async fn worker_stops_in_time_although_dynamodb_does_not_answer(world: World) {
+    for phase in [Phase::TableCheck, Phase::Search, Phase::Start, Phase::Finish, Phase::Release] {
+        for fault in [Fault::Delay(Duration::from_hours(24)), Fault::DropRequest, Fault::InternalError] {
+            for by_deadline in [true, false] {
+                assert_stops_in_time(&world, phase, fault, by_deadline).await;
+            }
+        }
+    }
+}
+
+/// The body blocks its thread, so that nothing can interrupt it. The worker leaves it behind.
+#[database_test]
+async fn body_that_blocks_its_thread_does_not_delay_the_worker(world: World) {
+    let documents = create_documents(world.builder_with_heartbeat(), 1).await;
+    let (stop, clock) = (CancellationToken::new(), world.clock.manual());
+    let (entered, in_body) = tokio::sync::oneshot::channel();
+    let (unblock, blocked) = std::sync::mpsc::channel::<()>();
+    let entered = Arc::new(std::sync::Mutex::new(Some(entered)));
+    let blocked = Arc::new(std::sync::Mutex::new(blocked));
+    let worker = documents.worker().shutdown(stop.clone()).grace(Duration::from_secs(1));
+    let thread = std::thread::spawn(move || {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let summary = runtime.block_on(worker.run(async move |_| {
+            entered.lock().unwrap().take().unwrap().send(()).unwrap();
+            while blocked.lock().unwrap().recv().is_ok() {}
+            Ok(())
+        }));
+        // The blocked thread is left behind, too.
+        runtime.shutdown_background();
+        summary
+    });
+    in_body.await.unwrap();
+    stop.cancel();
+    world
+        .wait_until("the worker has ended", || {
+            clock.advance(Duration::from_millis(100));
+            std::future::ready(thread.is_finished())
+        })
+        .await;
+    let summary = thread.join().unwrap().unwrap();
+    assert_eq!((summary.left, summary.attempts()), (1, 0), "{summary}");
+    drop(unblock);
 }

@@ -162,10 +162,7 @@ impl Watch {
             outcome = AssertUnwindSafe(body.instrument(span)).catch_unwind() => BodyEnd::Body(outcome),
             () = lease.cancelled() => BodyEnd::Cancelled,
             after = timed_out => BodyEnd::TimedOut(after),
-            () = stop => {
-                lease.shut_down();
-                BodyEnd::Stopped
-            }
+            () = stop => BodyEnd::Stopped,
         }
     }
 }

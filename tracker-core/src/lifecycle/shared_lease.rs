@@ -1,10 +1,11 @@
 //! The lease of an attempt, shared by the attempt, its heartbeat and whatever watches its body.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind};
 use crate::item::head::TaskHead;
@@ -18,6 +19,8 @@ pub(crate) struct SharedLease {
     /// The task as it was started.
     pub(crate) head: Arc<TaskHead>,
     times: Mutex<Times>,
+    /// Cancelled when the worker stops.
+    worker_stop: OnceLock<CancellationToken>,
     state: watch::Sender<LeaseState>,
 }
 
@@ -36,8 +39,6 @@ struct Times {
 struct LeaseState {
     /// Whether a heartbeat has seen a request to cancel. Once true, it stays true.
     cancel_requested: bool,
-    /// Whether the worker stops.
-    shutting_down: bool,
     /// Whether the attempt was dropped.
     dropped: bool,
     /// How many blocking closures run.
@@ -74,7 +75,8 @@ pub enum StopReason {
 impl SharedLease {
     pub(crate) fn new(lock_id: String, head: TaskHead, lease: Lease, timeout_at: Option<Duration>) -> Self {
         let times = Mutex::new(Times { lease, timeout_at, cancelled_at: None });
-        Self { lock_id, head: Arc::new(head), times, state: watch::Sender::new(LeaseState::default()) }
+        let state = watch::Sender::new(LeaseState::default());
+        Self { lock_id, head: Arc::new(head), times, worker_stop: OnceLock::new(), state }
     }
 
     fn times(&self) -> MutexGuard<'_, Times> {
@@ -153,9 +155,15 @@ impl SharedLease {
         self.state.send_modify(|state| state.cancel_requested = true);
     }
 
-    /// Notes that the worker stops.
-    pub(super) fn shut_down(&self) {
-        self.state.send_modify(|state| state.shutting_down = true);
+    /// Notes that a worker runs the task, and what stops the worker.
+    pub(crate) fn set_worker_stop(&self, stop: CancellationToken) {
+        // An attempt has one worker.
+        let _ = self.worker_stop.set(stop);
+    }
+
+    /// Returns whether the worker stops.
+    pub(super) fn is_shutting_down(&self) -> bool {
+        self.worker_stop.get().is_some_and(CancellationToken::is_cancelled)
     }
 
     /// Notes that the attempt was dropped.
@@ -183,7 +191,7 @@ impl SharedLease {
             (state.is_lost() || self.has_passed(now), StopReason::LeaseLost),
             (state.cancel_requested, StopReason::Cancelled),
             (timed_out, StopReason::TimedOut),
-            (state.shutting_down, StopReason::Shutdown),
+            (self.is_shutting_down(), StopReason::Shutdown),
             (state.dropped, StopReason::Dropped),
         ]
         .into_iter()

@@ -27,6 +27,9 @@ pub(crate) struct Row {
     pub(crate) value: String,
     /// The attribute of the item that cannot be read, and why. `None` if the item was not read either.
     pub(crate) unreadable: Option<(String, String)>,
+    /// How many attempts in a row the item says were lost before the one that has expired now. 0 if the item was not
+    /// read.
+    pub(crate) lost_attempts: u32,
 }
 
 impl Row {

@@ -175,7 +175,10 @@ async fn leave_out_live_leases(
     let now = Timestamp::from(cx.now());
     let keep = |row: Result<Row, Error>| match row {
         Ok(row) if row.code == in_progress => match cx.head(&mut items.remove(&row.key)?) {
-            Ok(head) => (head.is_in_progress() && rules.is_expired(&head, now)).then_some(Ok(row)),
+            Ok(head) => {
+                let is_expired = head.is_in_progress() && rules.is_expired(&head, now);
+                is_expired.then_some(Ok(Row { lost_attempts: head.lost_attempts(), ..row }))
+            }
             Err(error) => {
                 let attribute = match error.kind() {
                     ErrorKind::Decode { attribute } => attribute.clone(),

@@ -48,6 +48,8 @@ struct State {
     wakes: Vec<Duration>,
     /// How many requests of trackers are under way.
     requests: isize,
+    /// How often sleepers and requests have begun or ended.
+    changes: u64,
 }
 
 impl ManualClock {
@@ -61,7 +63,7 @@ impl ManualClock {
     #[must_use]
     pub fn at(wall: DateTime<Utc>) -> Self {
         let now = ClockReading { wall, monotonic: Duration::from_secs(1000) };
-        let state = Mutex::new(State { now, wakes: Vec::new(), requests: 0 });
+        let state = Mutex::new(State { now, wakes: Vec::new(), requests: 0, changes: 0 });
         Self {
             shared: Arc::new(Shared { state, advanced: Notify::new() }),
             ahead: Duration::ZERO,
@@ -184,9 +186,10 @@ impl ManualClock {
     /// ```
     pub async fn drive(&self) {
         loop {
-            // Other tasks that can go on do so first.
+            // Other tasks that can go on do so first. If any of them sleeps or sends a request now, others may follow.
+            let before = self.shared.state().changes;
             tokio::task::yield_now().await;
-            if self.shared.advance_if_idle() {
+            if self.shared.state().changes == before && self.shared.advance_if_idle() {
                 return;
             }
         }
@@ -293,7 +296,9 @@ impl Clock for ManualClock {
     }
 
     fn __count_requests(&self, change: isize) {
-        self.shared.state().requests += change;
+        let mut state = self.shared.state();
+        state.requests += change;
+        state.changes += 1;
     }
 }
 
@@ -346,6 +351,7 @@ impl Sleeper {
         let mut state = shared.state();
         let until = state.now.monotonic.saturating_add(duration);
         state.wakes.push(until);
+        state.changes += 1;
         Self { shared: Arc::clone(shared), until }
     }
 
@@ -365,6 +371,7 @@ impl Drop for Sleeper {
         let mut state = self.shared.state();
         if let Some(nth) = state.wakes.iter().position(|until| *until == self.until) {
             state.wakes.swap_remove(nth);
+            state.changes += 1;
         }
     }
 }

@@ -44,6 +44,8 @@ pub(crate) struct SearchPlan {
 pub(crate) struct Found {
     /// The keys of tasks that can be started, including the excluded ones.
     pub(crate) keys: Vec<String>,
+    /// Those of the tasks whose last two attempts were lost. Such a task may kill its process.
+    pub(crate) suspects: HashSet<String>,
     /// The sources that were read, each with whether it has a task that is not excluded.
     pub(crate) sources: Vec<(usize, bool)>,
     /// Whether all groups of the plan were read.
@@ -61,6 +63,15 @@ pub(crate) enum SearchResult {
     Later,
     /// There is nothing to claim.
     Nothing,
+}
+
+/// A task to claim.
+#[derive(Debug)]
+struct Queued {
+    key: String,
+    /// The number of tasks that it was chosen from.
+    candidates: usize,
+    is_suspect: bool,
 }
 
 /// A task that is not claimed for a while.
@@ -86,8 +97,11 @@ pub(crate) struct Claims {
     rivals: f64,
     /// Whether the last claim was refused.
     lost_last_race: bool,
-    /// The keys to claim, each with the number of tasks that it was chosen from.
-    queue: VecDeque<(String, usize)>,
+    /// The tasks to claim.
+    queue: VecDeque<Queued>,
+    /// The suspect that is claimed or runs here. There is at most one, so that a task that kills its process does not
+    /// take along healthy tasks that were lost together with it.
+    suspect: Option<String>,
     found_at: Duration,
     /// The keys that are claimed or run here, each with the number of tasks that it was chosen from.
     claimed: HashMap<String, usize>,
@@ -104,6 +118,7 @@ impl Claims {
             rivals: ASSUMED_RIVALS,
             lost_last_race: false,
             queue: VecDeque::new(),
+            suspect: None,
             found_at: Duration::ZERO,
             claimed: HashMap::new(),
             deferred: HashMap::new(),
@@ -146,10 +161,16 @@ impl Claims {
             return if later || !found.is_complete { SearchResult::Later } else { SearchResult::Nothing };
         }
         self.rng.shuffle(&mut keys);
+        let mut has_suspect = self.suspect.is_some();
+        keys.retain(|key| !found.suspects.contains(key) || !std::mem::replace(&mut has_suspect, true));
+        if keys.is_empty() {
+            return SearchResult::Later;
+        }
         let candidates = keys.len();
         let share = self.share(candidates);
         keys.truncate(share);
-        self.queue = keys.into_iter().map(|key| (key, candidates)).collect();
+        let queued = |key| Queued { is_suspect: found.suspects.contains(&key), key, candidates };
+        self.queue = keys.into_iter().map(queued).collect();
         self.found_at = now;
         if share == 0 { SearchResult::LeftToRivals } else { SearchResult::Some }
     }
@@ -177,7 +198,12 @@ impl Claims {
         if now.saturating_sub(self.found_at) > MAX_QUEUED {
             self.queue.clear();
         }
-        let (key, candidates) = self.queue.pop_front()?;
+        let suspect = self.suspect.is_some();
+        self.queue.retain(|queued| !(suspect && queued.is_suspect));
+        let Queued { key, candidates, is_suspect } = self.queue.pop_front()?;
+        if is_suspect {
+            self.suspect = Some(key.clone());
+        }
         self.claimed.insert(key.clone(), candidates);
         Some(key)
     }
@@ -205,7 +231,7 @@ impl Claims {
 
     /// Notes that a claim met a transient error, which this task alone may cause.
     pub(crate) fn on_transient_error(&mut self, key: &str, now: Duration) {
-        self.claimed.remove(key);
+        self.end_claim(key);
         self.defer(key, MAX_ERRORS, now);
     }
 
@@ -218,7 +244,7 @@ impl Claims {
 
     /// Defers a task until a time. A drain waits for it if it is `awaited`.
     pub(crate) fn defer_until(&mut self, key: &str, until: Duration, awaited: bool, now: Duration) {
-        self.claimed.remove(key);
+        self.end_claim(key);
         self.insert(key, Deferred { until, times: 0, awaited }, now);
     }
 
@@ -236,8 +262,14 @@ impl Claims {
         self.deferred.insert(key.to_owned(), deferred);
     }
 
+    /// Forgets a claim. Returns the number of tasks that it was chosen from.
+    fn end_claim(&mut self, key: &str) -> Option<usize> {
+        self.suspect.take_if(|suspect| suspect == key);
+        self.claimed.remove(key)
+    }
+
     fn learn(&mut self, key: &str, refused: bool) {
-        if let Some(candidates) = self.claimed.remove(key) {
+        if let Some(candidates) = self.end_claim(key) {
             // If a claim among N tasks is refused, about N rivals compete for them.
             let seen = if refused { f64::from(u32::try_from(candidates).unwrap_or(u32::MAX)) } else { 0.0 };
             self.rivals += (seen - self.rivals) * LEARNING_RATE;
@@ -259,7 +291,7 @@ mod tests {
 
     fn found(keys: &[&str]) -> Found {
         let keys = keys.iter().map(|key| (*key).to_owned()).collect();
-        Found { keys, sources: Vec::new(), is_complete: true }
+        Found { keys, is_complete: true, ..Found::default() }
     }
 
     fn claims() -> Claims {
@@ -346,6 +378,23 @@ mod tests {
         let mut claims = claims();
         assert_eq!(claims.take_found(found(&["a"]), NOW), SearchResult::Some);
         assert_eq!(claims.next(NOW + secs(3)), None);
+    }
+
+    #[test]
+    fn one_suspect_runs_at_a_time() {
+        let mut claims = Claims::new(4, 8, 1);
+        let all =
+            || Found { suspects: HashSet::from(["a".to_owned(), "b".to_owned()]), ..found(&["a", "b"]) };
+        while claims.take_found(all(), NOW) != SearchResult::Some {}
+        let first = claims.next(NOW).unwrap();
+        assert_eq!(claims.next(NOW), None);
+        assert_eq!(claims.take_found(all(), NOW), SearchResult::Later, "the other waits");
+        let healthy = || Found { keys: vec!["a".into(), "b".into(), "c".into()], ..all() };
+        while claims.take_found(healthy(), NOW) != SearchResult::Some {}
+        assert_eq!(claims.next(NOW).as_deref(), Some("c"));
+        claims.granted(&first, true, NOW);
+        while claims.take_found(all(), NOW) != SearchResult::Some {}
+        assert_ne!(claims.next(NOW), Some(first));
     }
 
     #[test]

@@ -27,6 +27,10 @@ pub(super) const MOMENT: Duration = Duration::from_millis(20);
 /// For how long after the end of an attempt the index may not show the task, or the tasks that its body has created.
 const SETTLED: Duration = Duration::from_secs(1);
 
+/// How long the releases of cancelled bodies may take after the grace period, before the worker ends. They go on in the
+/// background after that.
+const RELEASES: Duration = Duration::from_millis(750);
+
 /// Runs a worker to its end. `begin` returns a future that starts and runs the task of a claim.
 pub(super) async fn run<T, F>(worker: Worker<T>, begin: impl FnMut(Claim) -> F) -> Result<Summary, Error>
 where
@@ -34,8 +38,26 @@ where
     F: Future<Output = (String, TaskOutcome)>,
 {
     worker.options.validate()?;
-    verify(worker.tracker.cx()).await?;
-    let mut run_loop = RunLoop::new(worker);
+    let cx = Arc::clone(worker.tracker.shared_cx());
+    let began = cx.now().monotonic;
+    let claims_nothing = worker.options.deadline.is_some_and(|deadline| deadline <= worker.options.margin());
+    let verified = async { if claims_nothing { Ok(()) } else { verify(&cx).await } };
+    let too_late = async {
+        match worker.options.deadline {
+            Some(deadline) => cx.clock.sleep(deadline).await,
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = worker.options.shutdown.cancelled() => {}
+        verified = verified => verified?,
+        () = too_late => {
+            let why = "DynamoDB did not describe the table before the deadline of the worker";
+            return Err(Error::new(ErrorKind::Unavailable).with_source(why));
+        }
+    }
+    let mut run_loop = RunLoop::new(worker, began);
     run_loop.run(begin).await;
     match run_loop.fatal {
         Some(error) => Err(error),
@@ -97,12 +119,11 @@ pub(super) struct RunLoop<T: StatusTracker> {
 }
 
 impl<T: StatusTracker> RunLoop<T> {
-    fn new(worker: Worker<T>) -> Self {
+    fn new(worker: Worker<T>, began: Duration) -> Self {
         let Worker { tracker, options, progress } = worker;
         let cx = tracker.cx();
         let sources: Arc<[Source]> = sources(cx).into();
         let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
-        let began = cx.now().monotonic;
         Self {
             claims: Claims::new(sources.len(), options.concurrency, seed),
             sources,
@@ -138,7 +159,7 @@ impl<T: StatusTracker> RunLoop<T> {
         if self.options.deadline.is_some_and(|deadline| deadline <= self.options.margin()) {
             self.phase = Phase::Closing;
         }
-        let mut stopping: Sleep = Box::pin(pending());
+        let (mut stopping, mut end): (Sleep, Sleep) = (Box::pin(pending()), Box::pin(pending()));
         let mut told_to_stop = false;
         loop {
             if self.phase == Phase::Claiming {
@@ -158,13 +179,19 @@ impl<T: StatusTracker> RunLoop<T> {
             }
             tokio::select! {
                 biased;
+                // What is under way goes on in the background.
+                () = &mut end => {
+                    self.summary.running = 0;
+                    self.summary.left = u64::try_from(tasks.len()).unwrap_or(u64::MAX);
+                    return;
+                }
                 // Also after the deadline has closed the worker, because the grace period may end earlier.
                 () = shutdown.cancelled(), if !told_to_stop && self.phase != Phase::Stopping => {
                     told_to_stop = true;
-                    stopping = self.close(self.options.grace);
+                    (stopping, end) = self.close(self.options.grace, RELEASES);
                 }
                 () = &mut closing, if self.phase == Phase::Claiming => {
-                    stopping = self.close(self.options.margin() / 5 * 4);
+                    (stopping, end) = self.close(self.options.margin() / 5 * 4, self.options.margin() / 5);
                 }
                 () = &mut stopping, if self.phase == Phase::Closing => {
                     self.phase = Phase::Stopping;
@@ -177,14 +204,14 @@ impl<T: StatusTracker> RunLoop<T> {
                         self.pause = None;
                     }
                     if self.fatal.is_some() && self.phase == Phase::Claiming {
-                        stopping = self.close(self.options.grace);
+                        (stopping, end) = self.close(self.options.grace, RELEASES);
                     }
                 }
                 outcome = next(&mut self.search) => {
                     self.search = None;
                     self.on_search_end(outcome);
                     if self.fatal.is_some() {
-                        stopping = self.close(self.options.grace);
+                        (stopping, end) = self.close(self.options.grace, RELEASES);
                     }
                 }
                 () = next(&mut self.pause) => self.pause = None,
@@ -196,7 +223,10 @@ impl<T: StatusTracker> RunLoop<T> {
     /// Sleeps until the margin of the deadline begins, or for ever without a deadline.
     fn margin_begins(&self) -> Sleep {
         match self.options.deadline {
-            Some(remaining) => self.sleep(remaining.saturating_sub(self.options.margin())),
+            Some(remaining) => {
+                let passed = self.now().saturating_sub(self.began);
+                self.sleep(remaining.saturating_sub(self.options.margin()).saturating_sub(passed))
+            }
             None => Box::pin(pending()),
         }
     }
@@ -210,21 +240,23 @@ impl<T: StatusTracker> RunLoop<T> {
     }
 
     /// Claims nothing more. Returns a sleep until the bodies are cancelled: after `grace`, but no later than an
-    /// earlier call or the deadline allows.
-    fn close(&mut self, grace: Duration) -> Sleep {
+    /// earlier call or the deadline allows. Also returns a sleep until the worker ends, whatever is under way then:
+    /// after `releases` more.
+    fn close(&mut self, grace: Duration, releases: Duration) -> (Sleep, Sleep) {
         self.phase = Phase::Closing;
         self.search = None;
         self.pause = None;
         self.claims.drop_found();
         let now = self.now();
-        let deadline = self
-            .options
-            .deadline
-            .map(|deadline| self.began.saturating_add(deadline.saturating_sub(self.options.margin() / 5)));
+        let at = |after: Duration| self.began.saturating_add(after);
+        let deadline =
+            self.options.deadline.map(|deadline| at(deadline.saturating_sub(self.options.margin() / 5)));
         let ends = [Some(now.saturating_add(grace)), deadline, self.stops_at];
         let stops_at = ends.into_iter().flatten().min().unwrap_or(now);
         self.stops_at = Some(stops_at);
-        self.sleep(stops_at.saturating_sub(now))
+        let ends_at = stops_at.saturating_add(releases);
+        let ends_at = self.options.deadline.map_or(ends_at, |deadline| ends_at.min(at(deadline)));
+        (self.sleep(stops_at.saturating_sub(now)), self.sleep(ends_at.saturating_sub(now)))
     }
 
     /// Starts a search if another task could run and no start is unanswered. During our starts, rivals that search as

@@ -58,7 +58,13 @@ pub(crate) async fn search<T: StatusTracker>(
         let reads = reads.map(|(nth, source)| {
             let (cx, excluded) = (&cx, &excluded);
             async move {
-                let mut scan = SourceScan { excluded, keys: Vec::new(), new: 0, unreadable: Vec::new() };
+                let mut scan = SourceScan {
+                    excluded,
+                    keys: Vec::new(),
+                    suspects: Vec::new(),
+                    new: 0,
+                    unreadable: Vec::new(),
+                };
                 match source {
                     Source::Ready(value) => scan.read_ready(cx, value).await?,
                     Source::Expired => scan.read_expired::<T>(cx).await?,
@@ -70,6 +76,7 @@ pub(crate) async fn search<T: StatusTracker>(
         for (nth, scan) in read {
             found.sources.push((nth, scan.new > 0));
             found.keys.extend(scan.keys);
+            found.suspects.extend(scan.suspects);
             new += scan.new;
             unreadable.extend(scan.unreadable);
         }
@@ -78,10 +85,16 @@ pub(crate) async fn search<T: StatusTracker>(
     Ok((found, unreadable))
 }
 
+/// Returns whether the last two attempts of an expired task were lost: this many before, and the expired one.
+fn is_suspect(lost_before: u32) -> bool {
+    lost_before >= 1
+}
+
 /// What one source has.
 struct SourceScan<'w> {
     excluded: &'w HashSet<String>,
     keys: Vec<String>,
+    suspects: Vec<String>,
     /// How many of the keys are not excluded.
     new: usize,
     unreadable: Vec<Error>,
@@ -128,8 +141,14 @@ impl SourceScan<'_> {
                     let kind = ErrorKind::Decode { attribute };
                     self.unreadable.push(Error::new(kind).with_source(why).with_key(&row.key));
                 }
-                None if self.add(row.key) => return Ok(()),
-                None => {}
+                None => {
+                    if is_suspect(row.lost_attempts) {
+                        self.suspects.push(row.key.clone());
+                    }
+                    if self.add(row.key) {
+                        return Ok(());
+                    }
+                }
             }
         }
         Ok(())

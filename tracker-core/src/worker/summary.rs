@@ -33,6 +33,9 @@ pub struct Summary {
     pub unknown: u64,
     /// Tasks that cannot be read, or that DynamoDB refuses to start, and that were left alone.
     pub unreadable: u64,
+    /// Tasks whose attempt had not ended when the worker had to return, because DynamoDB did not answer or a body
+    /// blocked its thread. Their ends are still sent in the background. If that fails, their leases expire.
+    pub left: u64,
     /// Tasks that run now.
     pub running: usize,
     /// The time since the worker began.
@@ -60,6 +63,7 @@ impl AddAssign for Summary {
             released,
             unknown,
             unreadable,
+            left,
             running,
             elapsed,
         } = other;
@@ -72,6 +76,7 @@ impl AddAssign for Summary {
         self.released += released;
         self.unknown += unknown;
         self.unreadable += unreadable;
+        self.left += left;
         self.running += running;
         self.elapsed = self.elapsed.max(elapsed);
     }
@@ -97,6 +102,7 @@ impl fmt::Display for Summary {
             (self.lost, "lost"),
             (self.unknown, "with an unknown outcome"),
             (self.unreadable, "unreadable"),
+            (self.left, "left to their leases"),
             (self.refused, "refused"),
         ] {
             if count > 0 {

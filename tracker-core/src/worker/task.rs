@@ -93,6 +93,7 @@ macro_rules! run_task {
                     $crate::worker::task::outcome(stopped).await
                 }
                 Ok(mut execution) => {
+                    execution.attempt.lease.set_worker_stop(stop.clone());
                     let watch = $crate::lifecycle::run::Watch::over(&execution);
                     let ended = {
                         let $task = &mut execution;

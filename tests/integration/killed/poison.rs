@@ -1,0 +1,117 @@
+//! A task that kills its process must not take along the healthy tasks that run beside it.
+
+use std::io::Read;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tracker_core::aws_sdk_dynamodb::Client;
+use tracker_core::{StatusTracker, Tracker};
+use tracker_test_macros::database_test;
+
+use crate::support::{Document, ExtractStatus, World, local_config, number};
+
+/// The variable that makes this binary a worker of this test. It holds the configuration, as JSON.
+const CONFIG_VARIABLE: &str = "TRACKER_TEST_POISON";
+const ROUNDS: usize = 10;
+const HEALTHY: usize = 5;
+const MAX_RETRY: u32 = 3;
+/// The time limit of the test, about ten times what a fast machine needs.
+const TIMEOUT: Duration = Duration::from_mins(3);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Config {
+    endpoint: String,
+    table: String,
+    round: usize,
+}
+
+fn tracker(client: &Client, table: &str, round: usize) -> Tracker<Document> {
+    Document::tracker_builder(client)
+        .table(table)
+        .use_case_id(format!("round-{round}"))
+        .max_retry(MAX_RETRY)
+        .lock_expire(Duration::from_secs(2))
+        .max_clock_skew(Duration::from_millis(200))
+        .build()
+        .expect("a valid configuration")
+}
+
+/// Runs a worker, if this process was started as one. The worker ends when its parent closes its input.
+pub fn main() -> Option<ExitCode> {
+    let config: Config =
+        serde_json::from_str(&std::env::var(CONFIG_VARIABLE).ok()?).expect("a configuration");
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(0);
+    });
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a Tokio runtime");
+    runtime.block_on(async {
+        let documents =
+            tracker(&Client::from_conf(local_config(&config.endpoint)), &config.table, config.round);
+        let worker = documents.worker().concurrency(HEALTHY + 1);
+        let worker = worker.poll(Duration::from_millis(20), Duration::from_millis(200));
+        let ended = worker.run(async |task| {
+            if task.task_id() == "poison" {
+                // The tasks beside it run now, and are not done yet.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                std::process::abort();
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            Ok(())
+        });
+        ended.await.expect("a worker that runs until it is killed");
+    });
+    Some(ExitCode::SUCCESS)
+}
+
+/// Starts one worker after the other, until all tasks of a round have ended. Returns how many were killed.
+async fn run_round(world: &World, round: usize) -> usize {
+    let documents = tracker(&world.client, &world.table, round);
+    documents.create(Document::new("poison")).await.unwrap();
+    for nth in 0..HEALTHY {
+        documents.create(Document::new(&format!("healthy-{nth}"))).await.unwrap();
+    }
+    let endpoint = world.endpoint.clone().expect("DynamoDB Local");
+    let config = Config { endpoint, table: world.table.clone(), round };
+    let mut killed = 0;
+    loop {
+        let mut child = Command::new(std::env::current_exe().expect("the path of this binary"))
+            .env(CONFIG_VARIABLE, serde_json::to_string(&config).expect("JSON"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a process");
+        loop {
+            if child.try_wait().expect("a status").is_some() {
+                killed += 1;
+                break;
+            }
+            let counts = documents.count_by_status().await.unwrap();
+            let ended = counts.get(ExtractStatus::Succeeded) + counts.get(ExtractStatus::Ignored);
+            if ended == counts.total() {
+                drop(child.stdin.take());
+                child.wait().expect("its end");
+                return killed;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+#[database_test(processes)]
+async fn task_that_kills_its_process_ends_ignored_and_the_others_succeed(world: World) {
+    let rounds = futures_util::future::join_all((0..ROUNDS).map(|round| run_round(&world, round)));
+    let killed = tokio::time::timeout(TIMEOUT, rounds).await.expect("the tasks end in time");
+    for (round, killed) in killed.into_iter().enumerate() {
+        let stored = async |id: &str| world.stored_under(&format!("round-{round}____{id}")).await.unwrap();
+        let poison = stored("poison").await;
+        assert_eq!((&poison["status"], killed), (&number(18), MAX_RETRY as usize), "round {round}");
+        for nth in 0..HEALTHY {
+            let healthy = stored(&format!("healthy-{nth}")).await;
+            assert_eq!(healthy["status"], number(16), "round {round}: {healthy:?}");
+        }
+    }
+}
