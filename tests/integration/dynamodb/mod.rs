@@ -2,6 +2,7 @@
 
 mod capacity;
 mod every_fault;
+mod foreign_responses;
 mod late_requests;
 mod lost_answers;
 mod service_clock;

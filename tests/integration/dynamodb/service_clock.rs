@@ -33,6 +33,29 @@ async fn start_refuses_until_its_clock_is_set_right(world: World) {
     }
 }
 
+/// Dates have whole seconds, so that a small skew needs several of them.
+#[database_test]
+async fn one_wrong_date_does_not_stop_a_tracker_for_long(world: World) {
+    world.create_document().await;
+    for skew in [200, 500, 1000, 5000] {
+        let skew = Duration::from_millis(skew);
+        let compared = world.clock.compared_with_service();
+        let documents = world.builder::<Document>().clock(compared).max_clock_skew(skew).build().unwrap();
+        let service = || world.clock.now().wall;
+        world.probe.set_date_header(service());
+        documents.head("doc-1").await.unwrap();
+        world.probe.set_date_header(service() - TimeDelta::seconds(30));
+        documents.head("doc-1").await.unwrap();
+        let error = documents.start("doc-1").await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::ClockOff { .. }), "{skew:?}: {error}");
+        assert_eq!(world.stored().await["status"], number(10));
+        // From now on the dates are right. The start itself looks until it can tell.
+        world.probe.set_date_header(service());
+        documents.start("doc-1").await.unwrap().release().await.unwrap();
+        world.clock.advance(Duration::from_secs(1));
+    }
+}
+
 #[database_test]
 async fn first_start_or_delete_compares_the_clock_before_it_writes(world: World) {
     let running = world.create_document().await.start("doc-1").await.unwrap();

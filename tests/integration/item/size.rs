@@ -67,7 +67,7 @@ async fn full_task_can_end_in_every_way_and_be_started_again(world: World) {
         assert_eq!(entry(&item, 0, "error").len(), 256, "a short entry of the history: {below}");
 
         let task = documents.start(&id).await.unwrap();
-        task.fail(Failure::snooze(Duration::from_secs(60))).await.unwrap();
+        task.fail(Failure::snooze(Duration::from_mins(1))).await.unwrap();
         world.clock.advance(Duration::from_secs(61));
         documents.start(&id).await.unwrap().release().await.unwrap();
 

@@ -155,7 +155,8 @@ async fn success_resets_retry_and_keeps_the_history(world: World) {
 #[database_test]
 async fn run_records_a_panic_and_resumes_it(world: World) {
     let documents = world.create_document().await;
-    let run = documents.run("doc-1", async |_| -> Result<(), Failure> { panic!("out of paper") });
+    let run = documents
+        .run("doc-1", async |_| -> Result<(), Failure> { crate::support::panic_quietly("out of paper") });
     let panic = AssertUnwindSafe(run).catch_unwind().await.unwrap_err();
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"out of paper"));
     let item = world.stored().await;

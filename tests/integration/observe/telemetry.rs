@@ -141,7 +141,8 @@ async fn tracing_and_observer_receive_no_data(world: World) {
     let snooze = Failure::snooze(Duration::from_secs(1));
     documents.start("doc-1").await.unwrap().fail(snooze).await.unwrap();
     world.clock.advance(Duration::from_secs(2));
-    let panics = documents.run("doc-1", async |_| -> Result<(), Failure> { panic!("hush panic") });
+    let panics = documents
+        .run("doc-1", async |_| -> Result<(), Failure> { crate::support::panic_quietly("hush panic") });
     let panicked = futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(panics)).await;
     assert!(panicked.is_err());
     documents.cancel("doc-1").await.unwrap();

@@ -20,6 +20,11 @@ pub use tracker_core::testing::Fault;
 pub use types::{Document, ExtractStatus, Summary, SummaryStatus};
 pub use world::{Item, World, data_member, entry, history, ids, number, stored_wait, task_ids, text, time};
 
+/// Panics on purpose, without the message that a real panic prints.
+pub fn panic_quietly(message: &'static str) -> ! {
+    std::panic::resume_unwind(Box::new(message))
+}
+
 /// A test, which runs once on each database, in a world of its own. `#[database_test]` registers it.
 #[derive(Debug)]
 pub struct Test {

@@ -144,8 +144,11 @@ async fn worker_leaves_a_task_freed_by_a_clock_far_ahead(world: World) {
 
 #[database_test]
 async fn observer_that_panics_loses_no_task(world: World) {
-    let documents =
-        create_documents(world.builder().observer(|_: &Event<'_>| panic!("an observer")), 4).await;
+    let documents = create_documents(
+        world.builder().observer(|_: &Event<'_>| crate::support::panic_quietly("an observer")),
+        4,
+    )
+    .await;
     let summary = documents.worker().drain().run(async |_| Ok(())).await.unwrap();
     assert_eq!((summary.succeeded, summary.attempts()), (4, 4), "{summary}");
     assert_eq!(stored_counts(&world, 4).await, counts([(Succeeded, 4)]));

@@ -47,7 +47,7 @@ async fn one_of_each(task: &mut Execution<Document>) -> Result<(), Failure> {
         "doc-1" => Err(NoText).or_fatal()?,
         "doc-2" => Err(NoText).or_retry_after(Duration::from_hours(1))?,
         "doc-3" => return Err(Failure::snooze(Duration::from_hours(1))),
-        "doc-4" => panic!("a body that panics"),
+        "doc-4" => crate::support::panic_quietly("a body that panics"),
         _ => task.data_mut().pages = 1,
     }
     Ok(())

@@ -41,7 +41,9 @@ const CONNECT: Duration = Duration::from_millis(3100);
 
 /// The context of every operation of a tracker.
 pub(crate) struct Context {
-    /// The client of the requests that are about one task. Their timeouts are shorter than the lease.
+    /// The client of updates, which acquire, renew and end leases. Their timeouts are shorter than the lease.
+    lease_client: Client,
+    /// The client of the other requests that are about one task.
     client: Client,
     /// The client of queries, scans and batches, and of the requests that are about the table.
     pub(crate) bulk_client: Client,
@@ -88,10 +90,12 @@ impl Context {
             Client::from_conf(ours.build())
         };
         let operation = OPERATION.min(config.lock_expire / 3);
-        let one_task = limits(timeouts, operation, ONE_TRY.min(operation / 2));
+        let lease = limits(timeouts, operation, ONE_TRY.min(operation / 2));
+        let one_task = limits(timeouts, OPERATION, ONE_TRY);
         let bulk = limits(timeouts, OPERATION, ONE_LARGE_TRY);
         let begins = shorter(bulk.read_timeout(), RESPONSE_BEGINS);
         Self {
+            lease_client: with_timeouts(lease),
             client: with_timeouts(one_task),
             bulk_client: with_timeouts(bulk.to_builder().read_timeout(begins).build()),
             background: OnceLock::new(),
@@ -108,9 +112,14 @@ impl Context {
         }
     }
 
-    /// Returns the client of the requests that are about one task, for the thread that calls this.
+    /// Returns the client of reads, puts and deletes of one item, for the thread that calls this.
     pub(super) fn client(&self) -> &Client {
         if background::is_here() { &self.background().client } else { &self.client }
+    }
+
+    /// Returns the client of updates, for the thread that calls this.
+    pub(super) fn lease_client(&self) -> &Client {
+        if background::is_here() { &self.background().client } else { &self.lease_client }
     }
 
     /// Returns the client of heartbeats. Each request is tried once, for a short time, because the next heartbeat
@@ -127,7 +136,7 @@ impl Context {
                 let ours = self.given.config().to_builder().timeout_config(timeouts).interceptor(tries);
                 ours.identity_cache(IdentityCache::lazy().build())
             };
-            let one_task = self.client.config().timeout_config().cloned();
+            let one_task = self.lease_client.config().timeout_config().cloned();
             let client = with_timeouts(one_task.unwrap_or_else(TimeoutConfig::disabled));
             let one_try = HEARTBEAT.min(self.config.lock_expire / 6);
             let one_try = limits(self.given.config().timeout_config(), one_try, one_try);

@@ -16,7 +16,7 @@ pub(crate) async fn update(
     update: Expression,
     returns: ReturnValue,
 ) -> Result<Option<Item>, WriteError> {
-    send(cx, cx.client(), key, update, returns).await
+    send(cx, cx.lease_client(), key, update, returns).await
 }
 
 /// Sends the update of a heartbeat.

@@ -112,7 +112,8 @@ impl Attempt {
     ) -> Result<Finished, Error> {
         let finish = self.end(outcome, changes, returns);
         let again = if_dropped(&finish);
-        let finished = finish.send().await;
+        // Boxed, because the SDK's future would make the future of every body large.
+        let finished = Box::pin(finish.send()).await;
         again.disarm();
         finished.map_err(|error| error.with_key(&self.head.key))
     }
@@ -122,7 +123,7 @@ impl Attempt {
     pub(crate) async fn release_unused(mut self, why: Error) -> Error {
         let finish = self.end(Outcome::Released, Changes::default(), ReturnValue::None);
         let again = if_dropped(&finish);
-        let released = finish.best_effort().await;
+        let released = Box::pin(finish.best_effort()).await;
         again.disarm();
         match released {
             Some(released) => why.with_task(released.head),

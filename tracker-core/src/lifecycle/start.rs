@@ -70,7 +70,8 @@ impl<T: StatusTracker> Tracker<T> {
         let request = StartRequest::new(Arc::clone(self.shared_cx()), key.clone());
         let again = request.again();
         let again = OnDrop::new(move || again.release_in_background());
-        let started = start(request).await;
+        // Boxed, because the SDK's future would make the future of every body large.
+        let started = Box::pin(start(request)).await;
         again.disarm();
         let execution = match started {
             // The caller may poll for the result long after the start.

@@ -37,6 +37,7 @@ impl HttpConnector for FaultyConnector {
                     connector.deliver(request).await?;
                     http::error_response(fault)
                 }
+                Fault::ForeignResponse => http::foreign_response(),
                 Fault::CutBody => http::cut_body(connector.deliver(request).await?).await,
                 Fault::Unprocessed => match http::halves(&request) {
                     Some(halves) => {

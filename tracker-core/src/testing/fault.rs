@@ -29,6 +29,8 @@ pub enum Fault {
     InternalErrorAfterApplying,
     /// The request is applied, and half of the response's body arrives.
     CutBody,
+    /// Something in between, such as a proxy, answers with status 200 and `{}`. The request never arrives.
+    ForeignResponse,
     /// The request is refused with a missing permission, and not applied.
     Deny,
     /// The first half of a batch is processed. The rest is returned as unprocessed, with whatever the database itself
@@ -50,6 +52,7 @@ impl Fault {
             Self::InternalError => "InternalError",
             Self::InternalErrorAfterApplying => "InternalErrorAfterApplying",
             Self::CutBody => "CutBody",
+            Self::ForeignResponse => "ForeignResponse",
             Self::Deny => "Deny",
             Self::Unprocessed => "Unprocessed",
         }

@@ -131,6 +131,14 @@ pub(super) fn error_response(fault: Fault) -> Result<HttpResponse, ConnectorErro
     Ok(response)
 }
 
+/// Returns the response of something that is not DynamoDB.
+pub(super) fn foreign_response() -> Result<HttpResponse, ConnectorError> {
+    let status = StatusCode::try_from(200).map_err(|error| ConnectorError::other(error.into(), None))?;
+    let mut response = HttpResponse::new(status, SdkBody::from("{}"));
+    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+    Ok(response)
+}
+
 /// Returns the error of a connection that has failed.
 pub(super) fn connection_lost(fault: Fault) -> ConnectorError {
     ConnectorError::io(format!("{}, injected by a test", fault.name()).into())

@@ -136,19 +136,16 @@ impl SourceScan<'_> {
         let in_progress = cx.use_case.status_of(Role::InProgress);
         let mut rows = Query::<T>::new(cx, &[in_progress]).expired_only().rows();
         while let Some(row) = rows.try_next().await? {
-            match row.unreadable {
-                Some((attribute, why)) => {
-                    let kind = ErrorKind::Decode { attribute };
-                    self.unreadable.push(Error::new(kind).with_source(why).with_key(&row.key));
-                }
-                None => {
-                    if is_suspect(row.lost_attempts) {
-                        self.suspects.push(row.key.clone());
-                    }
-                    if self.add(row.key) {
-                        return Ok(());
-                    }
-                }
+            if let Some((attribute, why)) = row.unreadable {
+                let kind = ErrorKind::Decode { attribute };
+                self.unreadable.push(Error::new(kind).with_source(why).with_key(&row.key));
+                continue;
+            }
+            if is_suspect(row.lost_attempts) {
+                self.suspects.push(row.key.clone());
+            }
+            if self.add(row.key) {
+                return Ok(());
             }
         }
         Ok(())

@@ -4,6 +4,7 @@
 pub(super) const FIRST_TICK: u16 = 3;
 
 /// The bounds of one search.
+#[expect(clippy::struct_excessive_bools, reason = "each switches one kind of event")]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) workers: usize,

@@ -264,9 +264,6 @@ fn counter_example(mutant: Mutant) -> Option<(Bounds, Violation)> {
         Mutant::JudgedByOwnLease => (Bounds { long_leases: true, ..TAKEOVER }, Violation::HolderNotInTable),
         Mutant::FinishKeepsLosses => (TAKEOVER, Violation::LossMiscounted),
         Mutant::ReleasesAnyAttempt => (Bounds { releases: true, ..MOMENT }, Violation::HolderNotInTable),
-        Mutant::CreateComparesTimeAlone => {
-            (Bounds { workers: 2, starts: 0, creates: 2, ..one_worker }, Violation::FalseCreated)
-        }
         Mutant::TakeoverUncounted => (TAKEOVER, Violation::Endless),
         Mutant::SettledByOwnLock => (one_worker, Violation::FalseLost),
         Mutant::StartWithoutTime | Mutant::StartOrOwnLock => (one_worker, Violation::StartedTwice),
@@ -280,7 +277,7 @@ fn counter_example(mutant: Mutant) -> Option<(Bounds, Violation)> {
         Mutant::RedriveSetsLockTimeBack => {
             (Bounds { redrives: 1, workers: 2, ..one_worker }, Violation::OldLease)
         }
-        Mutant::CreateBelievesItem => {
+        Mutant::CreateBelievesItem | Mutant::CreateComparesTimeAlone => {
             (Bounds { workers: 2, starts: 0, creates: 2, ..one_worker }, Violation::FalseCreated)
         }
     })
