@@ -48,8 +48,7 @@ pub struct TrackerConfig {
     pub use_case_id: Cow<'static, str>,
     /// The number of failed attempts in a row after which a task is ignored: at least 1.
     pub max_retry: u32,
-    /// The length of a lease, counted from its last renewal: 100 ms to 365 days. All workers of a use case
-    /// must agree on it.
+    /// The length of a lease, counted from its last renewal: 100 ms to 365 days.
     pub lock_expire: Duration,
     /// The largest difference between the clocks of any two workers: at most 365 days. A lease can be taken
     /// over when it has not been renewed for `lock_expire` and this time more.

@@ -29,10 +29,10 @@ impl<T: StatusTracker> Tracker<T> {
     /// error, a failed attempt is recorded with that error, and changes of the data that were not saved are
     /// dropped. If the body panics, a failed attempt is recorded, and the panic goes on.
     ///
-    /// A heartbeat renews the lease while the body runs, in a Tokio task of its own. A body that computes
-    /// without awaiting can starve the heartbeat if it blocks the last free worker thread of the runtime. On
-    /// a current-thread runtime every such body does. If the heartbeat finds the lease lost, the body's
-    /// future is dropped, and `run` returns [`LeaseLost`](ErrorKind::LeaseLost).
+    /// A heartbeat renews the lease while the body runs, on a thread of its own, so that no body can delay it. If
+    /// the heartbeat finds the lease lost, the body's future is dropped, and `run` returns
+    /// [`LeaseLost`](ErrorKind::LeaseLost). Work that blocks belongs into
+    /// [`spawn_blocking`](Execution::spawn_blocking).
     ///
     /// The heartbeat also keeps the lease of a body that hangs, for ever. Set a
     /// [`timeout`](crate::TrackerBuilder::timeout): it drops the body's future and records a failed attempt.

@@ -47,7 +47,7 @@ impl Writes<'_> {
                 .add("#attempt :one")
                 .and("#lock_time < :now")
                 .and("(attribute_not_exists(#run_at) OR #run_at <= :now)")
-                .and("(#lock = :free OR (attribute_not_exists(#lease_ms) AND #lock_time < :stale))")
+                .and("(#lock = :free OR (#lock_time < :stale AND attribute_not_exists(#lease_ms)))")
                 .with(":one", number(1_u32))
                 .with(":free", string(NOT_LOCKED))
         });

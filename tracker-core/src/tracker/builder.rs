@@ -92,8 +92,8 @@ impl<T: StatusTracker> TrackerBuilder<T> {
 
     /// Sets how long a lease lasts unless it is renewed: 100 ms to 365 days.
     ///
-    /// All workers of a use case must agree on it. The page `docs/changing-a-declaration.md` of the repository says
-    /// how to change it.
+    /// The length is stored with each lease, and others judge the lease by it. So workers with different lengths may
+    /// work side by side.
     #[must_use]
     pub fn lock_expire(mut self, duration: Duration) -> Self {
         self.config.lock_expire = duration;
@@ -102,7 +102,7 @@ impl<T: StatusTracker> TrackerBuilder<T> {
 
     /// Sets how much the clocks of any two workers may differ: at most 365 days, and 5 s by default. An expired lease
     /// can be taken over once this time has passed as well. If this machine's clock is known to differ from
-    /// DynamoDB's by more, the tracker starts nothing.
+    /// DynamoDB's by more than half of this time, the tracker starts nothing.
     #[must_use]
     pub fn max_clock_skew(mut self, duration: Duration) -> Self {
         self.config.max_clock_skew = duration;
@@ -126,8 +126,10 @@ impl<T: StatusTracker> TrackerBuilder<T> {
     /// the body's next await point, so it does not end a body that computes without awaiting. `run` then returns
     /// [`BodyFailed`](crate::ErrorKind::BodyFailed).
     ///
-    /// Set a timeout if a body may hang, because heartbeats keep its lease for ever. An execution of
-    /// [`start`](Tracker::start) has no timeout.
+    /// Set a timeout if a body may hang, because heartbeats keep its lease for ever otherwise. If the body has not ended
+    /// one lease after the timeout, for example because it blocks its thread, the heartbeats stop, and the lease expires.
+    /// For an execution of [`start`](Tracker::start), the time counts from the start, and
+    /// [`timed_out`](crate::Execution::timed_out) completes after it.
     #[must_use]
     pub fn timeout(mut self, duration: Duration) -> Self {
         self.config.timeout = Some(duration);

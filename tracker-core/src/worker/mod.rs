@@ -59,11 +59,14 @@ const MIN_POLL: Duration = Duration::from_millis(1);
 /// Each body runs as in [`Tracker::run`], which says what happens when a lease is lost or a body takes too long. A
 /// panic is recorded as a failed attempt and ends that attempt alone.
 ///
-/// A body that blocks or computes occupies a worker thread of the runtime. If no thread is free, heartbeats stop,
-/// leases are lost, and the work is done again. On a current-thread runtime, one such body is enough. Run CPU-bound
-/// work in `tokio::task::spawn_blocking`, or set [`concurrency`](Self::concurrency) below the number of worker
-/// threads. Such a body notices a lost lease only when it returns. Nothing is written if another worker holds the
-/// task or a heartbeat has reported the loss.
+/// A body that blocks or computes occupies a worker thread of the runtime. Its lease is renewed nevertheless. But if no
+/// thread is free, the worker claims nothing and cannot end. Run such work with
+/// [`spawn_blocking`](Execution::spawn_blocking) of the execution, or set [`concurrency`](Self::concurrency) below the
+/// number of worker threads. A body that blocks its thread notices a lost lease only when it returns. Nothing is written
+/// if another worker holds the task or a heartbeat has reported the loss.
+///
+/// A task whose last two attempts were lost may have killed its process. A worker runs at most one such task at a time,
+/// so that this task does not take others along.
 ///
 /// # Examples
 ///
@@ -143,7 +146,8 @@ impl<T: StatusTracker> Worker<T> {
 
     /// Makes the worker return within `remaining`, for example the time that a Lambda has left.
     ///
-    /// The time counts from when [`run`](Self::run) is awaited and has compared the table. The worker claims nothing
+    /// The time counts from when [`run`](Self::run) is awaited, and `run` returns in time, also if DynamoDB does not
+    /// answer. What is under way then goes on in the background, and [`Summary::left`] counts it. The worker claims nothing
     /// in the last [`margin`](Self::margin). Bodies that run then may take four fifths of the margin. After that they
     /// are cancelled and their tasks released, without counting an attempt; the last fifth is for these releases.
     pub fn deadline(mut self, remaining: Duration) -> Self {
@@ -165,7 +169,8 @@ impl<T: StatusTracker> Worker<T> {
     ///
     /// When the token is cancelled, the worker claims nothing more and lets running bodies finish for the
     /// [`grace`](Self::grace) period. Then it cancels them and releases their tasks, without counting an attempt.
-    /// After that it holds no lease, if DynamoDB answers.
+    /// After that it holds no lease, if DynamoDB answers. If not, `run` returns 750 ms after the grace period, and the
+    /// releases go on in the background; [`Summary::left`] counts them.
     pub fn shutdown(mut self, token: CancellationToken) -> Self {
         self.options.shutdown = token;
         self

@@ -60,8 +60,10 @@ fn assert_promise_breaks(mutant: Mutant, bounds: Bounds, expected: Violation) {
     let checker = protocol.checker().threads(1).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     let states = checker.unique_state_count();
     let found = checker.discoveries().into_values();
-    let mut found = found.filter(|path| path.last_state().ghost.violation.is_some());
-    let Some(path) = found.next() else {
+    let mut found: Vec<_> = found.filter(|path| path.last_state().ghost.violation.is_some()).collect();
+    // The search may find two counter-examples of the same length, in any order.
+    found.sort_by_key(|path| path.last_state().ghost.violation != Some(expected));
+    let Some(path) = found.into_iter().next() else {
         panic!("{mutant:?}: no counter-example in {states} states");
     };
     println!("{mutant:?}: {expected:?} in {} steps, {states} states", path.clone().into_actions().len());
