@@ -19,7 +19,7 @@ impl<T: StatusTracker> Execution<T> {
     /// DynamoDB did not answer before the lease expired.
     ///
     /// Nothing is written after that, not even a finish: every call that would write returns
-    /// [`LeaseLost`](ErrorKind::LeaseLost). If [heartbeats](crate::TrackerBuilder::heartbeat) are off, this
+    /// [`LeaseLost`](crate::ErrorKind::LeaseLost). If [heartbeats](crate::TrackerBuilder::heartbeat) are off, this
     /// future never completes.
     ///
     /// In [`run`](crate::Tracker::run) and in a worker, the body's future is dropped. Pass this future to
@@ -45,7 +45,7 @@ impl<T: StatusTracker> Execution<T> {
     /// Completes when a heartbeat has seen a request to [cancel](crate::Tracker::cancel) this attempt.
     ///
     /// The lease is kept until you end the execution. To do what was asked, call [`fail`](Self::fail) with a
-    /// [fatal](Failure::fatal) error: the task is then ignored. In [`run`](crate::Tracker::run) and in a
+    /// [fatal](crate::Failure::fatal) error: the task is then ignored. In [`run`](crate::Tracker::run) and in a
     /// worker, the body's future is dropped and the task is ignored.
     ///
     /// If [heartbeats](crate::TrackerBuilder::heartbeat) are off, only your own calls of
@@ -75,9 +75,9 @@ impl<T: StatusTracker> Execution<T> {
     ///
     /// # Errors
     ///
-    /// - [`LeaseLost`](ErrorKind::LeaseLost) if the lease has expired, or this attempt no longer holds the
+    /// - [`LeaseLost`](crate::ErrorKind::LeaseLost) if the lease has expired, or this attempt no longer holds the
     ///   task.
-    /// - Any other error, such as [`Unavailable`](ErrorKind::Unavailable), if the lease was not renewed, or if
+    /// - Any other error, such as [`Unavailable`](crate::ErrorKind::Unavailable), if the lease was not renewed, or if
     ///   it is unknown whether it was. The lease then lasts for [`remaining`](Self::remaining).
     pub async fn heartbeat(&self) -> Result<(), Error> {
         let cx = &self.attempt.cx;

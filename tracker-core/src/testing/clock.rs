@@ -178,7 +178,7 @@ impl ManualClock {
     ///     done = run => done?,
     ///     () = async { loop { clock.drive().await } } => {}
     /// }
-    /// assert!(documents.head("a").await?.is_succeeded());
+    /// assert!(documents.head("a").await?.is_some_and(|task| task.is_succeeded()));
     /// # Ok(()) }
     /// # }
     /// # #[cfg(all(feature = "embedded", feature = "derive"))]

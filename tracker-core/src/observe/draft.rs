@@ -1,0 +1,106 @@
+//! Events before they are reported.
+
+use std::time::Duration;
+
+use super::{Event, EventKind};
+use crate::error::Error;
+use crate::item::head::TaskHead;
+use crate::item::use_case::UseCase;
+
+/// An event about the task of a key, before it is completed and reported.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EventDraft<'e> {
+    kind: EventKind,
+    key: &'e str,
+    head: Option<&'e TaskHead>,
+    from: Option<&'e str>,
+    to: Option<&'e str>,
+    duration: Option<Duration>,
+    error: Option<&'e Error>,
+}
+
+impl<'e> EventDraft<'e> {
+    /// Returns an event about a task of which only the key is known.
+    pub(crate) fn of_key(kind: EventKind, key: &'e str) -> Self {
+        Self { kind, key, head: None, from: None, to: None, duration: None, error: None }
+    }
+
+    /// Returns an event that left the task as this head.
+    pub(crate) fn of(kind: EventKind, head: &'e TaskHead) -> Self {
+        Self { head: Some(head), to: Some(head.status_name()), ..Self::of_key(kind, &head.key) }
+    }
+
+    /// Returns an event about a task that an error left unchanged. The error may have the task as it was
+    /// found.
+    pub(crate) fn left(kind: EventKind, key: &'e str, error: &'e Error) -> Self {
+        let head = error.task();
+        let from = head.map(TaskHead::status_name);
+        Self { head, from, error: Some(error), ..Self::of_key(kind, key) }
+    }
+
+    /// Sets the name of the status before the event.
+    pub(crate) fn from(self, from: Option<&'e str>) -> Self {
+        Self { from, ..self }
+    }
+
+    /// Sets the duration.
+    pub(crate) fn with_duration(self, duration: Duration) -> Self {
+        Self { duration: Some(duration), ..self }
+    }
+
+    /// Sets the error.
+    pub(crate) fn with_error(self, error: &'e Error) -> Self {
+        Self { error: Some(error), ..self }
+    }
+
+    /// Returns the event with everything that it borrows.
+    pub(crate) fn to_owned(self) -> OwnedDraft {
+        let Self { kind, key, head, from, to: _, duration, error } = self;
+        OwnedDraft {
+            kind,
+            key: key.to_owned(),
+            head: head.cloned(),
+            from: from.map(str::to_owned),
+            is_left: self.to.is_none(),
+            duration,
+            error: error.map(Error::copied),
+        }
+    }
+
+    /// Completes the event with the use case and the task id of its key.
+    pub(crate) fn complete(self, use_case: &'e UseCase) -> Event<'e> {
+        let Self { kind, key, head, from, to, duration, error } = self;
+        let (use_case_id, task_id) = use_case.split_key(key).unwrap_or((use_case.id(), key));
+        let attempt = head.map(TaskHead::attempt);
+        let owner = head.and_then(TaskHead::owner);
+        Event { kind, use_case_id, task_id, from, to, attempt, owner, duration, error }
+    }
+}
+
+/// A draft that can be sent to another thread.
+#[derive(Debug)]
+pub(crate) struct OwnedDraft {
+    kind: EventKind,
+    key: String,
+    head: Option<TaskHead>,
+    from: Option<String>,
+    /// Whether the status after the event is not told.
+    is_left: bool,
+    duration: Option<Duration>,
+    error: Option<Error>,
+}
+
+impl OwnedDraft {
+    pub(crate) fn draft(&self) -> EventDraft<'_> {
+        let head = self.head.as_ref();
+        EventDraft {
+            kind: self.kind,
+            key: &self.key,
+            head,
+            from: self.from.as_deref(),
+            to: head.filter(|_| !self.is_left).map(TaskHead::status_name),
+            duration: self.duration,
+            error: self.error.as_ref(),
+        }
+    }
+}
