@@ -8,7 +8,7 @@ from python_side import (
 )
 from pynamodb_mate.patterns.status_tracker.impl import EPOCH, NOT_LOCKED, get_utc_now
 
-ADDED = {"attempt", "last_lock", "started_from", "owner"}
+ADDED = {"attempt", "last_lock", "lost_lock", "lost_attempts", "lease_ms", "started_from", "owner"}
 UNICODE = "caf\u00e9 \u6f22\u5b57 \U0001f600 \u0000\u0001\u001f\u007f\u2028\ufffe \" \\ / \n\r\t"
 
 

@@ -292,7 +292,7 @@ def check_both_count_the_same_tasks(rust):
 def save_in_python(id):
     """Reads the task and puts it back, which drops the attributes that the class does not declare."""
     get(id).save()
-    assert not {"attempt", "last_lock", "started_from", "owner"} & set(raw(id)), "the save has dropped no attribute"
+    assert not {"attempt", "last_lock", "lost_lock", "lease_ms", "started_from", "owner"} & set(raw(id)), "the save has dropped no attribute"
 
 
 def check_python_save_during_an_attempt_of_rust_breaks_nothing(rust):
