@@ -48,15 +48,18 @@ pub struct TrackerConfig {
     pub use_case_id: Cow<'static, str>,
     /// The number of failed attempts in a row after which a task is ignored: at least 1.
     pub max_retry: u32,
-    /// The length of a lease, counted from its last renewal: 100 ms to 365 days.
+    /// The length of a lease, counted from its last renewal: 100 ms to 365 days. It is stored with each lease, and
+    /// may differ between workers.
     pub lock_expire: Duration,
     /// The largest difference between the clocks of any two workers: at most 365 days. A lease can be taken
-    /// over when it has not been renewed for `lock_expire` and this time more.
+    /// over when it has not been renewed for its length and this time more. The clock of one machine may
+    /// differ from DynamoDB's by half of this time.
     pub max_clock_skew: Duration,
     /// Whether heartbeats renew leases, every third of `lock_expire`.
     pub heartbeat: bool,
     /// The time after which the tracker drops the future of a body and records the attempt as failed: above
-    /// 0. `None` sets no limit.
+    /// 0. `None` sets no limit. One lease later, heartbeats no longer renew the lease of an attempt that has
+    /// not ended.
     pub timeout: Option<Duration>,
     /// The wait of a failed task before its next attempt.
     pub backoff: Backoff,

@@ -69,10 +69,14 @@ impl ServiceClock {
         }
         if let Some(date) = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()) {
             let offset = Offset::of(sent, date.to_utc(), self.now());
-            let mut estimate = self.estimate();
-            let before = estimate.excessive;
-            estimate.add(offset);
-            match (before, estimate.excessive) {
+            // Released before anything is logged: a subscriber may block.
+            let (before, after) = {
+                let mut estimate = self.estimate();
+                let before = estimate.excessive;
+                estimate.add(offset);
+                (before, estimate.excessive)
+            };
+            match (before, after) {
                 (None, Some(offset)) => tracing::warn!(
                     target: "tracker_core::clock",
                     offset_seconds = offset.as_seconds_f64(),

@@ -169,7 +169,9 @@ impl Drop for Attempt {
                 verdict: Verdict::Retry,
             },
         };
-        self.lease.drop_attempt();
+        if self.lease.is_blocking() {
+            self.lease.end_closures(self.cx.now());
+        }
         let finish = self.end(outcome, Changes::default(), ReturnValue::None);
         if !self.lease.is_blocking() {
             // No heartbeat may follow from now on.

@@ -56,7 +56,10 @@ impl<T: StatusTracker> Execution<T> {
         let lease = Arc::clone(&self.attempt.lease);
         let stop = StopToken { lease: Arc::clone(&lease), clock: Arc::clone(&self.attempt.cx.clock) };
         async move {
-            let blocking = lease.begin_blocking();
+            // After the end of the attempt, another worker may hold the task.
+            let Some(blocking) = lease.begin_blocking() else {
+                return std::future::pending().await;
+            };
             let closure = tokio::task::spawn_blocking(move || {
                 let result = closure(stop);
                 drop(blocking);

@@ -95,7 +95,13 @@ impl Finish {
     ///
     /// The lease is kept while blocking closures run, because nobody else may start the task before they end.
     pub(super) async fn send(&self) -> Result<Finished, Error> {
-        self.lease.unblocked().await;
+        while !self.lease.is_lost() && !self.lease.stop_if_unblocked() {
+            self.lease.end_closures(self.cx.now());
+            tokio::select! {
+                () = self.lease.unblocked() => {}
+                () = self.expired() => return Err(self.lease.lost_error()),
+            }
+        }
         if self.lease.is_lost() {
             return Err(self.lease.lost_error());
         }
@@ -123,6 +129,13 @@ impl Finish {
                 }
                 _ => return Err(error),
             }
+        }
+    }
+
+    /// Completes when the lease has expired. Without heartbeats nothing else ends the wait for a closure that hangs.
+    async fn expired(&self) {
+        while !self.lease.has_passed(self.cx.now()) {
+            self.cx.clock.sleep(self.lease.remaining(self.cx.now())).await;
         }
     }
 
@@ -167,7 +180,13 @@ impl Finish {
             unanswered: unanswered.is_some(),
         };
         match classify::classify_finish(found.as_ref(), &sent) {
-            Written::Done => Ok(self.done(after, item)),
+            // An earlier copy may have recorded a failure instead, because the data of the success was refused.
+            Written::Done => match found {
+                Some(found) if found.update_time == after.update_time.after(after.update_time) => {
+                    Ok(self.done(found, item))
+                }
+                _ => Ok(self.done(after, item)),
+            },
             Written::LeaseLost => {
                 let lost = Error::new(ErrorKind::LeaseLost).with_key(&head.key).with_found(found);
                 self.emit(EventKind::LeaseLost, head, Some(&lost));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::ReturnValue;
 use futures_util::FutureExt;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -25,9 +26,20 @@ pub(crate) enum HeartbeatResult {
     Unanswered(Error),
 }
 
+/// Who sends a heartbeat.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sender {
+    /// The heartbeat in the background.
+    Background,
+    /// The holder, by hand.
+    Caller,
+}
+
 /// Sends one heartbeat. Once a heartbeat has seen a request to cancel, the next ones no longer ask for it, so
 /// that they keep the lease until the attempt ends.
-pub(crate) async fn send_heartbeat(cx: &Context, lease: &SharedLease) -> HeartbeatResult {
+///
+/// The background sends with a client of its own. The caller's runtime must not share its connections.
+pub(crate) async fn send_heartbeat(cx: &Context, lease: &SharedLease, by: Sender) -> HeartbeatResult {
     let key = &lease.head.key;
     loop {
         let Some(now) = lease.next_heartbeat(cx.now()) else {
@@ -36,7 +48,11 @@ pub(crate) async fn send_heartbeat(cx: &Context, lease: &SharedLease) -> Heartbe
         let asks = !lease.is_cancel_requested();
         let writes = cx.writes(&lease.lock_id, now.time);
         let write = if asks { writes.heartbeat() } else { writes.save() };
-        let found = match dynamodb::update_lease(cx, key, write).await {
+        let sent = match by {
+            Sender::Background => dynamodb::update_lease(cx, key, write).await,
+            Sender::Caller => dynamodb::update(cx, key, write, ReturnValue::None).await.map(drop),
+        };
+        let found = match sent {
             Ok(()) => {
                 let duration = cx.now().monotonic.saturating_sub(now.monotonic);
                 cx.emit(EventDraft::of_key(EventKind::Heartbeat, key).with_duration(duration));
@@ -135,7 +151,11 @@ async fn renew_until_lost(cx: &Context, lease: &SharedLease) -> Option<Error> {
         }
         let heartbeat = async {
             // After the deadline another worker may hold the task.
-            if lease.has_passed(cx.now()) { None } else { Some(send_heartbeat(cx, lease).await) }
+            if lease.has_passed(cx.now()) {
+                None
+            } else {
+                Some(send_heartbeat(cx, lease, Sender::Background).await)
+            }
         };
         let heartbeat = tokio::select! {
             heartbeat = heartbeat => heartbeat,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::heartbeat::{HeartbeatResult, send_heartbeat};
+use super::heartbeat::{HeartbeatResult, Sender, send_heartbeat};
 use crate::error::Error;
 use crate::lifecycle::execution::Execution;
 use crate::tracker::status_tracker::StatusTracker;
@@ -85,7 +85,7 @@ impl<T: StatusTracker> Execution<T> {
         if gone() {
             return Err(self.attempt.lease.lost_error());
         }
-        match send_heartbeat(cx, &self.attempt.lease).await {
+        match Box::pin(send_heartbeat(cx, &self.attempt.lease, Sender::Caller)).await {
             HeartbeatResult::Renewed if !gone() => Ok(()),
             HeartbeatResult::Renewed | HeartbeatResult::Lost => Err(self.attempt.lease.lost_error()),
             HeartbeatResult::Unanswered(error) => Err(error),

@@ -36,10 +36,12 @@ impl<T: StatusTracker> Tracker<T> {
     ///
     /// The heartbeat also keeps the lease of a body that hangs, for ever. Set a
     /// [`timeout`](crate::TrackerBuilder::timeout): it drops the body's future and records a failed attempt.
-    /// [`cancel`](Self::cancel) ends the body from outside.
+    /// [`cancel`](Self::cancel) ends the body from outside. Both take effect at the body's next await point.
+    /// If the body has not ended one lease later, the heartbeats stop, and the lease expires.
     ///
-    /// If the future of `run` is dropped, the attempt is recorded as failed on a best-effort basis. If that
-    /// write cannot be sent, the lease expires.
+    /// If the future of `run` is dropped, the attempt is recorded as failed on a best-effort basis. A thread
+    /// of the process sends that write, also outside of a runtime. If the write cannot be sent, the lease
+    /// expires.
     ///
     /// # Errors
     ///

@@ -32,6 +32,8 @@ struct Times {
     timeout_at: Option<Duration>,
     /// When a heartbeat has seen a request to cancel, by the monotonic clock.
     cancelled_at: Option<Duration>,
+    /// When the attempt was to end, but a blocking closure still ran, by the monotonic clock.
+    ended_at: Option<Duration>,
 }
 
 /// What has become of a lease.
@@ -39,7 +41,7 @@ struct Times {
 struct LeaseState {
     /// Whether a heartbeat has seen a request to cancel. Once true, it stays true.
     cancel_requested: bool,
-    /// Whether the attempt was dropped.
+    /// Whether the attempt was dropped, or its body has ended, while a blocking closure runs.
     dropped: bool,
     /// How many blocking closures run.
     blocking: usize,
@@ -68,13 +70,13 @@ pub enum StopReason {
     TimedOut,
     /// The [worker](crate::Worker) stops, and will release the task.
     Shutdown,
-    /// The execution, or the future of `run`, was dropped.
+    /// The body has ended, or the execution or the future of `run` was dropped.
     Dropped,
 }
 
 impl SharedLease {
     pub(crate) fn new(lock_id: String, head: TaskHead, lease: Lease, timeout_at: Option<Duration>) -> Self {
-        let times = Mutex::new(Times { lease, timeout_at, cancelled_at: None });
+        let times = Mutex::new(Times { lease, timeout_at, cancelled_at: None, ended_at: None });
         let state = watch::Sender::new(LeaseState::default());
         Self { lock_id, head: Arc::new(head), times, worker_stop: OnceLock::new(), state }
     }
@@ -124,13 +126,27 @@ impl SharedLease {
     /// for as long as a lease lasts: it may hang for ever.
     pub(super) fn may_be_renewed(&self, now: ClockReading, lock_expire: Duration) -> bool {
         let times = self.times();
-        let ends = [times.timeout_at, times.cancelled_at].into_iter().flatten();
+        let ends = [times.timeout_at, times.cancelled_at, times.ended_at].into_iter().flatten();
         ends.min().is_none_or(|ends| now.monotonic < ends.saturating_add(lock_expire))
     }
 
     /// Stops the heartbeat for good.
     pub(crate) fn stop(&self) {
         self.end(LeaseEnd::Stopped);
+    }
+
+    /// Stops the heartbeat for good, unless blocking closures run. No further closure begins after that.
+    pub(super) fn stop_if_unblocked(&self) -> bool {
+        let mut is_blocked = false;
+        self.state.send_if_modified(|state| {
+            is_blocked = state.blocking > 0;
+            let is_new = !is_blocked && state.end.is_none();
+            if is_new {
+                state.end = Some(LeaseEnd::Stopped);
+            }
+            is_new
+        });
+        !is_blocked
     }
 
     /// Marks the lease as lost. `unanswered` is the last error, if DynamoDB did not answer before the lease
@@ -166,15 +182,20 @@ impl SharedLease {
         self.worker_stop.get().is_some_and(CancellationToken::is_cancelled)
     }
 
-    /// Notes that the attempt was dropped.
-    pub(super) fn drop_attempt(&self) {
+    /// Notes that the attempt is to end although blocking closures run. They should return.
+    pub(super) fn end_closures(&self, now: ClockReading) {
+        self.times().ended_at.get_or_insert(now.monotonic);
         self.state.send_modify(|state| state.dropped = true);
     }
 
-    /// Counts a blocking closure. Returns a guard that lives as long as the closure.
-    pub(super) fn begin_blocking(self: &Arc<Self>) -> Blocking {
-        self.state.send_modify(|state| state.blocking += 1);
-        Blocking(Arc::clone(self))
+    /// Counts a blocking closure. Returns a guard that lives as long as the closure, or none if the attempt has ended.
+    pub(super) fn begin_blocking(self: &Arc<Self>) -> Option<Blocking> {
+        let may_begin = self.state.send_if_modified(|state| {
+            let may_begin = state.end.is_none();
+            state.blocking += usize::from(may_begin);
+            may_begin
+        });
+        may_begin.then(|| Blocking(Arc::clone(self)))
     }
 
     /// Returns whether blocking closures run.

@@ -187,8 +187,10 @@ impl StartRequest {
         }
         let cx = Arc::clone(&self.cx);
         let release = async move {
-            if let Ok((attempt, _)) = start(self).await {
-                drop(attempt.release_unused(Error::new(ErrorKind::LeaseLost)).await);
+            let again = self.again();
+            match start(self).await {
+                Ok((attempt, _)) => drop(attempt.release_unused(Error::new(ErrorKind::LeaseLost)).await),
+                Err(_) => again.release_if_applied(),
             }
         };
         cx.spawn(release.boxed());

@@ -22,8 +22,7 @@ pub(crate) use self::draft::EventDraft;
 /// [name](Self::name) of the kind. The level is `DEBUG` for [`Refused`](Self::Refused) and
 /// [`Heartbeat`](Self::Heartbeat), `WARN` for [`LeaseLost`](Self::LeaseLost),
 /// [`OutcomeUnknown`](Self::OutcomeUnknown), [`Unresponsive`](Self::Unresponsive),
-/// [`Unreadable`](Self::Unreadable) and
-/// [`SlowedDown`](Self::SlowedDown), and `INFO` for the others.
+/// [`Unreadable`](Self::Unreadable) and [`SlowedDown`](Self::SlowedDown), and `INFO` for the others.
 ///
 /// # Metrics
 ///
@@ -181,7 +180,8 @@ impl fmt::Debug for Event<'_> {
 /// Any `Fn(&Event)` is an observer. Set it with
 /// [`TrackerBuilder::observer`](crate::TrackerBuilder::observer). It is called in the middle of the work, so
 /// it should be quick: hand slow work to another task. If an observer panics, the panic is logged and the
-/// work continues.
+/// work continues. The events of heartbeats, and of writes that go on in the background, come from a thread
+/// of their own.
 ///
 /// # Examples
 ///

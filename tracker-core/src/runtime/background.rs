@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -72,6 +72,8 @@ impl Background {
         if let Some(inbox) = self.running(&mut state) {
             // The thread ends only while nobody holds the state.
             let _ = inbox.send(work);
+        } else if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(work);
         }
     }
 
@@ -80,6 +82,8 @@ impl Background {
         let mut state = self.state();
         if self.running(&mut state).is_some() {
             state.later.push(Box::new(make));
+        } else if let (Ok(runtime), Some(work)) = (Handle::try_current(), make()) {
+            runtime.spawn(work);
         }
     }
 
@@ -88,13 +92,19 @@ impl Background {
         let process = std::process::id();
         let runs = |running: &Running| running.process == process && !running.inbox.is_closed();
         if !state.running.as_ref().is_some_and(runs) {
+            if state.running.as_ref().is_some_and(|running| running.process != process) {
+                // After a fork, these belong to the parent. They are not dropped, because that could wait for a lock.
+                std::mem::forget(std::mem::take(&mut state.later));
+            }
             let (inbox, outbox) = mpsc::unbounded_channel();
             let thread = thread::Builder::new().name("tracker-background".to_owned());
-            if let Err(error) = thread.spawn(move || self.run(outbox)) {
+            let runtime = Builder::new_current_thread().enable_all().thread_name("tracker-blocking").build();
+            let started = runtime.and_then(|runtime| thread.spawn(move || self.run(runtime, outbox)));
+            if let Err(error) = started {
                 tracing::error!(
                     target: "tracker_core::background",
                     error = &error as &dyn std::error::Error,
-                    "the background thread could not be started; leases are not renewed"
+                    "the background thread could not be started; a body that blocks its thread may lose its lease"
                 );
                 return None;
             }
@@ -103,20 +113,11 @@ impl Background {
         state.running.as_ref().map(|running| &running.inbox)
     }
 
-    fn run(&self, inbox: UnboundedReceiver<Work>) {
+    fn run(&self, runtime: Runtime, inbox: UnboundedReceiver<Work>) {
         IS_HERE.set(true);
-        match Builder::new_current_thread().enable_all().thread_name("tracker-blocking").build() {
-            Ok(runtime) => {
-                runtime.block_on(self.serve(inbox));
-                // Not dropped, because that would wait for a name to be resolved.
-                runtime.shutdown_background();
-            }
-            Err(error) => tracing::error!(
-                target: "tracker_core::background",
-                error = &error as &dyn std::error::Error,
-                "the runtime of the background thread could not be started; leases are not renewed"
-            ),
-        }
+        runtime.block_on(self.serve(inbox));
+        // Not dropped, because that would wait for a name to be resolved.
+        runtime.shutdown_background();
     }
 
     /// Does all work that arrives, until none is left.

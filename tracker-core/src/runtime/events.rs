@@ -1,5 +1,6 @@
 //! The thread that calls observers for the background thread, so that a slow observer delays no heartbeat.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -25,7 +26,7 @@ fn running() -> MutexGuard<'static, Option<Running>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Makes calls on the thread, in their order. A call must not panic.
+/// Makes calls on the thread, in their order.
 pub(crate) fn deliver(call: impl FnOnce() + Send + 'static) {
     let mut running = running();
     let process = std::process::id();
@@ -54,7 +55,11 @@ fn run(outbox: &Receiver<Call>) {
     loop {
         match outbox.recv_timeout(LINGER) {
             Ok(call) => {
-                call();
+                // The panic hook has reported the panic, and the other calls must be made.
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(call)) {
+                    // Dropping the payload could panic again.
+                    std::mem::forget(panic);
+                }
                 if let Some(running) = &mut *running() {
                     running.left = running.left.saturating_sub(1);
                 }

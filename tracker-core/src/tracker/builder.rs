@@ -93,7 +93,7 @@ impl<T: StatusTracker> TrackerBuilder<T> {
     /// Sets how long a lease lasts unless it is renewed: 100 ms to 365 days.
     ///
     /// The length is stored with each lease, and others judge the lease by it. So workers with different lengths may
-    /// work side by side.
+    /// work side by side. A lease of a Python worker has no stored length: it is judged by the value set here.
     #[must_use]
     pub fn lock_expire(mut self, duration: Duration) -> Self {
         self.config.lock_expire = duration;
@@ -101,15 +101,18 @@ impl<T: StatusTracker> TrackerBuilder<T> {
     }
 
     /// Sets how much the clocks of any two workers may differ: at most 365 days, and 5 s by default. An expired lease
-    /// can be taken over once this time has passed as well. If this machine's clock is known to differ from
-    /// DynamoDB's by more than half of this time, the tracker starts nothing.
+    /// can be taken over once this time has passed as well.
+    ///
+    /// So the clock of one machine may differ from DynamoDB's by half of this time. If it is known to differ by more,
+    /// the tracker starts nothing and returns [`ClockOff`](crate::ErrorKind::ClockOff).
     #[must_use]
     pub fn max_clock_skew(mut self, duration: Duration) -> Self {
         self.config.max_clock_skew = duration;
         self
     }
 
-    /// Sets whether heartbeats renew the leases, every third of `lock_expire`; `true` by default.
+    /// Sets whether heartbeats renew the leases, every third of `lock_expire`; `true` by default. A thread of the
+    /// process sends them, so no body can delay them.
     ///
     /// Without heartbeats, work that takes longer than the lease must call [`save`](crate::Execution::save) or
     /// [`heartbeat`](crate::Execution::heartbeat) in time.
@@ -127,7 +130,9 @@ impl<T: StatusTracker> TrackerBuilder<T> {
     /// [`BodyFailed`](crate::ErrorKind::BodyFailed).
     ///
     /// Set a timeout if a body may hang, because heartbeats keep its lease for ever otherwise. If the body has not ended
-    /// one lease after the timeout, for example because it blocks its thread, the heartbeats stop, and the lease expires.
+    /// one lease after the timeout, for example because it blocks its thread, the heartbeats stop, the event
+    /// [`Unresponsive`](crate::EventKind::Unresponsive) is emitted, and the lease expires.
+    ///
     /// For an execution of [`start`](Tracker::start), the time counts from the start, and
     /// [`timed_out`](crate::Execution::timed_out) completes after it.
     #[must_use]

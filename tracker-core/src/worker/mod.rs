@@ -50,8 +50,8 @@ const MIN_POLL: Duration = Duration::from_millis(1);
 /// - **Unreadable tasks.** If a task cannot be read, or if DynamoDB refuses to start it, for example because it is
 ///   too large, the worker emits [`Unreadable`](crate::EventKind::Unreadable) and leaves the task alone for ten
 ///   minutes.
-/// - **Trouble.** If DynamoDB throttles the worker or does not answer, or if the local clock is off by more than
-///   [`max_clock_skew`](crate::TrackerBuilder::max_clock_skew), the worker claims less for a while and emits one
+/// - **Trouble.** If DynamoDB throttles the worker or does not answer, or if the local clock is off by more than half
+///   of [`max_clock_skew`](crate::TrackerBuilder::max_clock_skew), the worker claims less for a while and emits one
 ///   [`SlowedDown`](crate::EventKind::SlowedDown). It then goes on by itself.
 /// - **Permanent errors.** If no retry can fix an error (no table, no permission), the worker claims nothing more,
 ///   lets running bodies finish for the [`grace`](Self::grace) period, and returns the error.
@@ -66,7 +66,7 @@ const MIN_POLL: Duration = Duration::from_millis(1);
 /// if another worker holds the task or a heartbeat has reported the loss.
 ///
 /// A task whose last two attempts were lost may have killed its process. A worker runs at most one such task at a time,
-/// so that this task does not take others along.
+/// so that tasks which were lost together are told apart: only the one that kills its process ends as ignored.
 ///
 /// # Examples
 ///
@@ -146,10 +146,13 @@ impl<T: StatusTracker> Worker<T> {
 
     /// Makes the worker return within `remaining`, for example the time that a Lambda has left.
     ///
-    /// The time counts from when [`run`](Self::run) is awaited, and `run` returns in time, also if DynamoDB does not
-    /// answer. What is under way then goes on in the background, and [`Summary::left`] counts it. The worker claims nothing
-    /// in the last [`margin`](Self::margin). Bodies that run then may take four fifths of the margin. After that they
-    /// are cancelled and their tasks released, without counting an attempt; the last fifth is for these releases.
+    /// The time counts from when [`run`](Self::run) is awaited. `run` returns in time, also if DynamoDB does not
+    /// answer, and also if a body blocks its thread, as long as one thread of the runtime is free. What is under way
+    /// then goes on in the background, and [`Summary::left`] counts it.
+    ///
+    /// The worker claims nothing in the last [`margin`](Self::margin). Bodies that run then may take four fifths of the
+    /// margin. After that they are cancelled and their tasks released, without counting an attempt; the last fifth is
+    /// for these releases.
     pub fn deadline(mut self, remaining: Duration) -> Self {
         self.options.deadline = Some(remaining);
         self
@@ -158,8 +161,8 @@ impl<T: StatusTracker> Worker<T> {
     /// Sets how long before the [`deadline`](Self::deadline) the worker claims nothing more. The default is 30 s, or a
     /// quarter of the deadline if that is less.
     ///
-    /// Choose more than a typical body needs. If the margin is as long as the deadline, the worker claims nothing.
-    /// Without a deadline the margin has no effect.
+    /// Choose more than a typical body needs. If the margin is as long as the deadline, the worker claims nothing and
+    /// sends no request. Without a deadline the margin has no effect.
     pub fn margin(mut self, margin: Duration) -> Self {
         self.options.margin = Some(margin);
         self
@@ -259,7 +262,7 @@ impl<T: StatusTracker> Worker<T> {
     ///   not exist or is not as the tracker needs it. The worker compares it before it claims anything, unless it may
     ///   not describe the table.
     /// - [`Throttled`](ErrorKind::Throttled) or [`Unavailable`](ErrorKind::Unavailable) if DynamoDB does not answer
-    ///   that first request. Later, the worker waits instead.
+    ///   that first request, or not before the [`deadline`](Self::deadline). Later, the worker waits instead.
     /// - [`Service`](ErrorKind::Service) if DynamoDB refuses a request for good, such as without a permission. The
     ///   worker returns this error after its running bodies have ended, or have been cancelled after the
     ///   [`grace`](Self::grace) period.
@@ -287,7 +290,8 @@ impl<T: StatusTracker> Worker<T> {
 
     /// Runs a body on each task, all of them in the task that awaits this future.
     ///
-    /// The body may borrow, and need not be `Send`. The bodies take turns: only one computes at a time.
+    /// The body may borrow, and need not be `Send`. The bodies take turns: only one computes at a time. A body that
+    /// blocks its thread delays all others, and the end of the worker.
     ///
     /// # Errors
     ///

@@ -181,6 +181,8 @@ impl<T: StatusTracker> RunLoop<T> {
                 biased;
                 // What is under way goes on in the background.
                 () = &mut end => {
+                    // The tasks that are dropped now are released, and count no failed attempt.
+                    self.stop.cancel();
                     self.summary.running = 0;
                     self.summary.left = u64::try_from(tasks.len()).unwrap_or(u64::MAX);
                     return;
@@ -189,6 +191,7 @@ impl<T: StatusTracker> RunLoop<T> {
                 () = shutdown.cancelled(), if !told_to_stop && self.phase != Phase::Stopping => {
                     told_to_stop = true;
                     (stopping, end) = self.close(self.options.grace, RELEASES);
+                    closing = Box::pin(pending());
                 }
                 () = &mut closing, if self.phase == Phase::Claiming => {
                     (stopping, end) = self.close(self.options.margin() / 5 * 4, self.options.margin() / 5);
@@ -205,6 +208,7 @@ impl<T: StatusTracker> RunLoop<T> {
                     }
                     if self.fatal.is_some() && self.phase == Phase::Claiming {
                         (stopping, end) = self.close(self.options.grace, RELEASES);
+                    closing = Box::pin(pending());
                     }
                 }
                 outcome = next(&mut self.search) => {
@@ -212,6 +216,7 @@ impl<T: StatusTracker> RunLoop<T> {
                     self.on_search_end(outcome);
                     if self.fatal.is_some() {
                         (stopping, end) = self.close(self.options.grace, RELEASES);
+                    closing = Box::pin(pending());
                     }
                 }
                 () = next(&mut self.pause) => self.pause = None,
