@@ -181,8 +181,8 @@ impl Context {
         self.clock.now()
     }
 
-    /// Returns the time of a new task. No other task of this tracker has it, because a create that is sent again
-    /// recognises its own item by this time.
+    /// Returns the time of a new task. No other task of this tracker has it. A create that is sent again
+    /// recognises its own item by this time and its token.
     pub(crate) fn create_time(&self) -> Timestamp {
         let now = Timestamp::from(self.now());
         let mut last = self.last_create.lock().unwrap_or_else(PoisonError::into_inner);
@@ -223,7 +223,7 @@ impl Context {
         }
     }
 
-    /// Fails with `ClockOff` if the clock is known to be off by more than `max_clock_skew`.
+    /// Fails with `ClockOff` if the clock is known to be off by more than half of `max_clock_skew`.
     pub(crate) fn check_clock(&self) -> Result<(), Error> {
         match self.service_clock.excessive_offset() {
             Some(offset) => Err(Error::new(ErrorKind::ClockOff { offset })),

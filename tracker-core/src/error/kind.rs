@@ -65,10 +65,10 @@ pub enum ErrorKind {
         "other writers changed the task first, several times in a row, and nothing was written; try again"
     )]
     Contended,
-    /// This machine's clock differs from DynamoDB's by more than `max_clock_skew`, so leases cannot be judged. Set the
+    /// This machine's clock differs from DynamoDB's by more than half of `max_clock_skew`, so leases cannot be judged. Set the
     /// clock.
     #[error(
-        "this machine's clock differs from DynamoDB's by {:.3} s, which is more than `max_clock_skew`, so leases cannot \
+        "this machine's clock differs from DynamoDB's by {:.3} s, which is more than half of `max_clock_skew`, so leases cannot \
          be told to have expired; set the clock",
         .offset.as_seconds_f64()
     )]

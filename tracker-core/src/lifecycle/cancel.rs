@@ -58,7 +58,7 @@ impl<T: StatusTracker> Tracker<T> {
     /// - [`Contended`](ErrorKind::Contended) if other writers were faster several times in a row: cancel
     ///   again.
     /// - [`ClockOff`](ErrorKind::ClockOff) if this machine's clock differs from DynamoDB's by more than
-    ///   `max_clock_skew`.
+    ///   half of `max_clock_skew`.
     /// - [`Decode`](ErrorKind::Decode) if the task's metadata cannot be read.
     /// - [`ItemTooLarge`](ErrorKind::ItemTooLarge) if the item is so close to 400 KB that it has no room for
     ///   the write. Nothing is changed.

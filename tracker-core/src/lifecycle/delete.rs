@@ -27,7 +27,7 @@ impl<T: StatusTracker> Tracker<T> {
     ///
     /// - [`Locked`](crate::ErrorKind::Locked), with the task as it was found, if a worker holds the task.
     /// - [`ClockOff`](crate::ErrorKind::ClockOff) if this machine's clock differs from DynamoDB's by more
-    ///   than `max_clock_skew`.
+    ///   than half of `max_clock_skew`.
     /// - [`Decode`](crate::ErrorKind::Decode) if the task is held and its metadata cannot be read.
     /// - [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) if no response arrived: delete again.
     pub async fn delete<Q>(&self, task_id: &Q) -> Result<Option<TaskHead>, Error>

@@ -33,7 +33,7 @@ impl<T: StatusTracker> Tracker<T> {
     /// - [`Contended`](ErrorKind::Contended) if other writers were faster several times in a row: redrive
     ///   again.
     /// - [`ClockOff`](ErrorKind::ClockOff) if this machine's clock is known to differ from DynamoDB's by more
-    ///   than `max_clock_skew`.
+    ///   than half of `max_clock_skew`.
     /// - [`Decode`](ErrorKind::Decode) if the task's metadata cannot be read.
     /// - [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) if no response arrived: redrive again.
     pub async fn redrive<Q>(&self, task_id: &Q) -> Result<TaskHead, Error>

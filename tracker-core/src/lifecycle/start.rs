@@ -53,7 +53,7 @@ impl<T: StatusTracker> Tracker<T> {
     /// - [`ItemTooLarge`](ErrorKind::ItemTooLarge) if the item is so close to 400 KB that it has no room for
     ///   the start. Nothing is changed.
     /// - [`ClockOff`](ErrorKind::ClockOff) if this machine's clock differs from DynamoDB's by more than
-    ///   `max_clock_skew`.
+    ///   half of `max_clock_skew`.
     /// - [`LeaseLost`](ErrorKind::LeaseLost) if the response arrived after the lease had expired: try again.
     /// - [`Unavailable`](ErrorKind::Unavailable) or [`Throttled`](ErrorKind::Throttled) if no response
     ///   arrived, or DynamoDB throttled the start. The task may then be held until its lease expires.
