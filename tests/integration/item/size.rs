@@ -75,10 +75,8 @@ async fn full_task_can_end_in_every_way_and_be_started_again(world: World) {
         let task = documents.start(&id).await.unwrap();
         assert!(matches!(documents.cancel(&id).await.unwrap(), CancelOutcome::Requested(_)));
         drop(task);
-        world
-            .wait_until("the drop is recorded", || async { stored().await["lock"] == text("__not_locked__") })
-            .await;
-        assert_eq!(stored().await["retry"], number(2), "{below}");
+        let dropped = world.wait_until_unlocked_under(&format!("extract____{id}")).await;
+        assert_eq!(dropped["retry"], number(2), "{below}");
 
         world.clock.advance(Duration::from_secs(1));
         assert!(matches!(documents.cancel(&id).await.unwrap(), CancelOutcome::Ignored(_)));

@@ -124,17 +124,6 @@ async fn bodies_that_block_all_threads_keep_their_leases(world: World) {
     assert_leases_are_kept(&world, || multi_thread(2), 4, 3).await;
 }
 
-/// Waits until a task is free, and returns its item.
-async fn wait_until_free(world: &World, id: &str) -> crate::support::Item {
-    let key = format!("extract____{id}");
-    let is_free = || async {
-        let item = world.stored_under(&key).await.unwrap();
-        item.contains_key("attempt") && item["lock"] == crate::support::text("__not_locked__")
-    };
-    world.wait_until("the task is free", is_free).await;
-    world.stored_under(&key).await.unwrap()
-}
-
 #[database_test]
 async fn execution_dropped_on_a_thread_without_a_runtime_is_recorded_as_failed(world: World) {
     let ids = create(&world, 1).await;
@@ -148,7 +137,7 @@ async fn execution_dropped_on_a_thread_without_a_runtime_is_recorded_as_failed(w
     })
     .join()
     .unwrap();
-    let item = wait_until_free(&world, &ids[0]).await;
+    let item = world.wait_until_unlocked_under(&format!("extract____{}", ids[0])).await;
     assert_eq!((&item["status"], &item["retry"]), (&number(14), &number(1)));
 }
 
@@ -179,7 +168,7 @@ async fn start_dropped_with_its_runtime_is_released(world: World) {
     })
     .join()
     .unwrap();
-    let item = wait_until_free(&world, &ids[0]).await;
+    let item = world.wait_until_unlocked_under(&format!("extract____{}", ids[0])).await;
     assert_eq!((&item["status"], &item["retry"]), (&number(10), &number(0)));
 }
 
@@ -196,7 +185,7 @@ async fn finish_dropped_with_its_runtime_is_recorded(world: World) {
     })
     .join()
     .unwrap();
-    let item = wait_until_free(&world, &ids[0]).await;
+    let item = world.wait_until_unlocked_under(&format!("extract____{}", ids[0])).await;
     assert_eq!(item["status"], number(16));
     assert_eq!(item["data"].as_m().unwrap()["pages"], number(7));
 }

@@ -122,12 +122,18 @@ impl World {
             .item
     }
 
-    /// The item of `doc-1` once it is unlocked: after a drop, a spawned task unlocks it.
+    /// The item of `doc-1` once it is unlocked: after a drop, the background unlocks it.
     pub async fn wait_until_unlocked(&self) -> Item {
+        self.wait_until_unlocked_under("extract____doc-1").await
+    }
+
+    /// The item under a key, once it is unlocked after an attempt.
+    pub async fn wait_until_unlocked_under(&self, key: &str) -> Item {
+        let stored = async || self.stored_under(key).await.expect("an item");
         let is_unlocked =
             |item: &Item| item.contains_key("attempt") && item["lock"] == text("__not_locked__");
-        self.wait_until("`doc-1` is unlocked", || async { is_unlocked(&self.stored().await) }).await;
-        self.stored().await
+        self.wait_until("the task is unlocked", || async { is_unlocked(&stored().await) }).await;
+        stored().await
     }
 
     /// Advances the clock to the `run_at` of `doc-1`.

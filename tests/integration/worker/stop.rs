@@ -128,10 +128,7 @@ async fn dropped_worker_records_its_tasks_as_failed(world: World) {
         _ = worker => unreachable!("the worker runs for ever"),
         () = begun.notified() => {}
     }
-    let is_free = || async {
-        world.stored_under("extract____doc-0").await.unwrap()["lock"].as_s().unwrap() == "__not_locked__"
-    };
-    world.wait_until("the dropped attempt is recorded", is_free).await;
+    world.wait_until_unlocked_under("extract____doc-0").await;
     assert_eq!(stored_counts(&world, 1).await, counts([(Failed, 1)]));
 }
 

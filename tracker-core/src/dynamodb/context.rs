@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::IdentityCache;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{Builder, IdentityCache};
 use tokio::runtime::Handle;
 
 use super::service_clock::ServiceClock;
@@ -80,17 +80,14 @@ impl Context {
         observer: Option<Arc<dyn Observer>>,
     ) -> Self {
         let service_clock = ServiceClock::new(Arc::clone(&clock), config.max_clock_skew);
-        let given = client.config();
-        let timeouts = given.timeout_config();
+        let timeouts = client.config().timeout_config();
         let connect_timeout = timeouts.and_then(TimeoutConfig::connect_timeout).unwrap_or(CONNECT);
         let connections = Connections::new(connect_timeout);
-        let with_timeouts = |timeouts: TimeoutConfig| {
-            let tries = Tries::new(service_clock.clone(), connections.clone());
-            let ours = given.to_builder().timeout_config(timeouts).interceptor(tries);
+        let with_timeouts = |timeouts| {
+            let ours = configured(client, timeouts, &service_clock, &connections);
             Client::from_conf(ours.build())
         };
-        let operation = OPERATION.min(config.lock_expire / 3);
-        let lease = limits(timeouts, operation, ONE_TRY.min(operation / 2));
+        let lease = limits_of_lease(timeouts, config.lock_expire);
         let one_task = limits(timeouts, OPERATION, ONE_TRY);
         let bulk = limits(timeouts, OPERATION, ONE_LARGE_TRY);
         let begins = shorter(bulk.read_timeout(), RESPONSE_BEGINS);
@@ -131,15 +128,14 @@ impl Context {
     fn background(&self) -> &BackgroundClients {
         self.background.get_or_init(|| {
             let connections = self.connections.separate();
-            let with_timeouts = |timeouts: TimeoutConfig| {
-                let tries = Tries::new(self.service_clock.clone(), connections.clone());
-                let ours = self.given.config().to_builder().timeout_config(timeouts).interceptor(tries);
+            let with_timeouts = |timeouts| {
+                let ours = configured(&self.given, timeouts, &self.service_clock, &connections);
                 ours.identity_cache(IdentityCache::lazy().build())
             };
-            let one_task = self.lease_client.config().timeout_config().cloned();
-            let client = with_timeouts(one_task.unwrap_or_else(TimeoutConfig::disabled));
+            let timeouts = self.given.config().timeout_config();
+            let client = with_timeouts(limits_of_lease(timeouts, self.config.lock_expire));
             let one_try = HEARTBEAT.min(self.config.lock_expire / 6);
-            let one_try = limits(self.given.config().timeout_config(), one_try, one_try);
+            let one_try = limits(timeouts, one_try, one_try);
             let heartbeat = with_timeouts(one_try).retry_config(RetryConfig::disabled());
             BackgroundClients {
                 client: Client::from_conf(client.build()),
@@ -232,6 +228,23 @@ impl Context {
     }
 }
 
+/// Returns the configuration of a client like the user's, with these timeouts, whose tries are watched.
+fn configured(
+    given: &Client,
+    timeouts: TimeoutConfig,
+    service_clock: &ServiceClock,
+    connections: &Connections,
+) -> Builder {
+    let tries = Tries::new(service_clock.clone(), connections.clone());
+    given.config().to_builder().timeout_config(timeouts).interceptor(tries)
+}
+
+/// Limits the timeouts of updates, which must end well before the lease that they acquire or renew.
+fn limits_of_lease(given: Option<&TimeoutConfig>, lock_expire: Duration) -> TimeoutConfig {
+    let operation = OPERATION.min(lock_expire / 3);
+    limits(given, operation, ONE_TRY.min(operation / 2))
+}
+
 fn shorter(given: Option<Duration>, ours: Duration) -> Duration {
     given.map_or(ours, |given| given.min(ours))
 }
@@ -255,8 +268,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timeouts_are_no_longer_than_the_clients() {
+    fn timeouts_are_shorter_than_the_lease_and_no_longer_than_the_clients() {
         let secs = Duration::from_secs;
+        let long = limits_of_lease(None, secs(300));
+        assert_eq!(long.operation_timeout(), Some(secs(30)));
+        assert_eq!(long.operation_attempt_timeout(), Some(secs(3)));
+        let short = limits_of_lease(None, secs(3));
+        assert_eq!(short.operation_timeout(), Some(secs(1)));
+        assert_eq!(short.operation_attempt_timeout(), Some(Duration::from_millis(500)));
         let users = TimeoutConfig::builder().operation_timeout(secs(2)).read_timeout(secs(1)).build();
         let merged = limits(Some(&users), secs(30), secs(3));
         assert_eq!(merged.operation_timeout(), Some(secs(2)));

@@ -82,8 +82,9 @@ pub(crate) const ITEM_BYTES: usize = 400 * 1024;
 /// The bytes of an item that its data and its history leave free: for the attributes that starts and finishes add, and
 /// for what DynamoDB adds to the size of an update (19 bytes for each value that it writes, and 2 for each removal).
 pub(crate) const PROTOCOL_BYTES: usize = 600;
-/// The bytes of an item that its data leaves free: those of the protocol, and a short entry of the history.
-pub(crate) const RESERVED_BYTES: usize = 1024;
+/// The most bytes that an item may have after a write of data. The rest is for the protocol, and for a short entry of the
+/// history.
+pub(crate) const ITEM_BYTES_WITH_DATA: usize = ITEM_BYTES - 1024;
 
 /// Returns the size of an item in bytes, as DynamoDB counts it. Each number may be off by a few bytes.
 pub(crate) fn size_of_item(item: &Item) -> usize {

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 use crate::item::head::TaskHead;
 use crate::protocol::lease::Reading;
 use crate::protocol::outcome::{Outcome, Verdict};
-use crate::runtime::on_drop::OnDrop;
+use crate::runtime::on_drop::or_if_dropped;
 use crate::time::ClockReading;
 
 /// One attempt: a task that was started and is not finished yet.
@@ -111,10 +111,9 @@ impl Attempt {
         returns: ReturnValue,
     ) -> Result<Finished, Error> {
         let finish = self.end(outcome, changes, returns);
-        let again = if_dropped(&finish);
+        let again = Arc::clone(&finish);
         // Boxed, because the SDK's future would make the future of every body large.
-        let finished = Box::pin(finish.send()).await;
-        again.disarm();
+        let finished = or_if_dropped(Box::pin(finish.send()), || send_in_background(again)).await;
         finished.map_err(|error| error.with_key(&self.head.key))
     }
 
@@ -122,10 +121,8 @@ impl Attempt {
     /// over meanwhile is not affected.
     pub(crate) async fn release_unused(mut self, why: Error) -> Error {
         let finish = self.end(Outcome::Released, Changes::default(), ReturnValue::None);
-        let again = if_dropped(&finish);
-        let released = Box::pin(finish.best_effort()).await;
-        again.disarm();
-        match released {
+        let again = Arc::clone(&finish);
+        match or_if_dropped(Box::pin(finish.best_effort()), || send_in_background(again)).await {
             Some(released) => why.with_task(released.head),
             None => why.with_task(TaskHead::clone(&self.head)),
         }
@@ -139,12 +136,7 @@ impl Attempt {
     }
 }
 
-/// Sends the finish again in the background if the caller drops its future. A copy finds its own write.
-fn if_dropped(finish: &Arc<Finish>) -> OnDrop<impl FnOnce() + use<>> {
-    let finish = Arc::clone(finish);
-    OnDrop::new(move || send_in_background(finish))
-}
-
+/// Sends a finish in the background, for the first time or again. A copy finds its own write.
 fn send_in_background(finish: Arc<Finish>) {
     let cx = Arc::clone(&finish.cx);
     cx.spawn(async move { drop(finish.best_effort().await) }.boxed());
@@ -169,14 +161,8 @@ impl Drop for Attempt {
                 verdict: Verdict::Retry,
             },
         };
-        if self.lease.is_blocking() {
-            self.lease.end_closures(self.cx.now());
-        }
         let finish = self.end(outcome, Changes::default(), ReturnValue::None);
-        if !self.lease.is_blocking() {
-            // No heartbeat may follow from now on.
-            finish.begin();
-        }
+        finish.begin_if_unblocked();
         send_in_background(finish);
     }
 }

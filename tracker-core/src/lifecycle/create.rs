@@ -8,8 +8,8 @@ use crate::declare::status::Role;
 use crate::dynamodb::{self, Context, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{
-    self, CREATE_TIME, DATA, ERRORS, ITEM_BYTES, Item, KEY, LOCK, LOCK_TIME, LOST_LOCK, NOT_LOCKED,
-    RESERVED_BYTES, RETRY, RUN_AT, STATUS, UPDATE_TIME, VALUE, number, string, time,
+    self, CREATE_TIME, DATA, ERRORS, ITEM_BYTES_WITH_DATA, Item, KEY, LOCK, LOCK_TIME, LOST_LOCK, NOT_LOCKED,
+    RETRY, RUN_AT, STATUS, UPDATE_TIME, VALUE, number, string, time,
 };
 use crate::item::document::Document;
 use crate::item::error::ItemError;
@@ -148,7 +148,7 @@ fn checked_item<T: StatusTracker>(cx: &Context, shown: &str, key: &str, data: &T
         return Err(ItemError::InvalidTaskId { reason, source: Some(error) }.into());
     }
     let item = encode(cx, key, data, cx.create_time())?;
-    let (size, limit) = (attribute::size_of_item(&item), ITEM_BYTES - RESERVED_BYTES);
+    let (size, limit) = (attribute::size_of_item(&item), ITEM_BYTES_WITH_DATA);
     if size > limit {
         let why = format!(
             "the item would have {size} bytes, {} more than the {limit} that it may have",

@@ -8,7 +8,7 @@ use super::attempt::Attempt;
 use super::finish::{Changes, Finished};
 use crate::dynamodb::{self, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::{DATA, ITEM_BYTES, Item, RESERVED_BYTES};
+use crate::item::attribute::{DATA, ITEM_BYTES_WITH_DATA, Item};
 use crate::item::document::Document;
 use crate::item::fields::Encoded;
 use crate::lifecycle::failure::{self, Failure};
@@ -318,7 +318,7 @@ impl<T: StatusTracker> Execution<T> {
     fn check_size(&self, encoded: &Encoded) -> Result<(), Error> {
         let Some(others) = self.other_bytes else { return Ok(()) };
         let head = self.attempt.head();
-        let limit = ITEM_BYTES - RESERVED_BYTES;
+        let limit = ITEM_BYTES_WITH_DATA;
         let (before, after) = (head.bytes_without_errors, others + encoded.size());
         if after <= before || after + head.errors_bytes <= limit {
             return Ok(());

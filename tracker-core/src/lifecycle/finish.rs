@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::ReturnValue;
 
 use super::failure;
+use super::heartbeat::expired;
 use super::shared_lease::SharedLease;
 use crate::dynamodb::{self, Context, SENDS_OF_A_FINISH, WriteError};
 use crate::error::{Error, ErrorKind};
@@ -63,13 +64,20 @@ impl Finish {
         Self { cx, head, lease, outcome, changes, returns, now: OnceLock::new(), begun }
     }
 
-    /// Stops the heartbeat, and returns the time that the finish writes.
-    pub(super) fn begin(&self) -> Timestamp {
-        *self.now.get_or_init(|| {
-            // No heartbeat may be sent after the finish, or with a later time.
-            self.lease.stop();
-            self.lease.next(self.cx.now()).time
-        })
+    /// Stops the heartbeat and takes the time of the finish, unless blocking closures run. Returns whether none runs.
+    pub(super) fn begin_if_unblocked(&self) -> bool {
+        let is_unblocked = self.lease.stop_if_unblocked();
+        if is_unblocked {
+            self.time();
+        } else {
+            self.lease.end_closures(self.cx.now());
+        }
+        is_unblocked
+    }
+
+    /// Returns the time that the finish writes. The heartbeat has stopped before, because none may have a later time.
+    fn time(&self) -> Timestamp {
+        *self.now.get_or_init(|| self.lease.next(self.cx.now()).time)
     }
 
     /// Sends the finish. Logs an error instead of returning it.
@@ -95,17 +103,16 @@ impl Finish {
     ///
     /// The lease is kept while blocking closures run, because nobody else may start the task before they end.
     pub(super) async fn send(&self) -> Result<Finished, Error> {
-        while !self.lease.is_lost() && !self.lease.stop_if_unblocked() {
-            self.lease.end_closures(self.cx.now());
+        while !self.lease.is_lost() && !self.begin_if_unblocked() {
             tokio::select! {
                 () = self.lease.unblocked() => {}
-                () = self.expired() => return Err(self.lease.lost_error()),
+                // Without heartbeats nothing else ends the wait for a closure that hangs.
+                () = expired(&self.cx, &self.lease) => return Err(self.lease.lost_error()),
             }
         }
         if self.lease.is_lost() {
             return Err(self.lease.lost_error());
         }
-        self.begin();
         let mut detail = HistoryDetail::All;
         loop {
             let sent = match self.write(detail) {
@@ -132,16 +139,9 @@ impl Finish {
         }
     }
 
-    /// Completes when the lease has expired. Without heartbeats nothing else ends the wait for a closure that hangs.
-    async fn expired(&self) {
-        while !self.lease.has_passed(self.cx.now()) {
-            self.cx.clock.sleep(self.lease.remaining(self.cx.now())).await;
-        }
-    }
-
     /// Returns the task after the finish, and the write.
     fn write(&self, detail: HistoryDetail) -> Result<(TaskHead, Expression), Error> {
-        let writes = self.cx.writes(&self.lease.lock_id, self.begin());
+        let writes = self.cx.writes(&self.lease.lock_id, self.time());
         let (after, write) = writes.finish(&self.head, &self.outcome, detail);
         match &self.changes.document {
             None => Ok((after, write)),
@@ -216,7 +216,7 @@ impl Finish {
     /// Records a success that could not be stored as failed, and returns the reason.
     async fn fail_instead(&self, error: Error) -> Error {
         let limit = self.cx.config.traceback_stack_limit as usize;
-        let now = self.begin();
+        let now = self.time();
         let fail = Self {
             cx: Arc::clone(&self.cx),
             head: Arc::clone(&self.head),

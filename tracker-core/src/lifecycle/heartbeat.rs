@@ -143,10 +143,7 @@ async fn renew_until_lost(cx: &Context, lease: &SharedLease) -> Option<Error> {
         if !lease.may_be_renewed(cx.now(), cx.config.lock_expire) {
             let hangs = EventDraft::of(EventKind::Unresponsive, &lease.head);
             cx.emit(hangs.from(Some(lease.head.status_name())));
-            // A save of the body may still renew the lease.
-            while !lease.has_passed(cx.now()) {
-                sleep(cx, lease, lease.remaining(cx.now())).await;
-            }
+            expired(cx, lease).await;
             return unanswered;
         }
         let heartbeat = async {
@@ -173,6 +170,13 @@ async fn renew_until_lost(cx: &Context, lease: &SharedLease) -> Option<Error> {
         }
     }
     unanswered
+}
+
+/// Completes when a lease has expired. A save of the body may renew the lease until then.
+pub(super) async fn expired(cx: &Context, lease: &SharedLease) {
+    while !lease.has_passed(cx.now()) {
+        sleep(cx, lease, lease.remaining(cx.now())).await;
+    }
 }
 
 /// Sleeps, but not beyond the deadline. A timer does not count the time for which a machine is suspended. The

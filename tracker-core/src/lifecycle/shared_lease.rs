@@ -198,11 +198,6 @@ impl SharedLease {
         may_begin.then(|| Blocking(Arc::clone(self)))
     }
 
-    /// Returns whether blocking closures run.
-    pub(super) fn is_blocking(&self) -> bool {
-        self.state.borrow().blocking > 0
-    }
-
     /// Returns why the work should end, if it should.
     pub(super) fn stop_reason(&self, now: ClockReading) -> Option<StopReason> {
         let has_passed = |at: Duration| now.monotonic >= at;

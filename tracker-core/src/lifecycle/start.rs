@@ -21,7 +21,7 @@ use crate::item::head::TaskHead;
 use crate::observe::{EventDraft, EventKind};
 use crate::protocol::classify::{self, Start};
 use crate::protocol::lease::{Lease, Reading};
-use crate::runtime::on_drop::OnDrop;
+use crate::runtime::on_drop::or_if_dropped;
 use crate::time::Timestamp;
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
@@ -69,10 +69,8 @@ impl<T: StatusTracker> Tracker<T> {
     pub(crate) async fn start_key(&self, key: String) -> Result<Execution<T>, Error> {
         let request = StartRequest::new(Arc::clone(self.shared_cx()), key.clone());
         let again = request.again();
-        let again = OnDrop::new(move || again.release_in_background());
         // Boxed, because the SDK's future would make the future of every body large.
-        let started = Box::pin(start(request)).await;
-        again.disarm();
+        let started = or_if_dropped(Box::pin(start(request)), || again.release_in_background()).await;
         let execution = match started {
             // The caller may poll for the result long after the start.
             Ok((attempt, _)) if attempt.has_passed(self.cx().now()) => {

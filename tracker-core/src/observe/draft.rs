@@ -55,13 +55,13 @@ impl<'e> EventDraft<'e> {
 
     /// Returns the event with everything that it borrows.
     pub(crate) fn to_owned(self) -> OwnedDraft {
-        let Self { kind, key, head, from, to: _, duration, error } = self;
+        let Self { kind, key, head, from, to, duration, error } = self;
         OwnedDraft {
             kind,
             key: key.to_owned(),
             head: head.cloned(),
             from: from.map(str::to_owned),
-            is_left: self.to.is_none(),
+            to: to.map(str::to_owned),
             duration,
             error: error.map(Error::copied),
         }
@@ -84,21 +84,19 @@ pub(crate) struct OwnedDraft {
     key: String,
     head: Option<TaskHead>,
     from: Option<String>,
-    /// Whether the status after the event is not told.
-    is_left: bool,
+    to: Option<String>,
     duration: Option<Duration>,
     error: Option<Error>,
 }
 
 impl OwnedDraft {
     pub(crate) fn draft(&self) -> EventDraft<'_> {
-        let head = self.head.as_ref();
         EventDraft {
             kind: self.kind,
             key: &self.key,
-            head,
+            head: self.head.as_ref(),
             from: self.from.as_deref(),
-            to: head.filter(|_| !self.is_left).map(TaskHead::status_name),
+            to: self.to.as_deref(),
             duration: self.duration,
             error: self.error.as_ref(),
         }

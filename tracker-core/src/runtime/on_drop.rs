@@ -10,9 +10,17 @@ impl<F: FnOnce()> OnDrop<F> {
     }
 
     /// Forgets the function.
-    pub(crate) fn disarm(mut self) {
+    fn disarm(mut self) {
         self.0 = None;
     }
+}
+
+/// Completes a future. Calls a function if the caller drops it after its first poll and before it is done.
+pub(crate) async fn or_if_dropped<R>(future: impl Future<Output = R>, call: impl FnOnce()) -> R {
+    let dropped = OnDrop::new(call);
+    let output = future.await;
+    dropped.disarm();
+    output
 }
 
 impl<F: FnOnce()> Drop for OnDrop<F> {

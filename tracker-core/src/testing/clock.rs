@@ -74,10 +74,7 @@ impl ManualClock {
 
     /// Advances the clock, and wakes the sleepers whose time has come.
     pub fn advance(&self, by: Duration) {
-        let mut state = self.shared.state();
-        state.advance(by);
-        drop(state);
-        self.shared.advanced.notify_waiters();
+        self.shared.advance(self.shared.state(), by);
     }
 
     /// Sets the time of day forward, as an administrator does. The monotonic clock stays, and nobody wakes up.
@@ -307,28 +304,30 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn advance(&self, mut state: MutexGuard<'_, State>, by: Duration) {
+        state.advance(by);
+        drop(state);
+        self.advanced.notify_waiters();
+    }
+
     /// Advances the clock to the next wake, unless something is under way or due. Returns whether the clock has
     /// advanced.
     fn advance_if_idle(&self) -> bool {
-        let mut state = self.state();
+        let state = self.state();
         let Some(wake) = state.wakes.iter().min().copied() else { return false };
         let by = wake.saturating_sub(state.now.monotonic);
         if state.requests > 0 || by.is_zero() {
             return false;
         }
-        state.advance(by);
-        drop(state);
-        self.advanced.notify_waiters();
+        self.advance(state, by);
         true
     }
 
     /// Advances the clock to a time, unless that time is past.
     fn advance_to(&self, until: Duration) {
-        let mut state = self.state();
+        let state = self.state();
         let by = until.saturating_sub(state.now.monotonic);
-        state.advance(by);
-        drop(state);
-        self.advanced.notify_waiters();
+        self.advance(state, by);
     }
 }
 

@@ -124,17 +124,19 @@ pub(super) fn error_response(fault: Fault) -> Result<HttpResponse, ConnectorErro
     let body = format!(
         r#"{{"__type": "com.amazonaws.dynamodb.v20120810#{error}", "message": "{name}, injected by a test"{more}}}"#
     );
-    let status = StatusCode::try_from(status).map_err(|error| ConnectorError::other(error.into(), None))?;
-    let mut response = HttpResponse::new(status, SdkBody::from(body));
-    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+    let mut response = json_response(status, body)?;
     response.headers_mut().insert("x-amzn-requestid", "INJECTED");
     Ok(response)
 }
 
 /// Returns the response of something that is not DynamoDB.
 pub(super) fn foreign_response() -> Result<HttpResponse, ConnectorError> {
-    let status = StatusCode::try_from(200).map_err(|error| ConnectorError::other(error.into(), None))?;
-    let mut response = HttpResponse::new(status, SdkBody::from("{}"));
+    json_response(200, "{}".to_owned())
+}
+
+fn json_response(status: u16, body: String) -> Result<HttpResponse, ConnectorError> {
+    let status = StatusCode::try_from(status).map_err(|error| ConnectorError::other(error.into(), None))?;
+    let mut response = HttpResponse::new(status, SdkBody::from(body));
     response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
     Ok(response)
 }

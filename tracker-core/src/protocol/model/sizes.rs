@@ -6,7 +6,7 @@ use super::evaluate::Sent;
 use super::row::{KEY, lock_text};
 use super::table::steps;
 use crate::declare::spec::Wire;
-use crate::item::attribute::{self, ITEM_BYTES, Item, RESERVED_BYTES, size_of, size_of_item, string};
+use crate::item::attribute::{self, ITEM_BYTES, ITEM_BYTES_WITH_DATA, Item, size_of, size_of_item, string};
 use crate::item::head::{TaskHead, read_head};
 use crate::item::history::{History, HistoryDetail, HistoryEntry};
 use crate::protocol::expression::Expression;
@@ -25,7 +25,7 @@ fn saved(bytes_below_limit: usize, failures: u32) -> Item {
     item.insert(attribute::ERRORS.to_owned(), errors.encode(HistoryDetail::All).unwrap());
     let started = apply(&item, &writes(1, 1).start(KEY)).expect("a start of a small item");
     let size = size_of_item(&started) - size_of(&started[attribute::DATA]);
-    let text = "x".repeat(ITEM_BYTES - RESERVED_BYTES - bytes_below_limit - size);
+    let text = "x".repeat(ITEM_BYTES_WITH_DATA - bytes_below_limit - size);
     let mut saved = started;
     saved.insert(attribute::DATA.to_owned(), string(text));
     saved
