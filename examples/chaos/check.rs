@@ -115,7 +115,12 @@ fn succeeded_once(known: &Known<'_>, _: &Chaos) -> Option<String> {
     let came_to_its_end = visit.end.is_some()
         && matches!(
             visit.behaviour,
-            Behaviour::Work | Behaviour::Save | Behaviour::Hang | Behaviour::Release | Behaviour::Cancel
+            Behaviour::Work
+                | Behaviour::Save
+                | Behaviour::Hang
+                | Behaviour::Block
+                | Behaviour::Release
+                | Behaviour::Cancel
         );
     (!came_to_its_end)
         .then(|| format!("succeeded, but its body did not finish: behaviour {}", visit.behaviour.name()))

@@ -2,20 +2,19 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::config::retry::RetryConfig;
+use tracker_core::aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use tracker_core::testing::{Fault, FaultyNetwork, Rates};
 use tracker_core::{
-    Clock, ClockReading, Error, ErrorKind, Execution, Failure, Sleep, StatusCounts, StatusTracker,
-    SystemClock, Tracker, TrackerStatus,
+    Error, ErrorKind, Execution, Failure, StatusCounts, StatusTracker, Tracker, TrackerStatus,
 };
 
+use super::clock::Alive;
 use super::journal::{Behaviour, Journal, Verdict};
 
 #[derive(TrackerStatus, Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +42,14 @@ pub struct Job {
     pub saved_by: Option<u64>,
 }
 
-pub const LOCK_EXPIRE: Duration = Duration::from_secs(1);
-const MAX_CLOCK_SKEW: Duration = Duration::from_millis(500);
+/// The shortest and the longest lease. Each worker has its own length, as while a new length is deployed.
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
+const LONGEST_LEASE: Duration = Duration::from_millis(1500);
+pub const MAX_CLOCK_SKEW: Duration = Duration::from_millis(500);
+/// Longer than the longest lease.
+const HANG: Duration = Duration::from_millis(2250);
+/// How often all idle connections die.
+const CONNECTIONS_DIE: Duration = Duration::from_secs(2);
 
 /// The size of a run, and its seed.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +83,8 @@ impl Plan {
             18..22 => Behaviour::Vanish,
             22..26 => Behaviour::Release,
             26..30 => Behaviour::Cancel,
-            30..50 => Behaviour::Save,
+            30..32 => Behaviour::Block,
+            32..50 => Behaviour::Save,
             _ => Behaviour::Work,
         }
     }
@@ -110,11 +116,12 @@ impl Chaos {
         let rates = Rates::stormy()
             .with(Fault::Delay(Duration::from_millis(700)), 0.03)
             // Late enough to arrive after the lease of the first request has expired.
-            .with(Fault::DuplicateLate(LOCK_EXPIRE * 3), 0.06);
+            .with(Fault::DuplicateLate(LONGEST_LEASE * 3), 0.06);
         network.seed(plan.seed, rates);
-        // The SDK retries too; a short backoff keeps the run short.
+        // The SDK retries too; a short backoff and a short wait for a response keep the run short.
         let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(10));
-        let client_config = faulty.config().to_builder().retry_config(retries);
+        let timeouts = TimeoutConfig::builder().read_timeout(Duration::from_millis(300)).build();
+        let client_config = faulty.config().to_builder().retry_config(retries).timeout_config(timeouts);
         let calm = Job::tracker_builder(client).table(table).build()?;
         let client = Client::from_conf(client_config.build());
         Ok(Self { plan, network, journal: Journal::default(), calm, client, table: table.to_owned() })
@@ -122,7 +129,7 @@ impl Chaos {
 
     /// Creates the tasks and processes them until all have ended.
     pub async fn run(self: Arc<Self>) -> Result<(), Error> {
-        let creator = &self.tracker("creator", Alive::new(Duration::ZERO), true)?;
+        let creator = &self.tracker("creator", Alive::new(Duration::ZERO), SHORTEST_LEASE, true)?;
         stream::iter(0..self.plan.tasks)
             .map(|id| async move {
                 loop {
@@ -145,11 +152,24 @@ impl Chaos {
         for nth in 0..self.plan.workers {
             workers.spawn(Arc::clone(&self).work(nth));
         }
-        while let Some(ended) = workers.join_next().await {
-            match ended {
-                Ok(result) => result?,
-                Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        let worked = async {
+            while let Some(ended) = workers.join_next().await {
+                match ended {
+                    Ok(result) => result?,
+                    Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+                }
             }
+            Ok::<_, Error>(())
+        };
+        let connections_die = async {
+            loop {
+                tokio::time::sleep(CONNECTIONS_DIE).await;
+                self.network.kill_connections(2);
+            }
+        };
+        tokio::select! {
+            worked = worked => worked?,
+            () = connections_die => unreachable!("connections die without end"),
         }
         // All late requests must arrive before the check.
         while self.network.late() > 0 {
@@ -158,10 +178,16 @@ impl Chaos {
         Ok(())
     }
 
-    fn tracker(&self, owner: &str, clock: Alive, heartbeat: bool) -> Result<Tracker<Job>, Error> {
+    fn tracker(
+        &self,
+        owner: &str,
+        clock: Alive,
+        lease: Duration,
+        heartbeat: bool,
+    ) -> Result<Tracker<Job>, Error> {
         Job::tracker_builder(&self.client)
             .table(&self.table)
-            .lock_expire(LOCK_EXPIRE)
+            .lock_expire(lease)
             .max_clock_skew(MAX_CLOCK_SKEW)
             .heartbeat(heartbeat)
             .clock(clock)
@@ -174,51 +200,16 @@ impl Chaos {
         for life in 0_u32.. {
             let owner = format!("worker-{nth}.{life}");
             // The guarantees require that clocks differ by less than `MAX_CLOCK_SKEW`.
-            let ahead = Duration::from_millis(self.plan.draw(("clock", nth, life), 300));
+            let ahead = Duration::from_millis(self.plan.draw(("clock", nth, life), 480));
             let alive = Alive::new(ahead);
-            let tracker = self.tracker(&owner, alive.clone(), (nth + life).is_multiple_of(2))?;
+            let lease = SHORTEST_LEASE + (LONGEST_LEASE - SHORTEST_LEASE) * (nth % 3) / 2;
+            let tracker = self.tracker(&owner, alive.clone(), lease, (nth + life).is_multiple_of(2))?;
             let worker = Worker { chaos: Arc::clone(&self), tracker, owner, alive };
             if worker.live().await {
                 break;
             }
         }
         Ok(())
-    }
-}
-
-/// The clock of a worker. When the worker vanishes, no sleep on this clock ends any more, so heartbeats stop.
-#[derive(Debug, Clone)]
-struct Alive {
-    ahead: Duration,
-    gone: Arc<AtomicBool>,
-    vanished: Arc<Notify>,
-}
-
-impl Alive {
-    fn new(ahead: Duration) -> Self {
-        Self { ahead, gone: Arc::default(), vanished: Arc::default() }
-    }
-
-    fn vanish(&self) {
-        self.gone.store(true, Ordering::SeqCst);
-        self.vanished.notify_one();
-    }
-}
-
-impl Clock for Alive {
-    fn now(&self) -> ClockReading {
-        let now = SystemClock.now();
-        ClockReading { wall: now.wall + self.ahead, ..now }
-    }
-
-    fn sleep(&self, duration: Duration) -> Sleep {
-        let gone = Arc::clone(&self.gone);
-        Box::pin(async move {
-            tokio::time::sleep(duration).await;
-            if gone.load(Ordering::SeqCst) {
-                std::future::pending::<()>().await;
-            }
-        })
     }
 }
 
@@ -315,7 +306,12 @@ impl Worker {
             // `resume_unwind` skips the panic hook, which would print every panic.
             Behaviour::Panic => std::panic::resume_unwind(Box::new("this body panics on purpose")),
             Behaviour::Hang => {
-                tokio::time::sleep((LOCK_EXPIRE + MAX_CLOCK_SKEW) * 3 / 2).await;
+                tokio::time::sleep(HANG).await;
+                inside.still_here(task);
+            }
+            Behaviour::Block => {
+                std::thread::sleep(SHORTEST_LEASE / 2);
+                task.spawn_blocking(|_| std::thread::sleep(HANG)).await;
                 inside.still_here(task);
             }
             Behaviour::Vanish => {

@@ -17,6 +17,9 @@ pub enum Behaviour {
     Panic,
     /// Sleeps until its lease has expired unless a heartbeat renews it, then continues normally.
     Hang,
+    /// Blocks a thread of the runtime, and then one of its own until its lease has expired unless a heartbeat renews
+    /// it. Then it continues normally.
+    Block,
     /// Stops its worker and the heartbeat, without ending the attempt.
     Vanish,
     /// Works, then is released, or succeeds under `run`.
@@ -33,6 +36,7 @@ impl Behaviour {
             Self::Fail => "fail",
             Self::Panic => "panic",
             Self::Hang => "hang",
+            Self::Block => "block",
             Self::Vanish => "vanish",
             Self::Release => "release",
             Self::Cancel => "cancel",

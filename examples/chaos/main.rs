@@ -2,8 +2,8 @@
 //!
 //! It teaches how to inject faults with `tracker_core::testing`, and how to check a fleet of workers from outside.
 //! Workers panic, hang past their lease, and vanish without ending their attempt. Some tasks kill every worker that starts
-//! them. Any request may be lost, delayed, delivered twice, throttled, failed, or answered with half a response. Each body
-//! writes into a journal, and at the end the example compares the journal with the table.
+//! them. Their leases differ in length, and their clocks differ. Any request may be lost, delayed, delivered twice,
+//! throttled, failed, or answered with half a response, and idle connections die. Each body writes into a journal, and at the end the example compares the journal with the table.
 //!
 //! ```text
 //! cargo run --example chaos
@@ -15,6 +15,7 @@
 #![allow(unreachable_pub)]
 
 mod check;
+mod clock;
 #[path = "../common/mod.rs"]
 mod common;
 mod fleet;
@@ -33,7 +34,7 @@ use fleet::{Chaos, Plan};
 /// Lets workers and the network fail in every way, and checks that every guarantee still holds.
 ///
 /// A run without options processes 2,000 tasks and takes about a minute and a half. A body may work, save, fail, panic,
-/// hang past its lease, vanish together with its worker and heartbeat, be released, or be cancelled.
+/// hang or block past its lease, vanish together with its worker and heartbeat, be released, or be cancelled.
 ///
 /// The seed fixes what each body does and, for each task, which of its requests meet which fault. It does not fix how
 /// workers interleave. If a seed breaks a guarantee, repeat it, several times if necessary.

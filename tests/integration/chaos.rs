@@ -1,6 +1,7 @@
 //! A small run of `examples/chaos`: every fault at once, and then a check of every promise.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracker_test_macros::database_test;
 
@@ -8,6 +9,8 @@ use crate::support::World;
 
 #[path = "../../examples/chaos/check.rs"]
 mod check;
+#[path = "../../examples/chaos/clock.rs"]
+mod clock;
 // The command line of the example is not used here.
 #[allow(dead_code)]
 #[path = "../../examples/chaos/fleet.rs"]
@@ -19,14 +22,18 @@ use fleet::{Chaos, Plan};
 
 #[database_test]
 async fn chaos_breaks_no_promise(world: World) {
-    let plan = Plan { tasks: 150, workers: 8, seed: 1 };
+    let plan = Plan { tasks: 100, workers: 8, seed: 1 };
     let chaos = Chaos::new(&world.client, &world.table, plan).expect("a client with an HTTP client");
     let chaos = Arc::new(chaos);
-    Arc::clone(&chaos).run().await.expect("workers that end without an error");
+    let ended = tokio::time::timeout(Duration::from_mins(5), Arc::clone(&chaos).run()).await;
+    ended.expect("workers that end within five minutes").expect("workers that end without an error");
     let behaviours = chaos.journal.behaviours();
-    assert_eq!(behaviours.len(), 8, "every kind of body has run: {behaviours:?}");
+    assert_eq!(behaviours.len(), 9, "every kind of body has run: {behaviours:?}");
     let faults = chaos.network.injected();
-    assert!(faults.len() >= 8, "every kind of fault was injected: {faults:?}");
+    assert!(
+        faults.contains_key("DeadConnection") && faults.len() >= 9,
+        "every kind of fault was injected: {faults:?}"
+    );
     for (promise, broken) in check::check(&chaos).await.expect("what is stored") {
         assert!(broken.is_empty(), "broken promise: {promise}: {broken:#?}");
     }

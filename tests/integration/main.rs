@@ -6,8 +6,9 @@
 //! name, and `futures_are_send` is only compiled.
 //!
 //! The suite is one binary, because each binary links the SDK. It prints one line for each test and database. The
-//! same binary is the worker process of `killed`, and the Rust side of `tests/interop`. The tests of `killed` run on
-//! DynamoDB Local alone, because several processes cannot share the embedded database.
+//! same binary is the worker process of `killed`, and the Rust side of `tests/interop`. Tests that start processes or
+//! cut connections run on DynamoDB Local alone, because the embedded database has no address. Tests that take minutes
+//! by the machine's clock run with `-- --ignored` alone.
 
 // A test binary exports nothing; `pub` is for the other modules of the binary.
 #![allow(unreachable_pub)]
@@ -49,27 +50,29 @@ fn main() -> ExitCode {
     let tests = Test::all();
     let mut trials = Vec::new();
     for backend in &backends {
-        for test in tests.iter().filter(|test| backend.is_shared() || !test.needs_processes) {
+        for test in tests.iter().filter(|test| backend.endpoint().is_some() || !test.needs_endpoint) {
             let (backend, run) = (backend.clone(), test.run);
             let name = format!("{}::{}", backend.name(), test.short_name());
-            trials.push(Trial::test(name, move || {
+            let trial = Trial::test(name, move || {
                 // One thread, so that tasks take turns and the order of events is always the same.
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                 runtime.block_on(async { run(backend.new_world().await).await });
                 Ok(())
-            }));
+            });
+            trials.push(trial.with_ignored_flag(test.takes_real_time));
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     for backend in &backends {
         println!("ran on {backend}");
     }
-    for test in tests.iter().filter(|test| test.needs_processes) {
-        println!(
-            "skipped on {}, because several processes cannot share it: {}",
-            Backend::Embedded,
-            test.short_name()
-        );
+    for test in tests.iter().filter(|test| test.needs_endpoint) {
+        println!("skipped on {}, because it has no address: {}", Backend::Embedded, test.short_name());
+    }
+    for test in
+        tests.iter().filter(|test| test.takes_real_time && !arguments.ignored && !arguments.include_ignored)
+    {
+        println!("skipped, because it takes minutes; run it with `-- --ignored`: {}", test.short_name());
     }
     if backends.len() == 1 {
         println!("skipped on DynamoDB Local; run `tests/dynamodb-local cargo test` to start it");

@@ -1,6 +1,7 @@
 //! Requests and their answers: faults, delays, costs, and the clock of the service.
 
 mod capacity;
+mod dead_connections;
 mod every_fault;
 mod foreign_responses;
 mod late_requests;

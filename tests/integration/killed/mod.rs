@@ -102,7 +102,7 @@ impl Drop for WorkerProcesses {
     }
 }
 
-#[database_test(processes)]
+#[database_test(endpoint)]
 async fn every_attempt_of_a_killed_worker_is_accounted_for(world: World) {
     let seed = journal::now();
     let mut random = Random::new(seed);

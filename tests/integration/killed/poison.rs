@@ -101,7 +101,7 @@ async fn run_round(world: &World, round: usize) -> usize {
     }
 }
 
-#[database_test(processes)]
+#[database_test(endpoint)]
 async fn task_that_kills_its_process_ends_ignored_and_the_others_succeed(world: World) {
     let rounds = futures_util::future::join_all((0..ROUNDS).map(|round| run_round(&world, round)));
     let killed = tokio::time::timeout(TIMEOUT, rounds).await.expect("the tasks end in time");

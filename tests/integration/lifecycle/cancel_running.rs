@@ -10,8 +10,8 @@ use tracker_test_macros::database_test;
 
 use crate::support::Fault::{DropRequest, DropResponse};
 use crate::support::{
-    BlockedRun, Document, World, advance_through_heartbeat, entry, history, let_other_tasks_run, number,
-    text, wait_until_heartbeat_sleeps,
+    BlockedRun, Document, World, advance_through_heartbeat, entry, history, number, text,
+    wait_until_heartbeat_sleeps,
 };
 
 /// Cancels `doc-1`, which is running.
@@ -49,7 +49,7 @@ async fn run_ends_as_cancelled_at_its_next_heartbeat(world: World) {
     assert_eq!(asked["cancel"], before["lock"]);
     asked.remove("cancel");
     assert_eq!(asked, before, "the request changes nothing else");
-    let_other_tasks_run().await;
+    wait_until_heartbeat_sleeps(&world, 101).await;
     assert!(!running.run.is_finished());
     let_heartbeat_find_request(&world).await;
     let error = running.run.await.unwrap().unwrap_err();

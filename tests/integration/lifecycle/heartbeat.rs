@@ -3,13 +3,12 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use tracker_core::{ErrorKind, Failure};
+use tracker_core::{Clock, ErrorKind, Failure};
 use tracker_test_macros::database_test;
 
 use crate::support::Fault::DropRequest;
 use crate::support::{
-    BlockedRun, Document, World, advance_through_heartbeat, let_other_tasks_run, number, text,
-    wait_until_heartbeat_sleeps,
+    BlockedRun, Document, World, advance_through_heartbeat, number, text, wait_until_heartbeat_sleeps,
 };
 
 #[database_test]
@@ -41,10 +40,9 @@ async fn heartbeat_stops_with_the_execution(world: World) {
     execution.fail("once").await.unwrap();
     let failed = world.stored().await;
     let sent = world.network.count("UpdateItem");
-    for _ in 0..5 {
-        world.clock.advance(Duration::from_secs(101));
-        let_other_tasks_run().await;
-    }
+    let nobody_sleeps = || std::future::ready(world.clock.next_wake().is_none());
+    world.wait_until("the heartbeat has ended", nobody_sleeps).await;
+    world.clock.advance(Duration::from_secs(505));
     assert_eq!(world.network.count("UpdateItem"), sent);
     assert_eq!(world.stored().await, failed);
     drop(documents.start("doc-1").await.unwrap());
@@ -74,15 +72,12 @@ async fn run_fails_at_the_deadline_when_the_network_is_cut(world: World) {
     let before = world.stored().await;
     world.network.next("UpdateItem", std::iter::repeat_n(DropRequest, 1000));
     let sent = world.network.count("UpdateItem");
-    for _ in 0..299 {
-        world.clock.advance(Duration::from_secs(1));
-        let_other_tasks_run().await;
-        assert!(!running.run.is_finished());
-    }
-    assert!(world.network.count("UpdateItem") > sent + 3, "the heartbeat is sent again and again");
-    world.clock.advance(Duration::from_secs(1));
-    let error = running.run.await.unwrap().unwrap_err();
+    let began = world.clock.now().monotonic;
+    let error = world.run_while_advancing_clock(running.run).await.unwrap().unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::LeaseLost);
+    let took = world.clock.now().monotonic.saturating_sub(began);
+    assert_eq!(took, Duration::from_mins(5), "the run ends with its lease");
+    assert!(world.network.count("UpdateItem") > sent + 3, "the heartbeat is sent again and again");
     let source = error.source().unwrap();
     assert!(source.to_string().contains("did not answer"), "{source}");
     assert_eq!(world.stored().await, before, "no finish is sent");
@@ -204,11 +199,11 @@ async fn heartbeat_can_be_switched_off(world: World) {
     let documents = world.builder_with_heartbeat().heartbeat(false).build().unwrap();
     let running = BlockedRun::start(&world, documents).await;
     let sent = world.network.count("UpdateItem");
+    assert_eq!(world.clock.next_wake(), None, "nobody waits for the time");
     world.clock.advance(Duration::from_secs(301));
-    let_other_tasks_run().await;
-    assert_eq!(world.network.count("UpdateItem"), sent);
     running.unblock.notify_one();
     running.run.await.unwrap().expect("the finish is late, but nobody has taken the task over");
+    assert_eq!(world.network.count("UpdateItem"), sent + 1, "the finish is the only request");
     assert_eq!(world.stored().await["status"], number(16));
 }
 

@@ -1,6 +1,7 @@
 //! One task from its creation to its end.
 
 mod backoff;
+mod blocking;
 mod cancel;
 mod cancel_running;
 mod contended;

@@ -93,12 +93,12 @@ async fn queries_agree_with_a_model_of_random_tasks(world: World) {
     };
     // The stored tasks: time, id, status. There are only a few times, so that many tasks share one.
     let mut model = Vec::new();
-    for nth in 0..300 {
+    for nth in 0..120 {
         let status = [Pending, Failed, Succeeded, Ignored][usize::try_from(random.below(4)).unwrap()];
         let code = u64::from(TrackerStatus::code(status));
         let shard = 1 + u32::try_from(random.below(5)).unwrap();
         let time = format!("2026-11-24T02:00:{:02}.000000+0000", random.below(12));
-        let id = format!("doc-{:05}", random.below(100_000) * 300 + nth);
+        let id = format!("doc-{:05}", random.below(100_000) * 120 + nth);
         let mut item = template.clone();
         item.insert("key".to_owned(), text(&format!("extract____{id}")));
         item.insert("value".to_owned(), text(&documents.make_value(status, shard).unwrap()));
@@ -114,7 +114,7 @@ async fn queries_agree_with_a_model_of_random_tasks(world: World) {
         if statuses.is_empty() {
             continue;
         }
-        let (limit, per_status) = (1 + random.below(320), 1 + random.below(90));
+        let (limit, per_status) = (1 + random.below(130), 1 + random.below(40));
         let (limit, per_status) = (usize::try_from(limit).unwrap(), usize::try_from(per_status).unwrap());
         let newest_first = random.below(2) == 1;
         let mut expected: Vec<_> = model.iter().filter(|task| statuses.contains(&task.2)).collect();

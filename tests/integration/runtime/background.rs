@@ -7,9 +7,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tracker_core::aws_sdk_dynamodb::Client;
-use tracker_core::{
-    Clock, Error, ErrorKind, Event, EventKind, Execution, StatusTracker, StopReason, Tracker, TrackerBuilder,
-};
+use tracker_core::{Error, ErrorKind, Event, EventKind, Execution, StatusTracker, Tracker, TrackerBuilder};
 use tracker_test_macros::database_test;
 
 use crate::support::{Document, Fault, World, local_config, number};
@@ -224,82 +222,6 @@ async fn start_without_a_response_releases_no_other_attempt(world: World) {
     let held = held.lock().await.take().unwrap();
     held.succeed().await.unwrap();
     assert_eq!(world.stored().await["attempt"], number(1));
-}
-
-/// The closure goes on after the timeout, and nobody else can start the task before the closure has returned.
-#[database_test]
-async fn blocking_closure_keeps_the_lease_until_it_returns(world: World) {
-    world.create_document().await;
-    let documents = world.builder_with_heartbeat().timeout(Duration::from_secs(250)).build().unwrap();
-    let (go_on, goes_on) = blocking::channel::<()>();
-    let (reason, reasons) = blocking::channel();
-    let run = tokio::spawn({
-        let documents = documents.clone();
-        async move {
-            let body = async |task: &mut Execution<Document>| {
-                task.spawn_blocking(move |stop| {
-                    assert!(!stop.is_stopped());
-                    goes_on.recv().unwrap();
-                    reason.send(stop.reason()).unwrap();
-                })
-                .await;
-                Ok(())
-            };
-            documents.run("doc-1", body).await
-        }
-    });
-    let (clock, began) = (world.clock.manual(), world.clock.now().monotonic);
-    while world.clock.now().monotonic < began + Duration::from_secs(450) {
-        clock.drive().await;
-    }
-    assert!(!run.is_finished(), "the timeout has passed");
-    let error = world.rival().start("doc-1").await.unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Locked { .. }), "{error}");
-    go_on.send(()).unwrap();
-    let error = world.run_while_advancing_clock(run).await.unwrap().unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::BodyFailed { ignored: false });
-    assert_eq!(reasons.recv().unwrap(), Some(StopReason::TimedOut));
-    let item = world.stored().await;
-    assert_eq!((&item["status"], &item["attempt"], &item["retry"]), (&number(14), &number(1), &number(1)));
-}
-
-/// A closure that never returns holds the task no longer than one lease after the timeout.
-#[database_test]
-async fn blocking_closure_that_never_returns_loses_the_lease(world: World) {
-    world.create_document().await;
-    let (events, mut kinds) = mpsc::unbounded_channel();
-    let observer = move |event: &Event<'_>| {
-        let _ = events.send(event.kind);
-    };
-    let documents =
-        world.builder_with_heartbeat().timeout(Duration::from_secs(250)).observer(observer).build().unwrap();
-    let (go_on, goes_on) = blocking::channel::<()>();
-    let run = tokio::spawn(async move {
-        let body = async |task: &mut Execution<Document>| {
-            task.spawn_blocking(move |stop| {
-                while goes_on.recv().is_ok() {}
-                stop.reason()
-            })
-            .await;
-            Ok(())
-        };
-        documents.run("doc-1", body).await
-    });
-    let began = world.clock.now().monotonic;
-    let error = world.run_while_advancing_clock(run).await.unwrap().unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::LeaseLost);
-    let took = world.clock.now().monotonic.saturating_sub(began);
-    assert!((Duration::from_secs(550)..Duration::from_secs(860)).contains(&took), "{took:?}");
-    let mut seen = Vec::new();
-    while let Ok(kind) = kinds.try_recv() {
-        seen.push(kind);
-    }
-    assert_eq!(seen.iter().filter(|kind| **kind == EventKind::Unresponsive).count(), 1, "{seen:?}");
-    world.clock.advance(Duration::from_secs(6));
-    let taken_over = world.rival().start("doc-1").await.unwrap();
-    assert_eq!(taken_over.attempt(), 2);
-    taken_over.succeed().await.unwrap();
-    drop(go_on);
 }
 
 /// A task that was started by hand is bounded by the timeout in the same way.

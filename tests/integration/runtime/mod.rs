@@ -1,3 +1,4 @@
 //! Work beside the caller: heartbeats, and futures that nobody polls.
 
+mod attack;
 mod background;

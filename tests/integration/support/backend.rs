@@ -34,9 +34,12 @@ impl Backend {
         }
     }
 
-    /// Whether several processes can share the database.
-    pub fn is_shared(&self) -> bool {
-        matches!(self, Self::Local(_))
+    /// The address of the database, if it has one.
+    pub fn endpoint(&self) -> Option<&str> {
+        match self {
+            Self::Embedded => None,
+            Self::Local(endpoint) => Some(endpoint),
+        }
     }
 
     /// A new world with an empty table.
@@ -71,10 +74,7 @@ impl Backend {
             probe,
             clock,
             table: format!("test-{}-{nth}", std::process::id()),
-            endpoint: match self {
-                Self::Embedded => None,
-                Self::Local(endpoint) => Some(endpoint.clone()),
-            },
+            endpoint: self.endpoint().map(str::to_owned),
         }
     }
 }

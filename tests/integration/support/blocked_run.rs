@@ -34,13 +34,6 @@ impl BlockedRun {
     }
 }
 
-/// Lets the other tasks run for a while, before a test checks that nothing has happened.
-pub async fn let_other_tasks_run() {
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
-}
-
 /// Waits until a heartbeat sleeps and is due within some seconds. Its wait begins when it falls asleep.
 pub async fn wait_until_heartbeat_sleeps(world: &World, seconds: u64) {
     let within = Duration::from_secs(seconds);

@@ -5,17 +5,17 @@ mod backend;
 mod blocked_run;
 mod clock;
 mod probe;
+mod proxy;
 mod types;
 mod world;
 
 use std::pin::Pin;
 
 pub use backend::{Backend, local_config};
-pub use blocked_run::{
-    BlockedRun, advance_through_heartbeat, let_other_tasks_run, wait_until_heartbeat_sleeps,
-};
+pub use blocked_run::{BlockedRun, advance_through_heartbeat, wait_until_heartbeat_sleeps};
 pub use clock::TestClock;
 pub use probe::{Probe, Spent, Units};
+pub use proxy::Proxy;
 pub use tracker_core::testing::Fault;
 pub use types::{Document, ExtractStatus, Summary, SummaryStatus};
 pub use world::{Item, World, data_member, entry, history, ids, number, stored_wait, task_ids, text, time};
@@ -30,8 +30,10 @@ pub fn panic_quietly(message: &'static str) -> ! {
 pub struct Test {
     /// The path of the function.
     pub name: &'static str,
-    /// Whether the test starts processes, which need a database that they can share.
-    pub needs_processes: bool,
+    /// Whether the database must have an address, because the test starts processes or cuts connections.
+    pub needs_endpoint: bool,
+    /// Whether the test takes minutes by the machine's clock.
+    pub takes_real_time: bool,
     pub run: fn(World) -> Pin<Box<dyn Future<Output = ()>>>,
 }
 

@@ -21,7 +21,7 @@ pub struct World {
     pub probe: Probe,
     pub clock: TestClock,
     pub table: String,
-    /// The address of the database, if other processes can use it.
+    /// The address of the database, if it has one.
     pub endpoint: Option<String>,
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Barrier, Notify};
-use tracker_core::testing::FaultyNetwork;
+use tracker_core::testing::{FaultyNetwork, Rates};
 use tracker_core::{CancellationToken, Clock, ErrorKind, Execution};
 use tracker_test_macros::database_test;
 
@@ -116,6 +116,24 @@ async fn shutdown_is_honoured_in_the_margin_of_a_deadline(world: World) {
 }
 
 #[database_test]
+async fn grace_period_and_deadline_may_end_together(world: World) {
+    let documents = create_documents(world.builder_with_heartbeat(), 1).await;
+    let (stop, clock) = (CancellationToken::new(), world.clock.manual());
+    let token = stop.clone();
+    let secs = Duration::from_secs;
+    let worker = documents.worker().deadline(secs(10)).margin(secs(2)).shutdown(stop).grace(secs(5));
+    let worker = worker.run(async move |_| {
+        clock.sleep(secs(5)).await;
+        token.cancel();
+        std::future::pending().await
+    });
+    let summary = world.run_while_advancing_clock(worker).await.unwrap();
+    assert_eq!((summary.released, summary.left, summary.attempts()), (1, 0, 1), "{summary}");
+    assert!(summary.elapsed <= secs(10), "{summary}");
+    assert_eq!(stored_counts(&world, 1).await, counts([(Pending, 1)]));
+}
+
+#[database_test]
 async fn dropped_worker_records_its_tasks_as_failed(world: World) {
     let documents = create_documents(world.builder(), 1).await;
     let begun = Arc::new(Notify::new());
@@ -200,22 +218,23 @@ async fn assert_stops_in_time(world: &World, phase: Phase, fault: Fault, by_dead
     let documents = documents.unwrap();
     documents.create(Document::new(&id)).await.unwrap();
     let (network, clock, stop) = (world.network.clone(), world.clock.manual(), CancellationToken::new());
-    let silence =
-        |network: &FaultyNetwork, operation| network.next(operation, std::iter::repeat_n(fault, 100_000));
+    let silence = move |network: &FaultyNetwork, operation: &str| {
+        network.rates_of(operation, Rates::none().with(fault, 1.0));
+    };
     match phase {
         Phase::TableCheck => silence(&network, "DescribeTable"),
         Phase::Search => silence(&network, "Query"),
         Phase::Start => silence(&network, "UpdateItem"),
         Phase::Finish | Phase::Release => {}
     }
-    let worker = documents.worker().poll(Duration::from_millis(100), Duration::from_secs(1));
+    let worker = documents.worker().poll(Duration::from_millis(500), Duration::from_secs(1));
     let worker = if by_deadline {
         worker.deadline(limit).margin(Duration::from_secs(2))
     } else {
         worker.shutdown(stop.clone()).grace(Duration::from_secs(1))
     };
     let worker = worker.run(async move |_| {
-        network.next("UpdateItem", std::iter::repeat_n(fault, 100_000));
+        silence(&network, "UpdateItem");
         match phase {
             Phase::Release => std::future::pending().await,
             _ => Ok(()),

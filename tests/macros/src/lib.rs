@@ -2,25 +2,28 @@
 
 use proc_macro::TokenStream;
 use quote::quote;
-use syn::{Ident, ItemFn, parse_macro_input};
+use syn::{ItemFn, parse_macro_input};
 
 /// Registers an `async fn(World)` as a test that runs on every database.
 ///
-/// `#[database_test(processes)]` is for a test that starts processes of its own: it runs only on a database that
-/// several processes can share.
+/// The words in parentheses limit that:
+///
+/// - `endpoint`: the test starts processes or cuts connections. It runs only on a database that has an address.
+/// - `real_time`: the test takes minutes by the machine's clock. It runs only with `--ignored`.
 #[proc_macro_attribute]
-pub fn database_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let needs_processes = if arguments.is_empty() {
-        false
-    } else {
-        let word = parse_macro_input!(arguments as Ident);
-        if word != "processes" {
-            return syn::Error::new(word.span(), "write `#[database_test]` or `#[database_test(processes)]`")
-                .into_compile_error()
-                .into();
+pub fn database_test(words: TokenStream, item: TokenStream) -> TokenStream {
+    let (mut needs_endpoint, mut takes_real_time) = (false, false);
+    let words_parser = syn::meta::parser(|word| {
+        if word.path.is_ident("endpoint") {
+            needs_endpoint = true;
+        } else if word.path.is_ident("real_time") {
+            takes_real_time = true;
+        } else {
+            return Err(word.error("write `endpoint`, `real_time`, or both"));
         }
-        true
-    };
+        Ok(())
+    });
+    parse_macro_input!(words with words_parser);
     let test = parse_macro_input!(item as ItemFn);
     let name = &test.sig.ident;
     quote! {
@@ -31,7 +34,8 @@ pub fn database_test(arguments: TokenStream, item: TokenStream) -> TokenStream {
         ::inventory::submit! {
             crate::support::Test {
                 name: ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)),
-                needs_processes: #needs_processes,
+                needs_endpoint: #needs_endpoint,
+                takes_real_time: #takes_real_time,
                 run: |world| ::std::boxed::Box::pin(#name(world)),
             }
         }

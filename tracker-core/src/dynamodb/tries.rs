@@ -81,7 +81,11 @@ impl Intercept for Tries {
         let times = config.load::<Sent>().map_or(0, |sent| sent.times) + 1;
         let pool = self.connections.pool();
         let sent = Sent { at: self.service_clock.now(), times, pool };
-        config.interceptor_state().store_put(self.connections.timeout_of(pool));
+        // What is stored replaces the timeouts of the client, also for the later tries.
+        let timeouts =
+            config.load::<TimeoutConfig>().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
+        let timeouts = timeouts.connect_timeout(self.connections.timeout_of(pool));
+        config.interceptor_state().store_put(timeouts.build());
         config.interceptor_state().store_put(sent);
         Ok(())
     }
@@ -168,9 +172,9 @@ impl Connections {
         self.pool.load(Ordering::Relaxed)
     }
 
-    fn timeout_of(&self, pool: u32) -> TimeoutConfig {
-        let connect_timeout = self.connect_timeout + Duration::from_nanos((pool % POOLS).into());
-        TimeoutConfig::builder().connect_timeout(connect_timeout).build()
+    /// Returns the connect timeout that selects a pool.
+    fn timeout_of(&self, pool: u32) -> Duration {
+        self.connect_timeout + Duration::from_nanos((pool % POOLS).into())
     }
 
     /// Leaves a pool for the next one, unless another request has done so already.
@@ -182,10 +186,59 @@ impl Connections {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use aws_sdk_dynamodb::config::http::HttpRequest;
+    use aws_sdk_dynamodb::config::retry::RetryConfig;
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+    use aws_sdk_dynamodb::{Client, Config};
+    use aws_smithy_runtime_api::client::http::{
+        HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+    };
     use aws_smithy_runtime_api::http::StatusCode;
     use aws_smithy_types::body::SdkBody;
 
     use super::*;
+    use crate::time::SystemClock;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A database that never answers.
+    #[derive(Debug)]
+    struct Silent;
+
+    impl HttpConnector for Silent {
+        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+            HttpConnectorFuture::new(std::future::pending())
+        }
+    }
+
+    /// By Tokio's clock, which jumps to the next timeout.
+    #[tokio::test(start_paused = true)]
+    async fn each_try_has_another_pool_and_the_same_timeouts() {
+        let settings = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&settings);
+        let http = http_client_fn(move |settings, _| {
+            seen.lock().unwrap().push((settings.connect_timeout(), settings.read_timeout()));
+            SharedHttpConnector::new(Silent)
+        });
+        let timeouts =
+            TimeoutConfig::builder().operation_attempt_timeout(3 * SECOND).read_timeout(2 * SECOND);
+        let clock = ServiceClock::new(Arc::new(SystemClock), SECOND);
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .http_client(http)
+            .timeout_config(timeouts.build())
+            .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(1)))
+            .interceptor(Tries::new(clock, Connections::new(SECOND)));
+        let begin = tokio::time::Instant::now();
+        Client::from_conf(config.build()).list_tables().send().await.unwrap_err();
+        assert_eq!(begin.elapsed().as_secs(), 9, "three tries of three seconds");
+        let tries = (0..3).map(|pool| (Some(SECOND + Duration::from_nanos(pool)), Some(2 * SECOND)));
+        assert_eq!(*settings.lock().unwrap(), tries.collect::<Vec<_>>());
+    }
 
     fn response(headers: &[(&'static str, &'static str)]) -> HttpResponse {
         let mut response = HttpResponse::new(StatusCode::try_from(200).unwrap(), SdkBody::from("{}"));
@@ -210,8 +263,7 @@ mod tests {
     #[test]
     fn pool_is_left_once_for_all_requests_that_used_it() {
         let connections = Connections::new(Duration::from_secs(3));
-        let timeout =
-            |connections: &Connections| connections.timeout_of(connections.pool()).connect_timeout();
+        let timeout = |connections: &Connections| connections.timeout_of(connections.pool());
         let first = timeout(&connections);
         connections.leave(0);
         connections.leave(0);
@@ -219,7 +271,7 @@ mod tests {
         assert_ne!(timeout(&connections), first);
         let separate = connections.separate();
         let pools = |connections: &Connections| -> Vec<_> {
-            (0..40).map(|pool| connections.timeout_of(pool).connect_timeout().unwrap()).collect()
+            (0..40).map(|pool| connections.timeout_of(pool)).collect()
         };
         assert!(pools(&separate).iter().all(|pool| !pools(&connections).contains(pool)));
     }

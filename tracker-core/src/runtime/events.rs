@@ -81,6 +81,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn calls_are_made_after_one_that_panics() {
+        let (done, was_done) = mpsc::channel();
+        deliver(|| std::panic::resume_unwind(Box::new("on purpose")));
+        deliver(move || done.send(()).unwrap());
+        was_done.recv_timeout(Duration::from_mins(1)).unwrap();
+    }
+
+    #[test]
     fn calls_are_made_in_order_on_another_thread() {
         let (done, was_done) = mpsc::channel();
         for nth in 0..100 {

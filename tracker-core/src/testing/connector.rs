@@ -7,7 +7,8 @@ use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, S
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use tokio::runtime::Handle;
 
-use super::network::{CountGuard, FaultyNetwork};
+use super::network::{CountGuard, FaultyNetwork, Waiting};
+use super::pools::Pool;
 use super::{Fault, http};
 use crate::runtime::on_drop::OnDrop;
 
@@ -16,12 +17,23 @@ use crate::runtime::on_drop::OnDrop;
 pub(super) struct FaultyConnector {
     pub(super) inner: SharedHttpConnector,
     pub(super) network: FaultyNetwork,
+    pub(super) pool: Pool,
 }
 
 impl HttpConnector for FaultyConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let fault = self.network.admit(&request, &self.inner);
         let connector = self.clone();
+        if self.network.is_on_dead_connection(self.pool) {
+            return HttpConnectorFuture::new(async move {
+                let _waiting = connector.wait();
+                match connector.pool.read_timeout {
+                    Some(timeout) => connector.network.sleep(timeout).await,
+                    None => std::future::pending().await,
+                }
+                Err(ConnectorError::timeout("no response began within the read timeout".into()))
+            });
+        }
         HttpConnectorFuture::new(async move {
             match fault {
                 Fault::None => connector.deliver(request).await,
@@ -65,11 +77,7 @@ impl FaultyConnector {
     ) -> Result<HttpResponse, ConnectorError> {
         // The delay begins now, not when the task is first polled.
         let (sleep, late) = (self.network.sleep(delay), CountGuard::new(&self.network.late));
-        let waiting = self.network.wait();
-        let _caller = OnDrop::new({
-            let waiting = waiting.clone();
-            move || waiting.end()
-        });
+        let (waiting, _caller) = self.wait();
         let delivered = detached(async move {
             sleep.await;
             waiting.end();
@@ -78,6 +86,13 @@ impl FaultyConnector {
             response
         });
         delivered.await.unwrap_or_else(|| Err(http::connection_lost(Fault::Delay(delay))))
+    }
+
+    /// Waits for something other than the database. The wait ends with the caller at the latest.
+    fn wait(&self) -> (Waiting, OnDrop<impl FnOnce() + use<>>) {
+        let waiting = self.network.wait();
+        let caller = waiting.clone();
+        (waiting, OnDrop::new(move || caller.end()))
     }
 
     /// Delivers a request, and a copy of it some time after the response. Both go on if the caller stops waiting.
@@ -162,7 +177,7 @@ mod tests {
             let inner = inner.clone();
             http_client_fn(move |_, _| inner.clone())
         });
-        (slow, FaultyConnector { inner, network })
+        (slow, FaultyConnector { inner, network, pool: Pool::default() })
     }
 
     fn update() -> HttpRequest {
@@ -171,10 +186,13 @@ mod tests {
         request
     }
 
-    async fn let_other_tasks_run() {
-        for _ in 0..10 {
-            tokio::task::yield_now().await;
-        }
+    async fn wait_until(holds: impl Fn() -> bool) {
+        let waiting = async {
+            while !holds() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(1), waiting).await.unwrap();
     }
 
     #[tokio::test]
@@ -185,15 +203,16 @@ mod tests {
         network.next("UpdateItem", [Fault::DuplicateLate(SECOND)]);
         let mut caller = connector.call(update());
         assert!((&mut caller).now_or_never().is_none());
-        let_other_tasks_run().await;
-        assert_eq!((slow.requests.load(Ordering::SeqCst), network.late()), (1, 1));
+        let requests = || slow.requests.load(Ordering::SeqCst);
+        wait_until(|| requests() == 1).await;
+        assert_eq!(network.late(), 1);
         drop(caller);
         slow.responses.add_permits(2);
-        let_other_tasks_run().await;
-        assert_eq!((clock.next_wake(), network.in_flight(), network.late()), (Some(SECOND), 0, 1));
+        wait_until(|| clock.next_wake() == Some(SECOND) && network.in_flight() == 0).await;
+        assert_eq!((requests(), network.late()), (1, 1));
         clock.advance(SECOND);
-        let_other_tasks_run().await;
-        assert_eq!((slow.requests.load(Ordering::SeqCst), network.late()), (2, 0));
+        wait_until(|| network.late() == 0).await;
+        assert_eq!(requests(), 2);
         assert_eq!(network.injected()["DuplicateLate"], 1);
     }
 

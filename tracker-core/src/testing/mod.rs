@@ -77,6 +77,7 @@ mod connector;
 mod fault;
 mod http;
 mod network;
+mod pools;
 mod rates;
 
 pub use self::clock::ManualClock;

@@ -18,6 +18,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder
 use tokio::runtime::Handle;
 
 use super::connector::FaultyConnector;
+use super::pools::{Pool, Pools};
 use super::rates::Storm;
 use super::{Fault, Rates, http};
 use crate::time::{Clock, Sleep, SystemClock};
@@ -68,6 +69,7 @@ struct State {
     storm: Option<Storm>,
     sent: BTreeMap<String, usize>,
     injected: BTreeMap<&'static str, usize>,
+    pools: Pools,
     copies: VecDeque<Copy>,
     /// How many copies are kept at most.
     copies_kept: usize,
@@ -91,6 +93,7 @@ impl FaultyNetwork {
             storm: None,
             sent: BTreeMap::new(),
             injected: BTreeMap::new(),
+            pools: Pools::default(),
             copies: VecDeque::new(),
             copies_kept: 0,
         };
@@ -175,12 +178,23 @@ impl FaultyNetwork {
         self.state().storm.get_or_insert_default().rates_of(operation.into(), rates);
     }
 
-    /// Ends all faults, scripted and random, and forgets the seed and all rates. Requests that are [late](Self::late)
-    /// already still arrive.
+    /// Makes idle connections die silently, as those of a machine that was suspended: `of_each_pool` connections of each
+    /// pool that was used so far.
+    ///
+    /// The next requests over such a pool are sent on its dead connections, one request on each. They are not delivered,
+    /// and no response comes before the read timeout, or that of the try. After a try without a response, a tracker uses another pool.
+    /// The SDK tells pools apart by the connect timeout and the read timeout of a client.
+    pub fn kill_connections(&self, of_each_pool: usize) {
+        self.state().pools.kill(of_each_pool);
+    }
+
+    /// Ends all faults, scripted and random, and forgets the seed, all rates and all dead connections. Requests that are
+    /// [late](Self::late) already still arrive.
     pub fn calm(&self) {
         let mut state = self.state();
         state.script.clear();
         state.storm = None;
+        state.pools.kill(0);
     }
 
     /// Returns how many faults of the script are left.
@@ -189,7 +203,8 @@ impl FaultyNetwork {
         self.state().script.len()
     }
 
-    /// Returns how often each fault happened, by its [name](Fault::name).
+    /// Returns how often each fault happened, by its [name](Fault::name). A request on a [dead
+    /// connection](Self::kill_connections) counts as `DeadConnection`.
     #[must_use]
     pub fn injected(&self) -> BTreeMap<&'static str, usize> {
         self.state().injected.clone()
@@ -288,6 +303,16 @@ impl FaultyNetwork {
         fault
     }
 
+    /// Returns whether a request that was counted is sent on a dead connection.
+    pub(super) fn is_on_dead_connection(&self, pool: Pool) -> bool {
+        let mut state = self.state();
+        let dead = state.pools.take_dead(pool);
+        if dead {
+            *state.injected.entry("DeadConnection").or_default() += 1;
+        }
+        dead
+    }
+
     pub(super) fn sleep(&self, duration: Duration) -> Sleep {
         let clock = Arc::clone(&self.state().clock);
         clock.sleep(duration)
@@ -312,7 +337,9 @@ impl HttpClient for FaultyNetwork {
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
         let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(FaultyConnector { inner, network: self.clone() })
+        let pool = Pool::from(settings);
+        self.state().pools.see(pool);
+        SharedHttpConnector::new(FaultyConnector { inner, network: self.clone(), pool })
     }
 
     fn validate_base_client_config(

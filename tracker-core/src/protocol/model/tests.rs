@@ -86,7 +86,7 @@ fn promises_hold_with_a_takeover() {
 fn promises_hold_with_a_heartbeat() {
     assert_promises_hold(
         "a heartbeat",
-        Bounds { heartbeats: 1, ..TAKEOVER },
+        Bounds { heartbeats: 1, finishes: 1, ..TAKEOVER },
         &["a lease is renewed", "a task is taken over"],
     );
 }
@@ -185,6 +185,17 @@ mod wide {
             "two takeovers and a finish",
             bounds,
             &["a task is ignored by a takeover", "a task succeeds"],
+        );
+    }
+
+    #[test]
+    #[ignore = "takes minutes"]
+    fn promises_hold_with_a_heartbeat_and_two_finishes() {
+        let bounds = Bounds { heartbeats: 1, ..TAKEOVER };
+        assert_promises_hold(
+            "a heartbeat and two finishes",
+            bounds,
+            &["a lease is renewed", "a task is taken over"],
         );
     }
 

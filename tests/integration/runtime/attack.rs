@@ -1,0 +1,198 @@
+//! The table of an attack on heartbeats, by the machine's clock: bodies that wait, block or compute, on runtimes with
+//! few threads, with leases of 6 and 30 s, and on connections that die silently.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Builder;
+use tracker_core::aws_sdk_dynamodb::Client;
+use tracker_core::{CancellationToken, Execution, StatusTracker, SystemClock, Tracker};
+use tracker_test_macros::database_test;
+
+use crate::support::{Document, Proxy, World, local_config, number};
+
+/// What a body does for two and a half leases.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Body {
+    Waits,
+    BlocksItsThread,
+    SpawnsBlocking,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    /// 0 for a current-thread runtime.
+    threads: usize,
+    bodies: usize,
+    body: Body,
+    lease: Duration,
+    /// Whether all connections die silently as soon as the bodies run.
+    dead_connections: bool,
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { threads, bodies, body, lease, dead_connections } = self;
+        write!(
+            f,
+            "{threads:>2} threads, {bodies:>2} bodies, {body:?}, lease {lease:?}, dead connections: {dead_connections}"
+        )
+    }
+}
+
+fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for lease in [6, 30].map(Duration::from_secs) {
+        for body in [Body::Waits, Body::BlocksItsThread, Body::SpawnsBlocking] {
+            for (threads, bodies) in [(0, 1), (1, 1), (2, 2), (16, 16), (16, 20)] {
+                for dead_connections in [false, true] {
+                    rows.push(Row { threads, bodies, body, lease, dead_connections });
+                }
+            }
+        }
+    }
+    rows
+}
+
+/// How often the body of each task has begun and ended, in both workers.
+type Runs = Arc<Mutex<BTreeMap<String, (u32, u32)>>>;
+
+async fn body(row: Row, runs: Runs, execution: &mut Execution<Document>) {
+    let id = execution.task_id().clone();
+    runs.lock().unwrap().entry(id.clone()).or_default().0 += 1;
+    let long = row.lease * 5 / 2;
+    match row.body {
+        Body::Waits => tokio::time::sleep(long).await,
+        Body::BlocksItsThread => thread::sleep(long),
+        Body::SpawnsBlocking => execution.spawn_blocking(move |_| thread::sleep(long)).await,
+    }
+    runs.lock().unwrap().entry(id).or_default().1 += 1;
+}
+
+fn tracker(world: &World, endpoint: &str, owner: &str, nth: usize, lease: Duration) -> Tracker<Document> {
+    Document::tracker_builder(&Client::from_conf(local_config(endpoint)))
+        .table(&world.table)
+        .use_case_id(format!("row-{nth}"))
+        .owner(owner)
+        .lock_expire(lease)
+        .clock(SystemClock)
+        .build()
+        .unwrap()
+}
+
+/// Runs the bodies of a row on a runtime of their own, while another worker tries to take the tasks over.
+fn run_row(world: &World, nth: usize, row: Row) -> Result<(), String> {
+    let current_thread = || Builder::new_current_thread().enable_all().build().unwrap();
+    let own = current_thread();
+    let database = world.endpoint.clone().unwrap();
+    let proxy = own.block_on(Proxy::start(&database));
+    let ids: Vec<_> = (0..row.bodies).map(|body| format!("{nth}-{body}")).collect();
+    let documents = tracker(world, &proxy.endpoint, "worker-1", nth, row.lease);
+    let rival = tracker(world, &database, "worker-2", nth, row.lease);
+    own.block_on(async {
+        for id in &ids {
+            documents.create(Document::new(id)).await.unwrap();
+        }
+    });
+    let (runs, stop) = (Runs::default(), CancellationToken::new());
+    let (rivals_runs, rivals_stop) = (Arc::clone(&runs), stop.clone());
+    let has_begun = Arc::clone(&runs);
+    let rival = thread::spawn(move || {
+        // The first worker begins first.
+        while has_begun.lock().unwrap().is_empty() {
+            thread::sleep(Duration::from_millis(10));
+        }
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let worker = rival.worker().concurrency(64).shutdown(rivals_stop).grace(row.lease * 3);
+        runtime.block_on(worker.run(async move |execution| {
+            body(Row { body: Body::Waits, ..row }, Arc::clone(&rivals_runs), execution).await;
+            Ok(())
+        }))
+    });
+    let (first_runs, bodies) = (Arc::clone(&runs), ids.clone());
+    let first = thread::spawn(move || {
+        let runtime = match row.threads {
+            0 => current_thread(),
+            threads => Builder::new_multi_thread().worker_threads(threads).enable_all().build().unwrap(),
+        };
+        let handles: Vec<_> = bodies
+            .into_iter()
+            .map(|id| {
+                let (documents, runs) = (documents.clone(), Arc::clone(&first_runs));
+                runtime.spawn(async move {
+                    documents
+                        .run(&id, async |execution| {
+                            body(row, runs, execution).await;
+                            Ok(())
+                        })
+                        .await
+                })
+            })
+            .collect();
+        for handle in handles {
+            // A task that the other worker has is no error here; what is stored decides.
+            let _ = runtime.block_on(handle).unwrap();
+        }
+    });
+    if row.dead_connections {
+        while runs.lock().unwrap().is_empty() {
+            thread::sleep(Duration::from_millis(10));
+        }
+        thread::sleep(row.lease / 2);
+        proxy.silence_connections();
+    }
+    first.join().unwrap();
+    let all_have_ended = || runs.lock().unwrap().values().filter(|run| run.1 > 0).count() == row.bodies;
+    let began = Instant::now();
+    while !all_have_ended() && began.elapsed() < row.lease * 10 {
+        thread::sleep(Duration::from_millis(100));
+    }
+    stop.cancel();
+    rival.join().unwrap().unwrap();
+    let runs = runs.lock().unwrap();
+    let wrong: Vec<_> = runs.iter().filter(|(_, run)| **run != (1, 1)).collect();
+    if runs.len() != row.bodies || !wrong.is_empty() {
+        return Err(format!("{} of {} tasks have run, and not once: {wrong:?}", runs.len(), row.bodies));
+    }
+    own.block_on(async {
+        for id in &ids {
+            let item = world.stored_under(&format!("row-{nth}____{id}")).await.unwrap();
+            if item["status"] != number(16) {
+                return Err(format!("{id} has not succeeded: {item:?}"));
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Takes two minutes. `tests/dynamodb-local cargo test --workspace --all-features --test integration attack -- --ignored`
+#[database_test(endpoint, real_time)]
+async fn no_body_loses_its_lease(world: World) {
+    let rows: Vec<_> = rows()
+        .into_iter()
+        .enumerate()
+        .map(|(nth, row)| {
+            let world = World {
+                client: Client::from_conf(local_config(world.endpoint.as_deref().unwrap())),
+                ..world.clone()
+            };
+            (row, thread::spawn(move || run_row(&world, nth, row)))
+        })
+        .collect();
+    let mut broken = 0;
+    for (row, ended) in rows {
+        let ended = tokio::task::spawn_blocking(move || ended.join()).await.unwrap();
+        let verdict = match ended {
+            Ok(Ok(())) => "kept".to_owned(),
+            Ok(Err(wrong)) => wrong,
+            Err(_) => "panicked".to_owned(),
+        };
+        broken += usize::from(verdict != "kept");
+        println!("{row}: {verdict}");
+    }
+    assert_eq!(broken, 0, "rows whose leases were lost");
+}
