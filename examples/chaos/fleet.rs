@@ -49,7 +49,7 @@ pub const MAX_CLOCK_SKEW: Duration = Duration::from_millis(500);
 /// Longer than the longest lease.
 const HANG: Duration = Duration::from_millis(2250);
 /// How often all idle connections die.
-const CONNECTIONS_DIE: Duration = Duration::from_secs(2);
+const CONNECTIONS_DIE: Duration = Duration::from_secs(5);
 
 /// The size of a run, and its seed.
 #[derive(Debug, Clone, Copy)]
@@ -164,7 +164,7 @@ impl Chaos {
         let connections_die = async {
             loop {
                 tokio::time::sleep(CONNECTIONS_DIE).await;
-                self.network.kill_connections(2);
+                self.network.kill_connections(1);
             }
         };
         tokio::select! {

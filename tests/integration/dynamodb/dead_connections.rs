@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tracker_core::aws_sdk_dynamodb::Client;
+use tracker_core::aws_sdk_dynamodb::config::retry::RetryPartition;
 use tracker_core::{EventKind, StatusTracker, SystemClock, Tracker, TrackerBuilder};
 use tracker_test_macros::database_test;
 
@@ -15,7 +16,10 @@ const IDLE: usize = 16;
 /// Returns a proxy, and the builder of a tracker behind the proxy with the retries that the SDK has by default.
 async fn behind_proxy(world: &World) -> (Proxy, TrackerBuilder<Document>) {
     let proxy = Proxy::start(world.endpoint.as_deref().expect("a database with an address")).await;
-    let client = Client::from_conf(local_config(&proxy.endpoint));
+    // The other tests must not use up the tokens for retries, which the clients of a partition share.
+    let partition = RetryPartition::new(proxy.endpoint.clone());
+    let config = local_config(&proxy.endpoint).to_builder().retry_partition(partition);
+    let client = Client::from_conf(config.build());
     let builder = Document::tracker_builder(&client).table(&world.table).owner("worker-1").clock(SystemClock);
     (proxy, builder)
 }
