@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use expect_test::expect_file;
 use serde_json::Value;
@@ -21,8 +21,10 @@ fn compiler_reports_each_mistake_with_the_expected_message() {
     cases.retain(|case| case.extension() == Some(OsStr::new("rs")));
     cases.sort();
     assert!(!cases.is_empty());
-    for case in cases {
-        let messages = messages(folder, &case, &library);
+    // All at once, because each takes seconds.
+    let compiling = cases.iter().map(|case| compile(folder, case, &library)).collect::<Vec<_>>();
+    for (case, compiling) in cases.iter().zip(compiling) {
+        let messages = messages(compiling);
         assert!(messages.contains("error"), "{} compiles, but should not", case.display());
         expect_file![case.with_extension("stderr")].assert_eq(&messages);
     }
@@ -31,7 +33,14 @@ fn compiler_reports_each_mistake_with_the_expected_message() {
 /// Returns the compiled tracker-core. The test does not compile it again: `cargo test --workspace` already has, and this
 /// command says where the library is. Only after a build with other features is there anything to compile.
 fn tracker_core() -> PathBuf {
-    let build = Command::new(env!("CARGO"))
+    let mut build = Command::new(env!("CARGO"));
+    // The build script of `ring` runs again, and much is compiled again, if one of these variables changes.
+    let of_this_package =
+        |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|of| name.starts_with(of));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_this_package)) {
+        build.env_remove(name);
+    }
+    let build = build
         .args(["test", "--workspace", "--all-features", "--no-run", "--message-format=json"])
         .stderr(Stdio::inherit())
         .output()
@@ -48,20 +57,27 @@ fn tracker_core() -> PathBuf {
     libraries.into_iter().next().unwrap()
 }
 
-/// Compiles a program. Returns the messages.
-fn messages(folder: &Path, case: &Path, library: &Path) -> String {
+/// Begins to compile a program.
+fn compile(folder: &Path, case: &Path, library: &Path) -> Child {
     let dependencies = library.parent().unwrap();
-    let compiled = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+    let name = case.file_stem().unwrap();
+    Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
         .current_dir(folder)
         .args(["--edition=2024", "--crate-type=bin", "--emit=metadata", "--color=never", "-o"])
-        .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("ui.rmeta"))
+        .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).with_extension("rmeta"))
         .arg("--extern")
         .arg(format!("tracker_core={}", library.display()))
         .arg("-L")
         .arg(format!("dependency={}", dependencies.display()))
         .arg(case.strip_prefix(folder).unwrap())
-        .output()
-        .unwrap();
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Returns the messages of the compiler.
+fn messages(compiling: Child) -> String {
+    let compiled = compiling.wait_with_output().unwrap();
     let compiled = String::from_utf8(compiled.stderr).unwrap();
     // A position in tracker-core changes with every edit there.
     let lines = compiled.lines().map(|line| match line.split_once(".rs:") {

@@ -101,7 +101,7 @@ fn promises_hold_with_saves_and_heartbeats() {
 fn promises_hold_with_a_clock_that_steps() {
     assert_promises_hold(
         "a clock that steps",
-        Bounds { clock_steps: 1, ..TAKEOVER },
+        Bounds { clock_steps: 1, finishes: 1, ..TAKEOVER },
         &["a task is taken over"],
     );
 }
@@ -197,6 +197,13 @@ mod wide {
             bounds,
             &["a lease is renewed", "a task is taken over"],
         );
+    }
+
+    #[test]
+    #[ignore = "takes minutes"]
+    fn promises_hold_with_a_clock_that_steps_and_two_finishes() {
+        let bounds = Bounds { clock_steps: 1, ..TAKEOVER };
+        assert_promises_hold("a clock that steps, and two finishes", bounds, &["a task is taken over"]);
     }
 
     #[test]
