@@ -1,7 +1,7 @@
 //! Compares the compiler's messages about wrong declarations and wrong uses with `cases/*.stderr`. The tests in
 //! `tracker-derive/src/tests` check the derives' own messages alone; this test also checks those of rustc.
 //!
-//! `UPDATE_EXPECT=1 cargo test --test ui` updates the files; read the diff before you commit it.
+//! `UPDATE_EXPECT=1 cargo test --workspace --all-features --test ui` updates the files; read the diff before you commit it.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
