@@ -46,9 +46,9 @@ pub struct Job {
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 const LONGEST_LEASE: Duration = Duration::from_millis(1500);
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_millis(500);
-/// Longer than the longest lease.
-const HANG: Duration = Duration::from_millis(2250);
-/// How often all idle connections die.
+/// Longer than the longest lease, the skew, and the difference of two clocks.
+const HANG: Duration = Duration::from_millis(2700);
+/// How often an idle connection of each pool dies.
 const CONNECTIONS_DIE: Duration = Duration::from_secs(5);
 
 /// The size of a run, and its seed.
@@ -163,8 +163,8 @@ impl Chaos {
         };
         let connections_die = async {
             loop {
-                tokio::time::sleep(CONNECTIONS_DIE).await;
                 self.network.kill_connections(1);
+                tokio::time::sleep(CONNECTIONS_DIE).await;
             }
         };
         tokio::select! {

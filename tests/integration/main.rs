@@ -8,7 +8,7 @@
 //! The suite is one binary, because each binary links the SDK. It prints one line for each test and database. The
 //! same binary is the worker process of `killed`, and the Rust side of `tests/interop`. Tests that start processes or
 //! cut connections run on DynamoDB Local alone, because the embedded database has no address. Tests that take minutes
-//! by the machine's clock run with `-- --ignored` alone.
+//! by the machine's clock run only with `-- --ignored`.
 
 // A test binary exports nothing; `pub` is for the other modules of the binary.
 #![allow(unreachable_pub)]
@@ -66,13 +66,17 @@ fn main() -> ExitCode {
     for backend in &backends {
         println!("ran on {backend}");
     }
-    for test in tests.iter().filter(|test| test.needs_endpoint) {
+    for test in tests.iter().filter(|test| test.needs_endpoint && !test.takes_real_time) {
         println!("skipped on {}, because it has no address: {}", Backend::Embedded, test.short_name());
     }
     for test in
         tests.iter().filter(|test| test.takes_real_time && !arguments.ignored && !arguments.include_ignored)
     {
-        println!("skipped, because it takes minutes; run it with `-- --ignored`: {}", test.short_name());
+        println!(
+            "skipped, because it takes minutes; run it with `tests/dynamodb-local cargo test --workspace \
+             --all-features --test integration -- --ignored {0}`: {0}",
+            test.short_name()
+        );
     }
     if backends.len() == 1 {
         println!("skipped on DynamoDB Local; run `tests/dynamodb-local cargo test` to start it");

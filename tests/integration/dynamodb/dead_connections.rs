@@ -66,13 +66,17 @@ async fn every_kind_of_call_recovers(world: World) {
     documents.create(Document::new("doc-1")).await.unwrap();
     proxy.silence_connections();
     let execution = documents.start("doc-1").await.unwrap();
+    assert_eq!(proxy.swallowed(), 1);
     proxy.silence_connections();
     execution.succeed().await.unwrap();
+    assert_eq!(proxy.swallowed(), 2);
     proxy.silence_connections();
     assert!(documents.head("doc-1").await.unwrap().unwrap().is_succeeded());
+    assert_eq!(proxy.swallowed(), 3);
     proxy.silence_connections();
     let found = documents.query_by_status([crate::support::ExtractStatus::Succeeded]).all().await.unwrap();
     assert_eq!(found.len(), 1);
+    assert!(proxy.swallowed() > 3, "the queries of the shards are sent at once");
     let item = world.stored().await;
     assert_eq!((&item["status"], &item["attempt"]), (&number(16), &number(1)));
 }
@@ -95,10 +99,13 @@ async fn heartbeats_leave_dead_connections_before_their_leases_end(world: World)
     }
     let mut every_lease_is_renewed = async || {
         let mut waiting: Vec<_> = ids(4).collect();
-        while !waiting.is_empty() {
-            let id = heartbeats.recv().await.unwrap();
-            waiting.retain(|other| *other != id);
-        }
+        let renewed = async {
+            while !waiting.is_empty() {
+                let id = heartbeats.recv().await.unwrap();
+                waiting.retain(|other| *other != id);
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(1), renewed).await.expect("heartbeats within a minute");
     };
     every_lease_is_renewed().await;
     proxy.silence_connections();

@@ -1,8 +1,7 @@
 //! Closures that block a thread, and the lease that is kept until they return.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc as blocking};
-use std::time::Duration;
+use std::sync::{Mutex, mpsc as blocking};
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -11,6 +10,8 @@ use tracker_core::{Clock, ErrorKind, Event, EventKind, Execution, StopReason};
 use tracker_test_macros::database_test;
 
 use crate::support::{Document, World, number};
+
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// The closure goes on after the timeout, and nobody else can start the task before the closure has returned.
 #[database_test]
@@ -100,7 +101,8 @@ async fn closure_that_outlives_its_body_keeps_the_lease(world: World) {
             let (began, begins) = tokio::sync::oneshot::channel();
             let mut closure = Box::pin(task.spawn_blocking(move |stop| {
                 began.send(()).unwrap();
-                while !stop.is_stopped() {
+                let begin = Instant::now();
+                while !stop.is_stopped() && begin.elapsed() < MINUTE {
                     std::thread::yield_now();
                 }
                 reason.send(stop.reason()).unwrap();
@@ -126,17 +128,18 @@ async fn closure_that_outlives_its_body_keeps_the_lease(world: World) {
 #[database_test]
 async fn closure_does_not_begin_after_the_end_of_its_attempt(world: World) {
     let documents = world.create_document().await;
-    let has_run = Arc::new(AtomicBool::new(false));
+    let (ran, runs) = blocking::channel::<()>();
+    let ran = Mutex::new(Some(ran));
     let late: Mutex<Option<BoxFuture<'static, ()>>> = Mutex::new(None);
     let body = async |task: &mut Execution<Document>| {
-        let has_run = Arc::clone(&has_run);
-        let closure = task.spawn_blocking(move |_| has_run.store(true, Ordering::SeqCst));
+        let ran = ran.lock().unwrap().take().unwrap();
+        let closure = task.spawn_blocking(move |_| ran.send(()).unwrap());
         *late.lock().unwrap() = Some(closure.boxed());
         Ok(())
     };
     documents.run("doc-1", body).await.unwrap();
     let late = late.lock().unwrap().take().unwrap();
     assert_eq!(late.now_or_never(), None);
-    assert!(!has_run.load(Ordering::SeqCst));
+    assert!(runs.recv().is_err(), "the closure was dropped and has not run");
     assert_eq!(world.stored().await["status"], number(16));
 }

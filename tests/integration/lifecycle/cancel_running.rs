@@ -50,6 +50,7 @@ async fn run_ends_as_cancelled_at_its_next_heartbeat(world: World) {
     asked.remove("cancel");
     assert_eq!(asked, before, "the request changes nothing else");
     wait_until_heartbeat_sleeps(&world, 101).await;
+    assert_eq!(world.stored().await["status"], number(12));
     assert!(!running.run.is_finished());
     let_heartbeat_find_request(&world).await;
     let error = running.run.await.unwrap().unwrap_err();

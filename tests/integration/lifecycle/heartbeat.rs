@@ -199,8 +199,9 @@ async fn heartbeat_can_be_switched_off(world: World) {
     let documents = world.builder_with_heartbeat().heartbeat(false).build().unwrap();
     let running = BlockedRun::start(&world, documents).await;
     let sent = world.network.count("UpdateItem");
-    assert_eq!(world.clock.next_wake(), None, "nobody waits for the time");
-    world.clock.advance(Duration::from_secs(301));
+    let clock = world.clock.manual();
+    world.run_while_advancing_clock(clock.sleep(Duration::from_secs(301))).await;
+    assert_eq!(world.network.count("UpdateItem"), sent);
     running.unblock.notify_one();
     running.run.await.unwrap().expect("the finish is late, but nobody has taken the task over");
     assert_eq!(world.network.count("UpdateItem"), sent + 1, "the finish is the only request");

@@ -57,7 +57,7 @@ impl Proxy {
         self.state.accepted.load(Ordering::SeqCst)
     }
 
-    /// How many times something was sent on a silent connection.
+    /// On how many silent connections something was sent.
     pub fn swallowed(&self) -> usize {
         self.state.swallowed.load(Ordering::SeqCst)
     }
@@ -82,9 +82,11 @@ async fn forward(
     counts: bool,
 ) {
     let mut buffer = vec![0; 64 * 1024];
+    let mut is_counted = !counts;
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         if nth < state.first_alive.load(Ordering::SeqCst) {
-            state.swallowed.fetch_add(usize::from(counts), Ordering::SeqCst);
+            state.swallowed.fetch_add(usize::from(!is_counted), Ordering::SeqCst);
+            is_counted = true;
         } else if to.write_all(&buffer[..length]).await.is_err() {
             return;
         }

@@ -1,5 +1,6 @@
 //! What `FaultyNetwork` counts, keeps and injects.
 
+use tracker_core::ErrorKind;
 use tracker_core::testing::Rates;
 use tracker_test_macros::database_test;
 
@@ -24,6 +25,22 @@ async fn network_counts_more_requests_than_it_keeps_copies(world: World) {
     network.calm();
     world.stored().await;
     assert!(network.injected().is_empty() && network.in_flight() == 0);
+}
+
+/// One try waits for a dead connection. The next request uses another pool, although a dead connection is left.
+#[database_test]
+async fn dead_connections_of_a_pool_cost_one_try(world: World) {
+    let documents = world.builder_with_heartbeat().build().unwrap();
+    documents.verify_table().await.unwrap();
+    world.network.kill_connections(2);
+    world.network.next("DescribeTable", [Fault::Deny]);
+    let error = world.run_while_advancing_clock(documents.verify_table()).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Unavailable);
+    assert_eq!(world.network.faults_left(), 1, "the script waits for a request that is delivered");
+    let error = documents.verify_table().await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Service { .. }), "{error}");
+    documents.verify_table().await.unwrap();
+    assert_eq!(world.network.injected()["DeadConnection"], 1);
 }
 
 #[database_test]

@@ -12,14 +12,14 @@ use crate::tracker::status_tracker::StatusTracker;
 impl<T: StatusTracker> Execution<T> {
     /// Runs a closure that computes or blocks, on Tokio's threads for such work. Returns what the closure returns.
     ///
-    /// No thread can be interrupted. If this future is dropped, for example by a timeout, the closure goes on. The
-    /// lease is kept until the closure returns, and only then is the end of the attempt recorded. So no other worker
-    /// starts the task while the closure runs. With `tokio::task::spawn_blocking` the task would be free at once, and
+    /// The closure begins when this future is first polled. No thread can be interrupted: if the future is dropped, for
+    /// example by a timeout, the closure goes on. The lease is kept until the closure returns, and only then is the end
+    /// of the attempt recorded. So no other worker starts the task while the closure runs, if it returns in time. With `tokio::task::spawn_blocking` the task would be free at once, and
     /// the same work could run several times.
     ///
     /// Let the closure ask its [`StopToken`] from time to time, and return early if it should. If it has not returned
-    /// within one lease after the [timeout](crate::TrackerBuilder::timeout) or a request to cancel, the heartbeats
-    /// stop, and the lease expires.
+    /// within one lease after that, for example after the [timeout](crate::TrackerBuilder::timeout), the heartbeats stop,
+    /// and the lease expires.
     ///
     /// # Panics
     ///

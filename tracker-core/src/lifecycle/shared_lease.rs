@@ -68,7 +68,7 @@ pub enum StopReason {
     Cancelled,
     /// The [timeout](crate::TrackerBuilder::timeout) has passed.
     TimedOut,
-    /// The [worker](crate::Worker) stops, and will release the task.
+    /// The grace period of the [worker](crate::Worker) is over. The task is released when the work returns.
     Shutdown,
     /// The body has ended, or the execution or the future of `run` was dropped.
     Dropped,

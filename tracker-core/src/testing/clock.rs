@@ -11,8 +11,8 @@ use crate::time::{Clock, ClockReading, Sleep};
 /// A clock that a test advances. All its clones share one time, and so do the clocks that
 /// [`auto_advancing`](Self::auto_advancing) and the other methods return.
 ///
-/// A sleep waits until the test advances the clock. Use this for heartbeats, timeouts and delayed requests;
-/// [`next_wake`](Self::next_wake) has the loop that advances it. In any other test, use
+/// A sleep waits until the test advances the clock. Use this for heartbeats, timeouts and delayed requests, with
+/// [`drive`](Self::drive) in a loop beside the test. In any other test, use
 /// [`auto_advancing`](Self::auto_advancing).
 ///
 /// # Examples

@@ -7,7 +7,7 @@ use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, S
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use tokio::runtime::Handle;
 
-use super::network::{CountGuard, FaultyNetwork, Waiting};
+use super::network::{Admitted, CountGuard, FaultyNetwork, Waiting};
 use super::pools::Pool;
 use super::{Fault, http};
 use crate::runtime::on_drop::OnDrop;
@@ -22,19 +22,13 @@ pub(super) struct FaultyConnector {
 
 impl HttpConnector for FaultyConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let fault = self.network.admit(&request, &self.inner);
+        let admitted = self.network.admit(&request, &self.inner, self.pool);
         let connector = self.clone();
-        if self.network.is_on_dead_connection(self.pool) {
-            return HttpConnectorFuture::new(async move {
-                let _waiting = connector.wait();
-                match connector.pool.read_timeout {
-                    Some(timeout) => connector.network.sleep(timeout).await,
-                    None => std::future::pending().await,
-                }
-                Err(ConnectorError::timeout("no response began within the read timeout".into()))
-            });
-        }
         HttpConnectorFuture::new(async move {
+            let fault = match admitted {
+                Admitted::With(fault) => fault,
+                Admitted::OnDeadConnection => return connector.wait_in_vain().await,
+            };
             match fault {
                 Fault::None => connector.deliver(request).await,
                 Fault::DropRequest => Err(http::connection_lost(fault)),
@@ -86,6 +80,16 @@ impl FaultyConnector {
             response
         });
         delivered.await.unwrap_or_else(|| Err(http::connection_lost(Fault::Delay(delay))))
+    }
+
+    /// Waits on a dead connection until the read timeout.
+    async fn wait_in_vain(&self) -> Result<HttpResponse, ConnectorError> {
+        let _waiting = self.wait();
+        match self.pool.read_timeout {
+            Some(timeout) => self.network.sleep(timeout).await,
+            None => std::future::pending().await,
+        }
+        Err(ConnectorError::timeout("no response began within the read timeout".into()))
     }
 
     /// Waits for something other than the database. The wait ends with the caller at the latest.

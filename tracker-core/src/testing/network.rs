@@ -116,7 +116,7 @@ impl FaultyNetwork {
         Ok((Client::from_conf(config.build()), network))
     }
 
-    /// Sets the clock that delays use; [`SystemClock`] by default.
+    /// Sets the clock that delays and [dead connections](Self::kill_connections) use; [`SystemClock`] by default.
     ///
     /// A [`ManualClock`](super::ManualClock) should be the plain one. With
     /// [`auto_advancing`](super::ManualClock::auto_advancing), a delayed request is not late: it only advances the clock
@@ -181,9 +181,12 @@ impl FaultyNetwork {
     /// Makes idle connections die silently, as those of a machine that was suspended: `of_each_pool` connections of each
     /// pool that was used so far.
     ///
-    /// The next requests over such a pool are sent on its dead connections, one request on each. They are not delivered,
-    /// and no response comes before the read timeout, or that of the try. After a try without a response, a tracker uses another pool.
-    /// The SDK tells pools apart by the connect timeout and the read timeout of a client.
+    /// The next requests over such a pool are sent on its dead connections, one request on each. Such a request is not
+    /// delivered. It fails after the client's read timeout, by the clock of [`set_clock`](Self::set_clock), or earlier if
+    /// its own timeout ends; a client without timeouts waits for ever. After a try without a response, a tracker uses
+    /// another pool. The SDK tells pools apart by the connect timeout and the read timeout of a client.
+    ///
+    /// A later call replaces the number.
     pub fn kill_connections(&self, of_each_pool: usize) {
         self.state().pools.kill(of_each_pool);
     }
@@ -264,8 +267,8 @@ impl FaultyNetwork {
         Ok(response.status().as_u16())
     }
 
-    /// Counts a request, keeps a copy of it, and returns its fault.
-    pub(super) fn admit(&self, request: &HttpRequest, to: &SharedHttpConnector) -> Fault {
+    /// Counts a request, keeps a copy of it, and returns what happens to it.
+    pub(super) fn admit(&self, request: &HttpRequest, to: &SharedHttpConnector, pool: Pool) -> Admitted {
         let operation = http::operation(request);
         let mut state = self.state();
         let sent = state.sent.entry(operation.to_owned()).or_default();
@@ -286,6 +289,11 @@ impl FaultyNetwork {
         }
         // Drawn even if the script takes precedence, so that later requests draw the same faults without the script.
         let drawn = state.storm.as_mut().map(|storm| storm.draw(operation, &http::key(request)));
+        // Before the script, whose next fault is for a request that can meet it.
+        if state.pools.take_dead(pool) {
+            *state.injected.entry("DeadConnection").or_default() += 1;
+            return Admitted::OnDeadConnection;
+        }
         let scripted = state.script.iter().position(|(of, _)| of == operation);
         let scripted = scripted.and_then(|nth| state.script.remove(nth)).map(|(_, fault)| fault);
         let fault = scripted.or(drawn).unwrap_or(Fault::None);
@@ -297,20 +305,10 @@ impl FaultyNetwork {
             _ => true,
         };
         if !fits {
-            return Fault::None;
+            return Admitted::With(Fault::None);
         }
         *state.injected.entry(fault.name()).or_default() += 1;
-        fault
-    }
-
-    /// Returns whether a request that was counted is sent on a dead connection.
-    pub(super) fn is_on_dead_connection(&self, pool: Pool) -> bool {
-        let mut state = self.state();
-        let dead = state.pools.take_dead(pool);
-        if dead {
-            *state.injected.entry("DeadConnection").or_default() += 1;
-        }
-        dead
+        Admitted::With(fault)
     }
 
     pub(super) fn sleep(&self, duration: Duration) -> Sleep {
@@ -361,6 +359,12 @@ impl HttpClient for FaultyNetwork {
     fn connector_metadata(&self) -> Option<ConnectorMetadata> {
         self.inner.connector_metadata()
     }
+}
+
+/// What happens to a request.
+pub(super) enum Admitted {
+    With(Fault),
+    OnDeadConnection,
 }
 
 /// A request that waits for its delay, and not for the database.
