@@ -202,7 +202,7 @@ impl Chaos {
             // The guarantees require that clocks differ by less than `MAX_CLOCK_SKEW`.
             let ahead = Duration::from_millis(self.plan.draw(("clock", nth, life), 480));
             let alive = Alive::new(ahead);
-            let lease = SHORTEST_LEASE + (LONGEST_LEASE - SHORTEST_LEASE) * (nth % 3) / 2;
+            let lease = SHORTEST_LEASE * (4 + nth % 3) / 4;
             let tracker = self.tracker(&owner, alive.clone(), lease, (nth + life).is_multiple_of(2))?;
             let worker = Worker { chaos: Arc::clone(&self), tracker, owner, alive };
             if worker.live().await {

@@ -59,7 +59,8 @@ fn tracker_core() -> PathBuf {
         let artifact: Value = serde_json::from_slice(line).ok()?;
         let is_library = artifact["target"]["name"] == "tracker_core" && artifact["profile"]["test"] == false;
         let files = is_library.then(|| artifact["filenames"].as_array().cloned())??;
-        files.iter().filter_map(Value::as_str).find(|file| file.ends_with(".rlib")).map(PathBuf::from)
+        let mut files = files.iter().filter_map(Value::as_str).map(PathBuf::from);
+        files.find(|file| file.extension() == Some(OsStr::new("rlib")))
     });
     let libraries: Vec<_> = artifacts.collect();
     assert_eq!(libraries.len(), 1, "{libraries:?}");

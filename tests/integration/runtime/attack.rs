@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 use tracker_core::aws_sdk_dynamodb::Client;
-use tracker_core::{CancellationToken, Execution, StatusTracker, SystemClock, Tracker};
+use tracker_core::{CancellationToken, Execution, Failure, StatusTracker, SystemClock, Tracker};
 use tracker_test_macros::database_test;
 
 use crate::support::{Document, Proxy, World, local_config, number};
@@ -82,7 +82,7 @@ fn rows() -> Vec<Row> {
 /// How often the body of each task has begun and ended, in both workers.
 type Runs = Arc<Mutex<BTreeMap<String, (u32, u32)>>>;
 
-async fn body(row: Row, runs: Runs, execution: &mut Execution<Document>) {
+async fn body(row: Row, runs: Runs, execution: &mut Execution<Document>) -> Result<(), Failure> {
     let id = execution.task_id().clone();
     runs.lock().unwrap().entry(id.clone()).or_default().0 += 1;
     // A lease can be taken over once the skew of 5 s has passed, too.
@@ -93,6 +93,7 @@ async fn body(row: Row, runs: Runs, execution: &mut Execution<Document>) {
         Body::SpawnsBlocking => execution.spawn_blocking(move |_| thread::sleep(long)).await,
     }
     runs.lock().unwrap().entry(id).or_default().1 += 1;
+    Ok(())
 }
 
 fn current_thread() -> Runtime {
@@ -134,12 +135,12 @@ fn run_row(world: &World, nth: usize, row: Row) -> Result<(), String> {
         };
         let run = |id: String| {
             let (documents, runs) = (documents.clone(), Arc::clone(&first_runs));
-            let run = async move { documents.run(&id, async |task| Ok(body(row, runs, task).await)).await };
+            let run = async move { documents.run(&id, async |task| body(row, runs, task).await).await };
             runtime.spawn(run)
         };
         let handles: Vec<_> = bodies.into_iter().map(run).collect();
         let ended = handles.into_iter().map(|handle| runtime.block_on(handle).unwrap());
-        ended.filter(Result::is_ok).count()
+        ended.flatten().count()
     });
     // The other worker begins when as many bodies run as can run at once.
     while begun(&runs) < row.at_once() && !first.is_finished() {
@@ -150,7 +151,7 @@ fn run_row(world: &World, nth: usize, row: Row) -> Result<(), String> {
         let worker = rival.worker().concurrency(64).shutdown(rivals_stop).grace(row.lease * 3);
         let waits = Row { body: Body::Waits, ..row };
         current_thread()
-            .block_on(worker.run(async move |task| Ok(body(waits, Arc::clone(&rivals_runs), task).await)))
+            .block_on(worker.run(async move |task| body(waits, Arc::clone(&rivals_runs), task).await))
     });
     if row.dead_connections {
         thread::sleep(row.lease / 2);
