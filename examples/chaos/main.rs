@@ -3,7 +3,8 @@
 //! It teaches how to inject faults with `tracker_core::testing`, and how to check a fleet of workers from outside.
 //! Workers panic, hang past their lease, and vanish without ending their attempt. Some tasks kill every worker that starts
 //! them. Their leases differ in length, and their clocks differ. Any request may be lost, delayed, delivered twice,
-//! throttled, failed, or answered with half a response, and idle connections die. Each body writes into a journal, and at the end the example compares the journal with the table.
+//! throttled, failed, or answered with half a response, and idle connections die. Each body writes into a journal, and at
+//! the end the example compares the journal with the table.
 //!
 //! ```text
 //! cargo run --example chaos

@@ -1,7 +1,8 @@
 //! Compares the compiler's messages about wrong declarations and wrong uses with `cases/*.stderr`. The tests in
 //! `tracker-derive/src/tests` check the derives' own messages alone; this test also checks those of rustc.
 //!
-//! `UPDATE_EXPECT=1 cargo test --workspace --all-features --test ui` updates the files; read the diff before you commit it.
+//! `UPDATE_EXPECT=1 cargo test --workspace --all-features --test ui` updates the files; read the diff before you commit
+//! it.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -15,8 +16,9 @@ use serde_json::Value;
 #[test]
 fn compiler_reports_each_mistake_with_the_expected_message() {
     let library = tracker_core();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let files: Vec<_> = folder.join("cases").read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+    let files: Vec<_> =
+        workspace.join("tests/ui/cases").read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
     let mut cases = files.clone();
     cases.retain(|case| case.extension() == Some(OsStr::new("rs")));
     cases.sort();
@@ -24,7 +26,7 @@ fn compiler_reports_each_mistake_with_the_expected_message() {
     let stale = files.iter().find(|file| !cases.contains(&file.with_extension("rs")));
     assert_eq!(stale, None, "a file of messages has no program");
     // All at once, because each takes seconds.
-    let compiling = cases.iter().map(|case| compile(folder, case, &library)).collect::<Vec<_>>();
+    let compiling = cases.iter().map(|case| compile(workspace, case, &library)).collect::<Vec<_>>();
     for (case, compiling) in cases.iter().zip(compiling) {
         let (compiles, messages) = messages(compiling);
         assert!(!compiles, "{} compiles, but should not", case.display());
@@ -68,18 +70,18 @@ fn tracker_core() -> PathBuf {
 }
 
 /// Begins to compile a program.
-fn compile(folder: &Path, case: &Path, library: &Path) -> Child {
+fn compile(workspace: &Path, case: &Path, library: &Path) -> Child {
     let dependencies = library.parent().unwrap();
     let name = case.file_stem().unwrap();
     Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
-        .current_dir(folder)
+        .current_dir(workspace)
         .args(["--edition=2024", "--crate-type=bin", "--emit=metadata", "--color=never", "-o"])
         .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).with_extension("rmeta"))
         .arg("--extern")
         .arg(format!("tracker_core={}", library.display()))
         .arg("-L")
         .arg(format!("dependency={}", dependencies.display()))
-        .arg(case.strip_prefix(folder).unwrap())
+        .arg(case.strip_prefix(workspace).unwrap())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap()
@@ -89,10 +91,20 @@ fn compile(folder: &Path, case: &Path, library: &Path) -> Child {
 fn messages(compiling: Child) -> (bool, String) {
     let compiled = compiling.wait_with_output().unwrap();
     let text = String::from_utf8(compiled.stderr).unwrap();
-    // A position in tracker-core changes with every edit there.
-    let lines = text.lines().map(|line| match line.split_once(".rs:") {
-        Some((file, _)) if file.contains("--> tracker-core/") => format!("{file}.rs\n"),
-        _ => format!("{line}\n"),
+    // Numbers of lines in tracker-core change with every edit there.
+    let mut is_in_core = false;
+    let lines = text.lines().map(|line| {
+        let gutter = line.len()
+            - line.trim_start_matches(|letter: char| letter == ' ' || letter.is_ascii_digit()).len();
+        let (number, code) = line.split_at(gutter);
+        is_in_core =
+            code.starts_with("--> tracker-core/") || is_in_core && (code.starts_with('|') || line == "...");
+        match code.split_once(".rs:") {
+            _ if !is_in_core => format!("{line}\n"),
+            Some((file, _)) => format!("{number}{file}.rs\n"),
+            None => format!("{}{code}\n", " ".repeat(number.len())),
+        }
     });
-    (compiled.status.success(), lines.collect())
+    let messages = lines.collect();
+    (compiled.status.success(), messages)
 }

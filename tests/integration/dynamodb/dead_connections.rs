@@ -5,10 +5,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::config::retry::RetryPartition;
-use tracker_core::{EventKind, StatusTracker, SystemClock, Tracker, TrackerBuilder};
+use tracker_core::{StatusTracker, SystemClock, Tracker, TrackerBuilder};
 use tracker_test_macros::database_test;
 
-use crate::support::{Document, Proxy, World, ids, local_config, number};
+use crate::support::ExtractStatus::Succeeded;
+use crate::support::{Document, Proxy, World, heartbeat_channel, ids, local_config, number};
 
 /// How many connections are idle when they die.
 const IDLE: usize = 16;
@@ -47,10 +48,7 @@ async fn calls_leave_dead_connections_after_one_try(world: World) {
     execution.data_mut().pages = 7;
     execution.save().await.unwrap();
     execution.succeed().await.unwrap();
-    assert_eq!(
-        documents.query_by_status([crate::support::ExtractStatus::Succeeded]).all().await.unwrap().len(),
-        1
-    );
+    assert_eq!(documents.query_by_status([Succeeded]).all().await.unwrap().len(), 1);
     documents.verify_table().await.unwrap();
     assert_eq!(proxy.swallowed(), 1, "only the first try was sent on a dead connection");
     let item = world.stored().await;
@@ -74,7 +72,7 @@ async fn every_kind_of_call_recovers(world: World) {
     assert!(documents.head("doc-1").await.unwrap().unwrap().is_succeeded());
     assert_eq!(proxy.swallowed(), 3);
     // Queries have connections of their own.
-    let query = async || documents.query_by_status([crate::support::ExtractStatus::Succeeded]).all().await;
+    let query = async || documents.query_by_status([Succeeded]).all().await;
     query().await.unwrap();
     proxy.silence_connections();
     assert_eq!(query().await.unwrap().len(), 1);
@@ -87,12 +85,7 @@ async fn every_kind_of_call_recovers(world: World) {
 #[database_test(endpoint)]
 async fn heartbeats_leave_dead_connections_before_their_leases_end(world: World) {
     let (proxy, builder) = behind_proxy(&world).await;
-    let (heartbeat, mut heartbeats) = tokio::sync::mpsc::unbounded_channel();
-    let observer = move |event: &tracker_core::Event<'_>| {
-        if event.kind == EventKind::Heartbeat {
-            let _ = heartbeat.send(event.task_id.to_owned());
-        }
-    };
+    let (observer, mut heartbeats) = heartbeat_channel();
     let documents = builder.lock_expire(Duration::from_secs(6)).observer(observer).build().unwrap();
     let mut held = Vec::new();
     for id in ids(4) {
@@ -103,7 +96,7 @@ async fn heartbeats_leave_dead_connections_before_their_leases_end(world: World)
         let mut waiting: Vec<_> = ids(4).collect();
         let renewed = async {
             while !waiting.is_empty() {
-                let id = heartbeats.recv().await.unwrap();
+                let (id, _) = heartbeats.recv().await.unwrap();
                 waiting.retain(|other| *other != id);
             }
         };

@@ -1,10 +1,9 @@
 //! Closures that block a thread, and the lease that is kept until they return.
 
-use std::sync::{Mutex, mpsc as blocking};
+use std::sync::mpsc as blocking;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tracker_core::{Clock, ErrorKind, Event, EventKind, Execution, StopReason};
 use tracker_test_macros::database_test;
@@ -129,17 +128,13 @@ async fn closure_that_outlives_its_body_keeps_the_lease(world: World) {
 async fn closure_does_not_begin_after_the_end_of_its_attempt(world: World) {
     let documents = world.create_document().await;
     let (ran, runs) = blocking::channel::<()>();
-    let ran = Mutex::new(Some(ran));
-    let late: Mutex<Option<BoxFuture<'static, ()>>> = Mutex::new(None);
+    let mut late = None;
     let body = async |task: &mut Execution<Document>| {
-        let ran = ran.lock().unwrap().take().unwrap();
-        let closure = task.spawn_blocking(move |_| ran.send(()).unwrap());
-        *late.lock().unwrap() = Some(closure.boxed());
+        late = Some(task.spawn_blocking(move |_| ran.send(()).unwrap()));
         Ok(())
     };
     documents.run("doc-1", body).await.unwrap();
-    let late = late.lock().unwrap().take().unwrap();
-    assert_eq!(late.now_or_never(), None);
+    assert_eq!(late.unwrap().now_or_never(), None);
     assert!(runs.recv().is_err(), "the closure was dropped and has not run");
     assert_eq!(world.stored().await["status"], number(16));
 }

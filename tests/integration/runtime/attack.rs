@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::{Builder, Runtime};
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::{CancellationToken, Execution, Failure, StatusTracker, SystemClock, Tracker};
 use tracker_test_macros::database_test;
 
+use super::{current_thread, multi_thread, own_client};
 use crate::support::{Document, Proxy, World, local_config, number};
 
 /// What a body does for longer than its lease.
@@ -96,10 +96,6 @@ async fn body(row: Row, runs: Runs, execution: &mut Execution<Document>) -> Resu
     Ok(())
 }
 
-fn current_thread() -> Runtime {
-    Builder::new_current_thread().enable_all().build().unwrap()
-}
-
 fn tracker(world: &World, endpoint: &str, owner: &str, nth: usize, row: Row) -> Tracker<Document> {
     Document::tracker_builder(&Client::from_conf(local_config(endpoint)))
         .table(&world.table)
@@ -131,7 +127,7 @@ fn run_row(world: &World, nth: usize, row: Row) -> Result<(), String> {
     let first = thread::spawn(move || {
         let runtime = match row.threads {
             0 => current_thread(),
-            threads => Builder::new_multi_thread().worker_threads(threads).enable_all().build().unwrap(),
+            threads => multi_thread(threads),
         };
         let run = |id: String| {
             let (documents, runs) = (documents.clone(), Arc::clone(&first_runs));
@@ -198,8 +194,7 @@ async fn no_body_loses_its_lease(world: World) {
         let running: Vec<_> = some
             .iter()
             .map(|&(nth, row)| {
-                let client = Client::from_conf(local_config(world.endpoint.as_deref().unwrap()));
-                let world = World { client, ..world.clone() };
+                let world = World { client: own_client(&world), ..world.clone() };
                 (row, thread::spawn(move || run_row(&world, nth, row)))
             })
             .collect();

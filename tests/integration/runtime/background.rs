@@ -4,18 +4,14 @@ use std::sync::mpsc as blocking;
 use std::thread;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tracker_core::aws_sdk_dynamodb::Client;
-use tracker_core::{Error, ErrorKind, Event, EventKind, Execution, StatusTracker, Tracker, TrackerBuilder};
+use tracker_core::{Error, ErrorKind, Execution, StatusTracker, Tracker, TrackerBuilder};
 use tracker_test_macros::database_test;
 
-use crate::support::{Document, Fault, World, local_config, number};
-
-/// A client whose connections no other runtime uses.
-fn own_client(world: &World) -> Client {
-    world.endpoint.as_deref().map(local_config).map_or(world.client.clone(), Client::from_conf)
-}
+use super::{current_thread, multi_thread, own_client};
+use crate::support::{Document, Fault, World, heartbeat_channel, number};
 
 /// A builder of a tracker by the machine's clock, whose lease is short.
 fn builder(world: &World, client: &Client) -> TrackerBuilder<Document> {
@@ -32,29 +28,6 @@ async fn create(world: &World, count: usize) -> Vec<String> {
         world.documents().create(Document::new(id)).await.unwrap();
     }
     ids
-}
-
-/// The id of a task whose lease was renewed, and the name of the thread that called the observer.
-type Renewed = (String, Option<String>);
-
-/// An observer, and a channel that receives the id of each task whose lease was renewed, and the name of the thread.
-fn heartbeat_channel() -> (impl Fn(&Event<'_>) + Send + Sync, mpsc::UnboundedReceiver<Renewed>) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let observer = move |event: &Event<'_>| {
-        if event.kind == EventKind::Heartbeat {
-            let thread = thread::current().name().map(str::to_owned);
-            let _ = sender.send((event.task_id.to_owned(), thread));
-        }
-    };
-    (observer, receiver)
-}
-
-fn multi_thread(threads: usize) -> Runtime {
-    Builder::new_multi_thread().worker_threads(threads).enable_all().build().unwrap()
-}
-
-fn current_thread() -> Runtime {
-    Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 /// Runs a body for each task on another runtime. Each body blocks its thread until each lease was renewed `renewals`

@@ -4,6 +4,7 @@
 mod backend;
 mod blocked_run;
 mod clock;
+mod heartbeats;
 mod probe;
 mod proxy;
 mod types;
@@ -14,6 +15,7 @@ use std::pin::Pin;
 pub use backend::{Backend, local_config};
 pub use blocked_run::{BlockedRun, advance_through_heartbeat, wait_until_heartbeat_sleeps};
 pub use clock::TestClock;
+pub use heartbeats::heartbeat_channel;
 pub use probe::{Probe, Spent, Units};
 pub use proxy::Proxy;
 pub use tracker_core::testing::Fault;

@@ -73,20 +73,19 @@ async fn accept(listener: TcpListener, database: &str, state: &Arc<State>) {
     }
 }
 
-/// Forwards one direction of a connection.
+/// Forwards one direction of a connection, until the connection is dead. Counts a dead connection once, if it may.
 async fn forward(
     nth: usize,
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     state: Arc<State>,
-    counts: bool,
+    mut may_count: bool,
 ) {
     let mut buffer = vec![0; 64 * 1024];
-    let mut is_counted = !counts;
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         if nth < state.first_alive.load(Ordering::SeqCst) {
-            state.swallowed.fetch_add(usize::from(!is_counted), Ordering::SeqCst);
-            is_counted = true;
+            state.swallowed.fetch_add(usize::from(may_count), Ordering::SeqCst);
+            may_count = false;
         } else if to.write_all(&buffer[..length]).await.is_err() {
             return;
         }

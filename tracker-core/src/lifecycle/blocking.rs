@@ -14,8 +14,8 @@ impl<T: StatusTracker> Execution<T> {
     ///
     /// The closure begins when this future is first polled. No thread can be interrupted: if the future is dropped, for
     /// example by a timeout, the closure goes on. The lease is kept until the closure returns, and only then is the end
-    /// of the attempt recorded. So no other worker starts the task while the closure runs, if it returns in time. With `tokio::task::spawn_blocking` the task would be free at once, and
-    /// the same work could run several times.
+    /// of the attempt recorded. So no other worker starts the task while the closure runs, if it returns in time. With
+    /// `tokio::task::spawn_blocking` the task would be free at once, and the same work could run several times.
     ///
     /// Let the closure ask its [`StopToken`] from time to time, and return early if it should. If it has not returned
     /// within one lease after that, for example after the [timeout](crate::TrackerBuilder::timeout), the heartbeats stop,
