@@ -1,11 +1,11 @@
 //! The background thread: it renews leases while bodies block, and records what a dropped future has begun.
 
-use std::sync::mpsc as blocking;
+use std::sync::{Arc, mpsc as blocking};
 use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
+use tokio::sync::{Barrier, mpsc};
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::{Error, ErrorKind, Execution, StatusTracker, Tracker, TrackerBuilder};
 use tracker_test_macros::database_test;
@@ -38,14 +38,18 @@ async fn assert_leases_are_kept(world: &World, runtime: fn() -> Runtime, bodies:
     let documents = builder(world, &own_client(world)).observer(observer).build().unwrap();
     let (entered, mut in_body) = mpsc::unbounded_channel();
     let (unblock, blocked) = blocking::channel::<()>();
-    let blocked = std::sync::Arc::new(std::sync::Mutex::new(blocked));
+    let blocked = Arc::new(std::sync::Mutex::new(blocked));
+    let all_started = Arc::new(Barrier::new(bodies));
     let runs: Vec<_> = ids
         .iter()
         .map(|id| {
             let (documents, id, entered, blocked) =
-                (documents.clone(), id.clone(), entered.clone(), std::sync::Arc::clone(&blocked));
+                (documents.clone(), id.clone(), entered.clone(), Arc::clone(&blocked));
+            let all_started = Arc::clone(&all_started);
             async move {
                 let body = async |_: &mut Execution<Document>| {
+                    // A start that is answered late, because all threads are blocked, has lost its lease.
+                    all_started.wait().await;
                     entered.send(()).unwrap();
                     // Blocks without awaiting, until the sender is dropped.
                     blocked.lock().unwrap().recv().unwrap_err();
@@ -69,7 +73,7 @@ async fn assert_leases_are_kept(world: &World, runtime: fn() -> Runtime, bodies:
     in_body.recv().await.unwrap();
     let mut counts = std::collections::HashMap::new();
     let renewed = async {
-        while counts.values().filter(|count| **count >= renewals).count() == 0 {
+        while counts.values().filter(|count| **count >= renewals).count() < bodies {
             let (id, thread) = heartbeats.recv().await.unwrap();
             assert_eq!(thread.as_deref(), Some("tracker-events"), "observers do not delay heartbeats");
             *counts.entry(id).or_insert(0) += 1;
@@ -178,8 +182,8 @@ async fn start_without_a_response_is_released(world: World) {
 async fn start_without_a_response_releases_no_other_attempt(world: World) {
     let documents = world.create_document().await;
     world.network.next("UpdateItem", [Fault::DropRequest, Fault::DropRequest, Fault::DropRequest]);
-    let held = std::sync::Arc::new(tokio::sync::Mutex::new(None));
-    let (rival, hold) = (world.rival(), std::sync::Arc::clone(&held));
+    let held = Arc::new(tokio::sync::Mutex::new(None));
+    let (rival, hold) = (world.rival(), Arc::clone(&held));
     let others = world.clone();
     world.clock.during_next_sleep(async move {
         let left: Vec<_> = (0..others.network.faults_left()).map(|_| Fault::DropRequest).collect();
