@@ -11,9 +11,10 @@ use tracker_core::EventKind::{
 use tracker_core::{CancelOutcome, ErrorKind, Event, EventKind, Failure, StatusTracker, TrackerBuilder};
 use tracker_test_macros::database_test;
 
-use crate::support::Fault::{DropRequest, DropResponse};
+use crate::support::Fault::{Delay, DropRequest, DropResponse};
 use crate::support::{
-    BlockedRun, Document, Summary, World, advance_through_heartbeat, number, wait_until_heartbeat_sleeps,
+    BlockedRun, Document, ExtractStatus, Summary, World, advance_through_heartbeat, entry, number,
+    wait_until_heartbeat_sleeps,
 };
 
 /// The kind of an event, the status before and after it, and the attempt.
@@ -25,6 +26,10 @@ struct Recorder(Arc<Mutex<Vec<Seen>>>);
 
 impl Recorder {
     fn observe(&self, builder: TrackerBuilder<Document>) -> TrackerBuilder<Document> {
+        self.observe_any(builder)
+    }
+
+    fn observe_any<T: StatusTracker>(&self, builder: TrackerBuilder<T>) -> TrackerBuilder<T> {
         let seen = Arc::clone(&self.0);
         builder.observer(move |event: &Event<'_>| {
             assert_eq!((event.use_case_id, event.task_id), ("extract", "doc-1"));
@@ -41,6 +46,10 @@ impl Recorder {
     /// Returns and forgets the events so far.
     fn take(&self) -> Vec<Seen> {
         take(&mut self.0.lock().unwrap())
+    }
+
+    fn count(&self) -> usize {
+        self.0.lock().unwrap().len()
     }
 
     fn kinds(&self) -> Vec<EventKind> {
@@ -263,6 +272,39 @@ async fn observer_sees_an_unknown_finish_but_no_unavailable_start(world: World) 
     assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown);
     assert_eq!(events.kinds(), [Started, OutcomeUnknown]);
     assert_eq!(world.stored().await["status"], number(12));
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "extract", status = ExtractStatus)]
+struct Deep {
+    #[tracker(task_id)]
+    id: String,
+    #[tracker(default)]
+    nested: serde_json::Value,
+}
+
+/// Nobody receives the error of a dropped success, so the event is what tells of the failure.
+#[database_test]
+async fn observer_sees_a_dropped_success_that_cannot_be_stored_as_failed(world: World) {
+    let events = Recorder::default();
+    let documents = events.observe_any(world.builder::<Deep>()).build().unwrap();
+    world.create_document().await;
+    let mut execution = documents.start("doc-1").await.unwrap();
+    // DynamoDB refuses more than 32 levels.
+    execution.data_mut().nested =
+        (0..40).fold(serde_json::Value::Null, |value, _| serde_json::json!([value]));
+    world.network.next("UpdateItem", [Delay(Duration::from_secs(1))]);
+    {
+        let mut success = std::pin::pin!(execution.succeed());
+        assert!(futures_util::poll!(&mut success).is_pending());
+    }
+    let item = world.wait_until_unlocked().await;
+    assert_eq!((&item["status"], &item["retry"]), (&number(14), &number(1)));
+    assert!(entry(&item, 0, "error").contains("ValidationException"));
+    world.wait_until("the failure is reported", || std::future::ready(events.count() == 2)).await;
+    let pending_to_failed =
+        [seen(Started, "Pending", "InProgress", 1), seen(Failed, "InProgress", "Failed", 1)];
+    assert_eq!(events.take(), pending_to_failed);
 }
 
 #[database_test]

@@ -1,9 +1,10 @@
 //! The background thread: it renews leases while bodies block, and records what a dropped future has begun.
 
-use std::sync::{Arc, mpsc as blocking};
+use std::sync::{Arc, Mutex, mpsc as blocking};
 use std::thread;
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::http::{HttpClient, http_client_fn};
 use tokio::runtime::Runtime;
 use tokio::sync::{Barrier, mpsc};
 use tracker_core::aws_sdk_dynamodb::Client;
@@ -11,7 +12,9 @@ use tracker_core::{Error, ErrorKind, Execution, StatusTracker, Tracker, TrackerB
 use tracker_test_macros::database_test;
 
 use super::{current_thread, multi_thread, own_client};
-use crate::support::{Document, Fault, World, heartbeat_channel, number};
+use crate::support::{
+    Document, Fault, World, advance_through_heartbeat, heartbeat_channel, number, wait_until_heartbeat_sleeps,
+};
 
 /// A builder of a tracker by the machine's clock, whose lease is short.
 fn builder(world: &World, client: &Client) -> TrackerBuilder<Document> {
@@ -38,7 +41,7 @@ async fn assert_leases_are_kept(world: &World, runtime: fn() -> Runtime, bodies:
     let documents = builder(world, &own_client(world)).observer(observer).build().unwrap();
     let (entered, mut in_body) = mpsc::unbounded_channel();
     let (unblock, blocked) = blocking::channel::<()>();
-    let blocked = Arc::new(std::sync::Mutex::new(blocked));
+    let blocked = Arc::new(Mutex::new(blocked));
     let all_started = Arc::new(Barrier::new(bodies));
     let runs: Vec<_> = ids
         .iter()
@@ -163,6 +166,39 @@ async fn finish_dropped_with_its_runtime_is_recorded(world: World) {
     let item = world.wait_until_unlocked_under(&format!("extract____{}", ids[0])).await;
     assert_eq!(item["status"], number(16));
     assert_eq!(item["data"].as_m().unwrap()["pages"], number(7));
+}
+
+/// Connects as the client of a world does. Returns the client, and the connect timeouts of its requests: the SDK has a
+/// pool of connections for each.
+fn client_with_recorded_pools(world: &World) -> (Client, Arc<Mutex<Vec<Option<Duration>>>>) {
+    let timeouts = Arc::<Mutex<Vec<_>>>::default();
+    let (seen, inner) = (Arc::clone(&timeouts), world.network.clone());
+    let http = http_client_fn(move |settings, components| {
+        seen.lock().unwrap().push(settings.connect_timeout());
+        inner.http_connector(settings, components)
+    });
+    (Client::from_conf(world.client.config().to_builder().http_client(http).build()), timeouts)
+}
+
+#[database_test]
+async fn only_the_heartbeat_in_the_background_has_connections_of_its_own(world: World) {
+    world.create_document().await;
+    let (client, timeouts) = client_with_recorded_pools(&world);
+    let documents = Document::tracker_builder(&client).like(&world.documents()).heartbeat(true);
+    let documents = documents.clock(world.clock.manual()).build().unwrap();
+    let mut execution = documents.start("doc-1").await.unwrap();
+    wait_until_heartbeat_sleeps(&world, 101).await;
+    execution.heartbeat().await.unwrap();
+    execution.save().await.unwrap();
+    let of_caller = timeouts.lock().unwrap().split_off(0);
+    assert_eq!(of_caller, [of_caller[0]; 3], "the start, the heartbeat by hand and the save");
+    advance_through_heartbeat(&world, 101).await;
+    let in_background = timeouts.lock().unwrap().split_off(0);
+    assert_eq!(in_background.len(), 1);
+    assert_ne!(in_background[0], of_caller[0]);
+    execution.succeed().await.unwrap();
+    assert_eq!(*timeouts.lock().unwrap(), [of_caller[0]]);
+    assert_eq!(world.stored().await["status"], number(16));
 }
 
 /// A start that no response came to is released, so that the task is not held for a whole lease.

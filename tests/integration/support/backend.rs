@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use tracker_core::ErrorKind;
 use tracker_core::aws_sdk_dynamodb::config::{
     BehaviorVersion, Credentials, Region, SharedHttpClient, retry::RetryConfig,
 };
@@ -45,7 +47,13 @@ impl Backend {
     /// A new world with an empty table.
     pub async fn new_world(&self) -> World {
         let world = self.new_world_without_table();
-        world.documents().create_table().await.expect("a table");
+        // On a busy machine the database may take longer than a request may. A table that exists is verified.
+        let create = async {
+            while let Err(error) = world.documents().create_table().await {
+                assert_eq!(*error.kind(), ErrorKind::Unavailable, "{error:?}");
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(1), create).await.expect("a table within a minute");
         world
     }
 

@@ -210,6 +210,23 @@ mod tests {
         wait_until("the thread has ended", || ended(background));
     }
 
+    /// A forked process has the state of its parent, but not the parent's thread.
+    #[test]
+    fn forked_process_starts_a_thread_of_its_own() {
+        let background = thread();
+        let (inbox, mut of_parent) = tokio::sync::mpsc::unbounded_channel();
+        let later_of_parent: Later = Box::new(|| unreachable!("the parent does this"));
+        *background.state() = State {
+            running: Some(Running { process: std::process::id() + 1, inbox }),
+            later: vec![later_of_parent],
+        };
+        let (done, was_done) = mpsc::channel();
+        background.spawn(async move { done.send(is_here()).unwrap() }.boxed());
+        assert!(was_done.recv_timeout(LONG).unwrap());
+        assert!(of_parent.try_recv().is_err(), "nothing is sent to a thread that does not run");
+        wait_until("the thread has ended", || ended(background));
+    }
+
     #[test]
     fn panic_of_one_work_does_not_stop_the_others() {
         let background = thread();
