@@ -25,8 +25,8 @@ async fn chaos_breaks_no_promise(world: World) {
     let plan = Plan { tasks: 100, workers: 8, seed: 1 };
     let chaos = Chaos::new(&world.client, &world.table, plan).expect("a client with an HTTP client");
     let chaos = Arc::new(chaos);
-    let ended = tokio::time::timeout(Duration::from_mins(5), Arc::clone(&chaos).run()).await;
-    ended.expect("workers that end within five minutes").expect("workers that end without an error");
+    let ended = tokio::time::timeout(Duration::from_mins(15), Arc::clone(&chaos).run()).await;
+    ended.expect("workers that end within 15 minutes").expect("workers that end without an error");
     let behaviours = chaos.journal.behaviours();
     assert_eq!(behaviours.len(), 9, "every kind of body has run: {behaviours:?}");
     let faults = chaos.network.injected();

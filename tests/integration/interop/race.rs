@@ -10,7 +10,7 @@ use super::types::Job;
 use crate::support::ExtractStatus;
 
 /// The time limit of the race, on a slow machine.
-const TIMEOUT: Duration = Duration::from_mins(5);
+const TIMEOUT: Duration = Duration::from_mins(15);
 
 type Journal = Arc<Mutex<Vec<Value>>>;
 

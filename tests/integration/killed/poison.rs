@@ -16,8 +16,8 @@ const CONFIG_VARIABLE: &str = "TRACKER_TEST_POISON";
 const ROUNDS: usize = 10;
 const HEALTHY: usize = 5;
 const MAX_RETRY: u32 = 3;
-/// The time limit of the test, about ten times what a fast machine needs.
-const TIMEOUT: Duration = Duration::from_mins(3);
+/// The time limit of the test, many times what a fast machine needs.
+const TIMEOUT: Duration = Duration::from_mins(15);
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Config {
@@ -31,7 +31,8 @@ fn tracker(client: &Client, table: &str, round: usize) -> Tracker<Document> {
         .table(table)
         .use_case_id(format!("round-{round}"))
         .max_retry(MAX_RETRY)
-        .lock_expire(Duration::from_secs(2))
+        // Long enough for a heartbeat on a busy machine.
+        .lock_expire(Duration::from_secs(4))
         .max_clock_skew(Duration::from_millis(200))
         .build()
         .expect("a valid configuration")
@@ -108,7 +109,13 @@ async fn task_that_kills_its_process_ends_ignored_and_the_others_succeed(world: 
     for (round, killed) in killed.into_iter().enumerate() {
         let stored = async |id: &str| world.stored_under(&format!("round-{round}____{id}")).await.unwrap();
         let poison = stored("poison").await;
-        assert_eq!((&poison["status"], killed), (&number(18), MAX_RETRY as usize), "round {round}");
+        assert_eq!(
+            (&poison["status"], &poison["retry"]),
+            (&number(18), &number(MAX_RETRY.into())),
+            "round {round}"
+        );
+        // On a busy machine, an attempt may also be lost before its body begins.
+        assert!((1..=MAX_RETRY as usize).contains(&killed), "round {round}: {killed} were killed");
         for nth in 0..HEALTHY {
             let healthy = stored(&format!("healthy-{nth}")).await;
             assert_eq!(healthy["status"], number(16), "round {round}: {healthy:?}");
