@@ -240,7 +240,7 @@ impl Worker {
             }
             for pick in 0..4_u32 {
                 let nth = plan.draw((&self.owner, round, pick), found.len() as u64);
-                let Some(Ok(task)) = usize::try_from(nth).ok().map(|nth| found[nth].task_id().parse()) else {
+                let Some(task) = usize::try_from(nth).ok().map(|nth| *found[nth].task_id()) else {
                     continue;
                 };
                 let attempt =

@@ -17,6 +17,8 @@ pub fn every_future_is_send<F: Fn() -> Document>(documents: &Tracker<Document>, 
         task.save().await?;
         Ok(())
     }));
+    is_send(documents.start("a").deadline(std::time::Duration::ZERO));
+    is_send(documents.query_for_unfinished().refresh().page());
     is_send(documents.get("a").into_future());
     is_send(documents.head("a").into_future());
     is_send(documents.delete("a"));

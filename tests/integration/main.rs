@@ -13,11 +13,10 @@
 // A test binary exports nothing; `pub` is for the other modules of the binary.
 #![allow(unreachable_pub)]
 
-mod support;
-
 mod bulk;
 mod chaos;
 mod declare;
+mod description;
 mod dynamodb;
 mod futures_are_send;
 mod interop;
@@ -29,6 +28,7 @@ mod query;
 mod runtime;
 mod shard_planner;
 mod storm;
+mod support;
 mod table;
 mod testing;
 mod tracker;

@@ -19,12 +19,14 @@ const MOST_SHARDS: u32 = 1000;
 /// DynamoDB's limit for one partition of an index, in writes a second of rows of up to 1 KB.
 const WRITES_PER_SECOND: u32 = 1000;
 
+/// The use case of items that are no tasks: the descriptions of use cases.
+pub(crate) const RESERVED_USE_CASE: &str = "__tracker__";
+
 /// The wait of a failed task before its next attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Backoff {
     /// No wait: a failed task can be started again at once.
-    #[default]
     None,
     /// The wait doubles with each failed attempt in a row, from `base` up to `max`. The tracker draws each
     /// wait between half of that and the whole, so that tasks that failed together do not start together.
@@ -82,6 +84,12 @@ pub struct TrackerConfig {
     pub read_shards: u32,
     /// Whether a start can take over a task whose lease has expired.
     pub takeover: Takeover,
+    /// Whether the table keeps a description of the statuses, with which a deploy is compared.
+    pub description: bool,
+    /// The name of the step in events, spans and metrics: that of the tracked type, unless the builder sets another.
+    pub step: Cow<'static, str>,
+    /// Whether events and `tracing` have the text of the error of a failed or ignored task.
+    pub error_text_in_events: bool,
     pub(crate) wire: Wire,
     /// The enum's statuses, whose shards cannot be replaced at run time.
     pub(crate) status: &'static StatusTable,
@@ -114,6 +122,9 @@ impl TrackerConfig {
             traceback_stack_limit: spec.traceback_stack_limit,
             read_shards: 1,
             takeover: spec.takeover,
+            description: spec.wire == Wire::Native,
+            step: Cow::Borrowed(spec.type_name),
+            error_text_in_events: false,
             wire: spec.wire,
             status: spec.status,
         }
@@ -197,6 +208,10 @@ impl TrackerConfig {
             format!("`{}` cannot be the name of an index: use {valid_names}", self.index)
         } else if use_case_id.is_empty() {
             "`use_case_id` cannot be empty: use at least one character".to_owned()
+        } else if use_case_id.starts_with(RESERVED_USE_CASE) {
+            format!(
+                "`use_case_id` cannot begin with `{RESERVED_USE_CASE}`, which is reserved: use another beginning"
+            )
         } else if use_case_id.len() > most_bytes {
             format!(
                 "`use_case_id` has {} bytes: use at most {most_bytes}, so that keys fit into {KEY_BYTES} bytes",

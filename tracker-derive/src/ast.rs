@@ -1,7 +1,8 @@
 //! The item as it was written, with its attributes read. `valid` checks it.
 
 use proc_macro2::Ident;
-use syn::{Data, DeriveInput, Expr, Fields, Generics, Type};
+use syn::punctuated::Punctuated;
+use syn::{Attribute, Data, DeriveInput, Expr, Fields, Generics, Meta, Token, Type};
 
 use crate::attr::Args;
 use crate::diagnostics::Diagnostics;
@@ -28,6 +29,8 @@ pub(crate) struct Tracker {
     pub(crate) ident: Ident,
     pub(crate) generics: Generics,
     pub(crate) args: Args,
+    /// The keys of the struct's `serde` attributes.
+    pub(crate) serde: Vec<Meta>,
     /// `None` if the item is not a struct with named fields.
     pub(crate) fields: Option<Vec<Field>>,
 }
@@ -35,6 +38,8 @@ pub(crate) struct Tracker {
 pub(crate) struct Field {
     pub(crate) ident: Ident,
     pub(crate) args: Args,
+    /// The keys of the field's `serde` attributes.
+    pub(crate) serde: Vec<Meta>,
     pub(crate) ty: Type,
 }
 
@@ -86,10 +91,12 @@ impl Tracker {
         };
         let read = |field: syn::Field| {
             let args = Args::read(&field.attrs, &keys::FIELD, diagnostics);
-            field.ident.map(|ident| Field { ident, args, ty: field.ty })
+            let serde = serde_keys(&field.attrs);
+            field.ident.map(|ident| Field { ident, args, serde, ty: field.ty })
         };
         let fields = fields.map(|fields| fields.into_iter().filter_map(read).collect());
-        Self { ident: input.ident, generics: input.generics, args, fields }
+        let serde = serde_keys(&input.attrs);
+        Self { ident: input.ident, generics: input.generics, args, serde, fields }
     }
 
     /// Returns the first field with the key `task_id`.
@@ -97,4 +104,12 @@ impl Tracker {
         let fields = self.fields.as_deref().unwrap_or_default();
         fields.iter().find(|field| field.args.has(&keys::TASK_ID))
     }
+}
+
+/// Returns the keys of `serde` attributes. A mistake in them is for serde's own derives to report.
+fn serde_keys(attributes: &[Attribute]) -> Vec<Meta> {
+    let own = attributes.iter().filter(|attribute| attribute.path().is_ident("serde"));
+    let keys =
+        own.map(|attribute| attribute.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated));
+    keys.flat_map(Result::unwrap_or_default).collect()
 }

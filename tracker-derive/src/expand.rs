@@ -7,7 +7,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::TypePath;
 
-pub(crate) use self::status::status;
+pub(crate) use self::status::{display, status};
 pub(crate) use self::tracker::tracker;
 
 /// Puts the generated items into a block of their own, so that they do not collide with the user's names. The items reach

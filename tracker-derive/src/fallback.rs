@@ -25,7 +25,9 @@ pub(crate) fn status(ast: &ast::Status) -> TokenStream {
         #[automatically_derived]
         impl #impl_generics __private::TrackerStatus for #ident #ty_generics #bounds { #body }
     };
-    in_own_block(ast.args.path(&keys::CRATE), &items)
+    let has_display = ast.generics.params.is_empty() && !ast.args.mentions(&keys::WITHOUT_DISPLAY);
+    let display = has_display.then(|| crate::expand::display(ident));
+    in_own_block(ast.args.path(&keys::CRATE), &quote!(#items #display))
 }
 
 fn status_body() -> TokenStream {

@@ -166,8 +166,8 @@ pub(crate) static MAX_RETRY: Key = Key::new("max_retry", Kind::Number, "3");
 pub(crate) static LOCK_EXPIRE_SECONDS: Key = Key::new("lock_expire_seconds", Kind::Number, "300");
 pub(crate) static TIMEOUT_SECONDS: Key = Key::new("timeout_seconds", Kind::Number, "60");
 pub(crate) static BACKOFF: Key = Key::new("backoff", Kind::Text, "\"exponential\"");
-pub(crate) static BACKOFF_BASE_SECONDS: Key = Key::new("backoff_base_seconds", Kind::Number, "1");
-pub(crate) static BACKOFF_MAX_SECONDS: Key = Key::new("backoff_max_seconds", Kind::Number, "3600");
+pub(crate) static BACKOFF_BASE_SECONDS: Key = Key::new("backoff_base_seconds", Kind::Number, "15");
+pub(crate) static BACKOFF_MAX_SECONDS: Key = Key::new("backoff_max_seconds", Kind::Number, "900");
 pub(crate) static MAX_SNOOZES: Key = Key::new("max_snoozes", Kind::Number, "100");
 pub(crate) static RETAIN_SECONDS: Key = Key::new("retain_seconds", Kind::Number, "2592000");
 pub(crate) static RETAIN_IGNORED_SECONDS: Key = Key::new("retain_ignored_seconds", Kind::Number, "2592000");
@@ -184,10 +184,12 @@ pub(crate) static TASK_ID: Key = Key::flag("task_id");
 pub(crate) static ATTRIBUTE: Key = Key::flag("attribute");
 pub(crate) static DEFAULT: Key = Key::flag("default");
 pub(crate) static SKIP: Key = Key::flag("skip");
-static WITH: Key = Key::new("with", Kind::Reserved, "path");
+pub(crate) static WITH: Key = Key::new("with", Kind::Path, "module");
+pub(crate) static IGNORE_SERDE: Key = Key::flag("ignore_serde");
+pub(crate) static WITHOUT_DISPLAY: Key = Key::flag("without_display");
 static BOUND: Key = Key::new("bound", Kind::Reserved, "\"..\"");
 
-const ENUM_KEYS: &[&Key] = &[&STATUS_ZERO_PAD, &STATUS_SHARD_ZERO_PAD, &CRATE];
+const ENUM_KEYS: &[&Key] = &[&STATUS_ZERO_PAD, &STATUS_SHARD_ZERO_PAD, &WITHOUT_DISPLAY, &CRATE];
 const VARIANT_KEYS: &[&Key] =
     &[&PENDING, &IN_PROGRESS, &FAILED, &SUCCEEDED, &IGNORED, &MORE_PENDING, &SHARDS, &RENAME];
 const STRUCT_KEYS: &[&Key] = &[
@@ -211,6 +213,7 @@ const STRUCT_KEYS: &[&Key] = &[
     &MORE_PENDING_STATUS,
     &AFTER,
     &WIRE,
+    &IGNORE_SERDE,
     &CRATE,
 ];
 const FIELD_KEYS: &[&Key] = &[&TASK_ID, &ATTRIBUTE, &RENAME, &DEFAULT, &SKIP, &WITH, &BOUND];

@@ -11,6 +11,8 @@ pub(crate) struct Status {
     pub(crate) ident: Ident,
     pub(crate) code_pad: u8,
     pub(crate) shard_pad: u8,
+    /// Whether the enum has a `Display` and a `FromStr` of its own.
+    pub(crate) without_display: bool,
     pub(crate) variants: Vec<Variant>,
 }
 
@@ -105,4 +107,6 @@ pub(crate) struct Stored {
     pub(crate) name: String,
     /// Whether an absent value reads as its type's default.
     pub(crate) or_default: bool,
+    /// The module whose functions encode and decode the field, instead of its type.
+    pub(crate) with: Option<TypePath>,
 }

@@ -1,6 +1,7 @@
 //! Checks the item against all rules and turns it into the model. Each mistake is reported on the tokens that break a rule.
 
 mod backoff;
+mod serde;
 mod status;
 mod tracker;
 mod values;

@@ -216,7 +216,10 @@ async fn start_accepts_more_pending_statuses(world: World) {
     let documents = world.create_document().await;
     assert_eq!(
         *mails.start("doc-1").await.unwrap_err().kind(),
-        ErrorKind::NotReady { status: "ExtractStatus::Pending".to_owned() }
+        ErrorKind::NotReady {
+            status: "ExtractStatus::Pending".to_owned(),
+            cause: tracker_core::NotReadyCause::EarlierStep
+        }
     );
     for code in [16, 18, 31, 30] {
         world.set_attribute("status", number(code)).await;

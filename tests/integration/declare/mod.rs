@@ -2,3 +2,4 @@
 
 mod derives;
 mod generated_code;
+mod names;

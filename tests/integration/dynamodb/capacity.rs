@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tracker_core::{CancelOutcome, ErrorKind, Failure, StatusTracker, Tracker};
+use tracker_core::{CancelOutcome, ErrorKind, Failure, StatusTracker, Tracker, Unsuccessful};
 use tracker_test_macros::database_test;
 
 use crate::support::{Document, Spent, Units, World};
@@ -52,10 +52,10 @@ async fn start_and_each_finish_cost_one_write(world: World) {
         assert_eq!(costs(&world), one, "start {nth}");
         execution.data_mut().pages = nth;
         let ended = match nth {
-            0 => execution.release().await,
-            1 => execution.fail(Failure::snooze(Duration::from_secs(1))).await,
-            2 => execution.fail("once").await,
-            3 => execution.fail(Failure::fatal("no")).await,
+            0 => execution.release().await.map(Unsuccessful::into_task),
+            1 => execution.fail(Failure::snooze(Duration::from_secs(1))).await.map(Unsuccessful::into_task),
+            2 => execution.fail("once").await.map(Unsuccessful::into_task),
+            3 => execution.fail(Failure::fatal("no")).await.map(Unsuccessful::into_task),
             _ => execution.succeed().await,
         };
         assert_eq!(ended.unwrap().is_ignored(), nth == 3);
@@ -98,7 +98,9 @@ async fn refused_start_costs_one_request(world: World) {
     let refused = async |id: &str, what: &str| {
         let error = rival.start(id).await.unwrap_err();
         assert!(error.is_refusal(), "{what}: {error}");
-        assert_eq!(costs(&world), ["UpdateItem ?"], "{what}");
+        // A read decides that there is no item, because some servers do not send it with the refusal.
+        let read = if what == "missing" { vec!["UpdateItem ?", "GetItem 1+0"] } else { vec!["UpdateItem ?"] };
+        assert_eq!(costs(&world), read, "{what}");
     };
     refused("doc-2", "missing").await;
     let execution = documents.start("doc-1").await.unwrap();
@@ -161,7 +163,7 @@ async fn redrive_and_cancel_cost_a_read_and_a_write(world: World) {
 }
 
 #[database_test]
-async fn reads_and_deletes_cost_one_request(world: World) {
+async fn read_costs_one_request_and_delete_two(world: World) {
     let documents = start_measuring(&world).await;
     for id in ["doc-1", "doc-2"] {
         documents.get(id).await.unwrap();
@@ -174,9 +176,9 @@ async fn reads_and_deletes_cost_one_request(world: World) {
         assert_eq!(costs(&world), ["GetItem 1+0"]);
     }
     documents.delete("doc-1").await.unwrap();
-    assert_eq!(costs(&world), ["DeleteItem 1+1"]);
+    assert_eq!(costs(&world), ["GetItem 1+0", "DeleteItem 1+1"], "the task is read first, to return it");
     documents.delete("doc-1").await.unwrap();
-    assert_eq!(costs(&world), ["DeleteItem 1+0"], "there was no task");
+    assert_eq!(costs(&world), ["GetItem 1+0"], "there was no task");
 }
 
 /// The first start compares the clock. It sends a read for this if the tracker has received no answer yet.
@@ -202,8 +204,8 @@ async fn first_start_with_the_system_clock_costs_one_more_read(world: World) {
     tracker().delete("doc-3").await.unwrap();
     assert_eq!(
         costs(&world),
-        ["GetItem 0.5+0", "DeleteItem 1+1"],
-        "a first delete compares the clock as well"
+        ["GetItem 1+0", "DeleteItem 1+1"],
+        "the read of a first delete tells the time as well"
     );
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracker_core::{ErrorKind, TrackerStatus};
+use tracker_core::{ErrorKind, TrackerStatus, Unsuccessful};
 use tracker_test_macros::database_test;
 
 use super::End;
@@ -35,8 +35,8 @@ async fn run_task_with_fault(world: &World, id: &str, operation: &str, nth: usiz
         execution.save().await?;
         match end {
             End::Succeed => execution.succeed().await,
-            End::Fail => execution.fail("no").await,
-            End::Release => execution.release().await,
+            End::Fail => execution.fail("no").await.map(Unsuccessful::into_task),
+            End::Release => execution.release().await.map(Unsuccessful::into_task),
         }
     };
     let task = world
@@ -101,7 +101,7 @@ async fn denied_request_is_not_applied(world: World) {
     assert_eq!(world.stored().await, before);
 
     let execution = documents.start("doc-1").await.unwrap();
-    world.network.next("UpdateItem", [Fault::Deny]);
+    world.network.next("UpdateItem", [Fault::Deny; 6]);
     assert_eq!(*execution.succeed().await.unwrap_err().kind(), denied);
     // The attempt whose finish was denied is taken over after its lease, and counted as failed.
     world.expire_lease();
@@ -109,7 +109,7 @@ async fn denied_request_is_not_applied(world: World) {
     let item = world.stored().await;
     assert_eq!((&item["status"], &item["attempt"], &item["retry"]), (&number(16), &number(2), &number(0)));
     assert_eq!((history(&item).len(), &item["lock"]), (1, &text("__not_locked__")));
-    assert_eq!(world.network.injected()["Deny"], 3);
+    assert_eq!(world.network.injected()["Deny"], 8);
 }
 
 /// If the body of a refusal is cut short, its reason is unknown, so the request is sent again.

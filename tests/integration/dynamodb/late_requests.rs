@@ -159,8 +159,8 @@ async fn late_copies_of_a_finish_change_nothing(world: World) {
         world.network.next("UpdateItem", [Fault::DuplicateLate(LATE)]);
         match end {
             End::Succeed => execution.succeed().await.unwrap(),
-            End::Fail => execution.fail("no").await.unwrap(),
-            End::Release => execution.release().await.unwrap(),
+            End::Fail => execution.fail("no").await.unwrap().into_task(),
+            End::Release => execution.release().await.unwrap().into_task(),
         };
         if end != End::Succeed {
             // The copy arrives while the item has another worker's lock, whose lease ends before.

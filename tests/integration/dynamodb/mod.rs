@@ -6,7 +6,9 @@ mod every_fault;
 mod foreign_responses;
 mod late_requests;
 mod lost_answers;
+mod not_sent;
 mod service_clock;
+mod without_item;
 
 /// How an attempt ends.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
-use tracker_core::{Error, Execution, Failure, IndexEntry, Task, TaskHead, Tracker, TrackerStatus};
+use tracker_core::{Error, Execution, Failure, Task, TaskHead, Tracker, TrackerStatus};
 
 use super::Command;
 use super::types::Fields;
@@ -55,9 +55,9 @@ impl<T: Fields> Commands<T> {
             "fail" => {
                 let execution = self.held.remove(id).expect("a started task");
                 let failure = if command.fatal { Failure::fatal } else { Failure::retry };
-                task(&execution.fail(failure(command.error)).await?)
+                task(&execution.fail(failure(command.error)).await?.into_task())
             }
-            "release" => task(&self.held.remove(id).expect("a started task").release().await?),
+            "release" => task(&self.held.remove(id).expect("a started task").release().await?.into_task()),
             // Like a process that dies: nothing more is written.
             "forget" => {
                 std::mem::forget(self.held.remove(id).expect("a started task"));
@@ -68,11 +68,11 @@ impl<T: Fields> Commands<T> {
                 let statuses: Vec<_> =
                     command.codes.iter().map(|&code| T::Status::from_code(code).expect("a code")).collect();
                 let rows = self.tracker.query_by_status(statuses).all().await?;
-                rows.iter().map(IndexEntry::task_id).collect()
+                rows.iter().map(|row| row.task_id().to_string()).collect()
             }
             "unfinished" => {
                 let rows = self.tracker.query_for_unfinished().all().await?;
-                rows.iter().map(IndexEntry::task_id).collect()
+                rows.iter().map(|row| row.task_id().to_string()).collect()
             }
             "count" => {
                 let counts = self.tracker.count_by_status().await?;

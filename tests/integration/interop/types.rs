@@ -37,7 +37,7 @@ pub struct Meta {
 
 /// The first step.
 #[derive(StatusTracker, Debug, Clone, Default, Serialize, Deserialize)]
-#[tracker(use_case_id = "interop", status = ExtractStatus, wire = "pynamodb")]
+#[tracker(use_case_id = "interop", status = ExtractStatus, wire = "pynamodb", ignore_serde)]
 #[serde(default)]
 pub struct Job {
     #[tracker(task_id)]
@@ -55,7 +55,7 @@ fields!(Job: customer, text, number, big, pages, nested, meta);
 
 /// Declares no member of `data`.
 #[derive(StatusTracker, Debug, Clone, Default, Serialize, Deserialize)]
-#[tracker(use_case_id = "interop", status = ExtractStatus, wire = "pynamodb")]
+#[tracker(use_case_id = "interop", status = ExtractStatus, wire = "pynamodb", ignore_serde)]
 #[serde(default)]
 pub struct Blind {
     #[tracker(task_id)]
@@ -67,7 +67,7 @@ fields!(Blind: note);
 
 /// The second step.
 #[derive(StatusTracker, Debug, Clone, Default, Serialize, Deserialize)]
-#[tracker(use_case_id = "interop", status = SummaryStatus, wire = "pynamodb", after = Job)]
+#[tracker(use_case_id = "interop", status = SummaryStatus, wire = "pynamodb", after = Job, ignore_serde)]
 #[serde(default)]
 pub struct Mail {
     #[tracker(task_id)]
@@ -78,7 +78,7 @@ fields!(Mail: sent_to);
 
 /// The first step, without `wire = "pynamodb"`.
 #[derive(StatusTracker, Debug, Clone, Default, Serialize, Deserialize)]
-#[tracker(use_case_id = "interop", status = ExtractStatus)]
+#[tracker(use_case_id = "interop", status = ExtractStatus, ignore_serde)]
 #[serde(default)]
 pub struct Native {
     #[tracker(task_id)]

@@ -4,4 +4,5 @@ mod codec;
 mod history;
 mod key;
 mod python;
+mod round_trip;
 mod size;

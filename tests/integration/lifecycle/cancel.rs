@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use tracker_core::{CancelOutcome, Clock, ErrorKind, Failure, TaskHead, Tracker};
+use tracker_core::{CancelOutcome, Clock, ErrorKind, Failure, NotReadyCause, TaskHead, Tracker};
 use tracker_test_macros::database_test;
 
 use crate::support::Fault::{DropRequest, DropResponse};
@@ -131,7 +131,8 @@ async fn cancel_refuses_missing_ended_and_foreign_tasks(world: World) {
     assert_eq!(world.stored_under("extract____doc-1").await, None);
 
     documents.create(Document::new("doc-1")).await.unwrap();
-    let not_ready = |status: &str| ErrorKind::NotReady { status: status.to_owned() };
+    let not_ready =
+        |status: &str| ErrorKind::NotReady { status: status.to_owned(), cause: NotReadyCause::EarlierStep };
     let assert_refused = async |error: tracker_core::Error, kind: ErrorKind, before: &Item| {
         assert_eq!(*error.kind(), kind);
         assert!(error.is_refusal() && error.task().is_some());
@@ -154,7 +155,12 @@ async fn cancel_refuses_missing_ended_and_foreign_tasks(world: World) {
     summaries.start("doc-1").await.unwrap().fail(Failure::fatal("no")).await.unwrap();
     let before = world.stored().await;
     assert_refused(summaries.cancel("doc-1").await.unwrap_err(), ErrorKind::Ignored, &before).await;
-    assert_refused(documents.cancel("doc-1").await.unwrap_err(), not_ready("28"), &before).await;
+    assert_refused(
+        documents.cancel("doc-1").await.unwrap_err(),
+        ErrorKind::NotReady { status: "28".to_owned(), cause: NotReadyCause::LaterStep },
+        &before,
+    )
+    .await;
 }
 
 #[database_test]

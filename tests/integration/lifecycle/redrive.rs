@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracker_core::ErrorKind;
+use tracker_core::{ErrorKind, NotReadyCause};
 use tracker_test_macros::database_test;
 
 use crate::support::Fault::DropResponse;
@@ -18,7 +18,7 @@ async fn redrive_makes_an_ignored_task_pending(world: World) {
         assert!(error.task().is_some());
         assert_eq!(world.stored().await, before);
     };
-    refused(ErrorKind::NotReady { status: "Pending".to_owned() }).await;
+    refused(ErrorKind::NotReady { status: "Pending".to_owned(), cause: NotReadyCause::Pending }).await;
     let execution = documents.start("doc-1").await.unwrap();
     let error = documents.redrive("doc-1").await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Locked { .. }), "{error}");

@@ -271,3 +271,26 @@ async fn verify_table_reports_time_to_live_by_another_attribute(world: World) {
     );
     assert_eq!(time_to_live_attribute(&world, &world.table).await.as_deref(), Some("gone"));
 }
+
+#[database_test]
+async fn expired_task_may_be_created_again_before_dynamodb_deletes_it(world: World) {
+    let documents = world.builder::<Document>().retain(Duration::from_hours(1)).build().unwrap();
+    documents.create(Document { pages: 3, ..Document::new("doc-1") }).await.unwrap();
+    documents.run("doc-1", async |_| Ok(())).await.unwrap();
+    let ended = world.stored().await;
+    let error = documents.create(Document::new("doc-1")).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::AlreadyExists);
+    assert_eq!(world.stored().await, ended);
+    world.clock.advance(Duration::from_secs(3602));
+    world.network.next("PutItem", [crate::support::Fault::None, DropResponse]);
+    let task = documents.create(Document { pages: 5, ..Document::new("doc-1") }).await.unwrap();
+    assert!(task.is_pending());
+    let item = world.stored().await;
+    assert_eq!(
+        (&item["status"], item.contains_key("expires_at"), item.contains_key("attempt")),
+        (&number(10), false, false)
+    );
+    assert_eq!(item["data"].as_m().unwrap()["pages"], number(5));
+    documents.run("doc-1", async |_| Ok(())).await.unwrap();
+    assert_eq!(world.stored().await["attempt"], number(1));
+}

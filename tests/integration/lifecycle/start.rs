@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracker_core::ErrorKind;
+use tracker_core::{ErrorKind, NotReadyCause};
 use tracker_test_macros::database_test;
 
 use crate::support::{Document, ExtractStatus, World, number, text};
@@ -30,7 +30,7 @@ async fn start_refuses_a_locked_task(world: World) {
     let until = "2026-11-24T02:22:31.355394Z".parse().unwrap();
     assert_eq!(
         *error.kind(),
-        ErrorKind::Locked { owner: Some("worker-1".to_owned()), until },
+        ErrorKind::Locked { by_this_tracker: false, owner: Some("worker-1".to_owned()), until },
         "until the lease and the skew are over"
     );
     let found = error.task().unwrap();
@@ -69,7 +69,10 @@ async fn start_refuses_a_task_in_another_steps_status(world: World) {
     world.set_attribute("status", number(99)).await;
     let before = world.stored().await;
     let error = documents.start("doc-1").await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::NotReady { status: "99".to_owned() });
+    assert_eq!(
+        *error.kind(),
+        ErrorKind::NotReady { status: "99".to_owned(), cause: NotReadyCause::UnknownCode }
+    );
     let found = error.task().unwrap();
     assert_eq!(found.status_in::<ExtractStatus>(), None);
     assert_eq!((found.status_code(), found.status_name()), (99, "99"));
@@ -84,7 +87,10 @@ async fn start_refuses_a_pending_task_with_a_foreign_lock(world: World) {
     item.insert("lock_time".to_owned(), text("2026-11-24T02:17:26.355393+0000"));
     world.put_item(item).await;
     let error = documents.start("doc-1").await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::NotReady { status: "Pending".to_owned() });
+    assert_eq!(
+        *error.kind(),
+        ErrorKind::NotReady { status: "Pending".to_owned(), cause: NotReadyCause::ChangedElsewhere }
+    );
     assert_eq!(world.stored().await["lock"], text("somebody"));
     world.expire_lease();
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();

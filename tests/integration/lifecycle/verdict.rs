@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracker_core::{Error, ErrorKind, Execution, Failure, Task};
+use tracker_core::{Error, ErrorKind, Execution, Failure, Task, Unsuccessful};
 use tracker_test_macros::database_test;
 
 use crate::support::{Document, World, number, text};
@@ -20,8 +20,8 @@ const ENDS: [End; 3] = [End::Succeed, End::Fail, End::Release];
 async fn finish(task: Execution<Document>, end: End) -> Result<Task<Document>, Error> {
     match end {
         End::Succeed => task.succeed().await,
-        End::Fail => task.fail(Failure::retry("broken")).await,
-        End::Release => task.release().await,
+        End::Fail => task.fail(Failure::retry("broken")).await.map(Unsuccessful::into_task),
+        End::Release => task.release().await.map(Unsuccessful::into_task),
     }
 }
 

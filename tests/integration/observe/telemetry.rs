@@ -87,7 +87,7 @@ async fn tracing_receives_every_event(world: World) {
     execution.heartbeat().await.unwrap();
     execution.succeed().await.unwrap();
     let use_case = use_case(&world);
-    let about = format!("use_case_id=\"{use_case}\" task_id=\"doc-1\"");
+    let about = format!("step=\"Document\" use_case_id=\"{use_case}\" task_id=\"doc-1\"");
     let held = "attempt=1 owner=\"worker-1\"";
     assert_eq!(
         lines(&world),
@@ -158,7 +158,7 @@ async fn tracing_and_observer_receive_no_data(world: World) {
     world.put_item(good).await;
     // The finish of a dropped execution is denied.
     let execution = documents.start("doc-1").await.unwrap();
-    world.network.next("UpdateItem", [crate::support::Fault::Deny]);
+    world.network.next("UpdateItem", [crate::support::Fault::Deny; 6]);
     drop(execution);
     let warned =
         || std::future::ready(lines(&world).iter().any(|line| line.contains("could not be recorded")));

@@ -5,6 +5,7 @@ mod refresh;
 mod scale;
 mod status;
 mod unfinished;
+mod until;
 
 use std::time::Duration;
 

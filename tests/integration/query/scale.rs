@@ -40,7 +40,7 @@ async fn limited_query_reads_little_more_than_it_returns(world: World) {
     let entries = jobs.query_by_status(Wide::Pending).limit(100).all().await.unwrap();
     let units = world.probe.total_units();
     let requests = world.network.count("Query") - before;
-    let mut first: Vec<_> = entries.iter().map(|entry| entry.parse_task_id().unwrap()).collect();
+    let mut first: Vec<_> = entries.iter().map(|entry| *entry.task_id()).collect();
     first.sort_unstable();
     assert_eq!(first, (0..100).collect::<Vec<_>>());
     assert!(requests <= 20, "{requests} requests");

@@ -22,7 +22,7 @@ async fn query_returns_the_tasks_of_one_status_or_several(world: World) {
     assert_eq!(item["update_time"].as_s().unwrap()[..19], entry.update_time().to_rfc3339()[..19]);
     assert_eq!(entry.create_time(), Some(entry.update_time()));
     assert_eq!(item["value"], text(&documents.make_value(Pending, entry.shard_id().unwrap()).unwrap()));
-    assert_eq!(entry.parse_task_id().unwrap(), "doc-002");
+    assert_eq!(entry.task_id(), "doc-002");
 
     let both = documents.query_by_status([Succeeded, Failed]).all().await.unwrap();
     assert_eq!(task_ids(&both), ["doc-000", "doc-001"]);

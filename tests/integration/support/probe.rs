@@ -23,6 +23,7 @@ pub struct Probe {
 #[derive(Debug, Default)]
 struct State {
     date: Option<DateTime<Utc>>,
+    hides_items: bool,
     /// The requests since [`Probe::measure`], with the costs that their answers report.
     spent: Option<Vec<Spent>>,
 }
@@ -50,6 +51,11 @@ impl Probe {
     /// Sets the `Date` header of every further answer.
     pub fn set_date_header(&self, date: DateTime<Utc>) {
         self.state().date = Some(date);
+    }
+
+    /// Takes the item out of the answer to every further failed condition.
+    pub fn hide_items_of_failed_conditions(&self) {
+        self.state().hides_items = true;
     }
 
     /// Measures all further requests: see [`spent`](Self::spent) and [`total_units`](Self::total_units).
@@ -122,9 +128,9 @@ struct ProbeConnector {
 impl HttpConnector for ProbeConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let probe = self.probe.clone();
-        let (date, measures) = {
+        let (date, measures, hides_items) = {
             let state = probe.state();
-            (state.date, state.spent.is_some())
+            (state.date, state.spent.is_some(), state.hides_items)
         };
         let operation = operation(&request);
         let answer = self.inner.call(if measures { with_capacity_report(request) } else { request });
@@ -132,6 +138,9 @@ impl HttpConnector for ProbeConnector {
             let mut answer = answer.await?;
             if measures {
                 probe.read_units(operation, &mut answer).await;
+            }
+            if hides_items && answer.status().as_u16() == 400 {
+                hide_item(&mut answer).await;
             }
             if let Some(date) = date {
                 answer.headers_mut().insert("date", date.to_rfc2822());
@@ -145,6 +154,20 @@ impl HttpConnector for ProbeConnector {
 fn operation(request: &HttpRequest) -> String {
     let target = request.headers().get("x-amz-target").unwrap_or_default();
     target.rsplit('.').next().unwrap_or_default().to_owned()
+}
+
+/// Removes the item of a failed condition, and the checksum that no longer fits.
+async fn hide_item(answer: &mut HttpResponse) {
+    let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
+    let body = ByteStream::new(body).collect().await.expect("a body").into_bytes();
+    let mut content: Value = serde_json::from_slice(&body).expect("JSON");
+    if let Some(object) = content.as_object_mut() {
+        object.remove("Item");
+    }
+    let body = content.to_string();
+    answer.headers_mut().remove("x-amz-crc32");
+    answer.headers_mut().insert("content-length", body.len().to_string());
+    *answer.body_mut() = SdkBody::from(body);
 }
 
 /// The request, which now asks for its capacity units. Its signature no longer fits, but neither the embedded database

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
 use tracker_core::testing::FaultyNetwork;
-use tracker_core::{Clock, IndexEntry, StatusTracker, Tracker, TrackerBuilder};
+use tracker_core::{Backoff, Clock, IndexEntry, StatusTracker, Tracker, TrackerBuilder};
 
 use super::{Document, Probe, Summary, TestClock};
 
@@ -32,6 +32,8 @@ impl World {
             .table(&self.table)
             .clock(self.clock.clone())
             .owner("worker-1")
+            // Most tests start a failed task again at once.
+            .backoff(Backoff::None)
             // A heartbeat sleeps again and again, and every sleep advances this clock.
             .heartbeat(false)
     }
@@ -51,7 +53,11 @@ impl World {
     }
 
     pub fn summaries(&self) -> Tracker<Summary> {
-        Summary::tracker_builder(&self.client).like(&self.documents()).build().expect("a valid configuration")
+        Summary::tracker_builder(&self.client)
+            .like(&self.documents())
+            .backoff(Backoff::None)
+            .build()
+            .expect("a valid configuration")
     }
 
     /// Creates `doc-1`; returns its tracker.
@@ -204,7 +210,7 @@ pub fn ids(count: usize) -> impl Iterator<Item = String> + Send {
 }
 
 pub fn task_ids(entries: &[IndexEntry<Document>]) -> Vec<&str> {
-    entries.iter().map(IndexEntry::task_id).collect()
+    entries.iter().map(|entry| entry.task_id().as_str()).collect()
 }
 
 fn read_time(stored: &AttributeValue) -> DateTime<Utc> {

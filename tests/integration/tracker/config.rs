@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracker_core::{Backoff, ErrorKind, StatusTracker};
+use tracker_core::{Backoff, ErrorKind, StatusTracker, Tracker};
 use tracker_test_macros::database_test;
 
 use crate::support::{Document, ExtractStatus, World};
@@ -23,20 +23,32 @@ struct BackoffAlone {
     id: String,
 }
 
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "waits", status = ExtractStatus, wire = "pynamodb")]
+struct Python {
+    #[tracker(task_id)]
+    id: String,
+}
+
 #[database_test]
 async fn config_takes_its_values_from_the_declaration_and_defaults(world: World) {
     let backoff =
         |base, max| Backoff::Exponential { base: Duration::from_secs(base), max: Duration::from_secs(max) };
-    let declared = world.builder::<Declared>().build().unwrap();
+    // The builder of a test has no backoff.
+    fn built<T: StatusTracker>(world: &World) -> Tracker<T> {
+        T::tracker_builder(&world.client).table(&world.table).build().unwrap()
+    }
+    let declared = built::<Declared>(&world);
     let config = declared.config();
     assert_eq!((config.backoff, config.max_snoozes), (backoff(10, 600), 7));
     let days = |days: u64| Some(Duration::from_hours(24 * days));
     assert_eq!((config.retain, config.retain_ignored), (days(1), days(7)));
     // The derive knows both defaults, so that it can refuse a base above the maximum.
-    assert_eq!(world.builder::<BackoffAlone>().build().unwrap().config().backoff, backoff(1, 3600));
-    let plain = world.builder::<Document>().build().unwrap();
+    assert_eq!(built::<BackoffAlone>(&world).config().backoff, backoff(15, 900));
+    let plain = built::<Document>(&world);
     let config = plain.config();
-    assert_eq!((config.backoff, config.max_snoozes), (Backoff::None, 100));
+    assert_eq!((config.backoff, config.max_snoozes), (backoff(15, 900), 100));
+    assert_eq!(built::<Python>(&world).config().backoff, Backoff::None, "Python does not know `run_at`");
     assert_eq!((config.retain, config.retain_ignored), (None, None));
 }
 

@@ -1,6 +1,6 @@
 //! Two steps on one item.
 
-use tracker_core::{ErrorKind, StatusTracker};
+use tracker_core::{ErrorKind, NotReadyCause, StatusTracker};
 use tracker_test_macros::database_test;
 
 use crate::support::{Document, ExtractStatus, Summary, SummaryStatus, World, number, text};
@@ -10,7 +10,10 @@ async fn second_step_refuses_a_task_until_the_first_has_succeeded(world: World) 
     let documents = world.create_document().await;
     let summaries = world.summaries();
     let refused = |error: tracker_core::Error, name: &str| {
-        assert_eq!(*error.kind(), ErrorKind::NotReady { status: name.to_owned() });
+        assert_eq!(
+            *error.kind(),
+            ErrorKind::NotReady { status: name.to_owned(), cause: NotReadyCause::EarlierStep }
+        );
         assert_eq!(error.task().unwrap().role(), None);
     };
     refused(summaries.start("doc-1").await.unwrap_err(), "ExtractStatus::Pending");
@@ -33,7 +36,10 @@ async fn second_step_refuses_a_task_until_the_first_has_succeeded(world: World) 
     assert_eq!(item["started_from"], number(16));
     assert_eq!(item["attempt"], number(2));
     let error = documents.start("doc-1").await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::NotReady { status: "26".to_owned() });
+    assert_eq!(
+        *error.kind(),
+        ErrorKind::NotReady { status: "26".to_owned(), cause: NotReadyCause::LaterStep }
+    );
 }
 
 #[database_test]

@@ -2,6 +2,7 @@
 
 mod contention;
 mod obstacles;
+mod outage;
 mod outcomes;
 mod stop;
 

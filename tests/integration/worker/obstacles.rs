@@ -74,9 +74,11 @@ async fn worker_skips_a_task_that_is_too_large_to_start(world: World) {
 async fn missing_permission_ends_the_worker(world: World) {
     let documents = create_documents(world.builder(), 5).await;
     world.network.next("DescribeTable", [Deny]);
-    world.network.next("Query", [Deny]);
+    world.network.next("Query", [Deny; 100]);
     let error = documents.worker().run(async |_| Ok(())).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Service { code: Some(_) }), "{error}");
+    assert_eq!(world.network.faults_left(), 92, "eight refusals in a row");
+    world.network.calm();
     assert_eq!(stored_counts(&world, 5).await, counts([(Pending, 5)]));
     // A worker that may not describe the table can still work on it.
     world.network.next("DescribeTable", [Deny]);

@@ -79,7 +79,6 @@ impl<'t, T: StatusTracker> IntoFuture for RedriveAll<'t, T> {
             let redriven = tracker
                 .query_by_status(status)
                 // Otherwise a task that fails again during the redrive would be redriven a second time.
-                .until_now()
                 .rows()
                 .map(move |row| async move {
                     Ok(match redrive(cx, &row?.key).await {

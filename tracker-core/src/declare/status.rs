@@ -3,6 +3,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use crate::escaped::Escaped;
+
 /// The meaning of a status to the tracker.
 ///
 /// Each role belongs to exactly one variant of a status enum, except [`MorePending`](Role::MorePending),
@@ -72,6 +74,13 @@ pub trait TrackerStatus: Copy + Send + Sync + 'static {
         Self::ALL.get(nth).copied()
     }
 
+    /// Returns the status with this name, or `None` if the enum has no such name.
+    #[must_use]
+    fn from_name(name: &str) -> Option<Self> {
+        let nth = Self::__TABLE.rows.iter().position(|row| row.name == name)?;
+        Self::ALL.get(nth).copied()
+    }
+
     /// Returns the name of the status: that of its variant, unless `rename` sets another name.
     #[must_use]
     fn name(self) -> &'static str {
@@ -90,6 +99,36 @@ pub trait TrackerStatus: Copy + Send + Sync + 'static {
     fn shards(self) -> u32 {
         Self::__TABLE.row(self.code()).map_or(1, |row| row.shards)
     }
+}
+
+/// The text is the name of no status: the error of the `FromStr` of a status enum.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownStatus {
+    name: String,
+    of: &'static str,
+    names: Vec<&'static str>,
+}
+
+impl UnknownStatus {
+    /// Returns the error of a name that the enum `S` does not have.
+    fn new<S: TrackerStatus>(name: &str) -> Self {
+        let names = S::__TABLE.rows.iter().map(|row| row.name).collect();
+        Self { name: name.to_owned(), of: S::__TABLE.type_name, names }
+    }
+}
+
+impl fmt::Display for UnknownStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, of, names } = self;
+        write!(f, "`{}` is no status of `{of}`; use {}", Escaped(name), names.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownStatus {}
+
+/// Returns the status with this name, for the `FromStr` that the derive emits.
+pub fn status_of_name<S: TrackerStatus>(name: &str) -> Result<S, UnknownStatus> {
+    S::from_name(name).ok_or_else(|| UnknownStatus::new::<S>(name))
 }
 
 /// A status enum as data. The derive emits it, and the tracker knows the enum by it alone.

@@ -2,7 +2,7 @@
 //! trackers.
 
 use std::fmt::Display;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -19,11 +19,12 @@ use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
 use crate::item::head::{self, TaskHead};
 use crate::item::use_case::UseCase;
-use crate::observe::{self, EventDraft, Observer};
+use crate::observe::{self, EventDraft, Observer, Teller};
 use crate::protocol::classify::Rules;
 use crate::protocol::writes::Writes;
 use crate::runtime::background::{self, Background, Work};
 use crate::runtime::events;
+use crate::runtime::held_locks::HeldLocks;
 use crate::time::{Clock, ClockReading, Timestamp};
 
 /// The longest time that one request may take, with the SDK's retries.
@@ -53,12 +54,20 @@ pub(crate) struct Context {
     connections: Connections,
     pub(crate) config: TrackerConfig,
     pub(crate) use_case: UseCase,
+    /// Who tells of events.
+    teller: Arc<Teller>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) owner: String,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     /// Whether a query has found that the index does not project `run_at`.
     pub(crate) index_lacks_run_at: AtomicBool,
     pub(super) service_clock: ServiceClock,
+    /// The locks of the attempts that run here.
+    pub(crate) held: HeldLocks,
+    /// Whether a write of a new task was checked to be readable.
+    checked_round_trip: AtomicBool,
+    /// Whether it was logged that the description of the statuses cannot be written.
+    pub(crate) warned_of_description: AtomicBool,
     /// The last time that `create_time` has returned.
     last_create: Mutex<Timestamp>,
 }
@@ -79,6 +88,13 @@ impl Context {
         owner: Option<String>,
         observer: Option<Arc<dyn Observer>>,
     ) -> Self {
+        #[cfg(feature = "metrics")]
+        observe::metric::describe();
+        let teller = Teller {
+            use_case: use_case.clone(),
+            step: config.step.clone(),
+            with_reasons: config.error_text_in_events,
+        };
         let service_clock = ServiceClock::new(Arc::clone(&clock), config.max_clock_skew);
         let timeouts = client.config().timeout_config();
         let connect_timeout = timeouts.and_then(TimeoutConfig::connect_timeout).unwrap_or(CONNECT);
@@ -100,11 +116,15 @@ impl Context {
             connections,
             config,
             use_case,
+            teller: Arc::new(teller),
             clock,
             owner: owner.unwrap_or_else(host_and_process),
             observer,
             index_lacks_run_at: AtomicBool::new(false),
             service_clock,
+            held: HeldLocks::default(),
+            checked_round_trip: AtomicBool::new(false),
+            warned_of_description: AtomicBool::new(false),
             last_create: Mutex::new(Timestamp::EPOCH),
         }
     }
@@ -208,14 +228,30 @@ impl Context {
         Ok(head::read_head(item, &self.use_case, self.config.wire)?)
     }
 
+    /// Returns whether the next data to write is read back first: always in debug builds, and the first time in others.
+    pub(crate) fn checks_round_trip(&self) -> bool {
+        cfg!(debug_assertions) || !self.checked_round_trip.swap(true, Ordering::Relaxed)
+    }
+
+    /// Completes the refusal of a task that is locked: says whether this very tracker holds the task.
+    pub(crate) fn with_holder(&self, refusal: ErrorKind, found: &TaskHead) -> ErrorKind {
+        match refusal {
+            ErrorKind::Locked { owner, until, .. } => {
+                let by_this_tracker = found.lock.as_deref().is_some_and(|lock| self.held.has(lock));
+                ErrorKind::Locked { by_this_tracker, owner, until }
+            }
+            other => other,
+        }
+    }
+
     /// Reports an event about a task. An observer is never called on the background thread.
     pub(crate) fn emit(&self, draft: EventDraft<'_>) {
         if background::is_here() {
-            let (owned, use_case, observer) =
-                (draft.to_owned(), self.use_case.clone(), self.observer.clone());
-            events::deliver(move || observe::report(&owned.draft().complete(&use_case), observer.as_deref()));
+            let (owned, teller, observer) =
+                (draft.to_owned(), Arc::clone(&self.teller), self.observer.clone());
+            events::deliver(move || observe::report(&owned.draft().complete(&teller), observer.as_deref()));
         } else {
-            observe::report(&draft.complete(&self.use_case), self.observer.as_deref());
+            observe::report(&draft.complete(&self.teller), self.observer.as_deref());
         }
     }
 

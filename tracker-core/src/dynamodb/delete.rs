@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 use super::context::Context;
-use super::response::{FailedCondition, WriteError, classify, write_error};
+use super::response::{WriteError, classify, failed_condition, write_error};
 use crate::item::attribute::{Item, KEY, string};
 use crate::protocol::expression::Expression;
 
@@ -30,7 +30,7 @@ pub(crate) async fn delete(
         Ok(output) => Ok(output.attributes),
         Err(error) => Err(match error.as_service_error() {
             Some(DeleteItemError::ConditionalCheckFailedException(failed)) => {
-                WriteError::Condition(FailedCondition::new(failed.item(), error.raw_response()))
+                failed_condition(cx, key, failed.item(), error.raw_response()).await
             }
             _ => write_error(classify(&cx.config.table, error).with_key(key)),
         }),

@@ -4,18 +4,29 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
 use super::context::Context;
-use super::response::{FailedCondition, WriteError, classify, write_error};
+use super::response::{WriteError, classify, failed_condition, write_error};
 use crate::item::attribute::{Item, KEY};
+use crate::protocol::expression::Expression;
 
-/// Puts an item, unless its key exists.
-pub(crate) async fn put(cx: &Context, item: Item) -> Result<(), WriteError> {
+/// Puts an item, unless its key exists. An item that `seen` pins is replaced, if it is still the same.
+pub(crate) async fn put(
+    cx: &Context,
+    key: &str,
+    item: Item,
+    seen: Option<&Expression>,
+) -> Result<(), WriteError> {
+    let (condition, names, values) = match seen {
+        None => ("attribute_not_exists(#key)".to_owned(), [("#key".to_owned(), KEY.to_owned())].into(), None),
+        Some(pinned) => (pinned.condition.clone(), pinned.names.clone(), Some(pinned.values.clone())),
+    };
     let result = cx
         .client()
         .put_item()
         .table_name(&*cx.config.table)
         .set_item(Some(item))
-        .condition_expression("attribute_not_exists(#key)")
-        .expression_attribute_names("#key", KEY)
+        .condition_expression(condition)
+        .set_expression_attribute_names(Some(names))
+        .set_expression_attribute_values(values)
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
         .send()
         .await;
@@ -23,7 +34,7 @@ pub(crate) async fn put(cx: &Context, item: Item) -> Result<(), WriteError> {
         Ok(_) => Ok(()),
         Err(error) => Err(match error.as_service_error() {
             Some(PutItemError::ConditionalCheckFailedException(failed)) => {
-                WriteError::Condition(FailedCondition::new(failed.item(), error.raw_response()))
+                failed_condition(cx, key, failed.item(), error.raw_response()).await
             }
             _ => write_error(classify(&cx.config.table, error)),
         }),

@@ -5,8 +5,10 @@ use std::error::Error as StdError;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-use super::tries::FirstTry;
-use crate::error::{Error, ErrorKind};
+use super::context::Context;
+use super::get::get;
+use super::tries::{FirstTry, NotFromDynamoDb, NotSent};
+use crate::error::{Error, ErrorKind, chain, chain_text};
 use crate::item::attribute::Item;
 
 /// Why a conditional write did not succeed.
@@ -29,10 +31,24 @@ pub(crate) struct FailedCondition {
     pub(crate) is_first_try: bool,
 }
 
-impl FailedCondition {
-    pub(super) fn new(image: Option<&Item>, raw: Option<&HttpResponse>) -> Self {
-        let is_first_try = raw.and_then(|raw| raw.extension()) == Some(&FirstTry(true));
-        Self { image: image.cloned(), is_first_try }
+/// Returns the error of a write whose condition failed. Some servers ignore `ReturnValuesOnConditionCheckFailure`, so an item
+/// that the response lacks is read. Nothing was written by this send, whatever that read says.
+pub(super) async fn failed_condition(
+    cx: &Context,
+    key: &str,
+    image: Option<&Item>,
+    raw: Option<&HttpResponse>,
+) -> WriteError {
+    let is_first_try = raw.and_then(|raw| raw.extension()) == Some(&FirstTry(true));
+    let image = match image {
+        Some(image) => Ok(Some(image.clone())),
+        // Boxed, because the SDK's future would make the future of every write large.
+        None => Box::pin(get(cx, key, true, false)).await,
+    };
+    match image {
+        Ok(image) => WriteError::Condition(FailedCondition { image, is_first_try }),
+        Err(error) if is_first_try => WriteError::Refused(error),
+        Err(error) => WriteError::Unknown(error),
     }
 }
 
@@ -49,6 +65,8 @@ where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
     let kind = match &error {
+        SdkError::ConstructionFailure(_) => ErrorKind::NotSent,
+        error if not_sent(error).is_some() => ErrorKind::NotSent,
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
             ErrorKind::Unavailable
         }
@@ -56,7 +74,40 @@ where
         _ => ErrorKind::Service { code: None },
     };
     let tried_before = error.raw_response().and_then(|raw| raw.extension()) == Some(&FirstTry(false));
-    Error::new(kind).with_source(error).retried(tried_before)
+    let reason = reason(&kind, &error);
+    let classified = Error::new(kind).with_source(error).retried(tried_before);
+    match reason {
+        Some(reason) => classified.with_reason(reason),
+        None => classified,
+    }
+}
+
+/// Finds the marker of a request that was not sent.
+fn not_sent<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e NotSent> {
+    chain(error).find_map(|error| error.downcast_ref())
+}
+
+/// Returns what the SDK or DynamoDB says about an error, if the message of the kind does not say it.
+fn reason<E>(kind: &ErrorKind, error: &SdkError<E, HttpResponse>) -> Option<String>
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    match kind {
+        ErrorKind::NotSent => {
+            let cause = match not_sent(error) {
+                Some(not_sent) => not_sent.source(),
+                None => error.source(),
+            };
+            cause.map(chain_text)
+        }
+        ErrorKind::Unavailable => {
+            chain(error).find(|error| error.is::<NotFromDynamoDb>()).map(ToString::to_string)
+        }
+        ErrorKind::Service { .. } | ErrorKind::ItemTooLarge => {
+            error.as_service_error().and_then(ProvideErrorMetadata::message).map(str::to_owned)
+        }
+        _ => None,
+    }
 }
 
 /// Returns the kind of an error that DynamoDB returned.
@@ -102,23 +153,36 @@ fn throttling_reasons(raw: &HttpResponse) -> Vec<String> {
 ///
 /// For example, a throttled request may follow a try of the SDK that was applied and whose response was lost.
 pub(super) fn write_error(error: Error) -> WriteError {
-    if is_transient(&error) || (error.was_retried() && !is_final(&error)) {
+    let was_sent = *error.kind() != ErrorKind::NotSent;
+    if was_sent && (error.is_transient() || (error.was_retried() && !is_final(&error))) {
         WriteError::Unknown(error)
     } else {
         WriteError::Refused(error)
     }
 }
 
-/// Returns whether the same request may succeed later.
-pub(crate) fn is_transient(error: &Error) -> bool {
-    let again =
-        ["TransactionConflictException", "ReplicatedWriteConflictException", "RequestTimeoutException"];
+/// Returns whether DynamoDB did not accept the credentials, or the SDK had none. Such a refusal may pass by itself: credentials
+/// are rotated, and a new permission takes some time to be known everywhere.
+pub(crate) fn is_access_refused(error: &Error) -> bool {
     match error.kind() {
-        ErrorKind::Unavailable | ErrorKind::Throttled { .. } => true,
-        ErrorKind::Service { code: Some(code) } => again.contains(&code.as_str()),
+        ErrorKind::Service { code: Some(code) } => ACCESS_REFUSED.contains(&code.as_str()),
+        ErrorKind::NotSent => !error.is_transient(),
         _ => false,
     }
 }
+
+/// The codes of refused credentials: the common errors of DynamoDB's API reference.
+const ACCESS_REFUSED: [&str; 9] = [
+    "AccessDeniedException",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "IncompleteSignatureException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "MissingAuthenticationTokenException",
+    "RequestExpired",
+    "UnrecognizedClientException",
+];
 
 /// Returns whether an error means that no send of the request can have been applied.
 pub(super) fn is_final(error: &Error) -> bool {

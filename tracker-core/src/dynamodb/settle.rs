@@ -17,26 +17,49 @@ use crate::time::Clock;
 /// between the sends are 0.25 s in all.
 pub(crate) const SENDS: u32 = 3;
 /// The same for a finish, whose loss costs the most. The waits are 17 s in all.
-pub(crate) const SENDS_OF_A_FINISH: u32 = 6;
+const SENDS_OF_A_FINISH: u32 = 6;
 
 /// Sends the same conditional write again while it is unknown whether it was applied. If an earlier send was applied,
 /// the condition fails now, and the item shows it.
 pub(crate) async fn settle<R, F>(
     clock: &dyn Clock,
     sends: u32,
+    send: impl FnMut() -> F,
+) -> Result<R, WriteError>
+where
+    F: Future<Output = Result<R, WriteError>>,
+{
+    let is_refusal_final = true;
+    send_again(clock, sends, is_refusal_final, send).await
+}
+
+/// Settles a finish. It is sent again after a refusal as well, unless that is about its data: a success must not be lost to
+/// credentials that expire in the middle of a rotation.
+pub(crate) async fn settle_finish<R, F>(clock: &dyn Clock, send: impl FnMut() -> F) -> Result<R, WriteError>
+where
+    F: Future<Output = Result<R, WriteError>>,
+{
+    let is_refusal_final = false;
+    send_again(clock, SENDS_OF_A_FINISH, is_refusal_final, send).await
+}
+
+async fn send_again<R, F>(
+    clock: &dyn Clock,
+    sends: u32,
+    is_refusal_final: bool,
     mut send: impl FnMut() -> F,
 ) -> Result<R, WriteError>
 where
     F: Future<Output = Result<R, WriteError>>,
 {
-    let mut sent = 1;
+    let (mut sent, mut may_be_applied) = (1, false);
     loop {
         match send().await {
-            Err(WriteError::Unknown(_)) if sent < sends => {}
+            Err(WriteError::Unknown(_)) if sent < sends => may_be_applied = true,
+            Err(WriteError::Refused(error)) if is_final(&error) => return Err(WriteError::Refused(error)),
+            Err(WriteError::Refused(_)) if !is_refusal_final && sent < sends => {}
             // This send was refused, but an earlier send may have been applied.
-            Err(WriteError::Refused(error)) if sent > 1 && !is_final(&error) => {
-                return Err(WriteError::Unknown(error));
-            }
+            Err(WriteError::Refused(error)) if may_be_applied => return Err(WriteError::Unknown(error)),
             result => return result,
         }
         clock.sleep(Duration::from_millis(50 * 4_u64.pow(sent - 1))).await;

@@ -1,5 +1,7 @@
 //! Watches every try of a request: when it was sent, on which connections, and whether DynamoDB answered it.
 
+use std::error::Error as StdError;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -17,6 +19,7 @@ use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use chrono::{DateTime, Utc};
 
 use super::service_clock::ServiceClock;
+use crate::error::chain;
 
 /// The interceptor of a client.
 #[derive(Debug, Clone)]
@@ -31,6 +34,10 @@ struct Sent {
     at: DateTime<Utc>,
     times: u32,
     pool: u32,
+    /// Whether an earlier try may have reached DynamoDB.
+    has_left: bool,
+    /// Whether the last try has not ended yet.
+    is_under_way: bool,
 }
 
 impl Storable for Sent {
@@ -41,13 +48,20 @@ impl Storable for Sent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FirstTry(pub(super) bool);
 
+/// A request of which no try has left this machine.
+#[derive(Debug, thiserror::Error)]
+#[error("the request was not sent")]
+pub(super) struct NotSent(
+    #[source] OrchestratorError<aws_smithy_runtime_api::client::interceptors::context::Error>,
+);
+
 /// A response without the signs of DynamoDB.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "a response with status {status} is not from DynamoDB, because {why}; look for a proxy or a captive portal on the \
      way to the endpoint"
 )]
-struct NotFromDynamoDb {
+pub(super) struct NotFromDynamoDb {
     status: u16,
     why: &'static str,
 }
@@ -78,9 +92,11 @@ impl Intercept for Tries {
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let times = config.load::<Sent>().map_or(0, |sent| sent.times) + 1;
+        let last = config.load::<Sent>();
+        let times = last.map_or(0, |sent| sent.times) + 1;
+        let has_left = last.is_some_and(|sent| sent.has_left);
         let pool = self.connections.pool();
-        let sent = Sent { at: self.service_clock.now(), times, pool };
+        let sent = Sent { at: self.service_clock.now(), times, pool, has_left, is_under_way: true };
         // What is stored replaces the timeouts of the client, also for the later tries.
         let timeouts =
             config.load::<TimeoutConfig>().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
@@ -115,13 +131,47 @@ impl Intercept for Tries {
             let foreign = NotFromDynamoDb { ..*foreign };
             *result = Err(OrchestratorError::response(foreign.into()));
         }
-        if !matches!(foreign, Some(None))
-            && let Some(sent) = config.load::<Sent>()
+        let Some(&Sent { at, times, pool, has_left, is_under_way }) = config.load::<Sent>() else {
+            return Ok(());
+        };
+        if !matches!(foreign, Some(None)) {
+            self.connections.leave(pool);
+        }
+        // Without a connection, the try has sent nothing.
+        let was_sent = is_under_way
+            && !(foreign.is_none()
+                && matches!(context.output_or_error(), Some(Err(error)) if is_without_connection(error)));
+        let sent = Sent { at, times, pool, has_left: has_left || was_sent, is_under_way: false };
+        config.interceptor_state().store_put(sent);
+        Ok(())
+    }
+
+    fn modify_before_completion(
+        &self,
+        context: &mut FinalizerInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let may_have_left = config.load::<Sent>().is_some_and(|sent| sent.has_left || sent.is_under_way);
+        if let (false, Some(result)) = (may_have_left, context.output_or_error_mut())
+            && result.is_err()
+            && let Err(error) = std::mem::replace(result, Err(OrchestratorError::other("replaced")))
         {
-            self.connections.leave(sent.pool);
+            *result = Err(OrchestratorError::other(NotSent(error)));
         }
         Ok(())
     }
+}
+
+/// Returns whether a try failed before a connection could send anything: no connection was made, or the endpoint refused it.
+fn is_without_connection(error: &(dyn StdError + 'static)) -> bool {
+    chain(error).any(|error| {
+        let refused = |io: &io::Error| io.kind() == io::ErrorKind::ConnectionRefused;
+        error.downcast_ref::<io::Error>().is_some_and(refused)
+            || error
+                .downcast_ref::<hyper_util::client::legacy::Error>()
+                .is_some_and(|error| error.is_connect())
+    })
 }
 
 fn has_request_id(response: &HttpResponse) -> bool {

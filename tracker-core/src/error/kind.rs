@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::escaped::Escaped;
+
 /// Why an operation failed, and whether to retry it, wait or act.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -15,11 +17,18 @@ pub enum ErrorKind {
     NotFound,
     /// Refusal: another worker holds the task. Retry after `until`.
     #[error(
-        "held by {} until {}; start another task, or try this one again after that",
-        .owner.as_deref().unwrap_or("another worker"),
-        .until.to_rfc3339()
+        "held by {} until {}; {}",
+        Escaped(.owner.as_deref().unwrap_or("another worker")),
+        .until.to_rfc3339(),
+        if *.by_this_tracker {
+            "this very tracker started it: end that attempt first"
+        } else {
+            "start another task, or try this one again after that"
+        }
     )]
     Locked {
+        /// Whether this very tracker, or a clone of it, holds the task.
+        by_this_tracker: bool,
         /// The owner of the lease, if the item names one.
         owner: Option<String>,
         /// When the task can be taken over: the end of the lease plus `max_clock_skew`.
@@ -46,13 +55,12 @@ pub enum ErrorKind {
     )]
     Ignored,
     /// Refusal: the status of the task does not allow the call.
-    #[error(
-        "is in status `{status}`, which does not allow this; an earlier step has yet to finish the task, a later step \
-         has it already, or a redrive is asked of a task that is neither failed nor ignored"
-    )]
+    #[error("is in status `{}`, which does not allow this: {cause}", Escaped(.status))]
     NotReady {
         /// The name of the status, or its code if no step known here uses it.
         status: String,
+        /// Why the status does not allow the call.
+        cause: NotReadyCause,
     },
     /// Refusal: the task cannot be started yet. Retry at `run_at`.
     #[error("cannot be started before {}; start it then", .run_at.to_rfc3339())]
@@ -114,6 +122,13 @@ pub enum ErrorKind {
     /// The attempt was [cancelled](crate::Tracker::cancel), and the task is ignored now.
     #[error("the attempt was cancelled, and the task is ignored now; a redrive sets it back to pending")]
     Cancelled,
+    /// The [deadline](crate::Run::deadline) of a run or a start passed before the work was done. The task is released, or is
+    /// being released. Nothing counts as failed: start it again.
+    #[error(
+        "the deadline passed before the work was done; the task is released, no failed attempt is counted, and it can be \
+         started again"
+    )]
+    DeadlinePassed,
     /// The task id cannot be used.
     #[error("the task id cannot be used: {reason}")]
     InvalidTaskId {
@@ -146,15 +161,15 @@ pub enum ErrorKind {
     ItemTooLarge,
     /// A field cannot be stored.
     #[error(
-        "`{attribute}` cannot be stored; DynamoDB has strings, numbers of 38 digits, booleans, lists, and maps with \
-         string keys"
+        "`{}` cannot be stored; DynamoDB has strings, numbers of 38 digits, booleans, lists, and maps with string keys",
+        Escaped(.attribute)
     )]
     Encode {
         /// The attribute. A member of the data is written as `data.member`.
         attribute: String,
     },
     /// A stored attribute cannot be read.
-    #[error("`{attribute}` cannot be read; correct the stored item, or the type that it is read into")]
+    #[error("`{}` cannot be read; correct the stored item, or the type that it is read into", Escaped(.attribute))]
     Decode {
         /// The attribute. A member of the data is written as `data.member`.
         attribute: String,
@@ -184,18 +199,51 @@ pub enum ErrorKind {
         /// The reasons that DynamoDB gave, such as `IndexWriteKeyRangeThroughputExceeded`.
         reasons: Vec<String>,
     },
+    /// The request was not sent, so nothing was written. The message of the error says why: for example, there are no
+    /// credentials, no region or no HTTP client, or the endpoint refuses the connection.
+    #[error(
+        "the request was not sent, so nothing was written; check the credentials, the region, the endpoint and the HTTP \
+         client of the SDK's client"
+    )]
+    NotSent,
     /// DynamoDB did not answer, or its answer cannot be read. Retry later.
     #[error("DynamoDB did not answer; check the network, and the region and the endpoint of the client")]
     Unavailable,
     /// DynamoDB refused the request for any other reason.
-    #[error(
-        "DynamoDB refused the request with {}; its message is this error's source",
-        .code.as_deref().unwrap_or("an error without a code")
-    )]
+    #[error("DynamoDB refused the request with {}", Escaped(.code.as_deref().unwrap_or("an error without a code")))]
     Service {
         /// The error code, such as `AccessDeniedException`.
         code: Option<String>,
     },
+}
+
+/// Why the status of a task does not allow a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotReadyCause {
+    /// An earlier step has not finished the task.
+    #[error("an earlier step has not finished the task; try again later")]
+    EarlierStep,
+    /// A later step has started the task.
+    #[error("a later step has the task already; there is nothing to do")]
+    LaterStep,
+    /// No step known here uses this code: a later step has started the task, or the codes of the status enum have changed.
+    #[error(
+        "no step known here uses this code; a later step may have the task, or did the codes of the status enum change?"
+    )]
+    UnknownCode,
+    /// The task is locked, although its status is not in progress, so another program has changed the task.
+    #[error("it is locked nevertheless, so another program has changed it; try again after the lease")]
+    ChangedElsewhere,
+    /// A redrive of a task that is pending: it is neither failed nor ignored.
+    #[error("the task is waiting for a worker already; only a failed or an ignored task can be redriven")]
+    Pending,
+    /// A redrive of a pending task that cannot be started before its `run_at`.
+    #[error(
+        "the task waits for its time, `run_at`; only a failed or an ignored task can be redriven, and a redrive would \
+         not make it due"
+    )]
+    NotDue,
 }
 
 fn throttled(reasons: &[String], f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -213,7 +261,10 @@ fn throttled(reasons: &[String], f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::error::{Advice, Error};
 
     /// The names that begin the lines with this indentation and prefix, up to the first other character.
     fn names<'t>(text: &'t str, prefix: &str, suffixes: &[char]) -> BTreeSet<&'t str> {
@@ -233,5 +284,78 @@ mod tests {
         assert!(kinds.contains("NotFound") && kinds.contains("Locked") && kinds.len() > 20, "{kinds:?}");
         let rows = names(include_str!("../../../docs/errors.md"), "| `", &['`']);
         assert_eq!(rows, kinds);
+    }
+
+    /// One error of each kind, and several of a kind whose advice depends on its fields.
+    fn samples() -> Vec<Error> {
+        let now = DateTime::UNIX_EPOCH;
+        let not_ready = |cause| ErrorKind::NotReady { status: "Pending".to_owned(), cause };
+        let text = || "why".to_owned();
+        [
+            ErrorKind::NotFound,
+            ErrorKind::Locked { by_this_tracker: false, owner: None, until: now },
+            ErrorKind::ClockBehind { by: Duration::ZERO },
+            ErrorKind::AlreadySucceeded,
+            ErrorKind::Ignored,
+            not_ready(NotReadyCause::EarlierStep),
+            not_ready(NotReadyCause::LaterStep),
+            not_ready(NotReadyCause::UnknownCode),
+            not_ready(NotReadyCause::ChangedElsewhere),
+            not_ready(NotReadyCause::Pending),
+            not_ready(NotReadyCause::NotDue),
+            ErrorKind::NotDue { run_at: now },
+            ErrorKind::Contended,
+            ErrorKind::ClockOff { offset: TimeDelta::zero() },
+            ErrorKind::AlreadyExists,
+            ErrorKind::LeaseLost,
+            ErrorKind::OutcomeUnknown,
+            ErrorKind::BodyFailed { ignored: false },
+            ErrorKind::BodyFailed { ignored: true },
+            ErrorKind::Snoozed { until: now },
+            ErrorKind::Cancelled,
+            ErrorKind::DeadlinePassed,
+            ErrorKind::InvalidTaskId { reason: text() },
+            ErrorKind::InvalidConfig { reason: text() },
+            ErrorKind::InvalidQuery { reason: text() },
+            ErrorKind::InvalidCursor { reason: text() },
+            ErrorKind::ItemTooLarge,
+            ErrorKind::Encode { attribute: text() },
+            ErrorKind::Decode { attribute: text() },
+            ErrorKind::TableNotFound { table: text() },
+            ErrorKind::TableMismatch { table: text(), differences: Vec::new() },
+            ErrorKind::Throttled { reasons: Vec::new() },
+            ErrorKind::Unavailable,
+            ErrorKind::Service { code: Some("AccessDeniedException".to_owned()) },
+            ErrorKind::Service { code: Some("TransactionConflictException".to_owned()) },
+            ErrorKind::NotSent,
+        ]
+        .into_iter()
+        .map(Error::new)
+        .chain([Error::new(ErrorKind::NotSent)
+            .with_source(std::io::Error::from(std::io::ErrorKind::ConnectionRefused))])
+        .collect()
+    }
+
+    #[test]
+    fn errors_page_has_the_advice_of_each_kind() {
+        let mut advised: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+        for error in samples() {
+            let name: String =
+                format!("{:?}", error.kind()).chars().take_while(|c| c.is_alphanumeric()).collect();
+            advised.entry(name).or_default().insert(match error.advice() {
+                Advice::Done => "Done",
+                Advice::RetryLater { .. } => "RetryLater",
+                Advice::Fix => "Fix",
+            });
+        }
+        let page = include_str!("../../../docs/errors.md");
+        let rows = page.lines().filter_map(|line| {
+            let (name, cells) = line.strip_prefix("| `")?.split_once("` | ")?;
+            let advice = cells.split(" | ").next()?;
+            let words = advice.split(", ").map(|word| word.trim_matches('`'));
+            Some((name.to_owned(), words.collect::<BTreeSet<_>>()))
+        });
+        let rows: BTreeMap<_, _> = rows.filter(|(name, _)| advised.contains_key(name)).collect();
+        assert_eq!(rows, advised);
     }
 }

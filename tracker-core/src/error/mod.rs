@@ -1,11 +1,15 @@
 //! The error type of all operations.
 
+mod advice;
 mod kind;
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-pub use self::kind::ErrorKind;
+pub use self::advice::Advice;
+pub use self::kind::{ErrorKind, NotReadyCause};
+use crate::escaped::Escaped;
 use crate::item::error::{BoxError, ItemError};
 use crate::item::head::TaskHead;
 
@@ -34,6 +38,8 @@ struct Inner {
     kind: ErrorKind,
     key: Option<String>,
     task: Option<TaskHead>,
+    /// Why it happened: what the source says, as far as it helps.
+    reason: Option<String>,
     source: Option<BoxError>,
     body: Option<BoxError>,
     /// Whether the SDK had already sent the request before the try that failed.
@@ -42,7 +48,15 @@ struct Inner {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind) -> Self {
-        Self(Box::new(Inner { kind, key: None, task: None, source: None, body: None, retried: false }))
+        Self(Box::new(Inner {
+            kind,
+            key: None,
+            task: None,
+            reason: None,
+            source: None,
+            body: None,
+            retried: false,
+        }))
     }
 
     /// Sets the key, unless the error has a key already.
@@ -67,6 +81,19 @@ impl Error {
         self
     }
 
+    /// Sets the source, and takes its text and the texts of its causes into the message.
+    pub(crate) fn because(mut self, source: impl Into<BoxError>) -> Self {
+        let source = source.into();
+        self.0.reason = Some(chain_text(source.as_ref()));
+        self.with_source(source)
+    }
+
+    /// Takes a text into the message.
+    pub(crate) fn with_reason(mut self, reason: impl Into<String>) -> Self {
+        self.0.reason = Some(reason.into());
+        self
+    }
+
     pub(crate) fn with_body_error(mut self, error: BoxError) -> Self {
         self.0.body = Some(error);
         self
@@ -86,12 +113,8 @@ impl Error {
         let mut copy = Self::new(self.0.kind.clone());
         copy.0.key.clone_from(&self.0.key);
         copy.0.task.clone_from(&self.0.task);
-        let (mut texts, mut source) = (Vec::new(), self.source());
-        while let Some(error) = source {
-            texts.push(error.to_string());
-            source = error.source();
-        }
-        copy.0.source = (!texts.is_empty()).then(|| texts.join(": ").into());
+        copy.0.reason.clone_from(&self.0.reason);
+        copy.0.source = self.source().map(|source| chain_text(source).into());
         copy
     }
 
@@ -135,18 +158,21 @@ impl Error {
         )
     }
 
-    /// Returns the error that the body of a [`run`](crate::Tracker::run) returned, if it has the type `E`. It
-    /// is here also if the failure could not be recorded.
+    /// Returns the error that the body of a [`run`](crate::Tracker::run) returned, or the first of its causes, that has
+    /// the type `E`. So an error is found behind the context that `anyhow` adds, too. It is here also if the failure could
+    /// not be recorded.
     #[must_use]
     pub fn body_error<E: StdError + 'static>(&self) -> Option<&E> {
-        self.0.body.as_ref()?.downcast_ref()
+        let body: &(dyn StdError + 'static) = self.0.body.as_deref()?;
+        chain(body).find_map(<dyn StdError>::downcast_ref)
     }
 
     /// Returns the error that the body of a [`run`](crate::Tracker::run) returned, by value.
     ///
     /// # Errors
     ///
-    /// Returns `self` if the body returned no error, or an error of another type.
+    /// Returns `self` if the body returned no error, or an error of another type. A cause is not returned by value: see
+    /// [`body_error`](Self::body_error).
     pub fn into_body_error<E: StdError + 'static>(mut self) -> Result<E, Self> {
         match self.0.body.take().map(<dyn StdError + Send + Sync>::downcast::<E>) {
             Some(Ok(error)) => Ok(*error),
@@ -161,10 +187,16 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(key) = &self.0.key {
-            write!(f, "task `{key}`: ")?;
+        let Inner { key, kind, reason, .. } = &*self.0;
+        if let Some(key) = key {
+            write!(f, "task `{}`: ", Escaped(key))?;
         }
-        self.0.kind.fmt(f)
+        let Some(reason) = reason else { return kind.fmt(f) };
+        // The text of a kind says what happened, and what to do after a semicolon. The reason belongs in between.
+        match kind.to_string().split_once("; ") {
+            Some((happened, advice)) => write!(f, "{happened}: {}; {advice}", Escaped(reason)),
+            None => write!(f, "{kind}: {}", Escaped(reason)),
+        }
     }
 }
 
@@ -174,13 +206,13 @@ impl fmt::Debug for Error {
         // The message comes first, because a `main` that returns the error prints this text.
         shown.field("message", &self.to_string());
         shown.field("kind", &self.0.kind);
-        for (name, value) in [
-            ("key", self.0.key.as_ref().map(|key| key as &dyn fmt::Debug)),
-            ("source", self.0.source.as_ref().map(|source| source as _)),
-            ("body_error", self.0.body.as_ref().map(|body| body as _)),
-        ] {
-            if let Some(value) = value {
-                shown.field(name, value);
+        if let Some(key) = &self.0.key {
+            shown.field("key", key);
+        }
+        // The texts alone: the `Debug` of an SDK error has the whole response, with the data of an item.
+        for (name, error) in [("source", &self.0.source), ("body_error", &self.0.body)] {
+            if let Some(error) = error {
+                shown.field(name, &chain_text(error.as_ref()));
             }
         }
         shown.finish_non_exhaustive()
@@ -205,9 +237,42 @@ impl From<ItemError> for Error {
         };
         let mut error = Self::new(kind);
         error.0.key = key;
-        error.0.source = source;
-        error
+        match source {
+            Some(source) => error.because(source),
+            None => error,
+        }
     }
+}
+
+/// Returns an error and its causes.
+pub(crate) fn chain<'e>(
+    error: &'e (dyn StdError + 'static),
+) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    // A chain that leads back to itself has no end.
+    std::iter::successors(Some(error), |&error| StdError::source(error)).take(LONGEST_CHAIN)
+}
+
+/// The most errors of a chain that are looked at.
+const LONGEST_CHAIN: usize = 1000;
+
+/// Returns the texts of an error and of its causes, without those that repeat the text before.
+pub(crate) fn chain_text(error: &(dyn StdError + 'static)) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for error in chain(error) {
+        let text = guarded_text(error);
+        if !texts.last().is_some_and(|last| last.ends_with(&text)) {
+            texts.push(text);
+        }
+    }
+    texts.join(": ")
+}
+
+/// Returns the text of an error. The `Display` of another's type may panic, which costs the text alone.
+pub(crate) fn guarded_text(error: &(dyn StdError + 'static)) -> String {
+    let text = catch_unwind(AssertUnwindSafe(|| error.to_string()));
+    text.unwrap_or_else(|_| {
+        "an error whose text cannot be written, because its `Display` panicked".to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -222,13 +287,13 @@ mod tests {
     }
 
     #[test]
-    fn display_names_the_key_and_not_the_source() {
+    fn display_names_the_key_and_the_reason() {
         let error = Error::new(ErrorKind::Decode { attribute: "data.pages".to_owned() })
-            .with_source("invalid type")
+            .because("invalid type")
             .with_key("extract____doc-1");
         assert_eq!(
             error.to_string(),
-            "task `extract____doc-1`: `data.pages` cannot be read; correct the stored item, or the type \
+            "task `extract____doc-1`: `data.pages` cannot be read: invalid type; correct the stored item, or the type \
              that it is read into"
         );
         assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("invalid type"));

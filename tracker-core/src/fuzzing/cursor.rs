@@ -14,7 +14,7 @@ pub(super) fn check(source: &mut Source<'_>) {
     let query = query(source);
     let (plan, expired_only) = &query;
     let at = Position { update_time: source.text(), key: source.text() };
-    let cursor = Cursor::new(plan, *expired_only, at.clone()).expect("a position can be encoded");
+    let cursor = Cursor::new(plan, *expired_only, None, at.clone()).expect("a position can be encoded");
     let text = cursor.to_string();
     assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{text}");
     assert_eq!(checked_position(&Cursor::from_text(&*text), &query).as_ref(), Some(&at));
@@ -80,7 +80,8 @@ fn query(source: &mut Source<'_>) -> (Plan, bool) {
 fn checked_position(cursor: &Cursor, (plan, expired_only): &(Plan, bool)) -> Option<Position> {
     match cursor.position(plan, *expired_only) {
         Ok(at) => {
-            let again = Cursor::new(plan, *expired_only, at.clone()).expect("a position can be encoded");
+            let again =
+                Cursor::new(plan, *expired_only, None, at.clone()).expect("a position can be encoded");
             assert_eq!(again.position(plan, *expired_only).expect("a cursor of this query"), at);
             Some(at)
         }

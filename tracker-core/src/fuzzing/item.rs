@@ -11,6 +11,7 @@ use super::source::Source;
 use crate::config::TrackerConfig;
 use crate::declare::spec::{Takeover, Wire};
 use crate::error::{Error, ErrorKind};
+use crate::escaped::Escaped;
 use crate::item::attribute::{CREATE_TIME, DATA, ERRORS, HEAD, Item, KEY, NOT_LOCKED, UPDATE_TIME, VALUE};
 use crate::item::document::{Document, Member};
 use crate::item::fields::Encoded;
@@ -55,7 +56,8 @@ fn assert_names(error: &Error, item: &Item, attributes: &[&str]) {
     assert!(attributes.contains(&attribute.as_str()), "{error:?}");
     assert_eq!(error.key(), key_of(item));
     let shown = error.to_string();
-    assert!(shown.contains(attribute) && shown.contains(error.key().unwrap_or_default()), "{shown}");
+    let key = Escaped(error.key().unwrap_or_default()).to_string();
+    assert!(shown.contains(attribute) && shown.contains(&key), "{shown}");
     assert!(error.source().is_some_and(|why| !why.to_string().is_empty()), "{error:?}");
 }
 
@@ -186,7 +188,7 @@ fn check_row(item: &Item, use_case: &UseCase) {
     match IndexEntry::<Sample>::new(row, use_case, &[]) {
         Ok(entry) => {
             assert_eq!(Some(entry.key()), key_of(item));
-            let _ = (entry.parse_task_id(), entry.status(), entry.shard_id(), entry.create_time());
+            let _ = (entry.task_id(), entry.status(), entry.shard_id(), entry.create_time());
         }
         Err(error) => assert_names(&error, &[(KEY.to_owned(), key)].into(), &[KEY, UPDATE_TIME]),
     }

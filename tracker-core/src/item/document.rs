@@ -1,6 +1,7 @@
 //! The attributes `data` and `errors`: an object that is stored as a DynamoDB map or as JSON text.
 
 use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
@@ -139,7 +140,19 @@ impl Member {
 
 /// Encodes a value as an attribute.
 pub(crate) fn encode<F: Serialize + ?Sized>(value: &F) -> Result<AttributeValue, BoxError> {
-    let encoded = serde_dynamo::to_attribute_value(value)?;
+    // Map keys that are lists or bytes panic in serde_dynamo 4.3. A debug build finds them without the noise of a panic.
+    if cfg!(debug_assertions)
+        && let Err(error) = serde_json::to_writer(std::io::sink(), value)
+        && error.to_string().contains("key must be")
+    {
+        return Err(error.into());
+    }
+    let encoded = catch_unwind(AssertUnwindSafe(|| serde_dynamo::to_attribute_value(value)));
+    let encoded = encoded.map_err(|panic| {
+        // Dropping the payload could panic again.
+        std::mem::forget(panic);
+        "its encoding panicked; a map needs keys that are text, numbers or booleans"
+    })??;
     // DynamoDB would refuse these numbers with a message that does not name the attribute.
     match find_number(&encoded, &|number| number != 0.0 && !(1e-130..1e126).contains(&number.abs())) {
         Some(number) => Err(format!("DynamoDB cannot store the number {number}").into()),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -12,6 +13,7 @@ use crate::declare::spec::Wire;
 use crate::item::attribute::{self, Item};
 use crate::item::document::{self, Document, Member as EncodedMember};
 use crate::item::error::{BoxError, ItemError};
+use crate::item::with::{Decoded, Encoding, With};
 
 /// The type of a task id, which is stored as text in the key.
 ///
@@ -22,7 +24,7 @@ use crate::item::error::{BoxError, ItemError};
     label = "not both `Display` and `FromStr`",
     note = "a task id is stored as text in the key: use a `String` or a number, or implement `Display` and `FromStr`"
 )]
-pub trait TaskId: Sized + Send + Sync + 'static {
+pub trait TaskId: Display + FromStr + Sized + Send + Sync + 'static {
     #[doc(hidden)]
     fn __encode(&self) -> String;
     #[doc(hidden)]
@@ -91,9 +93,7 @@ impl<F: Serialize + DeserializeOwned + Send + Sync + 'static> Member for F {
     }
 
     fn __missing_attribute() -> Result<Self, BoxError> {
-        // A NULL is not stored, whatever the type of its field, so an absent attribute may have been NULL.
-        let null = || serde_dynamo::from_attribute_value(AttributeValue::Null(true));
-        document::decode_missing().or_else(|error| null().map_err(|_| error))
+        missing_attribute()
     }
 
     fn __missing() -> Result<Self, BoxError> {
@@ -176,7 +176,12 @@ impl Fields<'_> {
     /// Encodes or decodes an attribute of the item. A NULL is not stored, because an index on the attribute
     /// would refuse it.
     pub fn attribute<F: Member>(&mut self, name: &'static str, from: Option<&F>) -> Option<F> {
-        self.attribute_or(name, from, F::__missing_attribute)
+        self.attribute_by(
+            name,
+            from.map(F::__encode_attribute),
+            F::__decode_attribute,
+            F::__missing_attribute,
+        )
     }
 
     /// Encodes or decodes an attribute of the item. An absent attribute is read as its type's default.
@@ -185,17 +190,33 @@ impl Fields<'_> {
         name: &'static str,
         from: Option<&F>,
     ) -> Option<F> {
-        self.attribute_or(name, from, || Ok(F::default()))
+        self.attribute_by(name, from.map(F::__encode_attribute), F::__decode_attribute, || Ok(F::default()))
     }
 
-    fn attribute_or<F: Member>(
+    /// Encodes or decodes an attribute of the item with the functions of a module.
+    pub fn attribute_with<F, W: With<F>>(&mut self, name: &'static str, from: Option<&F>) -> Option<F> {
+        let missing = || missing_attribute().map(|Decoded::<F, W>(value, _)| value);
+        self.attribute_by(name, from.map(encode_with::<F, W>), decode_with::<F, W>, missing)
+    }
+
+    /// The same, and an absent attribute is read as its type's default.
+    pub fn attribute_or_default_with<F: Default, W: With<F>>(
         &mut self,
         name: &'static str,
         from: Option<&F>,
+    ) -> Option<F> {
+        self.attribute_by(name, from.map(encode_with::<F, W>), decode_with::<F, W>, || Ok(F::default()))
+    }
+
+    fn attribute_by<F>(
+        &mut self,
+        name: &'static str,
+        encoded: Option<Result<AttributeValue, BoxError>>,
+        decode: impl FnOnce(AttributeValue) -> Result<F, BoxError>,
         missing: impl FnOnce() -> Result<F, BoxError>,
     ) -> Option<F> {
         match &mut self.walk {
-            Walk::Encode { into, .. } => match from?.__encode_attribute() {
+            Walk::Encode { into, .. } => match encoded? {
                 Ok(value) => {
                     into.attributes.insert(name, value);
                     None
@@ -204,7 +225,7 @@ impl Fields<'_> {
             },
             Walk::Decode { item, .. } => {
                 let decoded = match item.remove(name) {
-                    Some(value) => F::__decode_attribute(value),
+                    Some(value) => decode(value),
                     None => missing(),
                 };
                 self.ok(name, decoded)
@@ -214,7 +235,7 @@ impl Fields<'_> {
 
     /// Encodes or decodes a member of `data`.
     pub fn member<F: Member>(&mut self, name: &'static str, from: Option<&F>) -> Option<F> {
-        self.member_or(name, from, F::__missing)
+        self.member_by(name, from.map(|from| |form| from.__encode(form)), F::__decode, F::__missing)
     }
 
     /// Encodes or decodes a member of `data`. An absent member is read as its type's default.
@@ -223,24 +244,41 @@ impl Fields<'_> {
         name: &'static str,
         from: Option<&F>,
     ) -> Option<F> {
-        self.member_or(name, from, || Ok(F::default()))
+        self.member_by(name, from.map(|from| |form| from.__encode(form)), F::__decode, || Ok(F::default()))
     }
 
-    fn member_or<F: Member>(
+    /// Encodes or decodes a member of `data` with the functions of a module.
+    pub fn member_with<F, W: With<F>>(&mut self, name: &'static str, from: Option<&F>) -> Option<F> {
+        let missing = || document::decode_missing().map(|Decoded::<F, W>(value, _)| value);
+        self.member_by(name, from.map(|from| encode_member_with::<F, W>(from)), take_with::<F, W>, missing)
+    }
+
+    /// The same, and an absent member is read as its type's default.
+    pub fn member_or_default_with<F: Default, W: With<F>>(
         &mut self,
         name: &'static str,
         from: Option<&F>,
+    ) -> Option<F> {
+        let encode = from.map(|from| encode_member_with::<F, W>(from));
+        self.member_by(name, encode, take_with::<F, W>, || Ok(F::default()))
+    }
+
+    fn member_by<F>(
+        &mut self,
+        name: &'static str,
+        encode: Option<impl FnOnce(Wire) -> Result<EncodedMember, BoxError>>,
+        take: impl FnOnce(&mut Document, &str) -> Option<Result<F, BoxError>>,
         missing: impl FnOnce() -> Result<F, BoxError>,
     ) -> Option<F> {
         let result = match &mut self.walk {
-            Walk::Encode { form, into } => match from?.__encode(*form) {
+            Walk::Encode { form, into } => match encode?(*form) {
                 Ok(member) => {
                     into.members.insert(name, member);
                     return None;
                 }
                 Err(error) => Err(error),
             },
-            Walk::Decode { data, .. } => F::__decode(data, name).unwrap_or_else(missing),
+            Walk::Decode { data, .. } => take(data, name).unwrap_or_else(missing),
         };
         result.map_err(|error| self.record(format!("{}.{name}", attribute::DATA), error)).ok()
     }
@@ -258,6 +296,30 @@ impl Fields<'_> {
     fn record(&mut self, attribute: String, error: BoxError) {
         self.error.get_or_insert((attribute, error));
     }
+}
+
+/// A NULL is not stored, whatever the type of its field, so an absent attribute may have been NULL.
+fn missing_attribute<F: DeserializeOwned>() -> Result<F, BoxError> {
+    let null = || serde_dynamo::from_attribute_value(AttributeValue::Null(true));
+    document::decode_missing().or_else(|error| null().map_err(|_| error))
+}
+
+fn encode_with<F, W: With<F>>(value: &F) -> Result<AttributeValue, BoxError> {
+    document::encode(&Encoding::<F, W>(value, PhantomData))
+}
+
+fn decode_with<F, W: With<F>>(value: AttributeValue) -> Result<F, BoxError> {
+    let Decoded::<F, W>(value, _) = serde_dynamo::from_attribute_value(value)?;
+    Ok(value)
+}
+
+fn encode_member_with<F, W: With<F>>(value: &F) -> impl FnOnce(Wire) -> Result<EncodedMember, BoxError> {
+    |form| EncodedMember::encode(form, &Encoding::<F, W>(value, PhantomData))
+}
+
+fn take_with<F, W: With<F>>(document: &mut Document, name: &str) -> Option<Result<F, BoxError>> {
+    let taken = document.take::<Decoded<F, W>>(name)?;
+    Some(taken.map(|Decoded(value, _)| value))
 }
 
 /// Encodes every field that a walk visits. `form` is the form in which the item's `data` is stored.

@@ -29,6 +29,10 @@ pub struct TaskHead {
     pub(crate) status_code: u32,
     pub(crate) status_name: Cow<'static, str>,
     pub(crate) role: Option<Role>,
+    /// Whether a step known here has the status.
+    pub(crate) is_known_status: bool,
+    /// Whether a later step has started the task from this step's status succeeded. No step known here has the status.
+    pub(crate) is_in_later_step: bool,
     pub(crate) shard_id: Option<u32>,
     pub(crate) retry: u32,
     pub(crate) attempt: u64,
@@ -277,6 +281,9 @@ pub(crate) fn read_head(item: &mut Item, use_case: &UseCase, wire: Wire) -> Resu
     };
     let status_code = read.required(STATUS, read.number(STATUS)?)?;
     let value = read.string(VALUE)?;
+    let started_from = read.number(STARTED_FROM)?;
+    let is_known_status = use_case.status(status_code).is_some();
+    let started_from_success = started_from.is_some_and(|code| use_case.role(code) == Some(Role::Succeeded));
     Ok(TaskHead {
         key: key.to_owned(),
         use_case_id: use_case_id.to_owned(),
@@ -297,7 +304,9 @@ pub(crate) fn read_head(item: &mut Item, use_case: &UseCase, wire: Wire) -> Resu
         lost_lock: read.string(LOST_LOCK)?.map(str::to_owned),
         lost_attempts: read.number(LOST_ATTEMPTS)?.unwrap_or(0),
         lease: read.number(LEASE_MS)?.map(Duration::from_millis),
-        started_from: read.number(STARTED_FROM)?,
+        started_from,
+        is_known_status,
+        is_in_later_step: !is_known_status && started_from_success,
         owner: read.string(OWNER)?.map(str::to_owned),
         // A NULL is an error, like any value that is no time, because no start could succeed: NULL fails its
         // condition.

@@ -8,4 +8,6 @@ pub(crate) mod head;
 pub(crate) mod history;
 pub(crate) mod key;
 pub(crate) mod python_json;
+mod serialize;
 pub(crate) mod use_case;
+pub(crate) mod with;

@@ -20,6 +20,11 @@ impl UseCase {
         Self { use_case_id: use_case_id.into(), spec }
     }
 
+    /// Returns the name of the tracked type.
+    pub(crate) fn type_name(&self) -> &'static str {
+        self.spec.type_name
+    }
+
     /// Returns the use case's id.
     pub(crate) fn id(&self) -> &str {
         &self.use_case_id

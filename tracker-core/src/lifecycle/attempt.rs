@@ -148,8 +148,8 @@ impl Drop for Attempt {
             IfDropped::Nothing => return,
             _ if self.lease.is_lost() => return,
             IfDropped::Release => Outcome::Released,
-            // The worker had to return before the body ended.
-            IfDropped::Fail if self.lease.is_shutting_down() => Outcome::Released,
+            // The worker or the run had to return before the body ended.
+            IfDropped::Fail if self.lease.is_out_of_time(self.cx.now()) => Outcome::Released,
             IfDropped::Fail => Outcome::Failed {
                 error: if std::thread::panicking() {
                     "the worker panicked".to_owned()

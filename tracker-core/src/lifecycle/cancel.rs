@@ -139,7 +139,7 @@ async fn round(cx: &Context, seen: &TaskHead, lock_id: &str) -> Result<CancelRou
             take_over(cx, writes, seen).await
         }
         (Some(lock), Some(Role::InProgress)) => request(cx, seen, lock).await,
-        _ => Err(Error::new(ErrorKind::NotReady { status: seen.status_name.clone().into_owned() })),
+        _ => Err(Error::new(classify::not_ready(seen))),
     }
 }
 

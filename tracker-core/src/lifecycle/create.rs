@@ -17,6 +17,8 @@ use crate::item::fields::TaskId;
 use crate::item::history::{History, HistoryDetail};
 use crate::observe::{EventDraft, EventKind};
 use crate::protocol::classify::{self, Creator};
+use crate::protocol::expression::Expression;
+use crate::protocol::operator;
 use crate::time::Timestamp;
 use crate::tracker::Tracker;
 use crate::tracker::codec;
@@ -25,6 +27,9 @@ use crate::tracker::task::Task;
 
 impl<T: StatusTracker> Tracker<T> {
     /// Creates a task in status pending. An existing task stays as it is.
+    ///
+    /// A task whose [`expires_at`](crate::TaskHead::expires_at) has passed counts as deleted, although DynamoDB may need some days to
+    /// delete its item: the new task replaces it.
     ///
     /// Wait some minutes before you create a deleted id again: in-flight requests for the old task could
     /// apply to the new one.
@@ -97,32 +102,59 @@ pub(crate) async fn create_or_found<T: StatusTracker>(
         item.insert(RUN_AT.to_owned(), time(run_at));
     }
     let head = cx.head(&mut item.clone())?;
-    let mut sends = 0;
-    let sent = dynamodb::settle(&*cx.clock, SENDS, || {
-        sends += 1;
-        dynamodb::put(cx, item.clone())
-    });
-    match sent.await {
-        Ok(()) => {}
-        Err(WriteError::Condition(failed)) => {
-            let is_first_send = failed.is_first_try && sends == 1;
-            let found = failed.image.unwrap_or_default();
-            match classify::classify_create(&found, &item, is_first_send) {
-                // The response was lost. A worker may have started the task since.
-                Creator::Ours => {}
-                Creator::Other => return Ok(Err(found)),
-                Creator::Unknown => {
-                    return Err(Error::new(ErrorKind::OutcomeUnknown).with_key(&head.key));
-                }
+    let created = match put(cx, &head.key, &item, None).await? {
+        // The item is deleted soon. A new task need not wait for that.
+        Some(found) if has_expired(cx, &found) => {
+            let seen = operator::as_seen(&cx.head(&mut found.clone())?);
+            match put(cx, &head.key, &item, Some(&seen)).await? {
+                // DynamoDB has deleted the item in between.
+                Some(found) if found.is_empty() => put(cx, &head.key, &item, None).await?,
+                created => created,
             }
         }
-        Err(WriteError::Unknown(error)) => {
-            return Err(WriteError::unknown_outcome(error).with_key(&head.key));
-        }
-        Err(WriteError::Refused(error)) => return Err(error.with_key(&head.key)),
+        created => created,
+    };
+    if let Some(found) = created {
+        return Ok(Err(found));
     }
     cx.emit(EventDraft::of(EventKind::Created, &head));
     Ok(Ok(Task::new(head, data)))
+}
+
+/// Puts a new item, and replaces an `expired` one. Returns the item that was found instead, if another creator was faster.
+async fn put(
+    cx: &Context,
+    key: &str,
+    item: &Item,
+    expired: Option<&Expression>,
+) -> Result<Option<Item>, Error> {
+    let mut sends = 0;
+    let sent = dynamodb::settle(&*cx.clock, SENDS, || {
+        sends += 1;
+        dynamodb::put(cx, key, item.clone(), expired)
+    });
+    match sent.await {
+        Ok(()) => Ok(None),
+        Err(WriteError::Condition(failed)) => {
+            let is_first_send = failed.is_first_try && sends == 1;
+            let found = failed.image.unwrap_or_default();
+            match classify::classify_create(&found, item, is_first_send) {
+                // The response was lost. A worker may have started the task since.
+                Creator::Ours => Ok(None),
+                Creator::Other => Ok(Some(found)),
+                Creator::Unknown => Err(Error::new(ErrorKind::OutcomeUnknown).with_key(key)),
+            }
+        }
+        Err(WriteError::Unknown(error)) => Err(WriteError::unknown_outcome(error).with_key(key)),
+        Err(WriteError::Refused(error)) => Err(error.with_key(key)),
+    }
+}
+
+/// Returns whether an item has ended, and the time after which DynamoDB deletes it has passed.
+fn has_expired(cx: &Context, found: &Item) -> bool {
+    let head = cx.head(&mut found.clone());
+    let now = Timestamp::from(cx.now()).utc();
+    head.is_ok_and(|head| !head.is_locked() && head.expires_at().is_some_and(|expires_at| expires_at < now))
 }
 
 /// Returns the text of a task id, as the key contains it.
@@ -148,13 +180,16 @@ fn checked_item<T: StatusTracker>(cx: &Context, shown: &str, key: &str, data: &T
         return Err(ItemError::InvalidTaskId { reason, source: Some(error) }.into());
     }
     let item = encode(cx, key, data, cx.create_time())?;
+    if cx.checks_round_trip() {
+        codec::check_round_trip::<T>(shown, &item, cx.config.wire)?;
+    }
     let (size, limit) = (attribute::size_of_item(&item), ITEM_BYTES_WITH_DATA);
     if size > limit {
         let why = format!(
             "the item would have {size} bytes, {} more than the {limit} that it may have",
             size - limit
         );
-        return Err(Error::new(ErrorKind::ItemTooLarge).with_source(why));
+        return Err(Error::new(ErrorKind::ItemTooLarge).because(why));
     }
     Ok(item)
 }

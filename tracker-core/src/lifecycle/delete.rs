@@ -21,7 +21,8 @@ impl<T: StatusTracker> Tracker<T> {
     /// [`Never`](crate::Takeover::Never), such a task counts as held, because its holder may still work on
     /// it.
     ///
-    /// If a response is lost, the delete is sent again and returns `None`. A delete emits no event.
+    /// The task is read first, so that a delete that has to be sent again returns the task as well, because its first response
+    /// was lost. A delete emits no event.
     ///
     /// # Errors
     ///
@@ -35,7 +36,11 @@ impl<T: StatusTracker> Tracker<T> {
         Q: Display + ?Sized,
         T::TaskId: Borrow<Q>,
     {
-        delete(self.cx(), &self.cx().key(task_id)?, false).await
+        let (cx, key) = (self.cx(), self.cx().key(task_id)?);
+        let Some(mut seen) = dynamodb::get(cx, &key, true, true).await? else { return Ok(None) };
+        // An item whose head cannot be read is deleted as well.
+        let seen = cx.head(&mut seen).ok();
+        Ok(delete(cx, &key, false).await?.or(seen))
     }
 }
 

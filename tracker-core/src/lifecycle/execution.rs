@@ -18,6 +18,7 @@ use crate::protocol::outcome::{Outcome, Verdict};
 use crate::tracker::codec;
 use crate::tracker::status_tracker::StatusTracker;
 use crate::tracker::task::Task;
+use crate::tracker::unsuccessful::Unsuccessful;
 
 /// A task that this worker has started: its data and its lease.
 ///
@@ -246,7 +247,7 @@ impl<T: StatusTracker> Execution<T> {
     ///   `T`.
     /// - Any other error, such as [`Service`](ErrorKind::Service), if DynamoDB refused the write. The task
     ///   then stays locked until its lease expires.
-    pub async fn fail(self, error: impl Into<Failure>) -> Result<Task<T>, Error> {
+    pub async fn fail(self, error: impl Into<Failure>) -> Result<Unsuccessful<T>, Error> {
         let limit = self.attempt.cx.config.traceback_stack_limit as usize;
         let outcome = error.into().outcome(limit);
         self.end_without_data(outcome).await
@@ -260,25 +261,25 @@ impl<T: StatusTracker> Execution<T> {
     /// # Errors
     ///
     /// Returns the errors of [`fail`](Self::fail).
-    pub async fn release(self) -> Result<Task<T>, Error> {
+    pub async fn release(self) -> Result<Unsuccessful<T>, Error> {
         self.end_without_data(Outcome::Released).await
     }
 
     /// Ends the attempt without writing data. Returns the task as it is stored.
-    async fn end_without_data(self, outcome: Outcome) -> Result<Task<T>, Error> {
+    async fn end_without_data(self, outcome: Outcome) -> Result<Unsuccessful<T>, Error> {
         if matches!(self.stored, Stored::Untouched) {
             let (Finished { head, .. }, data) = self.end(outcome, ReturnValue::None).await?;
-            return Ok(Task::new(head, data));
+            return Ok(Unsuccessful::new(head, data));
         }
         let wire = self.attempt.cx.config.wire;
         let (Finished { head, item }, data) = self.end(outcome, ReturnValue::AllNew).await?;
         let Some(mut item) = item else {
-            return Ok(Task::new(head, data));
+            return Ok(Unsuccessful::new(head, data));
         };
         let mut document = Document::parse(item.remove(DATA), wire);
         let stored = codec::decode(&head.task_id, &mut item, &mut document);
         match stored {
-            Ok(stored) => Ok(Task::new(head, stored)),
+            Ok(stored) => Ok(Unsuccessful::new(head, stored)),
             Err(error) => Err(error.with_task(head)),
         }
     }
@@ -311,6 +312,9 @@ impl<T: StatusTracker> Execution<T> {
             None => encoded.clone(),
         };
         self.check_size(&encoded)?;
+        if cfg!(debug_assertions) {
+            codec::check_encoded::<T>(&encoded, self.document.form()).map_err(|error| error.with_key(key))?;
+        }
         Ok((encoded, changed))
     }
 
@@ -325,7 +329,7 @@ impl<T: StatusTracker> Execution<T> {
         }
         let left = limit.saturating_sub(before + head.errors_bytes);
         let why = format!("{left} bytes are left for the data, and the change needs {}", after - before);
-        Err(self.attempt.error(ErrorKind::ItemTooLarge).with_source(why))
+        Err(self.attempt.error(ErrorKind::ItemTooLarge).because(why))
     }
 }
 

@@ -4,11 +4,9 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
+use crate::error::guarded_text;
 use crate::item::error::BoxError;
 use crate::protocol::outcome::{Outcome, Verdict};
-
-/// The number of causes after which a chain is not followed further, because it may lead back to itself.
-const LONGEST_CHAIN: usize = 1000;
 
 /// The error of a task's body, with what happens to the task.
 ///
@@ -120,16 +118,15 @@ impl Failure {
 /// the chain has more than `limit` errors, the first one and the last ones are kept, because the last one is
 /// the root cause.
 pub(crate) fn outcome(error: &(dyn StdError + 'static), limit: usize, verdict: Verdict) -> Outcome {
-    let chain: Vec<_> =
-        std::iter::successors(Some(error), |&error| error.source()).take(LONGEST_CHAIN).collect();
+    let chain: Vec<_> = crate::error::chain(error).collect();
     let left_out = chain.len().saturating_sub(limit.max(1));
     let lines = chain.iter().enumerate().filter_map(|(nth, error)| match nth {
-        0 => Some(format!("{error}")),
+        0 => Some(guarded_text(*error)),
         1 if left_out > 0 => Some(format!("caused by: ({left_out} causes left out)")),
         nth if nth <= left_out => None,
-        _ => Some(format!("caused by: {error}")),
+        _ => Some(format!("caused by: {}", guarded_text(*error))),
     });
-    Outcome::Failed { error: error.to_string(), traceback: lines.collect::<Vec<_>>().join("\n"), verdict }
+    Outcome::Failed { error: guarded_text(error), traceback: lines.collect::<Vec<_>>().join("\n"), verdict }
 }
 
 impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for Failure {

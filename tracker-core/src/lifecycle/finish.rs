@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::ReturnValue;
 use super::failure;
 use super::heartbeat::expired;
 use super::shared_lease::SharedLease;
-use crate::dynamodb::{self, Context, SENDS_OF_A_FINISH, WriteError};
+use crate::dynamodb::{self, Context, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
 use crate::item::document::Document;
@@ -155,7 +155,7 @@ impl Finish {
     /// Sends one write until its outcome is known.
     async fn send_once(&self, after: TaskHead, write: Expression) -> Result<Finished, Error> {
         let Self { cx, head, .. } = self;
-        let sent = dynamodb::settle(&*cx.clock, SENDS_OF_A_FINISH, || {
+        let sent = dynamodb::settle_finish(&*cx.clock, || {
             dynamodb::update(cx, &head.key, write.clone(), self.returns.clone())
         });
         let (image, unanswered) = match sent.await {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::deadline;
 use super::heartbeat::{HeartbeatResult, Sender, send_heartbeat};
 use crate::error::Error;
 use crate::lifecycle::execution::Execution;
@@ -68,6 +69,13 @@ impl<T: StatusTracker> Execution<T> {
                 None => std::future::pending().await,
             }
         })
+    }
+
+    /// Completes when the [deadline](crate::Start::deadline) leaves time for a release alone; never without a deadline. If the
+    /// execution is dropped after that, the task is released, and no failed attempt is counted.
+    pub fn deadline_passed(&self) -> impl Future<Output = ()> + Send + Unpin + 'static + use<T> {
+        let (lease, clock) = (Arc::clone(&self.attempt.lease), Arc::clone(&self.attempt.cx.clock));
+        Box::pin(async move { deadline::at(&*clock, lease.deadline_at()).await })
     }
 
     /// Renews the lease now. The tracker does this in the background, unless

@@ -4,6 +4,7 @@ mod attempt;
 pub(crate) mod blocking;
 pub(crate) mod cancel;
 pub(crate) mod create;
+pub(crate) mod deadline;
 pub(crate) mod delete;
 pub(crate) mod ensure;
 pub(crate) mod execution;

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::ReturnValue;
 use super::race::{Race, Round, race};
 use crate::declare::status::Role;
 use crate::dynamodb::{self, Context, SENDS, WriteError};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, NotReadyCause};
 use crate::item::attribute::Item;
 use crate::item::head::TaskHead;
 use crate::observe::{EventDraft, EventKind};
@@ -100,11 +100,17 @@ fn done(cx: &Context, seen: &TaskHead, after: TaskHead) -> Round<TaskHead, Optio
 /// Returns why a task cannot be redriven, if it cannot.
 fn refusal(cx: &Context, seen: &TaskHead) -> Option<ErrorKind> {
     if seen.is_locked() || seen.is_in_progress() {
-        return Some(classify::locked(seen, &cx.rules()));
+        return Some(cx.with_holder(classify::locked(seen, &cx.rules()), seen));
     }
     match seen.role {
         Some(Role::Ignored | Role::Failed) => None,
         Some(Role::Succeeded) => Some(ErrorKind::AlreadySucceeded),
-        _ => Some(ErrorKind::NotReady { status: seen.status_name.clone().into_owned() }),
+        Some(_) => {
+            let now = Timestamp::from(cx.now());
+            let waits = seen.run_at.is_some_and(|run_at| run_at > now);
+            let cause = if waits { NotReadyCause::NotDue } else { NotReadyCause::Pending };
+            Some(ErrorKind::NotReady { status: seen.status_name.clone().into_owned(), cause })
+        }
+        None => Some(classify::not_ready(seen)),
     }
 }

@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use tracing::Instrument;
 
 use super::attempt::Attempt;
+use super::deadline::{self, Run};
 use super::finish::Finished;
 use super::shared_lease::SharedLease;
 use crate::error::{Error, ErrorKind};
@@ -50,6 +51,7 @@ impl<T: StatusTracker> Tracker<T> {
     ///   [`Error::body_error`] returns the body's error.
     /// - [`Snoozed`](ErrorKind::Snoozed) if the body snoozed the task.
     /// - [`Cancelled`](ErrorKind::Cancelled) if somebody cancelled the attempt.
+    /// - [`DeadlinePassed`](ErrorKind::DeadlinePassed) if the body did not end before the [`deadline`](Run::deadline).
     /// - The errors of [`succeed`](Execution::succeed) and [`fail`](Execution::fail). If the body failed,
     ///   they have its error as well.
     ///
@@ -67,21 +69,41 @@ impl<T: StatusTracker> Tracker<T> {
     /// println!("{pages} pages");
     /// # Ok(()) }
     /// ```
-    pub async fn run<Q, R, F>(&self, task_id: &Q, body: F) -> Result<R, Error>
+    pub fn run<Q, R, F>(
+        &self,
+        task_id: &Q,
+        body: F,
+    ) -> Run<impl Future<Output = Result<R, Error>> + use<'_, T, Q, R, F>>
     where
         Q: Display + ?Sized,
         T::TaskId: Borrow<Q>,
         F: AsyncFnOnce(&mut Execution<T>) -> Result<R, Failure>,
     {
-        let mut execution = self.start(task_id).await?;
-        let watch = Watch::over(&execution);
-        let ended = watch.run_body(async { body(&mut execution).await }, std::future::pending()).await;
-        match Box::pin(execution.record(ended)).await {
-            BodyResult::Done(result) => Ok(result),
-            BodyResult::Failed(error) => Err(error),
-            BodyResult::Stopped(execution) => Err(execution.abandon()),
-            BodyResult::Panicked { panic, .. } => resume_unwind(panic),
-        }
+        let key = self.cx().key(task_id);
+        Run::new(|remaining| async move {
+            let clock = &*self.cx().clock;
+            let deadline = remaining.from_now(clock);
+            let mut execution = self.start_before(key?, deadline).await?;
+            let key = execution.attempt.head().key.clone();
+            let watch = Watch::over(&execution);
+            let out_of_time = deadline::at(clock, deadline.map(|deadline| deadline.body_ends));
+            let ended = watch.run_body(async { body(&mut execution).await }, out_of_time).await;
+            // If the recording takes too long, it goes on in the background.
+            let recorded = tokio::select! {
+                biased;
+                recorded = Box::pin(execution.record_run(ended)) => recorded,
+                () = deadline::at(clock, deadline.map(|deadline| deadline.call_ends)) => {
+                    let why = "the deadline passed before DynamoDB answered";
+                    BodyResult::Failed(Error::new(ErrorKind::OutcomeUnknown).because(why).with_key(&key))
+                }
+            };
+            match recorded {
+                BodyResult::Done(result) => Ok(result),
+                BodyResult::Failed(error) => Err(error),
+                BodyResult::Stopped(_) => Err(Error::new(ErrorKind::DeadlinePassed).with_key(&key)),
+                BodyResult::Panicked { panic, .. } => resume_unwind(panic),
+            }
+        })
     }
 }
 
@@ -130,6 +152,7 @@ impl Watch {
         let span = tracing::info_span!(
             target: "tracker_core::task",
             "task",
+            step = &*cx.config.step,
             use_case_id = head.use_case_id(),
             task_id = head.task_id(),
             attempt = head.attempt(),
@@ -186,6 +209,21 @@ impl<T: StatusTracker> Execution<T> {
             BodyEnd::Cancelled => BodyResult::Failed(self.attempt.cancel().await),
             BodyEnd::TimedOut(after) => BodyResult::Failed(self.fail_timed_out(after).await),
             BodyEnd::Stopped => BodyResult::Stopped(Box::new(self)),
+        }
+    }
+
+    /// Records how the body of a `run` ended. A task whose deadline has come is released.
+    async fn record_run<R>(self, ended: BodyEnd<R>) -> BodyResult<T, R> {
+        let key = self.attempt.head().key.clone();
+        match self.record(ended).await {
+            BodyResult::Stopped(execution) => BodyResult::Failed(match execution.release().await {
+                Ok(released) => {
+                    let head = released.head().clone();
+                    Error::new(ErrorKind::DeadlinePassed).with_key(&key).with_task(head)
+                }
+                Err(unrecorded) => unrecorded,
+            }),
+            recorded => recorded,
         }
     }
 

@@ -10,12 +10,13 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Error, ErrorKind};
 use crate::item::head::TaskHead;
 use crate::protocol::lease::{Lease, Reading};
+use crate::runtime::held_locks::HeldLock;
 use crate::time::{ClockReading, Timestamp};
 
 /// The lease of an attempt, shared by the attempt, its heartbeat and whatever watches its body.
 pub(crate) struct SharedLease {
     /// The value of the attribute `lock` while this attempt holds the task.
-    pub(crate) lock_id: String,
+    pub(crate) lock_id: HeldLock,
     /// The task as it was started.
     pub(crate) head: Arc<TaskHead>,
     times: Mutex<Times>,
@@ -30,6 +31,8 @@ struct Times {
     lease: Lease,
     /// When the body's timeout passes, by the monotonic clock.
     timeout_at: Option<Duration>,
+    /// When the deadline of the run or the start leaves time for a release alone, by the monotonic clock.
+    deadline_at: Option<Duration>,
     /// When a heartbeat has seen a request to cancel, by the monotonic clock.
     cancelled_at: Option<Duration>,
     /// When the attempt was to end, but a blocking closure still ran, by the monotonic clock.
@@ -70,13 +73,16 @@ pub enum StopReason {
     TimedOut,
     /// The grace period of the [worker](crate::Worker) is over. The task is released when the work returns.
     Shutdown,
+    /// The [deadline](crate::Run::deadline) of the run has come. The task is released when the work returns.
+    DeadlinePassed,
     /// The body has ended, or the execution or the future of `run` was dropped.
     Dropped,
 }
 
 impl SharedLease {
-    pub(crate) fn new(lock_id: String, head: TaskHead, lease: Lease, timeout_at: Option<Duration>) -> Self {
-        let times = Mutex::new(Times { lease, timeout_at, cancelled_at: None, ended_at: None });
+    pub(crate) fn new(lock_id: HeldLock, head: TaskHead, lease: Lease, timeout_at: Option<Duration>) -> Self {
+        let times =
+            Mutex::new(Times { lease, timeout_at, deadline_at: None, cancelled_at: None, ended_at: None });
         let state = watch::Sender::new(LeaseState::default());
         Self { lock_id, head: Arc::new(head), times, worker_stop: OnceLock::new(), state }
     }
@@ -122,11 +128,27 @@ impl SharedLease {
         self.times().timeout_at
     }
 
+    /// Sets when the deadline of the run or the start leaves time for a release alone.
+    pub(super) fn set_deadline(&self, at: Duration) {
+        self.times().deadline_at = Some(at);
+    }
+
+    /// Returns when the deadline leaves time for a release alone, by the monotonic clock.
+    pub(super) fn deadline_at(&self) -> Option<Duration> {
+        self.times().deadline_at
+    }
+
+    /// Returns whether the deadline has come, or the worker stops: a dropped attempt is released then.
+    pub(super) fn is_out_of_time(&self, now: ClockReading) -> bool {
+        self.is_shutting_down() || self.deadline_at().is_some_and(|at| now.monotonic >= at)
+    }
+
     /// Returns whether heartbeats may renew the lease. They may not if the body should have ended, and has not
     /// for as long as a lease lasts: it may hang for ever.
     pub(super) fn may_be_renewed(&self, now: ClockReading, lock_expire: Duration) -> bool {
         let times = self.times();
-        let ends = [times.timeout_at, times.cancelled_at, times.ended_at].into_iter().flatten();
+        let ends =
+            [times.timeout_at, times.deadline_at, times.cancelled_at, times.ended_at].into_iter().flatten();
         ends.min().is_none_or(|ends| now.monotonic < ends.saturating_add(lock_expire))
     }
 
@@ -208,6 +230,7 @@ impl SharedLease {
             (state.cancel_requested, StopReason::Cancelled),
             (timed_out, StopReason::TimedOut),
             (self.is_shutting_down(), StopReason::Shutdown),
+            (self.deadline_at().is_some_and(has_passed), StopReason::DeadlinePassed),
             (state.dropped, StopReason::Dropped),
         ]
         .into_iter()

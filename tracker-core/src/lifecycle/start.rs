@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use uuid::Uuid;
 
 use super::attempt::Attempt;
+use super::deadline::{self, Deadline, Start};
 use super::execution::Execution;
 use super::race::{Race, Round, race};
 use super::shared_lease::SharedLease;
@@ -19,7 +20,7 @@ use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, LOCK, LOCK_TIME, STARTED_FROM, string};
 use crate::item::head::TaskHead;
 use crate::observe::{EventDraft, EventKind};
-use crate::protocol::classify::{self, Start};
+use crate::protocol::classify::{self, Start as Verdict};
 use crate::protocol::lease::{Lease, Reading};
 use crate::runtime::on_drop::or_if_dropped;
 use crate::time::Timestamp;
@@ -57,12 +58,39 @@ impl<T: StatusTracker> Tracker<T> {
     /// - [`LeaseLost`](ErrorKind::LeaseLost) if the response arrived after the lease had expired: try again.
     /// - [`Unavailable`](ErrorKind::Unavailable) or [`Throttled`](ErrorKind::Throttled) if no response
     ///   arrived, or DynamoDB throttled the start. The task may then be held until its lease expires.
-    pub async fn start<Q>(&self, task_id: &Q) -> Result<Execution<T>, Error>
+    /// - [`DeadlinePassed`](ErrorKind::DeadlinePassed) if DynamoDB did not answer before the
+    ///   [`deadline`](Start::deadline).
+    pub fn start<Q>(
+        &self,
+        task_id: &Q,
+    ) -> Start<impl Future<Output = Result<Execution<T>, Error>> + use<'_, T, Q>>
     where
         Q: Display + ?Sized,
         T::TaskId: Borrow<Q>,
     {
-        self.start_key(self.cx().key(task_id)?).await
+        let key = self.cx().key(task_id);
+        Start::new(|remaining| async move {
+            let deadline = remaining.from_now(&*self.cx().clock);
+            self.start_before(key?, deadline).await
+        })
+    }
+
+    /// Starts the task of a key before a deadline, of which the execution learns.
+    pub(crate) async fn start_before(
+        &self,
+        key: String,
+        deadline: Option<Deadline>,
+    ) -> Result<Execution<T>, Error> {
+        let too_late = deadline::at(&*self.cx().clock, deadline.map(|deadline| deadline.body_ends));
+        let execution = tokio::select! {
+            biased;
+            started = self.start_key(key.clone()) => started?,
+            () = too_late => return Err(Error::new(ErrorKind::DeadlinePassed).with_key(&key)),
+        };
+        if let Some(deadline) = deadline {
+            execution.attempt.lease.set_deadline(deadline.body_ends);
+        }
+        Ok(execution)
     }
 
     /// Starts the task of a key.
@@ -224,27 +252,35 @@ impl StartRequest {
         let verdict = classify::classify_start(head.as_ref(), &self.lock_id, now, &self.cx.rules());
         let again = |found: Option<TaskHead>| Round::Lost { found: found.map(Box::new), next: Next::Start };
         match (verdict, head, image) {
-            (Start::Started, Some(head), Some(item)) => Ok(Round::Done(self.started(Ok(head), item).await?)),
-            (Start::Ignored, head, _) => Err(self.ignored(head)),
-            (Start::TakeOver, Some(head), _) => {
+            (Verdict::Started, Some(head), Some(item)) => {
+                Ok(Round::Done(self.started(Ok(head), item).await?))
+            }
+            (Verdict::Ignored, head, _) => Err(self.ignored(head)),
+            (Verdict::TakeOver, Some(head), _) => {
                 let head = Box::new(head);
                 Ok(Round::Lost { found: Some(head.clone()), next: Next::TakeOver(head) })
             }
             // Another writer freed the task before the takeover.
-            (Start::Again, head, _) if self.takes_over => Ok(again(head)),
-            (Start::Again, head, _) if self.repeated => {
+            (Verdict::Again, head, _) if self.takes_over => Ok(again(head)),
+            (Verdict::Again, head, _) if self.repeated => {
                 Err(refused(ErrorKind::ClockBehind { by: Duration::ZERO }, head))
             }
-            (Start::Refused(ErrorKind::ClockBehind { by }), head, _)
+            (Verdict::Refused(ErrorKind::ClockBehind { by }), head, _)
                 if by <= LONGEST_CLOCK_WAIT && !self.repeated =>
             {
                 self.repeated = true;
                 self.cx.clock.sleep(by).await;
                 Ok(again(head))
             }
-            (Start::Refused(kind), head, _) => Err(refused(kind, head)),
+            (Verdict::Refused(kind), head, _) => {
+                let kind = match &head {
+                    Some(head) => self.cx.with_holder(kind, head),
+                    None => kind,
+                };
+                Err(refused(kind, head))
+            }
             // Only `Again` reaches this arm: the other two verdicts come with an item.
-            (Start::Again | Start::Started | Start::TakeOver, head, _) => {
+            (Verdict::Again | Verdict::Started | Verdict::TakeOver, head, _) => {
                 self.repeated = true;
                 Ok(again(head))
             }
@@ -293,7 +329,8 @@ impl StartRequest {
         }
         let timeout = self.cx.config.timeout;
         let timeout_at = timeout.map(|timeout| self.cx.now().monotonic.saturating_add(timeout));
-        let lease = SharedLease::new(self.lock_id.clone(), head, lease, timeout_at);
+        let held = self.cx.held.hold(self.lock_id.clone());
+        let lease = SharedLease::new(held, head, lease, timeout_at);
         let attempt = Attempt::new(Arc::clone(&self.cx), lease);
         let why = match self.cx.check_clock() {
             // With a wrong clock, other workers would expect the lease to end at another time.

@@ -1,11 +1,21 @@
 //! Events before they are reported.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::{Event, EventKind};
 use crate::error::Error;
 use crate::item::head::TaskHead;
 use crate::item::use_case::UseCase;
+
+/// Who tells of events: a tracker.
+#[derive(Debug, Clone)]
+pub(crate) struct Teller {
+    pub(crate) use_case: UseCase,
+    pub(crate) step: Cow<'static, str>,
+    /// Whether events have the text of the body's error.
+    pub(crate) with_reasons: bool,
+}
 
 /// An event about the task of a key, before it is completed and reported.
 #[derive(Debug, Clone, Copy)]
@@ -67,13 +77,17 @@ impl<'e> EventDraft<'e> {
         }
     }
 
-    /// Completes the event with the use case and the task id of its key.
-    pub(crate) fn complete(self, use_case: &'e UseCase) -> Event<'e> {
+    /// Completes the event with the step, and the use case and the task id of its key.
+    pub(crate) fn complete(self, teller: &'e Teller) -> Event<'e> {
+        let Teller { use_case, step, with_reasons } = teller;
         let Self { kind, key, head, from, to, duration, error } = self;
         let (use_case_id, task_id) = use_case.split_key(key).unwrap_or((use_case.id(), key));
         let attempt = head.map(TaskHead::attempt);
         let owner = head.and_then(TaskHead::owner);
-        Event { kind, use_case_id, task_id, from, to, attempt, owner, duration, error }
+        let failed = matches!(kind, EventKind::Failed | EventKind::Ignored) && *with_reasons;
+        let last = head.filter(|_| failed).and_then(|head| head.errors().last());
+        let reason = last.map(|entry| entry.error.as_str());
+        Event { kind, step, use_case_id, task_id, from, to, attempt, owner, duration, error, reason }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Reports events: to `tracing`, to the `metrics` crate, and to an observer.
 
 mod draft;
+#[cfg(feature = "metrics")]
+pub(crate) mod metric;
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -8,9 +10,10 @@ use std::time::Duration;
 
 use crate::declare::status::Role;
 use crate::error::Error;
+use crate::escaped::Escaped;
 use crate::item::head::TaskHead;
 
-pub(crate) use self::draft::EventDraft;
+pub(crate) use self::draft::{EventDraft, Teller};
 
 /// The kinds of [`Event`].
 ///
@@ -21,13 +24,17 @@ pub(crate) use self::draft::EventDraft;
 /// Every event is a `tracing` event with the target `tracker_core::task`. Its message is the
 /// [name](Self::name) of the kind. The level is `DEBUG` for [`Refused`](Self::Refused) and
 /// [`Heartbeat`](Self::Heartbeat), `WARN` for [`LeaseLost`](Self::LeaseLost),
-/// [`OutcomeUnknown`](Self::OutcomeUnknown), [`Unresponsive`](Self::Unresponsive),
+/// [`OutcomeUnknown`](Self::OutcomeUnknown), [`Unresponsive`](Self::Unresponsive), [`Ignored`](Self::Ignored),
 /// [`Unreadable`](Self::Unreadable) and [`SlowedDown`](Self::SlowedDown), and `INFO` for the others.
+///
+/// The fields are `step`, `use_case_id`, `task_id`, `from`, `to`, `attempt`, `owner`, `duration` in seconds, `error` and
+/// `reason`: those of [`Event`]. A field without a value is left out. While a body runs, its span is `task`, with the fields
+/// `step`, `use_case_id`, `task_id`, `attempt` and `owner`, at the level `INFO`.
 ///
 /// # Metrics
 ///
-/// With the feature `metrics`, events update these metrics of the `metrics` crate. Each has one label,
-/// `use_case_id`.
+/// With the feature `metrics`, events update these metrics of the `metrics` crate. Each has the labels `use_case_id` and
+/// `step`. Building a tracker describes them, with their units, to the recorder that is installed then.
 ///
 /// | metric | type | unit | what it measures |
 /// |---|---|---|---|
@@ -123,7 +130,8 @@ impl EventKind {
     /// Returns the level of the `tracing` event.
     fn level(self) -> tracing::Level {
         match self {
-            Self::LeaseLost
+            Self::Ignored
+            | Self::LeaseLost
             | Self::OutcomeUnknown
             | Self::Unresponsive
             | Self::Unreadable
@@ -134,13 +142,15 @@ impl EventKind {
     }
 }
 
-/// An event: something that happened to a task. It contains neither the task's data nor the text of the
-/// body's error.
+/// An event: something that happened to a task. It contains no data of the task, and the text of the body's error only if
+/// [`error_text_in_events`](crate::TrackerBuilder::error_text_in_events) asks for it.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Event<'e> {
     /// The kind of the event.
     pub kind: EventKind,
+    /// The step of the tracker: the name of its type, unless [`step`](crate::TrackerBuilder::step) sets another.
+    pub step: &'e str,
     /// The use case of the task.
     pub use_case_id: &'e str,
     /// The id of the task. Empty if the event is about no task.
@@ -160,12 +170,16 @@ pub struct Event<'e> {
     /// The error, if something was refused or went wrong. Its text contains no data of the task. Its sources
     /// may quote data.
     pub error: Option<&'e Error>,
+    /// Why the task failed or was ignored: the text of the error that its history has. `None` for other events, and unless
+    /// [`error_text_in_events`](crate::TrackerBuilder::error_text_in_events) asks for it, because it may contain data.
+    pub reason: Option<&'e str>,
 }
 
 impl fmt::Debug for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Event")
             .field("kind", &self.kind)
+            .field("step", &self.step)
             .field("use_case_id", &self.use_case_id)
             .field("task_id", &self.task_id)
             .field("from", &self.from)
@@ -226,12 +240,14 @@ pub(crate) fn report(event: &Event<'_>, observer: Option<&dyn Observer>) {
     // An observer that panics must not end the work.
     let reported = std::panic::catch_unwind(AssertUnwindSafe(|| {
         #[cfg(feature = "metrics")]
-        count(event);
+        metric::count(event);
         if let Some(observer) = observer {
             observer.on_event(event);
         }
     }));
-    if reported.is_err() {
+    if let Err(panic) = reported {
+        // Dropping the payload could panic again.
+        std::mem::forget(panic);
         let Event { kind, use_case_id, task_id, .. } = event;
         tracing::error!(
             target: "tracker_core::task",
@@ -245,7 +261,8 @@ pub(crate) fn report(event: &Event<'_>, observer: Option<&dyn Observer>) {
 
 /// Reports an event to `tracing`.
 fn trace(event: &Event<'_>) {
-    let Event { kind, use_case_id, task_id, from, to, attempt, owner, duration, error } = *event;
+    let Event { kind, step, use_case_id, task_id, from, to, attempt, owner, duration, error, reason } =
+        *event;
     let name = kind.name();
     // A callsite of `tracing` has a fixed level, so each level needs its own.
     macro_rules! at {
@@ -253,6 +270,7 @@ fn trace(event: &Event<'_>) {
             tracing::event!(
                 target: "tracker_core::task",
                 tracing::Level::$level,
+                step,
                 use_case_id,
                 task_id,
                 from,
@@ -261,6 +279,7 @@ fn trace(event: &Event<'_>) {
                 owner,
                 duration = duration.map(|duration| duration.as_secs_f64()),
                 error = error.map(|error| tracing::field::display(error.kind())),
+                reason = reason.map(|reason| tracing::field::display(Escaped(reason))),
                 "{name}"
             )
         };
@@ -270,45 +289,4 @@ fn trace(event: &Event<'_>) {
         tracing::Level::DEBUG => at!(DEBUG),
         _ => at!(INFO),
     }
-}
-
-/// Counts an event, and records its duration.
-#[cfg(feature = "metrics")]
-fn count(event: &Event<'_>) {
-    let use_case_id = event.use_case_id.to_owned();
-    let Some(counter) = counter(event.kind) else {
-        if let Some(latency) = event.duration {
-            metrics::histogram!("tracker_heartbeat_latency_seconds", "use_case_id" => use_case_id)
-                .record(latency);
-        }
-        return;
-    };
-    metrics::counter!(counter, "use_case_id" => use_case_id.clone()).increment(1);
-    if let Some(duration) = event.duration {
-        metrics::histogram!("tracker_body_duration_seconds", "use_case_id" => use_case_id).record(duration);
-    }
-}
-
-/// Returns the name of the counter of a kind. Heartbeats have a histogram instead.
-#[cfg(feature = "metrics")]
-fn counter(kind: EventKind) -> Option<&'static str> {
-    Some(match kind {
-        EventKind::Created => "tracker_created_total",
-        EventKind::Started => "tracker_started_total",
-        EventKind::TakenOver => "tracker_taken_over_total",
-        EventKind::Refused => "tracker_refused_total",
-        EventKind::Succeeded => "tracker_succeeded_total",
-        EventKind::Failed => "tracker_failed_total",
-        EventKind::Ignored => "tracker_ignored_total",
-        EventKind::Released => "tracker_released_total",
-        EventKind::Snoozed => "tracker_snoozed_total",
-        EventKind::LeaseLost => "tracker_lease_lost_total",
-        EventKind::OutcomeUnknown => "tracker_outcome_unknown_total",
-        EventKind::Unresponsive => "tracker_unresponsive_total",
-        EventKind::CancelRequested => "tracker_cancel_requested_total",
-        EventKind::Redriven => "tracker_redriven_total",
-        EventKind::Unreadable => "tracker_unreadable_total",
-        EventKind::SlowedDown => "tracker_slowed_down_total",
-        EventKind::Heartbeat => return None,
-    })
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::TrackerConfig;
 use crate::declare::spec::Takeover;
 use crate::declare::status::Role;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, NotReadyCause};
 use crate::item::attribute::{ATTEMPT, CREATE_TIME, Item, LOST_LOCK};
 use crate::item::head::TaskHead;
 use crate::time::Timestamp;
@@ -111,13 +111,28 @@ pub(crate) fn classify_start(
             }
             Start::Refused(locked(image, rules))
         }
-        _ => Start::Refused(ErrorKind::NotReady { status: image.status_name.clone().into_owned() }),
+        _ => Start::Refused(not_ready(image)),
     }
 }
 
 /// Returns the refusal of a task that a worker holds, with the time at which the task can be taken over.
 pub(crate) fn locked(image: &TaskHead, rules: &Rules) -> ErrorKind {
-    ErrorKind::Locked { owner: image.owner.clone(), until: rules.takeover_at(image).utc() }
+    ErrorKind::Locked {
+        by_this_tracker: false,
+        owner: image.owner.clone(),
+        until: rules.takeover_at(image).utc(),
+    }
+}
+
+/// Returns the refusal of a task whose status does not allow a start or a cancel.
+pub(crate) fn not_ready(image: &TaskHead) -> ErrorKind {
+    let cause = match image.role {
+        Some(_) => NotReadyCause::ChangedElsewhere,
+        None if image.is_in_later_step => NotReadyCause::LaterStep,
+        None if image.is_known_status => NotReadyCause::EarlierStep,
+        None => NotReadyCause::UnknownCode,
+    };
+    ErrorKind::NotReady { status: image.status_name.clone().into_owned(), cause }
 }
 
 /// A finish that was sent, with what its holder knows.

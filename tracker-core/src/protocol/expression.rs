@@ -136,7 +136,7 @@ impl Expression {
         match document.merged(changed.members) {
             Some(Ok(whole)) => Ok(self.set_to(DATA, whole)),
             Some(Err(error)) => {
-                Err(Error::new(ErrorKind::Encode { attribute: DATA.to_owned() }).with_source(error))
+                Err(Error::new(ErrorKind::Encode { attribute: DATA.to_owned() }).because(error))
             }
             None => Err(Error::new(ErrorKind::Decode { attribute: DATA.to_owned() })),
         }

@@ -98,6 +98,17 @@ pub(crate) fn delete_expired(seen: &TaskHead) -> Expression {
         .with(":seen_lock_time", time(seen.lock_time))
 }
 
+/// Returns the condition that a free task which expires is still as it was seen.
+pub(crate) fn as_seen(seen: &TaskHead) -> Expression {
+    Expression::new()
+        .and("#create_time = :seen_create_time AND #update_time = :seen_update_time")
+        .and("#lock = :free AND #expires_at = :seen_expires_at")
+        .with(":seen_create_time", time(seen.create_time))
+        .with(":seen_update_time", time(seen.update_time))
+        .with(":free", string(NOT_LOCKED))
+        .with(":seen_expires_at", number(seen.expires_at.unwrap_or_default()))
+}
+
 /// Returns the condition of a delete of any task. It always holds.
 pub(crate) fn delete_always() -> Expression {
     Expression::new().and("attribute_not_exists(#key) OR attribute_exists(#key)")

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::{Serialize, Serializer};
 
 use crate::declare::status::TrackerStatus;
 use crate::dynamodb;
@@ -113,6 +114,13 @@ impl<S: TrackerStatus> StatusCounts<S> {
     #[must_use]
     pub fn total(&self) -> u64 {
         self.counts.iter().map(|(_, tasks)| tasks).sum()
+    }
+}
+
+/// A map of the names of the statuses to their numbers of tasks.
+impl<S: TrackerStatus> Serialize for StatusCounts<S> {
+    fn serialize<R: Serializer>(&self, serializer: R) -> Result<R::Ok, R::Error> {
+        serializer.collect_map(self.iter().map(|(status, tasks)| (status.name(), tasks)))
     }
 }
 

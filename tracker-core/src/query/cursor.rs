@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::merge::{Plan, Position};
 use crate::error::{Error, ErrorKind};
+use crate::time::Timestamp;
 
 /// The place at which a page of a query ended: an opaque text, with which the same query continues.
 ///
@@ -25,6 +26,9 @@ struct Content {
     query: u64,
     update_time: String,
     key: String,
+    /// Where the query ends, as a stored time.
+    #[serde(default)]
+    until: Option<String>,
 }
 
 impl Cursor {
@@ -36,9 +40,18 @@ impl Cursor {
     }
 
     /// Returns the cursor of a place in a query.
-    pub(crate) fn new(plan: &Plan, expired_only: bool, at: Position) -> Option<Self> {
-        let content =
-            Content { query: fingerprint(plan, expired_only), update_time: at.update_time, key: at.key };
+    pub(crate) fn new(
+        plan: &Plan,
+        expired_only: bool,
+        until: Option<Timestamp>,
+        at: Position,
+    ) -> Option<Self> {
+        let content = Content {
+            query: fingerprint(plan, expired_only),
+            update_time: at.update_time,
+            key: at.key,
+            until: until.map(|until| until.to_string()),
+        };
         Some(Self::seal(serde_json::to_vec(&content).ok()?))
     }
 
@@ -47,6 +60,11 @@ impl Cursor {
         content.extend(xxh3_64(&content).to_le_bytes());
         let text = base64::encode(content).replace('+', "-").replace('/', "_");
         Self(text.trim_end_matches('=').to_owned())
+    }
+
+    /// Returns where the query of the cursor ends.
+    pub(crate) fn until(&self) -> Option<Timestamp> {
+        Timestamp::parse(&self.content()?.until?)
     }
 
     /// Returns the position, if the cursor belongs to this query.
@@ -120,18 +138,19 @@ mod tests {
 
     #[test]
     fn cursor_reads_back_from_its_text() {
-        let cursor = Cursor::new(&plan("a", false), false, at()).unwrap();
+        let cursor = Cursor::new(&plan("a", false), false, Some(Timestamp::EPOCH), at()).unwrap();
         let text = cursor.to_string();
         assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{text}");
         let read: Cursor = text.parse().unwrap();
         assert_eq!(read.position(&plan("a", false), false).unwrap(), at());
         let more = Plan { limit: Some(3), ..plan("a", false) };
         assert_eq!(read.position(&more, false).unwrap(), at(), "the limit may change");
+        assert_eq!(read.until(), Some(Timestamp::EPOCH));
     }
 
     #[test]
     fn position_refuses_another_query_and_damaged_text() {
-        let cursor = Cursor::new(&plan("a", false), false, at()).unwrap();
+        let cursor = Cursor::new(&plan("a", false), false, Some(Timestamp::EPOCH), at()).unwrap();
         for other in [plan("b", false), plan("a", true)] {
             let error = cursor.position(&other, false).unwrap_err();
             assert!(error.to_string().contains("another order"), "{error}");

@@ -1,9 +1,10 @@
 //! An entry of the index: a row that was read and parsed.
 
 use std::fmt;
-use std::marker::PhantomData;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::merge::Row;
 use crate::declare::status::TrackerStatus;
@@ -17,23 +18,20 @@ use crate::tracker::status_tracker::StatusTracker;
 /// What the index holds of a task: its id, its status, and the times of its last change and of its creation.
 ///
 /// An entry is enough to start the task or to read it. It has neither data nor errors, and it may be stale.
-pub struct IndexEntry<T> {
+pub struct IndexEntry<T: StatusTracker> {
     pub(super) row: Row,
-    task_id: String,
+    task_id: Arc<T::TaskId>,
     status_name: String,
     update_time: Timestamp,
     create_time: Option<Timestamp>,
     shard_id: Option<u32>,
-    of: PhantomData<fn() -> T>,
 }
 
 impl<T: StatusTracker> IndexEntry<T> {
     /// Parses a row. Other programs may have written a key without a separator, or a time in another form.
     pub(crate) fn new(row: Row, use_case: &UseCase, statuses: &[Status]) -> Result<Self, Error> {
         let decode = |attribute: &str, why: String| {
-            Error::new(ErrorKind::Decode { attribute: attribute.to_owned() })
-                .with_source(why)
-                .with_key(&row.key)
+            Error::new(ErrorKind::Decode { attribute: attribute.to_owned() }).because(why).with_key(&row.key)
         };
         if let Some((attribute, why)) = &row.unreadable {
             return Err(decode(attribute, why.clone()));
@@ -51,34 +49,31 @@ impl<T: StatusTracker> IndexEntry<T> {
             let why = format!("\"{}\" is not a time such as {}", row.update_time, Timestamp::EPOCH);
             return Err(decode(attribute::UPDATE_TIME, why));
         };
+        let task_id = T::TaskId::__decode(task_id).map_err(|error| {
+            Error::new(ErrorKind::Decode { attribute: attribute::KEY.to_owned() })
+                .because(error)
+                .with_key(&row.key)
+        })?;
         Ok(Self {
-            task_id: task_id.to_owned(),
+            task_id: Arc::new(task_id),
             status_name,
             update_time,
             create_time: row.create_time.as_deref().and_then(Timestamp::parse),
             shard_id: use_case.shard_of_value(&row.value),
             row,
-            of: PhantomData,
         })
     }
 
-    /// Returns the task's id, as text.
+    /// Returns the task's id.
     #[must_use]
-    pub fn task_id(&self) -> &str {
+    pub fn task_id(&self) -> &T::TaskId {
         &self.task_id
     }
 
-    /// Returns the task's id in its own type, for example for [`Tracker::start`](crate::Tracker::start).
-    ///
-    /// # Errors
-    ///
-    /// [`Decode`](ErrorKind::Decode) if the text is not an id of that type.
-    pub fn parse_task_id(&self) -> Result<T::TaskId, Error> {
-        T::TaskId::__decode(&self.task_id).map_err(|error| {
-            Error::new(ErrorKind::Decode { attribute: attribute::KEY.to_owned() })
-                .with_source(error)
-                .with_key(&self.row.key)
-        })
+    /// Returns the code of the status.
+    #[must_use]
+    pub fn status_code(&self) -> u32 {
+        self.row.code
     }
 
     /// Returns the status, or `None` if it is another step's status.
@@ -124,24 +119,37 @@ impl<T: StatusTracker> IndexEntry<T> {
     }
 }
 
-impl<T> Clone for IndexEntry<T> {
+impl<T: StatusTracker> Clone for IndexEntry<T> {
     fn clone(&self) -> Self {
         Self {
             row: self.row.clone(),
-            task_id: self.task_id.clone(),
+            task_id: Arc::clone(&self.task_id),
             status_name: self.status_name.clone(),
-            of: PhantomData,
             ..*self
         }
     }
 }
 
-impl<T> fmt::Debug for IndexEntry<T> {
+impl<T: StatusTracker> fmt::Debug for IndexEntry<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IndexEntry")
             .field("key", &self.row.key)
             .field("status", &self.status_name)
             .field("update_time", &self.update_time)
             .finish_non_exhaustive()
+    }
+}
+
+/// Statuses are names, and times are texts such as `2026-11-28T12:00:00Z`.
+impl<T: StatusTracker> Serialize for IndexEntry<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut entry = serializer.serialize_struct("IndexEntry", 6)?;
+        entry.serialize_field("key", self.key())?;
+        entry.serialize_field("task_id", &self.task_id().to_string())?;
+        entry.serialize_field("status", self.status_name())?;
+        entry.serialize_field("update_time", &self.update_time())?;
+        entry.serialize_field("create_time", &self.create_time())?;
+        entry.serialize_field("shard_id", &self.shard_id())?;
+        entry.end()
     }
 }

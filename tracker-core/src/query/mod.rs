@@ -1,5 +1,6 @@
 //! Queries of the index: tasks by status, with all shards merged in the order of time.
 
+pub(crate) mod alive;
 pub(crate) mod count;
 pub(crate) mod cursor;
 pub(crate) mod entry;
@@ -13,9 +14,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
+use self::alive::AliveLeases;
 use self::cursor::Cursor;
 use self::entry::IndexEntry;
 use self::merge::{Merge, Next, Plan, Row};
@@ -44,6 +47,10 @@ pub struct Query<T> {
     statuses: Vec<Status>,
     /// Whether tasks in progress are left out unless their lease has expired.
     expired_only: bool,
+    /// The leases that need not be read again.
+    alive: Option<Arc<AliveLeases>>,
+    /// Where the query ends.
+    until: Option<Timestamp>,
     /// Why the query cannot be run.
     invalid: Option<String>,
     cursor: Option<Cursor>,
@@ -52,7 +59,7 @@ pub struct Query<T> {
 
 /// One page of a query.
 #[non_exhaustive]
-pub struct Page<T> {
+pub struct Page<T: StatusTracker> {
     /// The entries of the page, in the order of the query.
     pub entries: Vec<IndexEntry<T>>,
     /// The errors of entries that cannot be read. They count towards the limit of the page.
@@ -79,6 +86,8 @@ impl<T: StatusTracker> Query<T> {
             plan: Plan { ranges, ..Plan::default() },
             statuses: statuses.to_vec(),
             expired_only: false,
+            alive: None,
+            until: None,
             invalid,
             cursor: None,
             of: PhantomData,
@@ -102,6 +111,12 @@ impl<T: StatusTracker> Query<T> {
             }
         }
         self.expired_only = true;
+        self
+    }
+
+    /// Remembers the leases that are alive, and leaves out those that an earlier query has found alive.
+    pub(crate) fn remembering(mut self, alive: &Arc<AliveLeases>) -> Self {
+        self.alive = Some(Arc::clone(alive));
         self
     }
 
@@ -155,19 +170,38 @@ impl<T: StatusTracker> Query<T> {
 
     /// Returns the rows of the index, which are not parsed yet.
     pub(crate) fn rows(self) -> BoxStream<'static, Result<Row, Error>> {
+        self.bounded().bounded_rows()
+    }
+
+    fn bounded_rows(self) -> BoxStream<'static, Result<Row, Error>> {
         if let Some(reason) = self.invalid {
             let invalid = Error::new(ErrorKind::InvalidQuery { reason });
             return stream::once(std::future::ready(Err(invalid))).boxed();
         }
-        rows(self.cx, self.plan, self.expired_only, self.cursor)
+        rows(self.cx, self.plan, self.expired_only, self.alive, self.cursor)
     }
 
-    /// Stops at the current time plus `max_clock_skew`, so that a task that changes during the query does not come up
-    /// again and again.
-    pub(crate) fn until_now(mut self) -> Self {
-        let now = Timestamp::from(self.cx.now()).plus(self.cx.config.max_clock_skew).to_string();
+    /// Leaves out tasks whose status changed after this time.
+    ///
+    /// By default, that is the time at which the first page is read, plus `max_clock_skew`, unless the newest tasks come first. So a query ends also if its tasks
+    /// change as fast as they are read. The cursor of a page keeps the time for the next page.
+    pub fn until(mut self, time: DateTime<Utc>) -> Self {
+        self.until = Some(Timestamp::new(time));
+        self
+    }
+
+    /// Sets where the query ends, unless that is set: where the query of the cursor ends, or now.
+    fn bounded(mut self) -> Self {
+        let of_cursor = || self.cursor.as_ref().and_then(Cursor::until);
+        let now = || Timestamp::from(self.cx.now()).plus(self.cx.config.max_clock_skew);
+        // From the newest to the oldest, no task can come up again.
+        let default = || (!self.plan.newest_first).then(now);
+        let Some(until) = self.until.or_else(of_cursor).or_else(default) else { return self };
+        self.until = Some(until);
+        let until = until.to_string();
         for (_, range) in &mut self.plan.ranges {
-            range.until = Some(now.clone());
+            // The order of the texts is that of the times.
+            range.until = Some(range.until.take().map_or(until.clone(), |other| other.min(until.clone())));
         }
         self
     }
@@ -205,19 +239,9 @@ impl<T: StatusTracker> Query<T> {
     /// }
     /// # Ok(()) }
     /// ```
-    pub async fn page(mut self) -> Result<Page<T>, Error> {
-        let limit = self.plan.limit.unwrap_or(100);
-        if limit > 0 {
-            // One row more shows whether there is a next page.
-            self.plan.limit = Some(limit.saturating_add(1));
-        }
-        let (plan, expired_only, statuses) = (self.plan.clone(), self.expired_only, self.statuses.clone());
-        let cx = Arc::clone(&self.cx);
-        let mut rows: Vec<_> = self.rows().try_collect().await?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let last = rows.last().filter(|_| more);
-        let next = last.and_then(|last| Cursor::new(&plan, expired_only, last.position()));
+    pub async fn page(self) -> Result<Page<T>, Error> {
+        let (cx, statuses) = (Arc::clone(&self.cx), self.statuses.clone());
+        let (rows, next) = self.page_of_rows().await?;
         let (mut entries, mut errors) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in rows {
             match IndexEntry::new(row, &cx.use_case, &statuses) {
@@ -227,9 +251,26 @@ impl<T: StatusTracker> Query<T> {
         }
         Ok(Page { entries, errors, next })
     }
+
+    /// Returns the rows of the first page, and the cursor of the next one.
+    async fn page_of_rows(mut self) -> Result<(Vec<Row>, Option<Cursor>), Error> {
+        let limit = self.plan.limit.unwrap_or(100);
+        if limit > 0 {
+            // One row more shows whether there is a next page.
+            self.plan.limit = Some(limit.saturating_add(1));
+        }
+        let query = self.bounded();
+        let (plan, expired_only, until) = (query.plan.clone(), query.expired_only, query.until);
+        let mut rows: Vec<_> = query.bounded_rows().try_collect().await?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let last = rows.last().filter(|_| more);
+        let next = last.and_then(|last| Cursor::new(&plan, expired_only, until, last.position()));
+        Ok((rows, next))
+    }
 }
 
-impl<T> fmt::Debug for Page<T> {
+impl<T: StatusTracker> fmt::Debug for Page<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Page")
             .field("entries", &self.entries)
@@ -250,6 +291,7 @@ pub(crate) fn rows(
     cx: Arc<Context>,
     mut plan: Plan,
     expired_only: bool,
+    alive: Option<Arc<AliveLeases>>,
     cursor: Option<Cursor>,
 ) -> BoxStream<'static, Result<Row, Error>> {
     let after = check(&plan, cursor.is_some())
@@ -277,7 +319,7 @@ pub(crate) fn rows(
         left -= usize::from(counts && within);
         std::future::ready(within)
     };
-    let expired = refresh::only_expired(Arc::clone(&cx), merged(cx, Merge::new(plan)), limit);
+    let expired = refresh::only_expired(Arc::clone(&cx), alive, merged(cx, Merge::new(plan)), limit);
     expired.filter(within).take(limit).boxed()
 }
 

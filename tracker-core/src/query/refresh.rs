@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
+use super::alive::AliveLeases;
+use super::cursor::Cursor;
 use super::merge::Row;
 use super::{IndexEntry, Query};
 use crate::declare::status::Role;
@@ -71,6 +73,37 @@ impl<T: StatusTracker> TaskQuery<T> {
         until_refused(chunks.buffered(readers)).boxed()
     }
 
+    /// Returns the first page: the tasks of at most [`limit`](Query::limit) entries, 100 by default, and the cursor of the
+    /// next page. A page may have fewer tasks than entries, because some have moved or were deleted meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Query::page`]. A task that cannot be read is no error of the page: it is in [`TaskPage::errors`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tracker_core::{Error, StatusTracker, TaskPage, Tracker};
+    /// # async fn page<T: StatusTracker>(documents: &Tracker<T>, failed: T::Status) -> Result<(), Error> {
+    /// let TaskPage { tasks, next, .. } = documents.query_by_status(failed).limit(20).refresh().page().await?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn page(self) -> Result<TaskPage<T>, Error> {
+        let (cx, with_moved) = (Arc::clone(&self.query.cx), self.with_moved);
+        let (rows, next) = self.query.page_of_rows().await?;
+        let mut page = TaskPage { tasks: Vec::new(), errors: Vec::new(), next };
+        for rows in rows.chunks(KEYS_PER_GET) {
+            let rows = rows.iter().cloned().map(Ok).collect();
+            for task in read_tasks(&cx, rows, with_moved).await? {
+                match task {
+                    Ok(task) => page.tasks.push(task),
+                    Err(error) => page.errors.push(error),
+                }
+            }
+        }
+        Ok(page)
+    }
+
     /// Returns all tasks at once.
     ///
     /// # Errors
@@ -79,6 +112,18 @@ impl<T: StatusTracker> TaskQuery<T> {
     pub async fn all(self) -> Result<Vec<Task<T>>, Error> {
         self.read(READERS).try_collect().await
     }
+}
+
+/// One page of a query for tasks.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct TaskPage<T: StatusTracker> {
+    /// The tasks of the page, in the order of the query.
+    pub tasks: Vec<Task<T>>,
+    /// The errors of tasks that cannot be read.
+    pub errors: Vec<Error>,
+    /// The cursor of the next page, or `None` if this page is the last.
+    pub next: Option<Cursor>,
 }
 
 impl<T> fmt::Debug for TaskQuery<T> {
@@ -130,7 +175,7 @@ async fn read_tasks<T: StatusTracker>(
     let task = |row: Result<Row, Error>| match row {
         Err(error) => Some(Err(error)),
         Ok(Row { unreadable: Some((attribute, why)), key, .. }) => {
-            let error = Error::new(ErrorKind::Decode { attribute }).with_source(why).with_key(&key);
+            let error = Error::new(ErrorKind::Decode { attribute }).because(why).with_key(&key);
             Some(Err(error))
         }
         Ok(row) => {
@@ -147,12 +192,13 @@ async fn read_tasks<T: StatusTracker>(
 /// are wanted.
 pub(super) fn only_expired(
     cx: Arc<Context>,
+    alive: Option<Arc<AliveLeases>>,
     rows: impl Stream<Item = Result<Row, Error>> + Send,
     limit: usize,
 ) -> impl Stream<Item = Result<Row, Error>> + Send {
     let chunks = rows.chunks(limit.clamp(1, KEYS_PER_GET)).then(move |rows| {
-        let cx = Arc::clone(&cx);
-        async move { leave_out_live_leases(&cx, rows).await }
+        let (cx, alive) = (Arc::clone(&cx), alive.clone());
+        async move { leave_out_live_leases(&cx, alive.as_deref(), rows).await }
     });
     until_refused(chunks)
 }
@@ -161,9 +207,13 @@ pub(super) fn only_expired(
 /// unreadable.
 async fn leave_out_live_leases(
     cx: &Context,
-    rows: Vec<Result<Row, Error>>,
+    alive: Option<&AliveLeases>,
+    mut rows: Vec<Result<Row, Error>>,
 ) -> Result<Vec<Result<Row, Error>>, Error> {
     let in_progress = cx.use_case.status_of(Role::InProgress).code();
+    let now = Timestamp::from(cx.now());
+    let is_alive = |row: &Row| row.code == in_progress && alive.is_some_and(|alive| alive.has(row, now));
+    rows.retain(|row| !row.as_ref().is_ok_and(is_alive));
     let is_in_progress = |row: &&Row| row.code == in_progress;
     let keys = unique_keys(rows.iter().filter_map(|row| row.as_ref().ok()).filter(is_in_progress));
     if keys.is_empty() {
@@ -172,11 +222,13 @@ async fn leave_out_live_leases(
     let head: Vec<_> = HEAD.into_iter().filter(|name| *name != ERRORS).collect();
     let mut items = read_items(cx, keys, &head).await?;
     let rules = cx.rules();
-    let now = Timestamp::from(cx.now());
     let keep = |row: Result<Row, Error>| match row {
         Ok(row) if row.code == in_progress => match cx.head(&mut items.remove(&row.key)?) {
             Ok(head) => {
                 let is_expired = head.is_in_progress() && rules.is_expired(&head, now);
+                if let Some(alive) = alive.filter(|_| head.is_in_progress() && !is_expired) {
+                    alive.insert(&row, rules.takeover_at(&head), now);
+                }
                 is_expired.then_some(Ok(Row { lost_attempts: head.lost_attempts(), ..row }))
             }
             Err(error) => {

@@ -2,4 +2,5 @@
 
 pub(crate) mod background;
 pub(crate) mod events;
+pub(crate) mod held_locks;
 pub(crate) mod on_drop;

@@ -1,5 +1,6 @@
 //! A connector that injects the faults of a network.
 
+use std::io;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::http::{HttpRequest, HttpResponse};
@@ -32,6 +33,9 @@ impl HttpConnector for FaultyConnector {
             match fault {
                 Fault::None => connector.deliver(request).await,
                 Fault::DropRequest => Err(http::connection_lost(fault)),
+                Fault::RefuseConnection => {
+                    Err(ConnectorError::io(io::Error::from(io::ErrorKind::ConnectionRefused).into()))
+                }
                 Fault::DropResponse => {
                     connector.deliver(request).await?;
                     Err(http::connection_lost(fault))

@@ -14,6 +14,8 @@ pub enum Fault {
     None,
     /// The request never arrives, and the connection fails.
     DropRequest,
+    /// The endpoint refuses the connection, so nothing is sent.
+    RefuseConnection,
     /// The request is applied, and the connection fails before the response.
     DropResponse,
     /// The request arrives after this time, even if the caller has stopped waiting.
@@ -45,6 +47,7 @@ impl Fault {
         match self {
             Self::None => "None",
             Self::DropRequest => "DropRequest",
+            Self::RefuseConnection => "RefuseConnection",
             Self::DropResponse => "DropResponse",
             Self::Delay(_) => "Delay",
             Self::DuplicateLate(_) => "DuplicateLate",

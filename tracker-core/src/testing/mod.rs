@@ -79,8 +79,10 @@ mod http;
 mod network;
 mod pools;
 mod rates;
+mod values;
 
 pub use self::clock::ManualClock;
 pub use self::fault::Fault;
 pub use self::network::{FaultyNetwork, NetworkError};
 pub use self::rates::Rates;
+pub use self::values::{error, head, task};

@@ -28,6 +28,8 @@ macro_rules! head_accessors {
             use_case_id -> &str,
             /// Returns the name of the status. It is `Type::Name` for another step, and the code for an unknown status.
             status_name -> &str,
+            /// Returns the code of the status: the attribute `status`.
+            status_code -> u32,
             /// Returns whether the task is pending or more pending in this step.
             is_pending -> bool,
             /// Returns whether the task is in progress, even if its lease has expired.
@@ -51,6 +53,12 @@ macro_rules! head_accessors {
             owner -> Option<&str>,
             /// Returns the earliest time at which the task can be started.
             run_at -> Option<chrono::DateTime<chrono::Utc>>,
+            /// Returns the time at which the task was created.
+            create_time -> chrono::DateTime<chrono::Utc>,
+            /// Returns the time at which the status last changed or the task was last taken over.
+            update_time -> chrono::DateTime<chrono::Utc>,
+            /// Returns the time after which DynamoDB deletes the task, or `None` if no such time is set.
+            expires_at -> Option<chrono::DateTime<chrono::Utc>>,
             /// Returns the failed attempts, oldest first.
             errors -> &[$crate::item::history::HistoryEntry],
         }

@@ -141,7 +141,8 @@ impl<T: StatusTracker> TrackerBuilder<T> {
         self
     }
 
-    /// Sets how long a failed task waits before its next attempt; by default it does not wait. A body can ask for
+    /// Sets how long a failed task waits before its next attempt. By default, the wait is about 15 s, doubled with each
+    /// failed attempt in a row, up to 15 minutes; a tracker with `wire = "pynamodb"` does not wait. A body can ask for
     /// another wait with [`Failure::retry_after`](crate::Failure::retry_after).
     #[must_use]
     pub fn backoff(mut self, backoff: Backoff) -> Self {
@@ -246,6 +247,35 @@ impl<T: StatusTracker> TrackerBuilder<T> {
         self
     }
 
+    /// Sets the name of this step in events, spans and metrics; by default the name of the tracked type. Two steps of a
+    /// pipeline share their use case, and this name tells them apart.
+    #[must_use]
+    pub fn step(mut self, name: impl Into<String>) -> Self {
+        self.config.step = Cow::Owned(name.into());
+        self
+    }
+
+    /// Sets whether events, and the events of `tracing`, have the text of the error of a failed or ignored task:
+    /// [`Event::reason`](crate::Event::reason). By default they do not, because an error may quote data of the task.
+    #[must_use]
+    pub fn error_text_in_events(mut self, on: bool) -> Self {
+        self.config.error_text_in_events = on;
+        self
+    }
+
+    /// Sets whether the table keeps a description of this step's statuses: their codes, names, roles and shards. It is kept by
+    /// default, except with `wire = "pynamodb"`.
+    ///
+    /// [`create_table`](Tracker::create_table) and [`verify_table`](Tracker::verify_table) write the description, and compare
+    /// it with the declaration; a [worker](Tracker::worker) compares it when it begins. If a deploy has given a code to another
+    /// status, the tasks that are stored with that code would be taken for something else, so that is an error. The
+    /// description is one item for each use case, whose `key` begins with `__tracker__`. It is not in the index.
+    #[must_use]
+    pub fn description(mut self, keep: bool) -> Self {
+        self.config.description = keep;
+        self
+    }
+
     /// Sets table, index, use case, `lock_expire`, `max_clock_skew`, `read_shards`, `heartbeat`, `takeover`, clock,
     /// owner and observer to those of another step's tracker.
     ///
@@ -264,6 +294,7 @@ impl<T: StatusTracker> TrackerBuilder<T> {
             read_shards: given.read_shards,
             heartbeat: given.heartbeat,
             takeover: given.takeover,
+            description: given.description,
             ..self.config
         };
         self.clock = Arc::clone(&cx.clock);

@@ -7,6 +7,7 @@ pub(crate) mod builder;
 pub(crate) mod codec;
 pub(crate) mod status_tracker;
 pub(crate) mod task;
+pub(crate) mod unsuccessful;
 
 use std::borrow::Borrow;
 use std::fmt::{self, Display};

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 use crate::item::head::TaskHead;
 use crate::tracker::status_tracker::StatusTracker;
 
@@ -50,6 +52,19 @@ impl<T: StatusTracker> Task<T> {
 impl<T: StatusTracker> fmt::Debug for Task<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Task").field("head", &self.head).finish_non_exhaustive()
+    }
+}
+
+/// The fields of the [head](TaskHead), and `data`.
+impl<T: StatusTracker + Serialize> Serialize for Task<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Shown<'t, T> {
+            #[serde(flatten)]
+            head: &'t TaskHead,
+            data: &'t T,
+        }
+        Shown { head: &self.head, data: &self.data }.serialize(serializer)
     }
 }
 

@@ -39,6 +39,16 @@ pub(crate) struct SearchPlan {
     pub(crate) excluded: HashSet<String>,
 }
 
+impl SearchPlan {
+    /// Takes a source out of the plan.
+    pub(crate) fn leave_out(&mut self, source: usize) {
+        for group in &mut self.groups {
+            group.retain(|nth| *nth != source);
+        }
+        self.groups.retain(|group| !group.is_empty());
+    }
+}
+
 /// What a search has found.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
@@ -82,6 +92,8 @@ struct Deferred {
     times: u32,
     /// Whether a drain waits for the task.
     awaited: bool,
+    /// Whether the task has ended here, or cannot be read: no drain has to wait for it.
+    has_ended: bool,
 }
 
 /// The claims of one worker.
@@ -219,7 +231,7 @@ impl Claims {
         self.deferred.remove(key);
         if done {
             let until = now.saturating_add(INDEX_LAG);
-            self.insert(key, Deferred { until, times: 0, awaited: false }, now);
+            self.insert(key, Deferred { until, times: 0, awaited: false, has_ended: true }, now);
         }
     }
 
@@ -239,13 +251,25 @@ impl Claims {
     fn defer(&mut self, key: &str, awaited: u32, now: Duration) {
         let times = self.deferred.get(key).map_or(0, |deferred| deferred.times).saturating_add(1);
         let until = now.saturating_add(Duration::from_secs(1 << times.min(9)));
-        self.insert(key, Deferred { until, times, awaited: times <= awaited }, now);
+        self.insert(key, Deferred { until, times, awaited: times <= awaited, has_ended: false }, now);
     }
 
     /// Defers a task until a time. A drain waits for it if it is `awaited`.
     pub(crate) fn defer_until(&mut self, key: &str, until: Duration, awaited: bool, now: Duration) {
         self.end_claim(key);
-        self.insert(key, Deferred { until, times: 0, awaited }, now);
+        self.insert(key, Deferred { until, times: 0, awaited, has_ended: false }, now);
+    }
+
+    /// Defers a task that cannot be read. No drain waits for it.
+    pub(crate) fn defer_unreadable(&mut self, key: &str, until: Duration, now: Duration) {
+        self.end_claim(key);
+        self.insert(key, Deferred { until, times: 0, awaited: false, has_ended: true }, now);
+    }
+
+    /// Returns the tasks that have ended here recently, and those that cannot be read.
+    pub(crate) fn ended(&self, now: Duration) -> HashSet<String> {
+        let ended = self.deferred.iter().filter(|(_, deferred)| deferred.has_ended && deferred.until > now);
+        ended.map(|(key, _)| key.clone()).collect()
     }
 
     pub(crate) fn is_deferred(&self, key: &str, now: Duration) -> bool {

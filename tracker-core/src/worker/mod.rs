@@ -1,5 +1,6 @@
 //! The worker: finds tasks, starts them, runs a body on each, and records how each attempt ended.
 
+mod begin;
 mod claims;
 mod handler;
 mod outcomes;
@@ -9,6 +10,7 @@ mod search;
 mod simulation;
 mod summary;
 mod task;
+mod trouble;
 
 use std::fmt;
 use std::time::Duration;
@@ -49,12 +51,15 @@ const MIN_POLL: Duration = Duration::from_millis(1);
 ///
 /// - **Unreadable tasks.** If a task cannot be read, or if DynamoDB refuses to start it, for example because it is
 ///   too large, the worker emits [`Unreadable`](crate::EventKind::Unreadable) and leaves the task alone for ten
-///   minutes.
+///   minutes. After 500 of them in a row, the worker slows down, and a [drain](Self::drain) ends with the error of the last
+///   one.
 /// - **Trouble.** If DynamoDB throttles the worker or does not answer, or if the local clock is off by more than half
 ///   of [`max_clock_skew`](crate::TrackerBuilder::max_clock_skew), the worker claims less for a while and emits one
 ///   [`SlowedDown`](crate::EventKind::SlowedDown). It then goes on by itself.
-/// - **Permanent errors.** If no retry can fix an error (no table, no permission), the worker claims nothing more,
-///   lets running bodies finish for the [`grace`](Self::grace) period, and returns the error.
+/// - **Refused credentials.** If DynamoDB does not accept the worker's credentials, for example because they have just
+///   expired, the worker slows down in the same way. After eight refusals in a row, the error counts as permanent.
+/// - **Permanent errors.** If no retry can fix an error (no table), the worker claims nothing more, lets running bodies
+///   finish for the [`grace`](Self::grace) period, and returns the error.
 ///
 /// Each body runs as in [`Tracker::run`], which says what happens when a lease is lost or a body takes too long. A
 /// panic is recorded as a failed attempt and ends that attempt alone.
@@ -98,6 +103,8 @@ pub struct Worker<T: StatusTracker> {
 struct Options {
     concurrency: usize,
     drain: bool,
+    /// Whether a drain waits until every task has ended.
+    until_all_ended: bool,
     deadline: Option<Duration>,
     margin: Option<Duration>,
     grace: Duration,
@@ -114,6 +121,7 @@ impl<T: StatusTracker> Tracker<T> {
             options: Options {
                 concurrency: 16,
                 drain: false,
+                until_all_ended: false,
                 deadline: None,
                 margin: None,
                 grace: Duration::from_secs(20),
@@ -136,11 +144,32 @@ impl<T: StatusTracker> Worker<T> {
     /// Makes the worker return when no task can be started and its own attempts have ended.
     ///
     /// A drain does not wait for tasks that are not due yet, that another worker holds, or that cannot be read. A
-    /// task that failed and waits for its [backoff](crate::TrackerBuilder::backoff) is not due either, so it depends
-    /// on that wait whether the drain retries it. A drain keeps looking for one second after its last attempt has
-    /// ended, because the index may lag.
+    /// task that failed and waits for its [backoff](crate::TrackerBuilder::backoff) is not due either: with the default
+    /// backoff a drain does not retry it, and [`until_all_ended`](Self::until_all_ended) does. A drain keeps looking for one
+    /// second after its last attempt has ended, because the index may lag.
     pub fn drain(mut self) -> Self {
         self.options.drain = true;
+        self
+    }
+
+    /// Makes a [drain](Self::drain) wait until every task has succeeded or is ignored: also for retries after their
+    /// [backoff](crate::TrackerBuilder::backoff), for tasks that are not due yet, and for those that other workers hold.
+    ///
+    /// A task that cannot be read is not waited for. Set a [`deadline`](Self::deadline) if a task may be due in a year, or if
+    /// [`takeover`](crate::TrackerBuilder::takeover) forbids to take over the tasks of dead workers.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use tracker_core::{Error, StatusTracker, Tracker};
+    /// # async fn nightly<T: StatusTracker>(documents: Tracker<T>) -> Result<(), Error> {
+    /// let summary = documents.worker().drain().until_all_ended().run(async |_task| Ok(())).await?;
+    /// println!("{summary}");
+    /// # Ok(()) }
+    /// ```
+    pub fn until_all_ended(mut self) -> Self {
+        self.options.drain = true;
+        self.options.until_all_ended = true;
         self
     }
 
@@ -231,7 +260,9 @@ impl<T: StatusTracker> Worker<T> {
     /// Runs a body on each task, each in a Tokio task of its own, on any thread of the runtime.
     ///
     /// The body is an `async move |task|` closure or an `async fn`. It is cloned for each task: move into it what it
-    /// needs, and share state through an `Arc`.
+    /// needs, and share state through an `Arc`. A body that mutates what it captures does not compile, because each clone
+    /// would mutate its own copy: use an `Arc<AtomicU64>` or an `Arc<Mutex<_>>`, or [`run_local`](Self::run_local) with a
+    /// `Cell`.
     ///
     /// If the future is dropped, the bodies are cancelled, and their attempts are recorded as failed on a best-effort
     /// basis. To stop without failed attempts, use [`shutdown`](Self::shutdown).
@@ -261,15 +292,16 @@ impl<T: StatusTracker> Worker<T> {
     /// - [`TableNotFound`](ErrorKind::TableNotFound) or [`TableMismatch`](ErrorKind::TableMismatch) if the table does
     ///   not exist or is not as the tracker needs it. The worker compares it before it claims anything, unless it may
     ///   not describe the table.
-    /// - [`Throttled`](ErrorKind::Throttled) or [`Unavailable`](ErrorKind::Unavailable) if DynamoDB does not answer
-    ///   that first request, or not before the [`deadline`](Self::deadline). Later, the worker waits instead.
-    /// - [`Service`](ErrorKind::Service) if DynamoDB refuses a request for good, such as without a permission. The
-    ///   worker returns this error after its running bodies have ended, or have been cancelled after the
-    ///   [`grace`](Self::grace) period.
+    /// - [`Unavailable`](ErrorKind::Unavailable) if DynamoDB does not describe the table before the
+    ///   [`deadline`](Self::deadline). Without a deadline, the worker waits until it does.
+    /// - [`Service`](ErrorKind::Service) or [`NotSent`](ErrorKind::NotSent) if DynamoDB refuses requests for good, such as
+    ///   without a permission, or if the SDK cannot send them. The worker returns this error after its running bodies have
+    ///   ended, or have been cancelled after the [`grace`](Self::grace) period.
+    /// - [`Decode`](ErrorKind::Decode) if a [drain](Self::drain) finds 500 tasks in a row that it cannot read.
     // Boxed: if the future has a type that contains the body's, incremental builds with rustc 1.95 fail now and then.
     pub fn run<B>(self, body: B) -> BoxFuture<'static, Result<Summary, Error>>
     where
-        B: AsyncFnOnce(&mut Execution<T>) -> Result<(), Failure>,
+        B: AsyncFn(&mut Execution<T>) -> Result<(), Failure>,
         B: for<'a> Handler<'a, T> + Clone + Send + 'static,
     {
         Box::pin(async move {

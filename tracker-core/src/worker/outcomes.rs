@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use super::run_loop::{MOMENT, RunLoop};
 use super::task::TaskOutcome;
+use super::trouble::{AccessRefused, MAX_ACCESS_REFUSED, passes_by_itself};
 use crate::dynamodb;
 use crate::error::{Error, ErrorKind};
 use crate::observe::{EventDraft, EventKind};
 use crate::time::Timestamp;
 use crate::tracker::status_tracker::StatusTracker;
 
+/// How many tasks in a row may be unreadable before the worker slows down, or its drain ends.
+const MAX_UNREADABLE: u32 = 500;
 /// How long a task that cannot be read is left alone.
 const UNREADABLE: Duration = Duration::from_mins(10);
 
@@ -21,6 +24,7 @@ impl<T: StatusTracker> RunLoop<T> {
         }
         let now = self.now();
         self.on_answer(now);
+        self.unreadable_in_a_row = 0;
         self.last_end = Some(now);
         self.claims.granted(key, matches!(outcome, TaskOutcome::Succeeded | TaskOutcome::Ignored), now);
         match outcome {
@@ -36,6 +40,7 @@ impl<T: StatusTracker> RunLoop<T> {
 
     /// Ends the slowdown when DynamoDB answers, unless it was in trouble recently.
     fn on_answer(&mut self, now: Duration) {
+        self.access_refused.starts = 0;
         if now.saturating_sub(self.last_trouble) > self.options.poll.1 {
             self.slow_wait = None;
         }
@@ -71,7 +76,7 @@ impl<T: StatusTracker> RunLoop<T> {
             }
             _ => {
                 self.claims.on_transient_error(key, now);
-                self.on_service_error(error);
+                self.on_service_error(error, |refused| &mut refused.starts);
             }
         }
     }
@@ -82,22 +87,49 @@ impl<T: StatusTracker> RunLoop<T> {
         if self.claims.is_deferred(key, now) {
             return;
         }
-        self.claims.defer_until(key, now.saturating_add(UNREADABLE), false, now);
+        self.claims.defer_unreadable(key, now.saturating_add(UNREADABLE), now);
         self.summary.unreadable += 1;
+        self.unreadable_in_a_row += 1;
         self.tracker.cx().emit(EventDraft::left(EventKind::Unreadable, key, error));
+        if self.unreadable_in_a_row >= MAX_UNREADABLE {
+            // Every one of them costs a start and a release. An item and the type do not fit, so this does not pass.
+            if self.options.drain {
+                self.fatal.get_or_insert_with(|| error.copied());
+            }
+            self.slow_down(error);
+        }
     }
 
-    /// Slows the worker down for a while if a retry may help. Otherwise the error ends the worker.
-    pub(super) fn on_service_error(&mut self, error: Error) {
-        let passes = dynamodb::is_transient(&error) || matches!(error.kind(), ErrorKind::ClockOff { .. });
+    /// Slows the worker down for a while if a retry may help. Otherwise the error ends the worker. `count` selects the count
+    /// of refusals in a row.
+    pub(super) fn on_service_error(
+        &mut self,
+        error: Error,
+        count: impl FnOnce(&mut AccessRefused) -> &mut u32,
+    ) {
         self.claims.drop_found();
-        if !passes {
+        let waits = self.slow_wait.is_some() && self.pause.is_some();
+        let passes = if dynamodb::is_access_refused(&error) {
+            let refused = count(&mut self.access_refused);
+            // What was sent before a wait counts as one refusal.
+            *refused += u32::from(!waits);
+            *refused < MAX_ACCESS_REFUSED
+        } else {
+            passes_by_itself(&error)
+        };
+        if passes {
+            self.slow_down(&error);
+        } else {
             self.fatal.get_or_insert(error);
-            return;
         }
+    }
+
+    /// Claims less for a while, longer each time.
+    fn slow_down(&mut self, error: &Error) {
+        self.claims.drop_found();
         self.last_trouble = self.now();
         if self.slow_wait.is_none() {
-            self.tracker.cx().emit(EventDraft::of_key(EventKind::SlowedDown, "").with_error(&error));
+            self.tracker.cx().emit(EventDraft::of_key(EventKind::SlowedDown, "").with_error(error));
         } else if self.pause.is_some() {
             // The worker waits already: this request was sent before the wait began.
             return;

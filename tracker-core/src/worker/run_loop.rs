@@ -11,13 +11,14 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::begin;
 use super::claims::{Claims, SearchResult};
-use super::search::{SearchOutcome, Source, search, sources};
+use super::search::{SearchOutcome, Source, any_unfinished, search, sources};
 use super::task::{Claim, TaskOutcome, UnansweredStarts};
+use super::trouble::AccessRefused;
 use super::{Options, Summary, Worker};
-use crate::dynamodb::Context;
-use crate::error::{Error, ErrorKind};
-use crate::table;
+use crate::error::Error;
+use crate::query::alive::AliveLeases;
 use crate::time::Sleep;
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
@@ -31,6 +32,9 @@ const SETTLED: Duration = Duration::from_secs(1);
 /// background after that.
 const RELEASES: Duration = Duration::from_millis(750);
 
+/// The longest wait between two searches for expired leases.
+const MOST_EXPIRED_WAIT: Duration = Duration::from_secs(30);
+
 /// Runs a worker to its end. `begin` returns a future that starts and runs the task of a claim.
 pub(super) async fn run<T, F>(worker: Worker<T>, begin: impl FnMut(Claim) -> F) -> Result<Summary, Error>
 where
@@ -40,39 +44,12 @@ where
     worker.options.validate()?;
     let cx = Arc::clone(worker.tracker.shared_cx());
     let began = cx.now().monotonic;
-    let claims_nothing = worker.options.deadline.is_some_and(|deadline| deadline <= worker.options.margin());
-    let verified = async { if claims_nothing { Ok(()) } else { verify(&cx).await } };
-    let too_late = async {
-        match worker.options.deadline {
-            Some(deadline) => cx.clock.sleep(deadline).await,
-            None => pending().await,
-        }
-    };
-    tokio::select! {
-        biased;
-        () = worker.options.shutdown.cancelled() => {}
-        verified = verified => verified?,
-        () = too_late => {
-            let why = "DynamoDB did not describe the table before the deadline of the worker";
-            return Err(Error::new(ErrorKind::Unavailable).with_source(why));
-        }
-    }
+    begin::begin(&cx, &worker.options).await?;
     let mut run_loop = RunLoop::new(worker, began);
     run_loop.run(begin).await;
     match run_loop.fatal {
         Some(error) => Err(error),
         None => Ok(run_loop.summary),
-    }
-}
-
-/// Verifies the table, so that a wrong table is one error now instead of many later. If the worker may not describe
-/// the table, its first query shows whether the table is right.
-async fn verify(cx: &Context) -> Result<(), Error> {
-    match table::verify(cx).await {
-        Err(error) if matches!(error.kind(), ErrorKind::Service { code: Some(code) } if code == "AccessDeniedException") => {
-            Ok(())
-        }
-        verified => verified,
     }
 }
 
@@ -103,6 +80,15 @@ pub(super) struct RunLoop<T: StatusTracker> {
     pub(super) slow_wait: Option<Duration>,
     /// When DynamoDB was last in trouble.
     pub(super) last_trouble: Duration,
+    /// Refusals in a row, and unreadable tasks in a row.
+    pub(super) access_refused: AccessRefused,
+    pub(super) unreadable_in_a_row: u32,
+    /// The leases that a search has found alive.
+    alive: Arc<AliveLeases>,
+    /// When the leases are searched again.
+    expired_due: Duration,
+    /// Whether the search in progress asks only whether any task has not ended.
+    is_last_look: bool,
     /// When the bodies are cancelled; known once nothing more is claimed.
     stops_at: Option<Duration>,
     /// Cancels the bodies.
@@ -134,6 +120,11 @@ impl<T: StatusTracker> RunLoop<T> {
             idle_wait: options.poll.0,
             slow_wait: None,
             last_trouble: began,
+            access_refused: AccessRefused::default(),
+            unreadable_in_a_row: 0,
+            alive: Arc::default(),
+            expired_due: began,
+            is_last_look: false,
             stops_at: None,
             stop: CancellationToken::new(),
             summary: Summary::default(),
@@ -271,17 +262,47 @@ impl<T: StatusTracker> RunLoop<T> {
         if has_room && self.search.is_none() && self.pause.is_none() && !self.drained {
             self.search_began = self.now();
             let cx = Arc::clone(self.tracker.shared_cx());
-            let plan = self.claims.plan(self.search_began);
-            self.search = Some(Box::pin(search::<T>(cx, Arc::clone(&self.sources), plan)));
+            let mut plan = self.claims.plan(self.search_began);
+            let expired = self.sources.iter().position(|source| matches!(source, Source::Expired));
+            if let Some(expired) = expired
+                && self.search_began < self.expired_due
+                && !self.options.drain
+            {
+                plan.leave_out(expired);
+            }
+            let (sources, alive) = (Arc::clone(&self.sources), Arc::clone(&self.alive));
+            self.search = Some(Box::pin(search::<T>(cx, sources, plan, alive)));
         }
     }
 
+    /// Notes when the expired leases are searched again: at once if there were any, else after a tenth of a lease.
+    fn on_expired_read(&mut self, sources: &[(usize, bool)], now: Duration) {
+        let is_expired = |nth: usize| matches!(self.sources.get(nth), Some(Source::Expired));
+        if let Some((_, has_tasks)) = sources.iter().find(|(nth, _)| is_expired(*nth)) {
+            let wait = (self.tracker.cx().config.lock_expire / 10).clamp(MOMENT, MOST_EXPIRED_WAIT);
+            self.expired_due = if *has_tasks { now } else { now.saturating_add(wait) };
+        }
+    }
+
+    /// Asks whether any task has not ended.
+    fn look_for_unfinished(&mut self) {
+        let cx = Arc::clone(self.tracker.shared_cx());
+        self.is_last_look = true;
+        self.search = Some(Box::pin(any_unfinished(cx, self.claims.ended(self.now()))));
+    }
+
     fn on_search_end(&mut self, outcome: SearchOutcome) {
+        let is_last_look = std::mem::take(&mut self.is_last_look);
         let (found, unreadable) = match outcome {
             Ok(outcome) => outcome,
-            Err(error) => return self.on_service_error(error),
+            Err(error) => return self.on_service_error(error, |refused| &mut refused.searches),
         };
+        self.access_refused.searches = 0;
         let now = self.now();
+        if is_last_look {
+            return if found.keys.is_empty() { self.end_drain(now) } else { self.pause_idle() };
+        }
+        self.on_expired_read(&found.sources, now);
         for error in unreadable {
             self.on_unreadable(&error, now);
         }
@@ -290,13 +311,20 @@ impl<T: StatusTracker> RunLoop<T> {
             SearchResult::LeftToRivals => self.pause_for(MOMENT),
             SearchResult::Later => self.pause_for(self.options.poll.0),
             SearchResult::Nothing if self.options.drain && self.summary.running == 0 => {
-                self.end_drain(now);
+                if self.options.until_all_ended {
+                    self.look_for_unfinished();
+                } else {
+                    self.end_drain(now);
+                }
             }
-            SearchResult::Nothing => {
-                self.pause_for(self.idle_wait);
-                self.idle_wait = self.idle_wait.saturating_mul(2).min(self.options.poll.1);
-            }
+            SearchResult::Nothing => self.pause_idle(),
         }
+    }
+
+    /// Waits before the next search, longer each time.
+    fn pause_idle(&mut self) {
+        self.pause_for(self.idle_wait);
+        self.idle_wait = self.idle_wait.saturating_mul(2).min(self.options.poll.1);
     }
 
     /// Ends a drain that has found nothing and runs nothing. If the index may not show everything yet, it waits and

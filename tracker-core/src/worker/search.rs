@@ -14,6 +14,7 @@ use crate::dynamodb::query::{Range, query};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::KEY;
 use crate::query::Query;
+use crate::query::alive::AliveLeases;
 use crate::time::Timestamp;
 use crate::tracker::status_tracker::StatusTracker;
 
@@ -47,6 +48,7 @@ pub(crate) async fn search<T: StatusTracker>(
     cx: Arc<Context>,
     sources: Arc<[Source]>,
     plan: SearchPlan,
+    alive: Arc<AliveLeases>,
 ) -> SearchOutcome {
     let SearchPlan { groups, excluded } = plan;
     let (mut found, mut unreadable, mut new) = (Found::default(), Vec::new(), 0);
@@ -56,7 +58,7 @@ pub(crate) async fn search<T: StatusTracker>(
         }
         let reads = group.into_iter().filter_map(|nth| Some((nth, sources.get(nth)?.clone())));
         let reads = reads.map(|(nth, source)| {
-            let (cx, excluded) = (&cx, &excluded);
+            let (cx, excluded, alive) = (&cx, &excluded, &alive);
             async move {
                 let mut scan = SourceScan {
                     excluded,
@@ -67,7 +69,7 @@ pub(crate) async fn search<T: StatusTracker>(
                 };
                 match source {
                     Source::Ready(value) => scan.read_ready(cx, value).await?,
-                    Source::Expired => scan.read_expired::<T>(cx).await?,
+                    Source::Expired => scan.read_expired::<T>(cx, alive).await?,
                 }
                 Ok::<_, Error>((nth, scan))
             }
@@ -83,6 +85,36 @@ pub(crate) async fn search<T: StatusTracker>(
     }
     found.is_complete = true;
     Ok((found, unreadable))
+}
+
+/// Finds a task that has not ended, if there is one: one that can be started, now or later, or is in progress.
+pub(crate) async fn any_unfinished(cx: Arc<Context>, ended: HashSet<String>) -> SearchOutcome {
+    let ready = cx.use_case.ready().filter_map(|code| cx.use_case.status(code));
+    let statuses = ready.chain([cx.use_case.status_of(Role::InProgress)]);
+    let partitions: Vec<_> =
+        statuses.flat_map(|status| cx.use_case.partitions(status, cx.config.read_shards)).collect();
+    let mut found = Found { is_complete: true, ..Found::default() };
+    for value in partitions {
+        let (range, mut start, mut rows) = (Range { value, ..Range::default() }, None, ENOUGH);
+        loop {
+            let page = query(&cx, &range, false, i32::try_from(rows).unwrap_or(i32::MAX), start).await?;
+            let mut keys = page.items.into_iter().filter_map(|mut item| item.remove(KEY));
+            let unfinished = keys.find_map(|key| match key {
+                AttributeValue::S(key) if !ended.contains(&key) => Some(key),
+                _ => None,
+            });
+            if let Some(key) = unfinished {
+                found.keys.push(key);
+                return Ok((found, Vec::new()));
+            }
+            if page.next.is_none() {
+                break;
+            }
+            start = page.next;
+            rows = (rows * 4).min(MAX_ROWS);
+        }
+    }
+    Ok((found, Vec::new()))
 }
 
 /// Returns whether the last two attempts of an expired task were lost: this many before, and the expired one.
@@ -132,13 +164,17 @@ impl SourceScan<'_> {
     }
 
     /// Reads the tasks in progress whose lease has expired.
-    async fn read_expired<T: StatusTracker>(&mut self, cx: &Arc<Context>) -> Result<(), Error> {
+    async fn read_expired<T: StatusTracker>(
+        &mut self,
+        cx: &Arc<Context>,
+        alive: &Arc<AliveLeases>,
+    ) -> Result<(), Error> {
         let in_progress = cx.use_case.status_of(Role::InProgress);
-        let mut rows = Query::<T>::new(cx, &[in_progress]).expired_only().rows();
+        let mut rows = Query::<T>::new(cx, &[in_progress]).expired_only().remembering(alive).rows();
         while let Some(row) = rows.try_next().await? {
             if let Some((attribute, why)) = row.unreadable {
                 let kind = ErrorKind::Decode { attribute };
-                self.unreadable.push(Error::new(kind).with_source(why).with_key(&row.key));
+                self.unreadable.push(Error::new(kind).because(why).with_key(&row.key));
                 continue;
             }
             if is_suspect(row.lost_attempts) {

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 ///
 /// `Display` prints what is not zero: `812 succeeded, 9 failed, 12 refused, in 61.0 s`. `succeeded` and the time are
 /// always there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Summary {
     /// Attempts that succeeded.
@@ -38,8 +38,13 @@ pub struct Summary {
     pub left: u64,
     /// Tasks that run now.
     pub running: usize,
-    /// The time since the worker began.
+    /// The time since the worker began. It is serialized in seconds.
+    #[serde(serialize_with = "seconds")]
     pub elapsed: Duration,
+}
+
+fn seconds<S: serde::Serializer>(elapsed: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(elapsed.as_secs_f64())
 }
 
 impl Summary {

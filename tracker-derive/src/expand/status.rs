@@ -1,6 +1,6 @@
 //! Generates the impl of `TrackerStatus`.
 
-use proc_macro2::{Literal, TokenStream};
+use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 use syn::ext::IdentExt;
 
@@ -28,7 +28,27 @@ pub(crate) fn status(model: &Status) -> TokenStream {
             }
         }
     };
-    super::in_own_block(model.krate.as_ref(), &items)
+    let display = (!model.without_display).then(|| display(ident));
+    super::in_own_block(model.krate.as_ref(), &quote!(#items #display))
+}
+
+/// Returns the impls of `Display` and `FromStr`, by the names of the statuses.
+pub(crate) fn display(ident: &Ident) -> TokenStream {
+    quote! {
+        #[automatically_derived]
+        impl ::core::fmt::Display for #ident {
+            fn fmt(&self, __f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                __f.pad(__private::TrackerStatus::name(*self))
+            }
+        }
+        #[automatically_derived]
+        impl ::core::str::FromStr for #ident {
+            type Err = __private::UnknownStatus;
+            fn from_str(__name: &str) -> __private::Result<Self, __private::UnknownStatus> {
+                __private::status_of_name(__name)
+            }
+        }
+    }
 }
 
 fn row(variant: &Variant) -> TokenStream {

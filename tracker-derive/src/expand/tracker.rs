@@ -3,6 +3,7 @@
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
+use syn::{Type, TypePath};
 
 use super::generated_at;
 use crate::model::{Field, Setting, SettingValue, Store, Stored, TaskId, Tracker};
@@ -122,16 +123,30 @@ fn fields(Tracker { task_id, fields, .. }: &Tracker) -> TokenStream {
     let local = |nth: usize| format_ident!("__{nth}");
     let walk = fields.iter().enumerate().map(|(nth, Field { ident, ty, store })| {
         let local = local(nth);
-        let (method, name) = match store {
+        let (method, Stored { name, with, .. }) = match store {
             Store::Skip => return quote!(let #local = __fields.skip::<#ty>();),
-            Store::Attribute(Stored { name, or_default: false }) => ("attribute", name),
-            Store::Attribute(Stored { name, or_default: true }) => ("attribute_or_default", name),
-            Store::Member(Stored { name, or_default: false }) => ("member", name),
-            Store::Member(Stored { name, or_default: true }) => ("member_or_default", name),
+            Store::Attribute(stored) if stored.or_default => ("attribute_or_default", stored),
+            Store::Attribute(stored) => ("attribute", stored),
+            Store::Member(stored) if stored.or_default => ("member_or_default", stored),
+            Store::Member(stored) => ("member", stored),
         };
-        let method = format_ident!("{method}");
-        quote! {
-            let #local = __fields.#method::<#ty>(#name, __from.map(|__from| &__from.#ident));
+        match with {
+            None => {
+                let method = format_ident!("{method}");
+                quote! {
+                    let #local = __fields.#method::<#ty>(#name, __from.map(|__from| &__from.#ident));
+                }
+            }
+            Some(module) => {
+                let method = format_ident!("{method}_with");
+                let codec = codec(ty, module);
+                quote! {
+                    let #local = {
+                        #codec
+                        __fields.#method::<#ty, __Codec>(#name, __from.map(|__from| &__from.#ident))
+                    };
+                }
+            }
         }
     });
     let idents = fields.iter().map(|field| &field.ident);
@@ -144,6 +159,26 @@ fn fields(Tracker { task_id, fields, .. }: &Tracker) -> TokenStream {
             let __id = __fields.task_id::<Self>(__from.map(|__from| &__from.#id));
             #(#walk)*
             __private::Some(Self { #id: __id?, #(#idents: #locals?),* })
+        }
+    }
+}
+
+/// Returns a type that encodes and decodes a field with the functions of a module.
+fn codec(ty: &Type, module: &TypePath) -> TokenStream {
+    quote! {
+        struct __Codec;
+        impl __private::With<#ty> for __Codec {
+            fn serialize<__S: __private::Serializer>(
+                __value: &#ty,
+                __serializer: __S,
+            ) -> __private::Result<__S::Ok, __S::Error> {
+                #module::serialize(__value, __serializer)
+            }
+            fn deserialize<'__de, __D: __private::Deserializer<'__de>>(
+                __deserializer: __D,
+            ) -> __private::Result<#ty, __D::Error> {
+                #module::deserialize(__deserializer)
+            }
         }
     }
 }

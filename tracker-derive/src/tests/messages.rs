@@ -240,16 +240,19 @@ fn derive_reports_a_wrong_backoff() {
     let exponential = |keys: &str| format!("backoff = \"exponential\", {keys}");
     let (text, zero) = (exponential("backoff_base_seconds = \"10\""), exponential("backoff_max_seconds = 0"));
     let reversed = exponential("backoff_max_seconds = 59, backoff_base_seconds = 60");
-    let beyond_default = exponential("backoff_base_seconds = 3601");
-    let max_misspelt = exponential("backoff_base_seconds = 3601, backoff_max = 7200");
+    let beyond_default = exponential("backoff_base_seconds = 901");
+    let max_misspelt = exponential("backoff_base_seconds = 901, backoff_max = 7200");
+    let python = |keys: &str| format!("wire = \"pynamodb\", {keys}");
+    let (python_base, python_both) = (python("backoff_base_seconds = 10"), python(both));
     let unknown = format!("{both}, colour = 1");
     let none = format!("backoff = \"none\", {both}");
     let misspelt = format!("back_off = \"exponential\", {both}");
     let wrong = format!("backoff = \"linear\", {both}");
     let cases = [
-        ("a base without `backoff`", retry, "backoff_base_seconds = 10"),
-        ("a maximum without `backoff`", retry, "backoff_max_seconds = 60"),
-        ("both without `backoff`", retry, both),
+        ("a base without `backoff` in a Python table", retry, python_base.as_str()),
+        ("both without `backoff` in a Python table", retry, &python_both),
+        ("a base without `backoff`, above the default maximum", retry, "backoff_base_seconds = 901"),
+        ("a maximum without `backoff`, below the default base", retry, "backoff_max_seconds = 14"),
         ("both with `backoff = \"none\"`", retry, &none),
         ("both with a wrong `backoff`, which is the only report", retry, &wrong),
         ("both with a misspelt `backoff`, which is the only report", retry, &misspelt),
@@ -365,9 +368,14 @@ fn values_at_their_limits_report_nothing() {
         ("max_retry = 3", "max_retry = 1,".to_owned()),
         ("max_retry = 3", "more_pending_status = []".to_owned()),
         ("max_retry = 3", "backoff = \"none\"".to_owned()),
+        ("max_retry = 3", "backoff_max_seconds = 60, backoff_base_seconds = 10".to_owned()),
+        (
+            "max_retry = 3",
+            "wire = \"pynamodb\", backoff = \"exponential\", backoff_max_seconds = 60".to_owned(),
+        ),
         ("max_retry = 3", "backoff = \"exponential\"".to_owned()),
-        ("max_retry = 3", "backoff_base_seconds = 3600, backoff = \"exponential\"".to_owned()),
-        ("max_retry = 3", "backoff = \"exponential\", backoff_max_seconds = 1".to_owned()),
+        ("max_retry = 3", "backoff_base_seconds = 900, backoff = \"exponential\"".to_owned()),
+        ("max_retry = 3", "backoff = \"exponential\", backoff_max_seconds = 15".to_owned()),
         (
             "max_retry = 3",
             "backoff = \"exponential\", backoff_base_seconds = 7200, backoff_max_seconds = 7200".to_owned(),

@@ -5,8 +5,9 @@ use crate::attr::Args;
 use crate::diagnostics::Diagnostics;
 use crate::keys;
 
-/// The tracker's default for the longest wait. The default for the first wait is 1, the least that can be written.
-const DEFAULT_MAX: u32 = 3600;
+/// The tracker's defaults for the first wait and for the longest wait.
+const DEFAULT_BASE: u32 = 15;
+const DEFAULT_MAX: u32 = 900;
 
 /// The backoff as it was written.
 pub(super) struct Backoff {
@@ -26,24 +27,43 @@ impl Backoff {
         };
         // A wrong value, and an unknown key that may stand for the absent key, were reported already.
         let absent = |key| !args.mentions(key) && !args.unknown;
+        let is_absent = backoff.shape.is_none() && absent(&keys::BACKOFF);
+        // Python workers do not know `run_at`, so a backoff would hold for some of the workers only.
+        let is_python = args.text(&keys::WIRE).is_some_and(|wire| wire.value() == "pynamodb");
         match backoff.shape {
             Some("None") => without_effect(args, "with `backoff = \"none\"`", "", diagnostics),
-            Some(_) => {
+            None if is_absent && is_python => {
+                without_effect(args, "with `wire = \"pynamodb\"`", " as well", diagnostics);
+            }
+            None if !is_absent => {}
+            _ => {
+                let absent_base = absent(&keys::BACKOFF_BASE_SECONDS).then_some(DEFAULT_BASE);
                 let absent_max = absent(&keys::BACKOFF_MAX_SECONDS).then_some(DEFAULT_MAX);
-                backoff.check_order(args, absent_max, diagnostics);
+                backoff.check_order(args, absent_base, absent_max, diagnostics);
             }
-            None if absent(&keys::BACKOFF) => {
-                without_effect(args, "without a backoff", " as well", diagnostics);
-            }
-            None => {}
         }
-        backoff
+        Self { shape: backoff.shape.or((is_absent && is_python).then_some("None")), ..backoff }
     }
 
     /// Reports a longest wait that is less than the first wait.
-    fn check_order(&self, args: &Args, absent_max: Option<u32>, diagnostics: &Diagnostics) {
+    fn check_order(
+        &self,
+        args: &Args,
+        absent_base: Option<u32>,
+        absent_max: Option<u32>,
+        diagnostics: &Diagnostics,
+    ) {
         let [base_key, max_key] = [&keys::BACKOFF_BASE_SECONDS, &keys::BACKOFF_MAX_SECONDS];
         let (base_name, max_name) = (base_key.name, max_key.name);
+        if let (Some(base), Some(max)) = (absent_base, self.max)
+            && max < base
+        {
+            let message = format!(
+                "`{max_name}` cannot be less than `{base_name}`, which is {base} by default: write {base} or more, or a \
+                 smaller `{base_name}` as well"
+            );
+            diagnostics.on(args.number(max_key), message);
+        }
         let Some(base) = self.base else { return };
         if self.max.is_some_and(|max| max < base) {
             let message = format!(

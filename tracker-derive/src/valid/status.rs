@@ -64,6 +64,7 @@ pub(crate) fn status(ast: &ast::Status, diagnostics: &Diagnostics) -> Option<Sta
         ident: ast.ident.clone(),
         code_pad: code_pad?,
         shard_pad: shard_pad?,
+        without_display: ast.args.has(&keys::WITHOUT_DISPLAY),
         variants,
     })
 }

@@ -49,6 +49,7 @@ pub(crate) fn tracker(ast: &ast::Tracker, diagnostics: &Diagnostics) -> Option<T
         diagnostics.on(lifetime, message);
     }
     required(ast, diagnostics);
+    super::serde::check(ast, diagnostics);
     let sep = values::sep(&ast.args, diagnostics);
     let use_case_id = values::use_case_id(&ast.args, sep.as_deref(), diagnostics);
     let settings = settings(&ast.args, diagnostics);
@@ -56,6 +57,7 @@ pub(crate) fn tracker(ast: &ast::Tracker, diagnostics: &Diagnostics) -> Option<T
     let written = ast.fields.as_deref()?;
     let task_id = task_id(ast, written, diagnostics);
     let fields = fields(written, diagnostics);
+    with_generic_types(&fields, &ast.generics, diagnostics);
     let stored = |param: &Ident| {
         let used = |field: &Field| {
             !matches!(field.store, Store::Skip) && first_mention(&field.ty, slice::from_ref(param)).is_some()
@@ -180,6 +182,19 @@ fn other_types(ast: &ast::Tracker, diagnostics: &Diagnostics) {
     }
 }
 
+/// Reports a `with` on a field whose type depends on a parameter of the struct: the codec is one for all instances.
+fn with_generic_types(fields: &[Field], generics: &Generics, diagnostics: &Diagnostics) {
+    let foreign = names_of_the_struct(generics);
+    for field in fields {
+        let (Store::Attribute(stored) | Store::Member(stored)) = &field.store else { continue };
+        if let (Some(with), Some(name)) = (&stored.with, first_mention(&field.ty, &foreign)) {
+            let message =
+                format!("`with` cannot be used for a type that depends on `{name}`: write a concrete type");
+            diagnostics.on(with, message);
+        }
+    }
+}
+
 /// Returns the names that are known only inside the struct's own impl.
 pub(crate) fn names_of_the_struct(generics: &Generics) -> Vec<Ident> {
     let name = |param: &GenericParam| match param {
@@ -204,7 +219,7 @@ fn task_id(ast: &ast::Tracker, written: &[ast::Field], diagnostics: &Diagnostics
         }
         return None;
     };
-    let others = [&keys::ATTRIBUTE, &keys::RENAME, &keys::DEFAULT, &keys::SKIP];
+    let others = [&keys::ATTRIBUTE, &keys::RENAME, &keys::DEFAULT, &keys::SKIP, &keys::WITH];
     refuse(field, &others, "the task id is part of the item's key", diagnostics);
     let params: Vec<_> = type_params(&ast.generics).cloned().collect();
     let generic = first_mention(&field.ty, &params).is_some();
@@ -223,13 +238,14 @@ fn fields(written: &[ast::Field], diagnostics: &Diagnostics) -> Vec<Field> {
     let mut members = Once::new(diagnostics);
     let mut store = |field: &ast::Field| {
         if field.args.has(&keys::SKIP) {
-            let others = [&keys::ATTRIBUTE, &keys::RENAME, &keys::DEFAULT];
+            let others = [&keys::ATTRIBUTE, &keys::RENAME, &keys::DEFAULT, &keys::WITH];
             refuse(field, &others, "a skipped field is not stored", diagnostics);
             return Some(Store::Skip);
         }
         let (name, place) = values::name(&field.args, &field.ident, diagnostics)?;
         let or_default = field.args.has(&keys::DEFAULT);
-        let stored = Stored { name: name.clone(), or_default };
+        let with = field.args.path(&keys::WITH).cloned();
+        let stored = Stored { name: name.clone(), or_default, with };
         if !field.args.has(&keys::ATTRIBUTE) {
             let message = || format!("`data` already has a member named `{name}`: write another name");
             members.insert(name.clone(), place, message);

@@ -103,6 +103,9 @@ pub(super) fn use_case_id(args: &Args, sep: Option<&str>, diagnostics: &Diagnost
     let message = if id.is_empty() {
         let usage = keys::USE_CASE_ID.usage();
         format!("a `use_case_id` cannot be empty: write a name, such as `{usage}`")
+    } else if id.starts_with("__tracker__") {
+        "a `use_case_id` cannot begin with `__tracker__`, which is reserved: write another beginning"
+            .to_owned()
     } else if id.contains(sep) {
         format!(
             "this `use_case_id` contains the separator `{sep:?}`: remove the separator, or write another `sep`"

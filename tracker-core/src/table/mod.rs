@@ -1,5 +1,7 @@
 //! Creates, verifies and deletes the table with its index.
 
+mod description;
+
 use std::fmt;
 use std::future::IntoFuture;
 use std::pin::Pin;
@@ -12,6 +14,7 @@ use aws_sdk_dynamodb::types::{
     TableDescription, TableStatus,
 };
 
+use self::description::Write;
 use crate::dynamodb::Context;
 use crate::dynamodb::table::{self, NewTable};
 use crate::error::{Error, ErrorKind};
@@ -43,7 +46,8 @@ impl<T: StatusTracker> Tracker<T> {
         CreateTable { cx: self.cx(), provisioned: None }
     }
 
-    /// Verifies that the table and its index are as the tracker needs them.
+    /// Verifies that the table and its index are as the tracker needs them, and that the statuses have the codes that they had
+    /// when tasks were stored: see [`description`](crate::TrackerBuilder::description).
     ///
     /// If [`retain`](crate::TrackerBuilder::retain) or
     /// [`retain_ignored`](crate::TrackerBuilder::retain_ignored) is set, this also verifies time to live,
@@ -58,7 +62,8 @@ impl<T: StatusTracker> Tracker<T> {
     ///   [`create_table`](Self::create_table) once.
     /// - [`Service`](ErrorKind::Service) if the tracker may not describe the table or its time to live.
     pub async fn verify_table(&self) -> Result<(), Error> {
-        verify(self.cx()).await
+        verify(self.cx()).await?;
+        description::check(self.cx(), Write::IfNew).await
     }
 
     /// Deletes the table, with the tasks of every use case in it. Does not wait until the table is gone.
@@ -120,10 +125,12 @@ async fn create(cx: &Context, provisioned: Option<(i64, i64)>) -> Result<(), Err
             cx.clock.sleep(POLL_INTERVAL).await;
         } else {
             mismatch(cx, differences(&description, &cx.config.index))?;
-            return enable_time_to_live(cx).await;
+            enable_time_to_live(cx).await?;
+            return description::check(cx, Write::IfNew).await;
         }
     }
-    verify(cx).await
+    verify(cx).await?;
+    description::check(cx, Write::IfNew).await
 }
 
 /// Enables time to live, unless all tasks are kept for ever.
@@ -141,6 +148,11 @@ async fn enable_time_to_live(cx: &Context) -> Result<(), Error> {
 /// Returns whether the tracker keeps all tasks for ever.
 fn keeps_all_tasks(cx: &Context) -> bool {
     cx.config.retain.is_none() && cx.config.retain_ignored.is_none()
+}
+
+/// Compares the description of the statuses with the declaration, and does not write it.
+pub(crate) async fn compare_description(cx: &Context) -> Result<(), Error> {
+    description::check(cx, Write::Never).await
 }
 
 /// Verifies the table and, if the tracker needs it, its time to live.

@@ -1,0 +1,142 @@
+//! The description of the statuses that the table keeps, and deploys that change codes.
+
+use tracker_core::{ErrorKind, StatusTracker, Tracker, TrackerStatus};
+use tracker_test_macros::database_test;
+
+use crate::support::Fault::Deny;
+use crate::support::{Document, ExtractStatus, World, number};
+
+const KEY: &str = "__tracker______extract";
+
+macro_rules! deploys {
+    ($($module:ident: $pending:literal $failed:literal $succeeded:literal, shards $shards:literal;)*) => {
+        $(
+            /// A later version of the enum `ExtractStatus`.
+            mod $module {
+                use super::*;
+
+                #[derive(TrackerStatus, Clone, Copy)]
+                pub enum ExtractStatus {
+                    #[status(pending, shards = $shards)]
+                    Pending = $pending,
+                    #[status(in_progress, shards = 5)]
+                    InProgress = 12,
+                    #[status(failed, shards = 5)]
+                    Failed = $failed,
+                    #[status(succeeded, shards = 10)]
+                    Succeeded = $succeeded,
+                    #[status(ignored, shards = 5)]
+                    Ignored = 18,
+                }
+
+                #[derive(StatusTracker)]
+                #[tracker(use_case_id = "extract", status = ExtractStatus)]
+                pub struct Document {
+                    #[tracker(task_id)]
+                    pub id: String,
+                }
+            }
+        )*
+    };
+}
+
+deploys! {
+    permuted: 10 16 14, shards 5;
+    renumbered: 11 14 16, shards 5;
+    wider: 10 14 16, shards 9;
+    narrower: 10 14 16, shards 2;
+}
+
+fn tracker<T: StatusTracker>(world: &World) -> Tracker<T> {
+    world.builder().build().unwrap()
+}
+
+async fn mismatch<T: StatusTracker>(documents: &Tracker<T>) -> String {
+    let error = documents.verify_table().await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::TableMismatch { .. }), "{error}");
+    let worker = documents.worker().drain().run_local(async |_| Ok(())).await.unwrap_err();
+    assert_eq!(worker.to_string(), error.to_string());
+    error.to_string()
+}
+
+#[database_test]
+async fn permuted_codes_are_refused_before_a_succeeded_task_runs_again(world: World) {
+    let documents = world.create_document().await;
+    documents.run("doc-1", async |_| Ok(())).await.unwrap();
+    let before = world.stored().await;
+    let text = mismatch(&tracker::<permuted::Document>(&world)).await;
+    for part in
+        ["code 14 was `ExtractStatus::Failed`, failed", "is `ExtractStatus::Succeeded`, succeeded, now", KEY]
+    {
+        assert!(text.contains(part), "{text}");
+    }
+    assert_eq!(world.stored().await, before);
+}
+
+#[database_test]
+async fn renumbered_codes_are_refused(world: World) {
+    let text = mismatch(&tracker::<renumbered::Document>(&world)).await;
+    assert!(
+        text.contains(
+            "`ExtractStatus::Pending`, pending, had the code 10, and `Pending` has the code 11 now"
+        ),
+        "{text}"
+    );
+}
+
+#[database_test]
+async fn more_shards_are_taken_over_and_fewer_are_no_error(world: World) {
+    let described = async || world.stored_under(KEY).await.unwrap();
+    let first = described().await;
+    assert_eq!(first["revision"], number(1));
+    tracker::<wider::Document>(&world).verify_table().await.unwrap();
+    let wider = described().await;
+    assert_eq!(wider["revision"], number(2));
+    assert!(wider["description"].as_s().unwrap().contains("\"shards\":9"), "{wider:?}");
+    tracker::<narrower::Document>(&world).verify_table().await.unwrap();
+    assert_eq!(described().await, wider, "the most shards stay");
+}
+
+#[database_test]
+async fn description_is_no_task(world: World) {
+    let documents = world.create_document().await;
+    let item = world.stored_under(KEY).await.unwrap();
+    assert!(!item.contains_key("value") && !item.contains_key("update_time"));
+    assert_eq!(documents.count_tasks_by_use_case_id().await.unwrap(), 1);
+    assert_eq!(documents.query_for_unfinished().all().await.unwrap().len(), 1);
+    documents.delete_tasks_by_use_case_id().await.unwrap();
+    assert_eq!(world.stored_under("extract____doc-1").await, None);
+    assert_eq!(world.stored_under(KEY).await, Some(item));
+    let error = world.builder::<Document>().use_case_id("__tracker__x").build().unwrap_err();
+    assert!(error.to_string().contains("reserved"), "{error}");
+}
+
+#[database_test]
+async fn without_permission_the_table_can_be_used(world: World) {
+    world
+        .client
+        .delete_item()
+        .table_name(&world.table)
+        .key("key", crate::support::text(KEY))
+        .send()
+        .await
+        .unwrap();
+    let documents = world.documents();
+    world.network.next("GetItem", [Deny]);
+    documents.verify_table().await.unwrap();
+    world.network.next("PutItem", [Deny]);
+    documents.verify_table().await.unwrap();
+    assert_eq!(world.stored_under(KEY).await, None);
+    world.network.next("GetItem", [Deny]);
+    documents.worker().drain().run_local(async |_| Ok(())).await.unwrap();
+    assert_eq!(world.stored_under(KEY).await, None, "a worker writes no description");
+    documents.verify_table().await.unwrap();
+    assert!(world.stored_under(KEY).await.is_some());
+}
+
+#[database_test]
+async fn description_can_be_switched_off(world: World) {
+    let codes = world.builder::<permuted::Document>().description(false).build().unwrap();
+    codes.verify_table().await.unwrap();
+    let _ = ExtractStatus::Pending;
+}
