@@ -8,7 +8,7 @@ pub use serde::{Deserializer, Serializer};
 pub use crate::declare::checks::{check_after, check_more_pending};
 pub use crate::declare::spec::{BackoffShape, MorePending, Takeover, TrackerSpec, Wire, more_pending, spec};
 pub use crate::declare::status::{
-    NoTable, Role, StatusRow, StatusTable, TableOf, TrackerStatus, UnknownStatus, status_of_name,
+    NoTable, Role, StatusRow, StatusTable, TableOf, TrackerStatus, UnknownStatus, unknown_status,
 };
 pub use crate::item::fields::{Fields, Member, TaskId};
 pub use crate::item::with::With;

@@ -26,7 +26,7 @@ pub(crate) fn status(ast: &ast::Status) -> TokenStream {
         impl #impl_generics __private::TrackerStatus for #ident #ty_generics #bounds { #body }
     };
     let has_display = ast.generics.params.is_empty() && !ast.args.mentions(&keys::WITHOUT_DISPLAY);
-    let display = has_display.then(|| crate::expand::display(ident));
+    let display = has_display.then(|| crate::expand::display(ident, &[]));
     in_own_block(ast.args.path(&keys::CRATE), &quote!(#items #display))
 }
 

@@ -6,7 +6,7 @@ use tracker_core::{Clock, ErrorKind, Failure};
 use tracker_test_macros::database_test;
 
 use crate::support::Fault::{Delay, DropRequest};
-use crate::support::{Document, World, history, number, text};
+use crate::support::{World, history, number, text};
 
 const LEFT: Duration = Duration::from_secs(10);
 
@@ -29,7 +29,8 @@ async fn body_that_needs_longer_is_dropped_and_its_task_released_in_time(world: 
 
 #[database_test]
 async fn body_that_is_quick_enough_succeeds(world: World) {
-    let documents = world.create_document().await;
+    world.create_document().await;
+    let documents = world.builder_with_heartbeat().build().unwrap();
     let pages = documents.run("doc-1", async |_| Ok(7)).deadline(LEFT).await.unwrap();
     assert_eq!((pages, &world.stored().await["status"]), (7, &number(16)));
 }
@@ -69,9 +70,9 @@ async fn start_that_is_not_answered_in_time_is_released(world: World) {
 
 #[database_test]
 async fn execution_that_is_dropped_after_its_deadline_is_released(world: World) {
-    let documents = world.create_document().await;
+    world.create_document().await;
+    let documents = world.builder_with_heartbeat().build().unwrap();
     let execution = documents.start("doc-1").deadline(LEFT).await.unwrap();
-    assert!(futures_util::poll!(Box::pin(std::future::pending::<()>())).is_pending());
     world.run_while_advancing_clock(execution.deadline_passed()).await;
     drop(execution);
     let item = world.wait_until_unlocked().await;
@@ -85,12 +86,12 @@ async fn execution_that_is_dropped_after_its_deadline_is_released(world: World) 
 
 #[database_test]
 async fn refusals_come_through_a_deadline(world: World) {
-    let documents = world.create_document().await;
+    world.create_document().await;
+    let documents = world.builder_with_heartbeat().build().unwrap();
     let error = documents.start("doc-2").deadline(LEFT).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::NotFound);
     let error = documents.run("doc-1", async |_| -> Result<(), Failure> { Err(Failure::fatal("no")) });
     let error = error.deadline(LEFT).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::BodyFailed { ignored: true });
-    documents.create(Document::new("doc-3")).await.unwrap();
     assert_eq!(world.stored().await["status"], number(18));
 }

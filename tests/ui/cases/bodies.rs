@@ -33,4 +33,12 @@ fn returns_something<T: StatusTracker>(documents: &Tracker<T>) {
     let _ = documents.worker().run(async move |_task| Ok(1));
 }
 
+fn mutates_what_it_captures<T: StatusTracker>(documents: &Tracker<T>) {
+    let mut sum = 0;
+    let _ = documents.worker().run(async move |_task| {
+        sum += 1;
+        Ok(())
+    });
+}
+
 fn main() {}

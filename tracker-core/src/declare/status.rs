@@ -106,15 +106,7 @@ pub trait TrackerStatus: Copy + Send + Sync + 'static {
 pub struct UnknownStatus {
     name: String,
     of: &'static str,
-    names: Vec<&'static str>,
-}
-
-impl UnknownStatus {
-    /// Returns the error of a name that the enum `S` does not have.
-    fn new<S: TrackerStatus>(name: &str) -> Self {
-        let names = S::__TABLE.rows.iter().map(|row| row.name).collect();
-        Self { name: name.to_owned(), of: S::__TABLE.type_name, names }
-    }
+    names: &'static [&'static str],
 }
 
 impl fmt::Display for UnknownStatus {
@@ -126,9 +118,10 @@ impl fmt::Display for UnknownStatus {
 
 impl std::error::Error for UnknownStatus {}
 
-/// Returns the status with this name, for the `FromStr` that the derive emits.
-pub fn status_of_name<S: TrackerStatus>(name: &str) -> Result<S, UnknownStatus> {
-    S::from_name(name).ok_or_else(|| UnknownStatus::new::<S>(name))
+/// Returns the error of the `FromStr` that the derive emits.
+#[must_use]
+pub fn unknown_status(of: &'static str, name: &str, names: &'static [&'static str]) -> UnknownStatus {
+    UnknownStatus { name: name.to_owned(), of, names }
 }
 
 /// A status enum as data. The derive emits it, and the tracker knows the enum by it alone.

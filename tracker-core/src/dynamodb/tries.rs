@@ -123,7 +123,7 @@ impl Intercept for Tries {
     fn modify_before_attempt_completion(
         &self,
         context: &mut FinalizerInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
+        components: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let foreign = context.response().map(why_foreign);
@@ -139,6 +139,7 @@ impl Intercept for Tries {
         }
         // Without a connection, the try has sent nothing.
         let was_sent = is_under_way
+            && components.http_client().is_some()
             && !(foreign.is_none()
                 && matches!(context.output_or_error(), Some(Err(error)) if is_without_connection(error)));
         let sent = Sent { at, times, pool, has_left: has_left || was_sent, is_under_way: false };

@@ -28,24 +28,35 @@ pub(crate) fn status(model: &Status) -> TokenStream {
             }
         }
     };
-    let display = (!model.without_display).then(|| display(ident));
+    let names: Vec<_> = model.variants.iter().map(|variant| (&variant.ident, &*variant.name)).collect();
+    let display = (!model.without_display).then(|| display(ident, &names));
     super::in_own_block(model.krate.as_ref(), &quote!(#items #display))
 }
 
-/// Returns the impls of `Display` and `FromStr`, by the names of the statuses.
-pub(crate) fn display(ident: &Ident) -> TokenStream {
+/// Returns the impls of `Display` and `FromStr`, by the names of the statuses. They need no other trait of the enum, so that a
+/// missing one is reported once.
+pub(crate) fn display(ident: &Ident, names: &[(&Ident, &str)]) -> TokenStream {
+    let type_name = ident.unraw().to_string();
+    let (variants, names): (Vec<_>, Vec<_>) = names.iter().copied().unzip();
+    let shown = match variants.is_empty() {
+        true => quote!(""),
+        false => quote!(match self { #(Self::#variants => #names,)* }),
+    };
     quote! {
         #[automatically_derived]
         impl ::core::fmt::Display for #ident {
             fn fmt(&self, __f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                __f.pad(__private::TrackerStatus::name(*self))
+                __f.pad(#shown)
             }
         }
         #[automatically_derived]
         impl ::core::str::FromStr for #ident {
             type Err = __private::UnknownStatus;
             fn from_str(__name: &str) -> __private::Result<Self, __private::UnknownStatus> {
-                __private::status_of_name(__name)
+                match __name {
+                    #(#names => __private::Result::Ok(Self::#variants),)*
+                    _ => __private::Result::Err(__private::unknown_status(#type_name, __name, &[#(#names),*])),
+                }
             }
         }
     }

@@ -279,7 +279,7 @@ fn derive_reports_wrong_keys_of_a_struct() {
         ("an unknown key on a field", "(attribute)", "(colour)"),
         ("a flag with a value", "(attribute)", "(attribute = true)"),
         ("a flag with parentheses", "(attribute)", "(attribute(a))"),
-        ("`with`", "(attribute)", "(with = path)"),
+        ("`with` in quotes", "(attribute)", "(with = \"path\")"),
         ("`bound`", "(attribute)", "(attribute, bound = \"T: Member\")"),
         ("a string instead of a key", table, "\"table\""),
         ("a comma too many", table, "table = \"documents\","),
@@ -287,6 +287,29 @@ fn derive_reports_wrong_keys_of_a_struct() {
         ("no parentheses", "#[tracker(attribute)]", "#[tracker]"),
     ];
     tracker(&cases, &expect_file!["expect/tracker_keys.txt"]);
+}
+
+#[test]
+fn derive_reports_serde_attributes_without_effect() {
+    let (field, table) = ("#[tracker(attribute)]", "max_retry = 3)]");
+    let cases = [
+        ("a field that serde renames", field, "#[tracker(attribute)] #[serde(rename = \"a\")]"),
+        ("a field that serde skips", field, "#[tracker(attribute)] #[serde(skip)]"),
+        ("a field that serde does not write", field, "#[tracker(attribute)] #[serde(skip_serializing)]"),
+        ("a field with serde's default", field, "#[tracker(attribute)] #[serde(default)]"),
+        ("a field with serde's codec", field, "#[tracker(attribute)] #[serde(with = \"codec\")]"),
+        ("a field that serde flattens", field, "#[tracker(attribute)] #[serde(flatten)]"),
+        (
+            "a struct whose fields serde renames",
+            table,
+            "max_retry = 3)] #[serde(rename_all = \"camelCase\")]",
+        ),
+        ("`with` on a skipped field", field, "#[tracker(skip, with = codec)]"),
+    ];
+    tracker(&cases, &expect_file!["expect/tracker_serde.txt"]);
+    let generic = "#[tracker(use_case_id = \"a\", status = S)] struct D<T> { #[tracker(task_id)] id: u8, #[tracker(with = codec)] t: Vec<T> }";
+    let reported = tracker_reports(&format!("#[derive(StatusTracker)] {generic}"));
+    assert!(reported.contains("depends on `T`"), "{reported}");
 }
 
 #[test]
@@ -389,7 +412,13 @@ fn values_at_their_limits_report_nothing() {
         ("#[tracker(attribute)]", "#[tracker(attribute, rename = \"key2\")]".to_owned()),
         ("#[tracker(attribute)]", format!("#[tracker(rename = \"{longest}\")]")),
         ("#[tracker(attribute)]", "#[tracker(attribute, rename = \"pages\")]".to_owned()),
-        ("#[tracker(attribute)]", "#[tracker()] #[serde(skip)]".to_owned()),
+        ("#[tracker(attribute)]", "#[tracker(skip)] #[serde(skip, flatten)]".to_owned()),
+        (
+            "#[tracker(attribute)]",
+            "#[tracker(attribute, rename = \"a\")] #[serde(rename = \"a\", bound = \"\")]".to_owned(),
+        ),
+        ("#[tracker(attribute)]", "#[tracker(with = self::codec)] #[serde(with = \"codec\")]".to_owned()),
+        ("max_retry = 3", "max_retry = 3, ignore_serde)] #[serde(rename_all = \"camelCase\"".to_owned()),
     ] {
         let source = TRACKER.replacen(part, &right, 1);
         assert_ne!(source, TRACKER, "{part}");

@@ -64,4 +64,44 @@ const _: () = {
             self as u32
         }
     }
+    #[automatically_derived]
+    impl ::core::fmt::Display for r#match {
+        fn fmt(&self, __f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            __f.pad(
+                match self {
+                    Self::A => "extracted",
+                    Self::r#type => "type",
+                    Self::C => "C",
+                    Self::D => "D",
+                    Self::E => "E",
+                    Self::F => "F",
+                    Self::G => "G",
+                },
+            )
+        }
+    }
+    #[automatically_derived]
+    impl ::core::str::FromStr for r#match {
+        type Err = __private::UnknownStatus;
+        fn from_str(__name: &str) -> __private::Result<Self, __private::UnknownStatus> {
+            match __name {
+                "extracted" => __private::Result::Ok(Self::A),
+                "type" => __private::Result::Ok(Self::r#type),
+                "C" => __private::Result::Ok(Self::C),
+                "D" => __private::Result::Ok(Self::D),
+                "E" => __private::Result::Ok(Self::E),
+                "F" => __private::Result::Ok(Self::F),
+                "G" => __private::Result::Ok(Self::G),
+                _ => {
+                    __private::Result::Err(
+                        __private::unknown_status(
+                            "match",
+                            __name,
+                            &["extracted", "type", "C", "D", "E", "F", "G"],
+                        ),
+                    )
+                }
+            }
+        }
+    }
 };

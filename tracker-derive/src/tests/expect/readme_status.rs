@@ -50,4 +50,40 @@ const _: () = {
             self as u32
         }
     }
+    #[automatically_derived]
+    impl ::core::fmt::Display for ExtractStatus {
+        fn fmt(&self, __f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            __f.pad(
+                match self {
+                    Self::Pending => "Pending",
+                    Self::InProgress => "InProgress",
+                    Self::Failed => "Failed",
+                    Self::Succeeded => "Succeeded",
+                    Self::Ignored => "Ignored",
+                },
+            )
+        }
+    }
+    #[automatically_derived]
+    impl ::core::str::FromStr for ExtractStatus {
+        type Err = __private::UnknownStatus;
+        fn from_str(__name: &str) -> __private::Result<Self, __private::UnknownStatus> {
+            match __name {
+                "Pending" => __private::Result::Ok(Self::Pending),
+                "InProgress" => __private::Result::Ok(Self::InProgress),
+                "Failed" => __private::Result::Ok(Self::Failed),
+                "Succeeded" => __private::Result::Ok(Self::Succeeded),
+                "Ignored" => __private::Result::Ok(Self::Ignored),
+                _ => {
+                    __private::Result::Err(
+                        __private::unknown_status(
+                            "ExtractStatus",
+                            __name,
+                            &["Pending", "InProgress", "Failed", "Succeeded", "Ignored"],
+                        ),
+                    )
+                }
+            }
+        }
+    }
 };
