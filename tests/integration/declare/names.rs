@@ -53,6 +53,7 @@ async fn enum_may_have_a_display_of_its_own(_world: World) {
 mod euros {
     use serde::{Deserialize, Deserializer, Serializer};
 
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     pub fn serialize<S: Serializer>(cents: &u64, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&format!("{}.{:02}", cents / 100, cents % 100))
     }
@@ -69,7 +70,7 @@ mod euros {
 #[serde(rename_all = "camelCase")]
 struct Invoice {
     #[tracker(task_id)]
-    invoice_id: String,
+    id: String,
     #[tracker(attribute, with = euros)]
     total_amount: u64,
     #[tracker(with = euros, default)]
@@ -81,7 +82,7 @@ struct Invoice {
 #[database_test]
 async fn module_encodes_and_decodes_a_field(world: World) {
     let invoices = world.builder::<Invoice>().build().unwrap();
-    let invoice = Invoice { invoice_id: "doc-1".to_owned(), total_amount: 1205, paid: 5, open: 1200 };
+    let invoice = Invoice { id: "doc-1".to_owned(), total_amount: 1205, paid: 5, open: 1200 };
     invoices.create(invoice).await.unwrap();
     let item = world.stored().await;
     assert_eq!(item["total_amount"], text("12.05"));

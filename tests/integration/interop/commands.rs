@@ -68,11 +68,11 @@ impl<T: Fields> Commands<T> {
                 let statuses: Vec<_> =
                     command.codes.iter().map(|&code| T::Status::from_code(code).expect("a code")).collect();
                 let rows = self.tracker.query_by_status(statuses).all().await?;
-                rows.iter().map(|row| row.task_id().to_string()).collect()
+                rows.iter().map(|row| row.task_id().clone()).collect()
             }
             "unfinished" => {
                 let rows = self.tracker.query_for_unfinished().all().await?;
-                rows.iter().map(|row| row.task_id().to_string()).collect()
+                rows.iter().map(|row| row.task_id().clone()).collect()
             }
             "count" => {
                 let counts = self.tracker.count_by_status().await?;

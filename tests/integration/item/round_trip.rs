@@ -62,6 +62,7 @@ struct Forms {
     #[tracker(task_id)]
     id: String,
     value: Number,
+    #[allow(clippy::option_option, reason = "to show what comes back")]
     nested: Option<Option<u32>>,
     zero: f64,
 }

@@ -28,7 +28,7 @@ async fn reason_of_a_failure_is_told_if_asked_for(world: World) {
         documents.create(Document::new(&id)).await.unwrap();
         documents.start(&id).await.unwrap().fail("no paper").await.unwrap();
         documents.start(&id).await.unwrap().fail(Failure::fatal("no paper")).await.unwrap();
-        let told = told.lock().unwrap();
+        let told = std::mem::take(&mut *told.lock().unwrap());
         let failed: Vec<_> =
             told.iter().filter(|(kind, ..)| matches!(kind, EventKind::Failed | EventKind::Ignored)).collect();
         assert_eq!(failed.len(), 2);

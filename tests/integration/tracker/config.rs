@@ -30,14 +30,15 @@ struct Python {
     id: String,
 }
 
+/// The builder of a world has no backoff.
+fn built<T: StatusTracker>(world: &World) -> Tracker<T> {
+    T::tracker_builder(&world.client).table(&world.table).build().unwrap()
+}
+
 #[database_test]
 async fn config_takes_its_values_from_the_declaration_and_defaults(world: World) {
     let backoff =
         |base, max| Backoff::Exponential { base: Duration::from_secs(base), max: Duration::from_secs(max) };
-    // The builder of a test has no backoff.
-    fn built<T: StatusTracker>(world: &World) -> Tracker<T> {
-        T::tracker_builder(&world.client).table(&world.table).build().unwrap()
-    }
     let declared = built::<Declared>(&world);
     let config = declared.config();
     assert_eq!((config.backoff, config.max_snoozes), (backoff(10, 600), 7));

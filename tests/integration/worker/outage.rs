@@ -178,7 +178,7 @@ async fn search_reads_the_items_of_live_leases_once(world: World) {
     // The clock advances by the worker's own sleeps; the leases live for 270 s more.
     let worker = world.rival().worker().shutdown(stop.clone()).run_local(async |_| Ok(()));
     let watch = async {
-        while world.clock.now().monotonic.saturating_sub(began) < Duration::from_secs(240) {
+        while world.clock.now().monotonic.saturating_sub(began) < Duration::from_mins(4) {
             tokio::task::yield_now().await;
         }
         stop.cancel();

@@ -230,7 +230,12 @@ impl Context {
 
     /// Returns whether the next data to write is read back first: always in debug builds, and the first time in others.
     pub(crate) fn checks_round_trip(&self) -> bool {
-        cfg!(debug_assertions) || !self.checked_round_trip.swap(true, Ordering::Relaxed)
+        cfg!(debug_assertions) || !self.checked_round_trip.load(Ordering::Relaxed)
+    }
+
+    /// Notes that new data could be read back.
+    pub(crate) fn note_round_trip(&self) {
+        self.checked_round_trip.store(true, Ordering::Relaxed);
     }
 
     /// Completes the refusal of a task that is locked: says whether this very tracker holds the task.

@@ -171,7 +171,7 @@ fn is_without_connection(error: &(dyn StdError + 'static)) -> bool {
         error.downcast_ref::<io::Error>().is_some_and(refused)
             || error
                 .downcast_ref::<hyper_util::client::legacy::Error>()
-                .is_some_and(|error| error.is_connect())
+                .is_some_and(hyper_util::client::legacy::Error::is_connect)
     })
 }
 

@@ -1,8 +1,13 @@
 //! What a program should do about an error.
 
+use std::error::Error as StdError;
+use std::io;
+
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use chrono::{DateTime, Utc};
 
 use super::{Error, ErrorKind, NotReadyCause, chain};
+use crate::item::head::TaskHead;
 
 /// What a program should do that was asked to work on a task, for example by a message of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,8 +32,7 @@ impl Error {
         match self.kind() {
             ErrorKind::Unavailable | ErrorKind::Throttled { .. } => true,
             ErrorKind::Service { code: Some(code) } => again.contains(&code.as_str()),
-            // The connection was refused, here or of a provider of credentials.
-            ErrorKind::NotSent => chain(self).any(|error| error.is::<std::io::Error>()),
+            ErrorKind::NotSent => may_connect_later(self),
             _ => false,
         }
     }
@@ -65,7 +69,7 @@ impl Error {
             // A failed task waits for its backoff, if the tracker has one.
             ErrorKind::BodyFailed { ignored: false }
             | ErrorKind::NotReady { cause: NotReadyCause::NotDue, .. } => {
-                later(self.task().and_then(|task| task.run_at()))
+                later(self.task().and_then(TaskHead::run_at))
             }
             ErrorKind::NotFound
             | ErrorKind::ClockBehind { .. }
@@ -78,5 +82,41 @@ impl Error {
 
             _ => Advice::Fix,
         }
+    }
+}
+
+/// Returns whether a connection may be made later, here or to a provider of credentials. A missing file or a certificate that is
+/// not trusted does not pass by itself.
+fn may_connect_later(error: &(dyn StdError + 'static)) -> bool {
+    let is_of_network = |error: &(dyn StdError + 'static)| {
+        error.is::<io::Error>()
+            || error.downcast_ref::<ConnectorError>().is_some_and(|error| error.is_timeout() || error.is_io())
+            || error.downcast_ref().is_some_and(hyper_util::client::legacy::Error::is_connect)
+    };
+    let is_permanent = |error: &(dyn StdError + 'static)| {
+        use io::ErrorKind::{InvalidData, InvalidInput, NotFound, PermissionDenied, Unsupported};
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        kind.is_some_and(|kind| {
+            [InvalidData, InvalidInput, NotFound, PermissionDenied, Unsupported].contains(&kind)
+        })
+    };
+    chain(error).any(is_of_network) && !chain(error).any(is_permanent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_that_was_not_sent_is_worth_a_retry_if_the_network_was_the_reason() {
+        let advice = |source: ConnectorError| Error::new(ErrorKind::NotSent).with_source(source).advice();
+        let io = |kind: io::ErrorKind| ConnectorError::other(io::Error::from(kind).into(), None);
+        let later = Advice::RetryLater { at: None };
+        assert_eq!(advice(ConnectorError::timeout("connect".into())), later);
+        assert_eq!(advice(ConnectorError::io("dns".into())), later);
+        assert_eq!(advice(io(io::ErrorKind::ConnectionRefused)), later);
+        assert_eq!(advice(io(io::ErrorKind::NotFound)), Advice::Fix, "a file with a token is missing");
+        assert_eq!(advice(io(io::ErrorKind::InvalidData)), Advice::Fix, "a certificate is not trusted");
+        assert_eq!(advice(ConnectorError::other("no credentials".into(), None)), Advice::Fix);
     }
 }

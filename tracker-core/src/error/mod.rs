@@ -26,7 +26,7 @@ use crate::item::head::TaskHead;
 ///
 /// fn explain(error: &Error) -> String {
 ///     match error.kind() {
-///         ErrorKind::Locked { owner, until } => format!("{owner:?} holds it until {until}"),
+///         ErrorKind::Locked { owner, until, .. } => format!("{owner:?} holds it until {until}"),
 ///         ErrorKind::AlreadySucceeded => "nothing to do".to_owned(),
 ///         _ => error.to_string(),
 ///     }
@@ -106,6 +106,18 @@ impl Error {
 
     pub(crate) fn was_retried(&self) -> bool {
         self.0.retried
+    }
+
+    /// Returns the text of the kind, for a log. It has the key if `with_key` asks for it, and the reason if that quotes no data:
+    /// why a request was not sent.
+    pub(crate) fn text_without_data(&self, with_key: bool) -> String {
+        let Inner { kind, key, reason, .. } = &*self.0;
+        let key = key.as_ref().filter(|_| with_key);
+        let reason = reason.as_ref().filter(|_| *kind == ErrorKind::NotSent);
+        let mut shown = Self::new(kind.clone());
+        shown.0.key = key.cloned();
+        shown.0.reason = reason.cloned();
+        shown.to_string()
     }
 
     /// Returns a copy, whose source is the text of the sources.

@@ -149,7 +149,9 @@ impl Drop for Attempt {
             _ if self.lease.is_lost() => return,
             IfDropped::Release => Outcome::Released,
             // The worker or the run had to return before the body ended.
-            IfDropped::Fail if self.lease.is_out_of_time(self.cx.now()) => Outcome::Released,
+            IfDropped::Fail if self.lease.is_out_of_time(self.cx.now()) && !std::thread::panicking() => {
+                Outcome::Released
+            }
             IfDropped::Fail => Outcome::Failed {
                 error: if std::thread::panicking() {
                     "the worker panicked".to_owned()

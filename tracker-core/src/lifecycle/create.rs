@@ -14,6 +14,7 @@ use crate::item::attribute::{
 use crate::item::document::Document;
 use crate::item::error::ItemError;
 use crate::item::fields::TaskId;
+use crate::item::head::TaskHead;
 use crate::item::history::{History, HistoryDetail};
 use crate::observe::{EventDraft, EventKind};
 use crate::protocol::classify::{self, Creator};
@@ -103,8 +104,11 @@ pub(crate) async fn create_or_found<T: StatusTracker>(
     }
     let head = cx.head(&mut item.clone())?;
     let created = match put(cx, &head.key, &item, None).await? {
+        // The item was deleted before it could be read.
+        Some(found) if found.is_empty() => put(cx, &head.key, &item, None).await?,
         // The item is deleted soon. A new task need not wait for that.
         Some(found) if has_expired(cx, &found) => {
+            cx.known_clock(&head.key).await?;
             let seen = operator::as_seen(&cx.head(&mut found.clone())?);
             match put(cx, &head.key, &item, Some(&seen)).await? {
                 // DynamoDB has deleted the item in between.
@@ -150,11 +154,17 @@ async fn put(
     }
 }
 
+/// Returns whether a task has ended, and the time after which DynamoDB deletes it has passed by every clock.
+pub(crate) fn is_past(cx: &Context, head: &TaskHead) -> bool {
+    let now = Timestamp::from(cx.now()).utc();
+    let expired = |expires_at: DateTime<Utc>| expires_at + cx.config.max_clock_skew < now;
+    !head.is_locked() && head.expires_at().is_some_and(expired)
+}
+
 /// Returns whether an item has ended, and the time after which DynamoDB deletes it has passed.
 fn has_expired(cx: &Context, found: &Item) -> bool {
     let head = cx.head(&mut found.clone());
-    let now = Timestamp::from(cx.now()).utc();
-    head.is_ok_and(|head| !head.is_locked() && head.expires_at().is_some_and(|expires_at| expires_at < now))
+    head.is_ok_and(|head| is_past(cx, &head))
 }
 
 /// Returns the text of a task id, as the key contains it.
@@ -182,6 +192,7 @@ fn checked_item<T: StatusTracker>(cx: &Context, shown: &str, key: &str, data: &T
     let item = encode(cx, key, data, cx.create_time())?;
     if cx.checks_round_trip() {
         codec::check_round_trip::<T>(shown, &item, cx.config.wire)?;
+        cx.note_round_trip();
     }
     let (size, limit) = (attribute::size_of_item(&item), ITEM_BYTES_WITH_DATA);
     if size > limit {

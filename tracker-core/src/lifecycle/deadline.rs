@@ -26,7 +26,7 @@ pub(crate) struct Deadline {
 
 impl Remaining {
     /// Returns the deadline of a call that begins now.
-    pub(crate) fn from_now(&self, clock: &dyn Clock) -> Option<Deadline> {
+    pub(crate) fn beginning_now(&self, clock: &dyn Clock) -> Option<Deadline> {
         let remaining = *self.0.get()?;
         let call_ends = clock.now().monotonic.saturating_add(remaining);
         Some(Deadline { body_ends: call_ends.saturating_sub(MOST_FOR_RELEASE.min(remaining / 5)), call_ends })
@@ -124,12 +124,12 @@ mod tests {
         let for_release = |remaining: Duration| {
             let given = Remaining::default();
             given.0.set(remaining).unwrap();
-            let deadline = given.from_now(&SystemClock).unwrap();
+            let deadline = given.beginning_now(&SystemClock).unwrap();
             deadline.call_ends.checked_sub(deadline.body_ends).unwrap()
         };
-        assert_eq!(for_release(Duration::from_secs(60)), Duration::from_secs(2));
+        assert_eq!(for_release(Duration::from_mins(1)), Duration::from_secs(2));
         assert_eq!(for_release(Duration::from_secs(5)), Duration::from_secs(1));
         assert_eq!(for_release(Duration::ZERO), Duration::ZERO);
-        assert!(Remaining::default().from_now(&SystemClock).is_none());
+        assert!(Remaining::default().beginning_now(&SystemClock).is_none());
     }
 }

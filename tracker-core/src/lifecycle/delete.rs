@@ -82,7 +82,8 @@ impl Race for Delete<'_> {
             // The lease has expired by the length that its holder has stored.
             operator::delete_expired(&found)
         } else {
-            return Err(Error::new(classify::locked(&found, &rules)).with_task(found));
+            let locked = cx.with_holder(classify::locked(&found, &rules), &found);
+            return Err(Error::new(locked).with_task(found));
         };
         Ok(Round::Lost { found: Some(Box::new(found)), next })
     }

@@ -61,6 +61,8 @@ impl<T: StatusTracker> Tracker<T> {
         let key = self.cx().use_case.key(&create::shown_id(&data))?;
         match self.start_key(key.clone()).await {
             Err(error) if *error.kind() == ErrorKind::NotFound => {}
+            // A task that DynamoDB is about to delete counts as deleted.
+            Err(error) if error.task().is_some_and(|task| create::is_past(self.cx(), task)) => {}
             result => return result,
         }
         match self.create(data).await {

@@ -82,19 +82,22 @@ impl<T: StatusTracker> Tracker<T> {
         let key = self.cx().key(task_id);
         Run::new(|remaining| async move {
             let clock = &*self.cx().clock;
-            let deadline = remaining.from_now(clock);
+            let deadline = remaining.beginning_now(clock);
             let mut execution = self.start_before(key?, deadline).await?;
             let key = execution.attempt.head().key.clone();
             let watch = Watch::over(&execution);
             let out_of_time = deadline::at(clock, deadline.map(|deadline| deadline.body_ends));
             let ended = watch.run_body(async { body(&mut execution).await }, out_of_time).await;
+            let is_released = matches!(ended, BodyEnd::Stopped);
             // If the recording takes too long, it goes on in the background.
             let recorded = tokio::select! {
                 biased;
                 recorded = Box::pin(execution.record_run(ended)) => recorded,
                 () = deadline::at(clock, deadline.map(|deadline| deadline.call_ends)) => {
                     let why = "the deadline passed before DynamoDB answered";
-                    BodyResult::Failed(Error::new(ErrorKind::OutcomeUnknown).because(why).with_key(&key))
+                    let kind =
+                        if is_released { ErrorKind::DeadlinePassed } else { ErrorKind::OutcomeUnknown };
+                    BodyResult::Failed(Error::new(kind).because(why).with_key(&key))
                 }
             };
             match recorded {

@@ -70,7 +70,7 @@ impl<T: StatusTracker> Tracker<T> {
     {
         let key = self.cx().key(task_id);
         Start::new(|remaining| async move {
-            let deadline = remaining.from_now(&*self.cx().clock);
+            let deadline = remaining.beginning_now(&*self.cx().clock);
             self.start_before(key?, deadline).await
         })
     }

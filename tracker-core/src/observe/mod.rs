@@ -97,8 +97,8 @@ pub enum EventKind {
     /// A worker found a task that it cannot read, or that DynamoDB refuses to start, for example because the
     /// item is too large. The worker leaves the task alone for ten minutes.
     Unreadable,
-    /// A worker claims less for a while: DynamoDB throttled it or did not answer, or this machine's clock is
-    /// off. The event is about no task.
+    /// A worker claims less for a while: DynamoDB throttled it, did not answer or refused its credentials, this machine's clock
+    /// is off, or many tasks in a row cannot be read. The event is about no task. Its error is that of an example.
     SlowedDown,
 }
 
@@ -167,8 +167,8 @@ pub struct Event<'e> {
     /// For the end of an attempt, the time from its start to the end of its finish. For a heartbeat, the time
     /// from its request to its response. `None` for other events.
     pub duration: Option<Duration>,
-    /// The error, if something was refused or went wrong. Its text contains no data of the task. Its sources
-    /// may quote data.
+    /// The error, if something was refused or went wrong. The text of its [kind](Error::kind) contains no data of the task. Its
+    /// own text and its sources may quote a value that cannot be read or stored.
     pub error: Option<&'e Error>,
     /// Why the task failed or was ignored: the text of the error that its history has. `None` for other events, and unless
     /// [`error_text_in_events`](crate::TrackerBuilder::error_text_in_events) asks for it, because it may contain data.
@@ -278,7 +278,7 @@ fn trace(event: &Event<'_>) {
                 attempt,
                 owner,
                 duration = duration.map(|duration| duration.as_secs_f64()),
-                error = error.map(|error| tracing::field::display(error.kind())),
+                error = error.map(|error| error.text_without_data(task_id.is_empty())),
                 reason = reason.map(|reason| tracing::field::display(Escaped(reason))),
                 "{name}"
             )

@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn lease_is_remembered_until_its_end_and_for_its_attempt_alone() {
         let alive = AliveLeases::default();
-        let (now, end) = (Timestamp::EPOCH, Timestamp::EPOCH.plus(Duration::from_secs(300)));
+        let (now, end) = (Timestamp::EPOCH, Timestamp::EPOCH.plus(Duration::from_mins(5)));
         let row = |update_time: &str| Row {
             key: "a".to_owned(),
             update_time: update_time.to_owned(),

@@ -164,7 +164,16 @@ pub(super) async fn check(cx: &Context, write: Write) -> Result<(), Error> {
             item => item?,
         };
         let revision = item.as_ref().and_then(|item| item.get(REVISION)?.as_n().ok()?.parse::<u64>().ok());
+        let exists = item.is_some();
         let stored = item.and_then(read);
+        if exists && (stored.is_none() || revision.is_none()) {
+            tracing::warn!(
+                target: "tracker_core::table",
+                key,
+                "the description of the statuses cannot be read by this version, and stays as it is"
+            );
+            return Ok(());
+        }
         let found = match &stored {
             Some(stored) => compare(stored, step, &own, cx.config.read_shards),
             None => Comparison::default(),
@@ -215,7 +224,7 @@ fn is_denied(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Service { code: Some(code) } if code == "AccessDeniedException")
 }
 
-/// Reads a description. One that this version cannot read counts as none.
+/// Reads a description, if this version can.
 fn read(mut item: Item) -> Option<Description> {
     let stored = item.remove(DESCRIPTION)?;
     serde_json::from_str(stored.as_s().ok()?).ok()

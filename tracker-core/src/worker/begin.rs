@@ -1,6 +1,7 @@
 //! The beginning of a worker: the table is verified, however long that takes.
 
 use std::future::pending;
+use std::sync::{Mutex, PoisonError};
 
 use super::Options;
 use super::trouble::{MAX_ACCESS_REFUSED, passes_by_itself};
@@ -20,19 +21,27 @@ pub(super) async fn begin(cx: &Context, options: &Options) -> Result<(), Error> 
             None => pending().await,
         }
     };
+    let last = Mutex::new(None);
     tokio::select! {
         biased;
         () = options.shutdown.cancelled() => Ok(()),
-        verified = verify_when_possible(cx, options) => verified,
+        verified = verify_when_possible(cx, options, &last) => verified,
         () = too_late => {
-            let why = "DynamoDB did not describe the table before the deadline of the worker";
-            Err(Error::new(ErrorKind::Unavailable).because(why))
+            let last = last.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Err(last.unwrap_or_else(|| {
+                let why = "DynamoDB did not describe the table before the deadline of the worker";
+                Error::new(ErrorKind::Unavailable).because(why)
+            }))
         }
     }
 }
 
 /// Verifies the table. Waits as long as DynamoDB does not answer, throttles, or does not accept the credentials yet.
-async fn verify_when_possible(cx: &Context, options: &Options) -> Result<(), Error> {
+async fn verify_when_possible(
+    cx: &Context,
+    options: &Options,
+    last: &Mutex<Option<Error>>,
+) -> Result<(), Error> {
     let mut rng = fastrand::Rng::with_seed(options.seed.unwrap_or_else(|| fastrand::u64(..)));
     let (mut wait, longest) = options.poll;
     let mut refused = 0;
@@ -47,6 +56,7 @@ async fn verify_when_possible(cx: &Context, options: &Options) -> Result<(), Err
         if nth == 0 {
             cx.emit(EventDraft::of_key(EventKind::SlowedDown, "").with_error(&error));
         }
+        *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         cx.clock.sleep(wait / 1000 * rng.u32(500..=1000)).await;
         wait = wait.saturating_mul(2).min(longest);
     }

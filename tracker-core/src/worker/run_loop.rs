@@ -89,6 +89,8 @@ pub(super) struct RunLoop<T: StatusTracker> {
     expired_due: Duration,
     /// Whether the search in progress asks only whether any task has not ended.
     is_last_look: bool,
+    /// When such a look has found nothing, if the later ones have not found anything either.
+    empty_look: Option<Duration>,
     /// When the bodies are cancelled; known once nothing more is claimed.
     stops_at: Option<Duration>,
     /// Cancels the bodies.
@@ -125,6 +127,7 @@ impl<T: StatusTracker> RunLoop<T> {
             alive: Arc::default(),
             expired_due: began,
             is_last_look: false,
+            empty_look: None,
             stops_at: None,
             stop: CancellationToken::new(),
             summary: Summary::default(),
@@ -300,7 +303,17 @@ impl<T: StatusTracker> RunLoop<T> {
         self.access_refused.searches = 0;
         let now = self.now();
         if is_last_look {
-            return if found.keys.is_empty() { self.end_drain(now) } else { self.pause_idle() };
+            if !found.keys.is_empty() {
+                self.empty_look = None;
+                return self.pause_idle();
+            }
+            // A task may be between two partitions of the index, so two looks must find nothing.
+            let first = *self.empty_look.get_or_insert(now);
+            if now >= first.saturating_add(SETTLED) {
+                return self.end_drain(now);
+            }
+            self.pause = Some(self.sleep(SETTLED));
+            return;
         }
         self.on_expired_read(&found.sources, now);
         for error in unreadable {

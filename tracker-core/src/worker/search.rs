@@ -90,7 +90,9 @@ pub(crate) async fn search<T: StatusTracker>(
 /// Finds a task that has not ended, if there is one: one that can be started, now or later, or is in progress.
 pub(crate) async fn any_unfinished(cx: Arc<Context>, ended: HashSet<String>) -> SearchOutcome {
     let ready = cx.use_case.ready().filter_map(|code| cx.use_case.status(code));
-    let statuses = ready.chain([cx.use_case.status_of(Role::InProgress)]);
+    // In progress first and last: a task may be started, or may fail, while the other partitions are read.
+    let in_progress = [cx.use_case.status_of(Role::InProgress)];
+    let statuses = in_progress.into_iter().chain(ready).chain(in_progress);
     let partitions: Vec<_> =
         statuses.flat_map(|status| cx.use_case.partitions(status, cx.config.read_shards)).collect();
     let mut found = Found { is_complete: true, ..Found::default() };

@@ -38,10 +38,8 @@ pub(crate) fn status(model: &Status) -> TokenStream {
 pub(crate) fn display(ident: &Ident, names: &[(&Ident, &str)]) -> TokenStream {
     let type_name = ident.unraw().to_string();
     let (variants, names): (Vec<_>, Vec<_>) = names.iter().copied().unzip();
-    let shown = match variants.is_empty() {
-        true => quote!(""),
-        false => quote!(match self { #(Self::#variants => #names,)* }),
-    };
+    let shown =
+        if variants.is_empty() { quote!("") } else { quote!(match self { #(Self::#variants => #names,)* }) };
     quote! {
         #[automatically_derived]
         impl ::core::fmt::Display for #ident {

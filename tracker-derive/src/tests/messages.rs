@@ -304,6 +304,17 @@ fn derive_reports_serde_attributes_without_effect() {
             table,
             "max_retry = 3)] #[serde(rename_all = \"camelCase\")]",
         ),
+        (
+            "a field that serde renames otherwise",
+            field,
+            "#[tracker(rename = \"a\")] #[serde(rename = \"b\")]",
+        ),
+        ("a default by a function", field, "#[tracker(default)] #[serde(default = \"path\")]"),
+        (
+            "a task id that serde renames",
+            "#[tracker(task_id)]",
+            "#[tracker(task_id)] #[serde(rename = \"a\")]",
+        ),
         ("`with` on a skipped field", field, "#[tracker(skip, with = codec)]"),
     ];
     tracker(&cases, &expect_file!["expect/tracker_serde.txt"]);

@@ -1,5 +1,6 @@
 //! The rules of `serde` attributes, which have no effect on the fields that the tracker stores.
 
+use quote::ToTokens;
 use syn::Meta;
 
 use crate::ast;
@@ -23,8 +24,11 @@ pub(super) fn check(ast: &ast::Tracker, diagnostics: &Diagnostics) {
             continue;
         }
         for meta in &field.serde {
-            match ours(&name(meta)) {
-                Some(key) if field.args.mentions(key) => {}
+            match ours(meta) {
+                _ if field.args.mentions(&keys::TASK_ID) => {
+                    report(meta, "the id is stored as its `Display` writes it", diagnostics);
+                }
+                Some(key) if field.args.mentions(key) && agrees(meta, key, field) => {}
                 Some(key) => {
                     report(meta, &format!("write `#[tracker({})]` as well", key.usage()), diagnostics);
                 }
@@ -42,9 +46,21 @@ fn name(meta: &Meta) -> String {
     meta.path().get_ident().map(ToString::to_string).unwrap_or_default()
 }
 
+/// Returns whether the tracker's key says the same as a key of serde, if both give a name.
+fn agrees(meta: &Meta, key: &Key, field: &ast::Field) -> bool {
+    if key.name != keys::RENAME.name {
+        return true;
+    }
+    let Meta::NameValue(pair) = meta else { return false };
+    let written = pair.value.to_token_stream().to_string();
+    field.args.text(key).is_none_or(|name| name.to_token_stream().to_string() == written)
+}
+
 /// Returns the key of the tracker that does what a key of serde does.
-fn ours(name: &str) -> Option<&'static Key> {
-    Some(match name {
+fn ours(meta: &Meta) -> Option<&'static Key> {
+    Some(match &*name(meta) {
+        // The tracker has no function for a default.
+        "default" if !matches!(meta, Meta::Path(_)) => return None,
         "rename" => &keys::RENAME,
         "default" => &keys::DEFAULT,
         "skip" | "skip_serializing" | "skip_deserializing" => &keys::SKIP,
