@@ -281,7 +281,7 @@ async fn expired_task_may_be_created_again_before_dynamodb_deletes_it(world: Wor
     let error = documents.create(Document::new("doc-1")).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::AlreadyExists);
     assert_eq!(world.stored().await, ended);
-    world.clock.advance(Duration::from_secs(3602));
+    world.clock.advance(Duration::from_secs(3607));
     world.network.next("PutItem", [crate::support::Fault::None, DropResponse]);
     let task = documents.create(Document { pages: 5, ..Document::new("doc-1") }).await.unwrap();
     assert!(task.is_pending());

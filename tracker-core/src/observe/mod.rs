@@ -278,7 +278,7 @@ fn trace(event: &Event<'_>) {
                 attempt,
                 owner,
                 duration = duration.map(|duration| duration.as_secs_f64()),
-                error = error.map(|error| error.text_without_data(task_id.is_empty())),
+                error = error.map(|error| tracing::field::display(error.text_without_data(task_id.is_empty()))),
                 reason = reason.map(|reason| tracing::field::display(Escaped(reason))),
                 "{name}"
             )
