@@ -106,3 +106,33 @@ async fn map_keys_that_are_no_text_are_an_error(world: World) {
     keyed.create(Keyed { id: "doc-1".to_owned(), map: HashMap::new() }).await.unwrap();
     assert_eq!(world.stored().await["status"], number(10));
 }
+
+#[derive(StatusTracker, Debug, Clone, PartialEq)]
+#[tracker(use_case_id = "extract", status = ExtractStatus)]
+struct Wide {
+    #[tracker(task_id)]
+    id: String,
+    #[tracker(attribute)]
+    most: u128,
+    least: i128,
+    maybe: Option<u128>,
+}
+
+#[database_test]
+async fn integers_of_128_bits_are_stored_with_up_to_38_digits(world: World) {
+    const MOST: u128 = 10_u128.pow(38) - 1;
+    let wides = world.builder::<Wide>().build().unwrap();
+    let least = -i128::try_from(MOST).unwrap();
+    let written = Wide { id: "doc-1".to_owned(), most: MOST, least, maybe: Some(7) };
+    wides.create(written.clone()).await.unwrap();
+    assert_eq!(world.stored().await["most"].as_n().unwrap(), &MOST.to_string());
+    let mut execution = wides.start("doc-1").await.unwrap();
+    assert_eq!(*execution.data(), written);
+    execution.data_mut().maybe = None;
+    execution.succeed().await.unwrap();
+    let read = wides.get("doc-1").consistent().await.unwrap().unwrap().into_data();
+    assert_eq!(read, Wide { maybe: None, ..written.clone() });
+    let error = wides.create(Wide { id: "doc-2".to_owned(), most: MOST + 1, ..written }).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Encode { attribute: "most".to_owned() });
+    assert_eq!(world.stored_under("extract____doc-2").await, None);
+}

@@ -10,7 +10,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use crate::declare::spec::Wire;
 use crate::item::attribute::size_of;
 use crate::item::error::BoxError;
-use crate::item::python_json;
+use crate::item::{python_json, wide};
 
 /// A stored object. Writes preserve the members that no field declares.
 #[derive(Debug, Clone)]
@@ -71,7 +71,7 @@ impl Document {
             Self::Absent(_) => None,
             Self::Map(members) => {
                 let value = members.remove(name)?;
-                Some(serde_dynamo::from_attribute_value(value).map_err(Into::into))
+                Some(decode(value))
             }
             Self::Text(members) => Some(python_json::decode(members.get(name)?)),
             Self::Unreadable { why, .. } => Some(Err(why.clone().into())),
@@ -152,11 +152,24 @@ pub(crate) fn encode<F: Serialize + ?Sized>(value: &F) -> Result<AttributeValue,
         // Dropping the payload could panic again.
         std::mem::forget(panic);
         "its encoding panicked; a map needs keys that are text, numbers or booleans"
-    })??;
+    })?;
+    let encoded = match encoded {
+        Err(error) if wide::is_unsupported(&error) => wide::encode(value).ok_or(error)?,
+        encoded => encoded?,
+    };
     // DynamoDB would refuse these numbers with a message that does not name the attribute.
     match find_number(&encoded, &|number| number != 0.0 && !(1e-130..1e126).contains(&number.abs())) {
         Some(number) => Err(format!("DynamoDB cannot store the number {number}").into()),
         None => Ok(encoded),
+    }
+}
+
+/// Decodes an attribute.
+pub(crate) fn decode<F: DeserializeOwned>(value: AttributeValue) -> Result<F, BoxError> {
+    let AttributeValue::N(number) = value else { return Ok(serde_dynamo::from_attribute_value(value)?) };
+    match serde_dynamo::from_attribute_value(AttributeValue::N(number.clone())) {
+        Err(error) if wide::is_unsupported(&error) => wide::decode(&number),
+        decoded => Ok(decoded?),
     }
 }
 

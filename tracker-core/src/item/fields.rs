@@ -89,7 +89,7 @@ impl<F: Serialize + DeserializeOwned + Send + Sync + 'static> Member for F {
     }
 
     fn __decode_attribute(value: AttributeValue) -> Result<Self, BoxError> {
-        Ok(serde_dynamo::from_attribute_value(value)?)
+        document::decode(value)
     }
 
     fn __missing_attribute() -> Result<Self, BoxError> {
@@ -309,7 +309,7 @@ fn encode_with<F, W: With<F>>(value: &F) -> Result<AttributeValue, BoxError> {
 }
 
 fn decode_with<F, W: With<F>>(value: AttributeValue) -> Result<F, BoxError> {
-    let Decoded::<F, W>(value, _) = serde_dynamo::from_attribute_value(value)?;
+    let Decoded::<F, W>(value, _) = document::decode(value)?;
     Ok(value)
 }
 

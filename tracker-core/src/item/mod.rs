@@ -10,4 +10,5 @@ pub(crate) mod key;
 pub(crate) mod python_json;
 mod serialize;
 pub(crate) mod use_case;
+mod wide;
 pub(crate) mod with;

@@ -57,7 +57,9 @@ impl<T: StatusTracker> Tracker<T> {
     ///   half of `max_clock_skew`.
     /// - [`LeaseLost`](ErrorKind::LeaseLost) if the response arrived after the lease had expired: try again.
     /// - [`Unavailable`](ErrorKind::Unavailable) or [`Throttled`](ErrorKind::Throttled) if no response
-    ///   arrived, or DynamoDB throttled the start. The task may then be held until its lease expires.
+    ///   arrived, or DynamoDB throttled the start. The tracker releases the task in the background if it acquired it. Only if
+    ///   that fails, the task is held until its lease expires.
+    /// - [`NotSent`](ErrorKind::NotSent) or [`Service`](ErrorKind::Service) if the start was not sent or was refused.
     /// - [`DeadlinePassed`](ErrorKind::DeadlinePassed) if DynamoDB did not answer before the
     ///   [`deadline`](Start::deadline).
     pub fn start<Q>(

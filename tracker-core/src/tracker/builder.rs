@@ -141,7 +141,7 @@ impl<T: StatusTracker> TrackerBuilder<T> {
         self
     }
 
-    /// Sets how long a failed task waits before its next attempt. By default, the wait is about 15 s, doubled with each
+    /// Sets how long a failed task waits before its next attempt. By default, the wait is 7.5 to 15 s, doubled with each
     /// failed attempt in a row, up to 15 minutes; a tracker with `wire = "pynamodb"` does not wait. A body can ask for
     /// another wait with [`Failure::retry_after`](crate::Failure::retry_after).
     #[must_use]
@@ -276,8 +276,8 @@ impl<T: StatusTracker> TrackerBuilder<T> {
         self
     }
 
-    /// Sets table, index, use case, `lock_expire`, `max_clock_skew`, `read_shards`, `heartbeat`, `takeover`, clock,
-    /// owner and observer to those of another step's tracker.
+    /// Sets table, index, use case, `lock_expire`, `max_clock_skew`, `read_shards`, `heartbeat`, `takeover`,
+    /// `description`, clock, owner and observer to those of another step's tracker.
     ///
     /// Call `like` first, because it replaces values that you have set before. Everything else stays as declared for
     /// this step: retries, timeout, backoff, snoozes, retention and the limits of the history.
