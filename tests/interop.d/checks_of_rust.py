@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 
 from python_side import (
-    EXPIRE, FAILED, IGNORED, PENDING, TABLE, Job, OtherTable, get, raw, set_raw,
+    EXPIRE, FAILED, IGNORED, PENDING, TABLE, Job, OtherTable, client, get, raw, set_raw,
 )
 from pynamodb_mate.patterns.status_tracker.impl import EPOCH, NOT_LOCKED, get_utc_now
 
@@ -24,6 +24,30 @@ def check_rust_verifies_a_table_made_by_python(rust):
     rust("open", open={"table": OtherTable.Meta.table_name})
     try:
         rust("verify_table")
+    finally:
+        rust("open", open={"table": TABLE})
+
+
+def check_python_does_not_see_the_description_that_rust_keeps(rust):
+    name = OtherTable.Meta.table_name
+    key = {"key": {"S": "__tracker______interop"}}
+    if not OtherTable.exists():
+        OtherTable.create_table(wait=True)
+    described = lambda: client().get_item(TableName=name, Key=key, ConsistentRead=True).get("Item")
+    rust("open", open={"table": name})
+    try:
+        rust("verify_table")
+        assert described() is None, "a tracker for Python tables keeps no description"
+        rust("verify_table", kind="native")
+        item = described()
+        assert item.keys() == {"key", "description", "revision"}, item
+        OtherTable.make_and_save(task_id="beside-a-description", data={})
+        counts = (OtherTable.count_tasks_by_use_case_id(), rust("count_use_case"))
+        assert counts == (1, 1), counts
+        assert [task.task_id for task in OtherTable.query_for_unfinished(limit=10)] == ["beside-a-description"]
+        deleted = OtherTable.delete_tasks_by_use_case_id()
+        assert deleted == 1, deleted
+        assert described() == item
     finally:
         rust("open", open={"table": TABLE})
 

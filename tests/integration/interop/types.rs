@@ -76,9 +76,9 @@ pub struct Mail {
 }
 fields!(Mail: sent_to);
 
-/// The first step, without `wire = "pynamodb"`.
+/// The first step, without `wire = "pynamodb"`. Python starts a failed task at once, so this step does too.
 #[derive(StatusTracker, Debug, Clone, Default, Serialize, Deserialize)]
-#[tracker(use_case_id = "interop", status = ExtractStatus, ignore_serde)]
+#[tracker(use_case_id = "interop", status = ExtractStatus, backoff = "none", ignore_serde)]
 #[serde(default)]
 pub struct Native {
     #[tracker(task_id)]
