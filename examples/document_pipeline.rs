@@ -47,6 +47,8 @@ enum ExtractStatus {
 /// The first step: counts the lines and words of a document.
 #[derive(StatusTracker, Debug, Default)]
 #[tracker(use_case_id = "documents", status = ExtractStatus, table = "document-pipeline", max_retry = 3)]
+// A short wait, because a person looks on. By default it is 15 s, twice as long each time.
+#[tracker(backoff_base_seconds = 1)]
 struct Extract {
     #[tracker(task_id)]
     path: String,
@@ -145,8 +147,9 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, AnyError> {
     }
     progress.set_length((found.len() - done_before) as u64);
 
-    // A failed task is retried up to `max_retry` times. Ctrl-C stops both workers early.
-    let worker = extract.worker().concurrency(arguments.workers.into()).drain().shutdown(stop.clone());
+    // A failed task is retried up to `max_retry` times, so the worker also waits for the retries. Ctrl-C stops both early.
+    let worker = extract.worker().drain().until_all_ended();
+    let worker = worker.concurrency(arguments.workers.into()).shutdown(stop.clone());
     show(&progress, "Extract", worker.progress());
     worker
         .run(async |task| {
@@ -155,7 +158,8 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, AnyError> {
             Ok(())
         })
         .await?;
-    let worker = summarise.worker().concurrency(arguments.workers.into()).drain().shutdown(stop.clone());
+    let worker = summarise.worker().drain().until_all_ended();
+    let worker = worker.concurrency(arguments.workers.into()).shutdown(stop.clone());
     show(&progress, "Summarise", worker.progress());
     worker
         .run(async |task| {

@@ -32,7 +32,7 @@ pub enum JobStatus {
 }
 
 #[derive(StatusTracker, Debug, Clone)]
-#[tracker(use_case_id = "chaos", status = JobStatus, max_retry = 4, history_limit = 1000)]
+#[tracker(use_case_id = "chaos", status = JobStatus, max_retry = 4, history_limit = 1000, backoff = "none")]
 pub struct Job {
     #[tracker(task_id)]
     pub id: u32,

@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use metrics::Unit;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -180,8 +181,13 @@ fn recorded(use_case: &str, name: &str) -> Vec<f64> {
     // A snapshot empties the metrics, and other tests take snapshots as well.
     static ALL: Mutex<Vec<Recorded>> = Mutex::new(Vec::new());
     let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
-    for (key, _, _, value) in recorder().snapshot().into_vec() {
+    for (key, unit, description, value) in recorder().snapshot().into_vec() {
         let key = key.key();
+        let is_counter = key.name().ends_with("_total");
+        assert_eq!(unit, Some(if is_counter { Unit::Count } else { Unit::Seconds }), "{}", key.name());
+        assert!(description.is_some_and(|text| !text.is_empty()), "{}", key.name());
+        let step = key.labels().find(|label| label.key() == "step").expect("a step");
+        assert!(!step.value().is_empty());
         let of = key.labels().find(|label| label.key() == "use_case_id").expect("a use case");
         let values = match value {
             DebugValue::Counter(steps) => vec![f64::from(u32::try_from(steps).expect("a small number"))],
