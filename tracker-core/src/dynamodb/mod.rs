@@ -20,6 +20,8 @@ pub(crate) use self::context::Context;
 pub(crate) use self::delete::delete;
 pub(crate) use self::get::get;
 pub(crate) use self::put::put;
-pub(crate) use self::response::{FailedCondition, WriteError, is_about_data, is_access_refused};
+pub(crate) use self::response::{
+    FailedCondition, WriteError, is_about_data, is_access_denied, is_access_refused,
+};
 pub(crate) use self::settle::{SENDS, settle, settle_finish, settle_history};
 pub(crate) use self::update::{update, update_lease};

@@ -171,6 +171,11 @@ pub(crate) fn is_access_refused(error: &Error) -> bool {
     }
 }
 
+/// Returns whether a permission is missing.
+pub(crate) fn is_access_denied(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Service { code: Some(code) } if code == "AccessDeniedException")
+}
+
 /// The codes of refused credentials: the common errors of DynamoDB's API reference.
 const ACCESS_REFUSED: [&str; 9] = [
     "AccessDeniedException",

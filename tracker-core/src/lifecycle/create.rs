@@ -103,22 +103,17 @@ pub(crate) async fn create_or_found<T: StatusTracker>(
         item.insert(RUN_AT.to_owned(), time(run_at));
     }
     let head = cx.head(&mut item.clone())?;
-    let created = match put(cx, &head.key, &item, None).await? {
-        // The item was deleted before it could be read.
-        Some(found) if found.is_empty() => put(cx, &head.key, &item, None).await?,
+    let mut found = put(cx, &head.key, &item, None).await?;
+    if let Some(expired) = found.as_ref().and_then(|found| expired(cx, found)) {
         // The item is deleted soon. A new task need not wait for that.
-        Some(found) if has_expired(cx, &found) => {
-            cx.known_clock(&head.key).await?;
-            let seen = operator::as_seen(&cx.head(&mut found.clone())?);
-            match put(cx, &head.key, &item, Some(&seen)).await? {
-                // DynamoDB has deleted the item in between.
-                Some(found) if found.is_empty() => put(cx, &head.key, &item, None).await?,
-                created => created,
-            }
-        }
-        created => created,
-    };
-    if let Some(found) = created {
+        cx.known_clock(&head.key).await?;
+        found = put(cx, &head.key, &item, Some(&operator::as_seen(&expired))).await?;
+    }
+    if found.as_ref().is_some_and(Item::is_empty) {
+        // The item that was in the way was deleted before it could be read.
+        found = put(cx, &head.key, &item, None).await?;
+    }
+    if let Some(found) = found {
         return Ok(Err(found));
     }
     cx.emit(EventDraft::of(EventKind::Created, &head));
@@ -161,10 +156,9 @@ pub(crate) fn is_past(cx: &Context, head: &TaskHead) -> bool {
     !head.is_locked() && head.expires_at().is_some_and(expired)
 }
 
-/// Returns whether an item has ended, and the time after which DynamoDB deletes it has passed.
-fn has_expired(cx: &Context, found: &Item) -> bool {
-    let head = cx.head(&mut found.clone());
-    head.is_ok_and(|head| is_past(cx, &head))
+/// Returns the head of an item that counts as deleted.
+fn expired(cx: &Context, found: &Item) -> Option<TaskHead> {
+    cx.head(&mut found.clone()).ok().filter(|head| is_past(cx, head))
 }
 
 /// Returns the text of a task id, as the key contains it.

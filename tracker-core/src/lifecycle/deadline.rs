@@ -86,10 +86,9 @@ call_with_deadline! {
     Run,
     /// Makes the run return within `remaining`, for example the time that a Lambda has left.
     ///
-    /// The time counts from the first poll, and the first call of `deadline` counts. Of a time of 0, nothing is left. The last
-    /// fifth of the time, at most 2 s, is for the release of the task: if the
-    /// body has not ended before, its future is dropped, the task is released without counting a failed attempt, and the
-    /// run returns [`DeadlinePassed`](crate::ErrorKind::DeadlinePassed). If DynamoDB does not answer in time, the release
+    /// The time counts from the first poll. If `deadline` is called twice, the first call counts. The last fifth of the time, at
+    /// most 2 s, is for the release of the task: if the body has not ended before, its future is dropped, the task is
+    /// released without counting a failed attempt, and the run returns [`DeadlinePassed`](crate::ErrorKind::DeadlinePassed). If DynamoDB does not answer in time, the release
     /// goes on in the background.
     ///
     /// # Examples

@@ -63,12 +63,7 @@ impl<T: StatusTracker> Execution<T> {
     /// timeout the heartbeats stop, and the lease expires.
     pub fn timed_out(&self) -> impl Future<Output = ()> + Send + Unpin + 'static + use<T> {
         let (lease, clock) = (Arc::clone(&self.attempt.lease), Arc::clone(&self.attempt.cx.clock));
-        Box::pin(async move {
-            match lease.timeout_at() {
-                Some(at) => clock.sleep(at.saturating_sub(clock.now().monotonic)).await,
-                None => std::future::pending().await,
-            }
-        })
+        Box::pin(async move { deadline::at(&*clock, lease.timeout_at()).await })
     }
 
     /// Completes when the [deadline](crate::Start::deadline) leaves time for a release alone; never without a deadline. If the

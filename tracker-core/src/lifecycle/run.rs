@@ -97,15 +97,10 @@ impl<T: StatusTracker> Tracker<T> {
                     let why = "the deadline passed before DynamoDB answered";
                     let kind =
                         if is_released { ErrorKind::DeadlinePassed } else { ErrorKind::OutcomeUnknown };
-                    BodyResult::Failed(Error::new(kind).because(why).with_key(&key))
+                    Ok(Err(Error::new(kind).because(why).with_key(&key)))
                 }
             };
-            match recorded {
-                BodyResult::Done(result) => Ok(result),
-                BodyResult::Failed(error) => Err(error),
-                BodyResult::Stopped(_) => Err(Error::new(ErrorKind::DeadlinePassed).with_key(&key)),
-                BodyResult::Panicked { panic, .. } => resume_unwind(panic),
-            }
+            recorded.unwrap_or_else(|panic| resume_unwind(panic))
         })
     }
 }
@@ -215,18 +210,20 @@ impl<T: StatusTracker> Execution<T> {
         }
     }
 
-    /// Records how the body of a `run` ended. A task whose deadline has come is released.
-    async fn record_run<R>(self, ended: BodyEnd<R>) -> BodyResult<T, R> {
-        let key = self.attempt.head().key.clone();
+    /// Records how the body of a `run` ended, and returns the result of `run` or the panic of the body. A task whose deadline
+    /// has come is released.
+    async fn record_run<R>(self, ended: BodyEnd<R>) -> std::thread::Result<Result<R, Error>> {
         match self.record(ended).await {
-            BodyResult::Stopped(execution) => BodyResult::Failed(match execution.release().await {
+            BodyResult::Done(result) => Ok(Ok(result)),
+            BodyResult::Failed(error) => Ok(Err(error)),
+            BodyResult::Panicked { panic, .. } => Err(panic),
+            BodyResult::Stopped(execution) => Ok(Err(match execution.release().await {
                 Ok(released) => {
-                    let head = released.head().clone();
-                    Error::new(ErrorKind::DeadlinePassed).with_key(&key).with_task(head)
+                    let head = released.head();
+                    Error::new(ErrorKind::DeadlinePassed).with_key(&head.key).with_task(head.clone())
                 }
                 Err(unrecorded) => unrecorded,
-            }),
-            recorded => recorded,
+            })),
         }
     }
 

@@ -160,7 +160,7 @@ pub(super) async fn check(cx: &Context, write: Write) -> Result<(), Error> {
     let (step, own) = (cx.use_case.type_name(), Enum::from(cx.config.status));
     for _ in 0..ROUNDS {
         let item = match dynamodb::get(cx, &key, true, false).await {
-            Err(error) if is_denied(&error) => return Ok(()),
+            Err(error) if dynamodb::is_access_denied(&error) => return Ok(()),
             item => item?,
         };
         let revision = item.as_ref().and_then(|item| item.get(REVISION)?.as_n().ok()?.parse::<u64>().ok());
@@ -187,7 +187,7 @@ pub(super) async fn check(cx: &Context, write: Write) -> Result<(), Error> {
         match put(cx, &key, &is, revision).await {
             Ok(true) => return Ok(()),
             Ok(false) => {}
-            Err(error) if is_denied(&error) => {
+            Err(error) if dynamodb::is_access_denied(&error) => {
                 if !cx.warned_of_description.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
                         target: "tracker_core::table",
@@ -218,10 +218,6 @@ fn report(cx: &Context, key: &str, found: Comparison) -> Result<(), Error> {
         "give the statuses their old codes; or, once no stored task has an old code, delete the item `{key}`"
     ));
     Err(Error::new(ErrorKind::TableMismatch { table: cx.config.table.clone().into_owned(), differences }))
-}
-
-fn is_denied(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Service { code: Some(code) } if code == "AccessDeniedException")
 }
 
 /// Reads a description, if this version can.

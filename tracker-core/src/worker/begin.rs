@@ -1,12 +1,13 @@
 //! The beginning of a worker: the table is verified, however long that takes.
 
-use std::future::pending;
 use std::sync::{Mutex, PoisonError};
 
 use super::Options;
+use super::claims::jitter;
 use super::trouble::{MAX_ACCESS_REFUSED, passes_by_itself};
 use crate::dynamodb::{self, Context};
 use crate::error::{Error, ErrorKind};
+use crate::lifecycle::deadline;
 use crate::observe::{EventDraft, EventKind};
 use crate::table;
 
@@ -15,18 +16,13 @@ pub(super) async fn begin(cx: &Context, options: &Options) -> Result<(), Error> 
     if options.deadline.is_some_and(|deadline| deadline <= options.margin()) {
         return Ok(());
     }
-    let too_late = async {
-        match options.deadline {
-            Some(deadline) => cx.clock.sleep(deadline).await,
-            None => pending().await,
-        }
-    };
+    let ends = options.deadline.map(|deadline| cx.now().monotonic.saturating_add(deadline));
     let last = Mutex::new(None);
     tokio::select! {
         biased;
         () = options.shutdown.cancelled() => Ok(()),
         verified = verify_when_possible(cx, options, &last) => verified,
-        () = too_late => {
+        () = deadline::at(&*cx.clock, ends) => {
             let last = last.lock().unwrap_or_else(PoisonError::into_inner).take();
             Err(last.unwrap_or_else(|| {
                 let why = "DynamoDB did not describe the table before the deadline of the worker";
@@ -47,9 +43,9 @@ async fn verify_when_possible(
     let mut refused = 0;
     for nth in 0.. {
         let Err(error) = verify(cx).await else { return Ok(()) };
-        refused = if dynamodb::is_access_refused(&error) { refused + 1 } else { 0 };
-        let may_pass =
-            passes_by_itself(&error) || (dynamodb::is_access_refused(&error) && refused < MAX_ACCESS_REFUSED);
+        let is_refused = dynamodb::is_access_refused(&error);
+        refused = if is_refused { refused + 1 } else { 0 };
+        let may_pass = if is_refused { refused < MAX_ACCESS_REFUSED } else { passes_by_itself(&error) };
         if !may_pass {
             return Err(error);
         }
@@ -57,7 +53,7 @@ async fn verify_when_possible(
             cx.emit(EventDraft::of_key(EventKind::SlowedDown, "").with_error(&error));
         }
         *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-        cx.clock.sleep(wait / 1000 * rng.u32(500..=1000)).await;
+        cx.clock.sleep(jitter(&mut rng, wait)).await;
         wait = wait.saturating_mul(2).min(longest);
     }
     Ok(())
@@ -67,9 +63,7 @@ async fn verify_when_possible(
 /// the table, its first query shows whether the table is right.
 async fn verify(cx: &Context) -> Result<(), Error> {
     let verified = match table::verify(cx).await {
-        Err(error) if matches!(error.kind(), ErrorKind::Service { code: Some(code) } if code == "AccessDeniedException") => {
-            Ok(())
-        }
+        Err(error) if dynamodb::is_access_denied(&error) => Ok(()),
         verified => verified,
     };
     verified?;

@@ -301,10 +301,15 @@ impl Claims {
         }
     }
 
-    /// Returns half of a wait to all of it, so that workers that began together do not search together.
+    /// Returns half of a wait to all of it.
     pub(crate) fn jitter(&mut self, wait: Duration) -> Duration {
-        wait / 1000 * self.rng.u32(500..=1000)
+        jitter(&mut self.rng, wait)
     }
+}
+
+/// Returns half of a wait to all of it, so that workers that began together do not search together.
+pub(super) fn jitter(rng: &mut fastrand::Rng, wait: Duration) -> Duration {
+    wait / 1000 * rng.u32(500..=1000)
 }
 
 #[cfg(test)]

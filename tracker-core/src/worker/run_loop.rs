@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::begin;
 use super::claims::{Claims, SearchResult};
-use super::search::{SearchOutcome, Source, any_unfinished, search, sources};
+use super::search::{SearchEnd, SearchOutcome, Source, any_unfinished, search, sources};
 use super::task::{Claim, TaskOutcome, UnansweredStarts};
 use super::trouble::AccessRefused;
 use super::{Options, Summary, Worker};
@@ -87,9 +87,7 @@ pub(super) struct RunLoop<T: StatusTracker> {
     alive: Arc<AliveLeases>,
     /// When the leases are searched again.
     expired_due: Duration,
-    /// Whether the search in progress asks only whether any task has not ended.
-    is_last_look: bool,
-    /// When such a look has found nothing, if the later ones have not found anything either.
+    /// When a look for any task that has not ended has found none, if the later ones have found none either.
     empty_look: Option<Duration>,
     /// When the bodies are cancelled; known once nothing more is claimed.
     stops_at: Option<Duration>,
@@ -126,7 +124,6 @@ impl<T: StatusTracker> RunLoop<T> {
             unreadable_in_a_row: 0,
             alive: Arc::default(),
             expired_due: began,
-            is_last_look: false,
             empty_look: None,
             stops_at: None,
             stop: CancellationToken::new(),
@@ -290,31 +287,20 @@ impl<T: StatusTracker> RunLoop<T> {
     /// Asks whether any task has not ended.
     fn look_for_unfinished(&mut self) {
         let cx = Arc::clone(self.tracker.shared_cx());
-        self.is_last_look = true;
         self.search = Some(Box::pin(any_unfinished(cx, self.claims.ended(self.now()))));
     }
 
     fn on_search_end(&mut self, outcome: SearchOutcome) {
-        let is_last_look = std::mem::take(&mut self.is_last_look);
-        let (found, unreadable) = match outcome {
-            Ok(outcome) => outcome,
+        let end = match outcome {
+            Ok(end) => end,
             Err(error) => return self.on_service_error(error, |refused| &mut refused.searches),
         };
         self.access_refused.searches = 0;
         let now = self.now();
-        if is_last_look {
-            if !found.keys.is_empty() {
-                self.empty_look = None;
-                return self.pause_idle();
-            }
-            // A task may be between two partitions of the index, so two looks must find nothing.
-            let first = *self.empty_look.get_or_insert(now);
-            if now >= first.saturating_add(SETTLED) {
-                return self.end_drain(now);
-            }
-            self.pause = Some(self.sleep(SETTLED));
-            return;
-        }
+        let (found, unreadable) = match end {
+            SearchEnd::Claimable(found, unreadable) => (found, unreadable),
+            SearchEnd::AnyUnfinished(any) => return self.on_last_look(any, now),
+        };
         self.on_expired_read(&found.sources, now);
         for error in unreadable {
             self.on_unreadable(&error, now);
@@ -331,6 +317,21 @@ impl<T: StatusTracker> RunLoop<T> {
                 }
             }
             SearchResult::Nothing => self.pause_idle(),
+        }
+    }
+
+    /// Ends a drain until all have ended, if no task is left.
+    fn on_last_look(&mut self, any_unfinished: bool, now: Duration) {
+        if any_unfinished {
+            self.empty_look = None;
+            return self.pause_idle();
+        }
+        // A task may be between two partitions of the index, so two looks must find nothing.
+        let first = *self.empty_look.get_or_insert(now);
+        if now >= first.saturating_add(SETTLED) {
+            self.end_drain(now);
+        } else {
+            self.pause = Some(self.sleep(SETTLED));
         }
     }
 

@@ -40,8 +40,15 @@ pub(crate) fn sources(cx: &Context) -> Vec<Source> {
     partitions.map(Source::Ready).chain(expired).collect()
 }
 
-/// What a search has found, and the errors of tasks that cannot be read.
-pub(crate) type SearchOutcome = Result<(Found, Vec<Error>), Error>;
+/// What a search has found.
+pub(crate) enum SearchEnd {
+    /// Tasks to claim, and the errors of tasks that cannot be read.
+    Claimable(Found, Vec<Error>),
+    /// Whether any task has not ended.
+    AnyUnfinished(bool),
+}
+
+pub(crate) type SearchOutcome = Result<SearchEnd, Error>;
 
 /// Reads the groups of a plan until there are enough tasks to choose from.
 pub(crate) async fn search<T: StatusTracker>(
@@ -54,7 +61,7 @@ pub(crate) async fn search<T: StatusTracker>(
     let (mut found, mut unreadable, mut new) = (Found::default(), Vec::new(), 0);
     for group in groups {
         if new >= ENOUGH {
-            return Ok((found, unreadable));
+            return Ok(SearchEnd::Claimable(found, unreadable));
         }
         let reads = group.into_iter().filter_map(|nth| Some((nth, sources.get(nth)?.clone())));
         let reads = reads.map(|(nth, source)| {
@@ -84,7 +91,7 @@ pub(crate) async fn search<T: StatusTracker>(
         }
     }
     found.is_complete = true;
-    Ok((found, unreadable))
+    Ok(SearchEnd::Claimable(found, unreadable))
 }
 
 /// Finds a task that has not ended, if there is one: one that can be started, now or later, or is in progress.
@@ -95,28 +102,44 @@ pub(crate) async fn any_unfinished(cx: Arc<Context>, ended: HashSet<String>) -> 
     let statuses = in_progress.into_iter().chain(ready).chain(in_progress);
     let partitions: Vec<_> =
         statuses.flat_map(|status| cx.use_case.partitions(status, cx.config.read_shards)).collect();
-    let mut found = Found { is_complete: true, ..Found::default() };
     for value in partitions {
-        let (range, mut start, mut rows) = (Range { value, ..Range::default() }, None, ENOUGH);
-        loop {
-            let page = query(&cx, &range, false, i32::try_from(rows).unwrap_or(i32::MAX), start).await?;
-            let mut keys = page.items.into_iter().filter_map(|mut item| item.remove(KEY));
-            let unfinished = keys.find_map(|key| match key {
-                AttributeValue::S(key) if !ended.contains(&key) => Some(key),
-                _ => None,
-            });
-            if let Some(key) = unfinished {
-                found.keys.push(key);
-                return Ok((found, Vec::new()));
-            }
-            if page.next.is_none() {
-                break;
-            }
-            start = page.next;
-            rows = (rows * 4).min(MAX_ROWS);
+        let (range, mut any) = (Range { value, ..Range::default() }, false);
+        read_keys(&cx, &range, ENOUGH, |key| {
+            any = !ended.contains(&key);
+            any
+        })
+        .await?;
+        if any {
+            return Ok(SearchEnd::AnyUnfinished(true));
         }
     }
-    Ok((found, Vec::new()))
+    Ok(SearchEnd::AnyUnfinished(false))
+}
+
+/// Reads the keys of a range, the oldest first, until `is_enough` says so. Pages grow, because few rows of each may count.
+async fn read_keys(
+    cx: &Context,
+    range: &Range,
+    first_rows: usize,
+    mut is_enough: impl FnMut(String) -> bool,
+) -> Result<(), Error> {
+    let (mut start, mut rows) = (None, first_rows);
+    loop {
+        let limit = i32::try_from(rows).unwrap_or(i32::MAX);
+        let page = query(cx, range, false, limit, start).await?;
+        for mut item in page.items {
+            if let Some(AttributeValue::S(key)) = item.remove(KEY)
+                && is_enough(key)
+            {
+                return Ok(());
+            }
+        }
+        if page.next.is_none() {
+            return Ok(());
+        }
+        start = page.next;
+        rows = (rows * 4).min(MAX_ROWS);
+    }
 }
 
 /// Returns whether the last two attempts of an expired task were lost: this many before, and the expired one.
@@ -146,23 +169,7 @@ impl SourceScan<'_> {
     async fn read_ready(&mut self, cx: &Context, value: String) -> Result<(), Error> {
         let due_by = Some(Timestamp::from(cx.now()).to_string());
         let range = Range { value, due_by, ..Range::default() };
-        let (mut start, mut rows) = (None, WINDOW);
-        loop {
-            let limit = i32::try_from(rows).unwrap_or(i32::MAX);
-            let page = query(cx, &range, false, limit, start).await?;
-            for mut item in page.items {
-                if let Some(AttributeValue::S(key)) = item.remove(KEY)
-                    && self.add(key)
-                {
-                    return Ok(());
-                }
-            }
-            if page.next.is_none() {
-                return Ok(());
-            }
-            start = page.next;
-            rows = (rows * 4).min(MAX_ROWS);
-        }
+        read_keys(cx, &range, WINDOW, |key| self.add(key)).await
     }
 
     /// Reads the tasks in progress whose lease has expired.
