@@ -164,6 +164,8 @@ async fn written_by_hand(client: Client, table: Cow<'static, str>, id: String) -
         .item("value", text("bench____010____001"))
         .item("status", number(10))
         .item("retry", number(0))
+        .item("attempt", number(0))
+        .item("lost_lock", text(new_lock()))
         .item("create_time", text(&created))
         .item("update_time", text(&created))
         .item("lock", text("__not_locked__"))

@@ -43,11 +43,11 @@ pub(crate) async fn start(
         .key("key", text(key))
         .update_expression(
             "SET #value = :value, #status = :status, #started_from = #status, #lock = :me, #lock_time = :now, \
-             #update_time = :now, #owner = :owner REMOVE #cancel, #expires_at ADD #attempt :one",
+             #update_time = :now, #owner = :owner, #lease_ms = :lease_ms REMOVE #cancel, #expires_at ADD #attempt :one",
         )
         .condition_expression(
             "#lock_time < :now AND (attribute_not_exists(#run_at) OR #run_at <= :now) AND #status IN (:pending, :failed) \
-             AND (#lock = :free OR #lock_time < :stale)",
+             AND (#lock = :free OR (#lock_time < :stale AND attribute_not_exists(#lease_ms)))",
         )
         .expression_attribute_names("#value", "value")
         .expression_attribute_names("#status", "status")
@@ -60,6 +60,8 @@ pub(crate) async fn start(
         .expression_attribute_names("#expires_at", "expires_at")
         .expression_attribute_names("#attempt", "attempt")
         .expression_attribute_names("#run_at", "run_at")
+        .expression_attribute_names("#lease_ms", "lease_ms")
+        .expression_attribute_values(":lease_ms", number(300_000))
         .expression_attribute_values(":value", text(value))
         .expression_attribute_values(":status", number(12))
         .expression_attribute_values(":me", text(me))
@@ -93,7 +95,7 @@ pub(crate) fn success(
         .key("key", text(key))
         .update_expression(format!(
             "SET #lock = :free, #lock_time = :now, #last_lock = :me, #value = :value, #status = :status, \
-             #update_time = :now, #retry = :zero, {data}"
+             #update_time = :now, #retry = :zero, {data} REMOVE #lease_ms, #lost_attempts"
         ))
         .condition_expression("#lock = :me")
         .expression_attribute_names("#lock", "lock")
@@ -103,6 +105,8 @@ pub(crate) fn success(
         .expression_attribute_names("#status", "status")
         .expression_attribute_names("#update_time", "update_time")
         .expression_attribute_names("#retry", "retry")
+        .expression_attribute_names("#lease_ms", "lease_ms")
+        .expression_attribute_names("#lost_attempts", "lost_attempts")
         .expression_attribute_names("#data", "data")
         .expression_attribute_values(":free", text("__not_locked__"))
         .expression_attribute_values(":now", text(now()))

@@ -150,6 +150,7 @@ pub use tracker_derive::{StatusTracker, TrackerStatus};
 
 pub use self::bulk::create::{Created, Overwritten};
 pub use self::bulk::delete::DeleteTasks;
+pub use self::bulk::end::{End, Ended};
 pub use self::bulk::progress::Progress;
 pub use self::bulk::redrive::RedriveAll;
 pub use self::config::{Backoff, TrackerConfig};

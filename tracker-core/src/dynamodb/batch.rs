@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, PutRequest, WriteRequest};
 
 use super::context::Context;
@@ -18,11 +19,13 @@ pub(crate) const ITEMS_PER_WRITE: usize = 25;
 /// processed.
 pub(crate) async fn batch_get(
     cx: &Context,
+    client: &Client,
     keys: Vec<String>,
     projection: &[&str],
+    consistent: bool,
 ) -> Result<(Vec<Item>, Vec<String>), Error> {
     let table = &*cx.config.table;
-    let mut wanted = KeysAndAttributes::builder();
+    let mut wanted = KeysAndAttributes::builder().consistent_read(consistent);
     for key in keys {
         wanted = wanted.keys(Item::from([(KEY.to_owned(), string(key))]));
     }
@@ -35,7 +38,7 @@ pub(crate) async fn batch_get(
     }
     let wanted =
         wanted.build().map_err(|error| Error::new(ErrorKind::Service { code: None }).with_source(error))?;
-    match cx.bulk_client.batch_get_item().request_items(table, wanted).send().await {
+    match client.batch_get_item().request_items(table, wanted).send().await {
         Ok(output) => {
             let items = output.responses.and_then(|mut tables| tables.remove(table)).unwrap_or_default();
             let left = output.unprocessed_keys.and_then(|mut tables| tables.remove(table));

@@ -13,7 +13,9 @@ use aws_sdk_dynamodb::config::{Builder, IdentityCache};
 use tokio::runtime::Handle;
 
 use super::service_clock::ServiceClock;
+use super::shared::Queue;
 use super::tries::{Connections, Tries};
+use super::update::Route;
 use crate::config::TrackerConfig;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
@@ -68,6 +70,11 @@ pub(crate) struct Context {
     checked_round_trip: AtomicBool,
     /// Whether it was logged that the description of the statuses cannot be written.
     pub(crate) warned_of_description: AtomicBool,
+    /// The updates and the heartbeats that wait to share requests.
+    updates: Arc<Queue>,
+    heartbeats: Arc<Queue>,
+    /// Whether DynamoDB has refused such a request.
+    is_sharing_refused: AtomicBool,
     /// The last time that `create_time` has returned.
     last_create: Mutex<Timestamp>,
 }
@@ -125,6 +132,9 @@ impl Context {
             held: HeldLocks::default(),
             checked_round_trip: AtomicBool::new(false),
             warned_of_description: AtomicBool::new(false),
+            updates: Arc::default(),
+            heartbeats: Arc::default(),
+            is_sharing_refused: AtomicBool::new(false),
             last_create: Mutex::new(Timestamp::EPOCH),
         }
     }
@@ -134,15 +144,38 @@ impl Context {
         if background::is_here() { &self.background().client } else { &self.client }
     }
 
-    /// Returns the client of updates, for the thread that calls this.
-    pub(super) fn lease_client(&self) -> &Client {
-        if background::is_here() { &self.background().client } else { &self.lease_client }
+    /// Returns the client of an update, for the thread that calls this. Each heartbeat is tried once, for a short time,
+    /// because the next one follows soon.
+    pub(super) fn client_of(&self, route: Route) -> &Client {
+        match route.is_heartbeat {
+            true => &self.background().heartbeat_client,
+            false if background::is_here() => &self.background().client,
+            false => &self.lease_client,
+        }
     }
 
-    /// Returns the client of heartbeats. Each request is tried once, for a short time, because the next heartbeat
-    /// follows soon.
-    pub(super) fn heartbeat_client(&self) -> &Client {
-        &self.background().heartbeat_client
+    /// Returns the queue of the updates that share requests with this one, if there are any.
+    pub(super) fn queue(&self, route: Route) -> Option<&Arc<Queue>> {
+        match route {
+            Route { shares: false, .. } => None,
+            _ if self.is_sharing_refused.load(Ordering::Relaxed) => None,
+            Route { is_heartbeat: true, .. } => Some(&self.heartbeats),
+            // What goes on in the background is not mixed with what somebody waits for.
+            Route { .. } => (!background::is_here()).then_some(&self.updates),
+        }
+    }
+
+    /// Sends every update on its own from now on, because DynamoDB has refused one that shares a request.
+    pub(super) fn stop_sharing(&self, refusal: &Error) {
+        if !self.is_sharing_refused.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                target: "tracker_core::batch",
+                table = &*self.config.table,
+                error = refusal as &dyn std::error::Error,
+                "DynamoDB refuses PartiQL, so each update is a request of its own from now on; allow \
+                 dynamodb:PartiQLUpdate, or switch `batching` off"
+            );
+        }
     }
 
     fn background(&self) -> &BackgroundClients {

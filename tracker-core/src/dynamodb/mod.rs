@@ -4,6 +4,8 @@
 pub(crate) mod batch;
 pub(crate) mod context;
 mod delete;
+#[cfg(all(test, feature = "embedded"))]
+mod dialects;
 mod get;
 mod known_clock;
 mod put;
@@ -12,6 +14,8 @@ mod response;
 pub(crate) mod scan;
 mod service_clock;
 mod settle;
+mod shared;
+mod statement;
 pub(crate) mod table;
 mod tries;
 mod update;
@@ -24,4 +28,4 @@ pub(crate) use self::response::{
     FailedCondition, WriteError, is_about_data, is_access_denied, is_access_refused,
 };
 pub(crate) use self::settle::{SENDS, settle, settle_finish, settle_history};
-pub(crate) use self::update::{update, update_lease};
+pub(crate) use self::update::{Route, update};

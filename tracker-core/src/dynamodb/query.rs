@@ -54,6 +54,7 @@ pub(crate) async fn query(
         Some(due_by) => {
             let filtered = request
                 .clone()
+                .projection_expression("#key, #update_time, #create_time, #run_at")
                 .filter_expression("attribute_not_exists(#run_at) OR #run_at <= :due_by")
                 .expression_attribute_names("#run_at", RUN_AT)
                 .expression_attribute_values(":due_by", string(due_by));

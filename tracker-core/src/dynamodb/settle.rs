@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::ReturnValue;
-
 use super::context::Context;
 use super::response::{WriteError, is_final};
-use super::update::update;
+use super::update::{Route, update};
 use crate::error::ErrorKind;
 use crate::item::attribute::Item;
 use crate::item::history::HistoryDetail;
@@ -70,12 +68,13 @@ where
 /// Settles a write of the history. If the item would be too large, the write is sent again with less of the history.
 pub(crate) async fn settle_history(
     cx: &Context,
+    route: Route,
     key: &str,
     write: impl Fn(HistoryDetail) -> Expression,
 ) -> Result<Option<Item>, WriteError> {
     let mut detail = HistoryDetail::All;
     loop {
-        let sent = settle(&*cx.clock, SENDS, || update(cx, key, write(detail), ReturnValue::AllNew)).await;
+        let sent = settle(&*cx.clock, SENDS, || update(cx, route, key, write(detail), true)).await;
         match (sent, detail.less()) {
             (Err(WriteError::Refused(error)), Some(less)) if *error.kind() == ErrorKind::ItemTooLarge => {
                 detail = less;

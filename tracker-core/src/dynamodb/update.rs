@@ -1,37 +1,53 @@
 //! The request `UpdateItem`.
 
-use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 use super::context::Context;
 use super::response::{WriteError, classify, failed_condition, write_error};
+use super::shared::send_shared;
 use crate::item::attribute::{Item, KEY, string};
 use crate::protocol::expression::Expression;
 
-/// Updates an item under a condition. Returns the attributes that `returns` asks for.
+/// How an update is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// Whether it is sent as a heartbeat: tried once, for a short time, on connections of its own.
+    pub(crate) is_heartbeat: bool,
+    /// Whether it may share a request with other updates.
+    pub(crate) shares: bool,
+}
+
+impl Route {
+    /// A request of its own.
+    pub(crate) const ALONE: Self = Self { is_heartbeat: false, shares: false };
+}
+
+/// Updates an item under a condition. Returns the whole item if the caller asks for it.
 pub(crate) async fn update(
     cx: &Context,
+    route: Route,
     key: &str,
     update: Expression,
-    returns: ReturnValue,
+    returns_item: bool,
 ) -> Result<Option<Item>, WriteError> {
-    send(cx, cx.lease_client(), key, update, returns).await
+    if route.shares {
+        // Boxed, because the future would make the futures of those large that share nothing.
+        return Box::pin(send_shared(cx, route, key, update, returns_item)).await;
+    }
+    send_alone(cx, route, key, update, returns_item).await
 }
 
-/// Sends the update of a heartbeat.
-pub(crate) async fn update_lease(cx: &Context, key: &str, update: Expression) -> Result<(), WriteError> {
-    send(cx, cx.heartbeat_client(), key, update, ReturnValue::None).await.map(drop)
-}
-
-async fn send(
+/// Sends an update as a request of its own.
+pub(super) async fn send_alone(
     cx: &Context,
-    client: &Client,
+    route: Route,
     key: &str,
     update: Expression,
-    returns: ReturnValue,
+    returns_item: bool,
 ) -> Result<Option<Item>, WriteError> {
-    let result = client
+    let result = cx
+        .client_of(route)
         .update_item()
         .table_name(&*cx.config.table)
         .key(KEY, string(key))
@@ -39,7 +55,7 @@ async fn send(
         .condition_expression(update.condition)
         .set_expression_attribute_names(Some(update.names))
         .set_expression_attribute_values(Some(update.values))
-        .return_values(returns)
+        .return_values(if returns_item { ReturnValue::AllNew } else { ReturnValue::None })
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
         .send()
         .await;

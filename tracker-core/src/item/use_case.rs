@@ -120,6 +120,13 @@ impl UseCase {
         spec::ready_rows(self.spec).map(|row| row.code)
     }
 
+    /// Returns the code of the status from which most tasks of this step are started: the succeeded status of the previous
+    /// step, or the own pending status.
+    pub(crate) fn usual_start(&self) -> u32 {
+        let previous = self.spec.after.and_then(|previous| previous.status.of_role(Role::Succeeded));
+        previous.map_or_else(|| self.status_of(Role::Pending).code(), |row| row.code)
+    }
+
     /// Returns the name of a status: `Name` for this step, `Type::Name` for another step, `None` for an
     /// unknown code.
     pub(crate) fn status_name(&self, code: u32) -> Option<Cow<'static, str>> {

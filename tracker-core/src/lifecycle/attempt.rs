@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::ReturnValue;
 use futures_util::FutureExt;
 
-use super::finish::{Changes, Finish, Finished};
+use super::finish::{Changes, Ending, Finish, Finished};
 use super::heartbeat::start_heartbeat;
 use super::shared_lease::SharedLease;
+use super::sharing::Sharing;
 use crate::dynamodb::Context;
 use crate::error::{Error, ErrorKind};
 use crate::item::head::TaskHead;
@@ -29,6 +29,8 @@ pub(crate) struct Attempt {
     /// long.
     head: Arc<TaskHead>,
     pub(crate) lease: Arc<SharedLease>,
+    /// Which writes share requests.
+    pub(crate) sharing: Sharing,
     if_dropped: IfDropped,
     /// When the start was granted, by the monotonic clock.
     begun: Duration,
@@ -46,7 +48,8 @@ impl Attempt {
     pub(crate) fn new(cx: Arc<Context>, lease: SharedLease) -> Self {
         let begun = cx.now().monotonic;
         let head = Arc::clone(&lease.head);
-        Self { cx, head, lease: Arc::new(lease), if_dropped: IfDropped::Release, begun }
+        let sharing = lease.sharing;
+        Self { cx, head, lease: Arc::new(lease), sharing, if_dropped: IfDropped::Release, begun }
     }
 
     /// Returns the task as it was started.
@@ -88,7 +91,7 @@ impl Attempt {
 
     /// Ends the attempt and ignores the task, because somebody cancelled it. Returns the error of `run`.
     pub(crate) async fn cancel(self) -> Error {
-        let recorded = self.finish(Outcome::Cancelled, Changes::default(), ReturnValue::None).await;
+        let recorded = self.finish(Outcome::Cancelled, Changes::default(), false).await;
         match recorded {
             Ok(Finished { head, .. }) => {
                 let key = head.key.clone();
@@ -108,9 +111,9 @@ impl Attempt {
         mut self,
         outcome: Outcome,
         changes: Changes,
-        returns: ReturnValue,
+        returns_item: bool,
     ) -> Result<Finished, Error> {
-        let finish = self.end(outcome, changes, returns);
+        let finish = self.end(outcome, changes, returns_item);
         let again = Arc::clone(&finish);
         // Boxed, because the SDK's future would make the future of every body large.
         let finished = or_if_dropped(Box::pin(finish.send()), || send_in_background(again)).await;
@@ -120,7 +123,7 @@ impl Attempt {
     /// Releases a task that the caller cannot use, and returns the reason. A worker that has taken the task
     /// over meanwhile is not affected.
     pub(crate) async fn release_unused(mut self, why: Error) -> Error {
-        let finish = self.end(Outcome::Released, Changes::default(), ReturnValue::None);
+        let finish = self.end(Outcome::Released, Changes::default(), false);
         let again = Arc::clone(&finish);
         match or_if_dropped(Box::pin(finish.best_effort()), || send_in_background(again)).await {
             Some(released) => why.with_task(released.head),
@@ -129,10 +132,10 @@ impl Attempt {
     }
 
     /// Returns the finish to send. The attempt itself records nothing any more.
-    fn end(&mut self, outcome: Outcome, changes: Changes, returns: ReturnValue) -> Arc<Finish> {
+    fn end(&mut self, outcome: Outcome, changes: Changes, returns_item: bool) -> Arc<Finish> {
         self.if_dropped = IfDropped::Nothing;
         let (cx, head, lease) = (Arc::clone(&self.cx), Arc::clone(&self.head), Arc::clone(&self.lease));
-        Arc::new(Finish::new(cx, head, lease, outcome, changes, returns, self.begun))
+        Arc::new(Finish::new(cx, head, lease, Ending { outcome, changes, route: self.sharing.route(), returns_item }, self.begun))
     }
 }
 
@@ -163,7 +166,7 @@ impl Drop for Attempt {
                 verdict: Verdict::Retry,
             },
         };
-        let finish = self.end(outcome, Changes::default(), ReturnValue::None);
+        let finish = self.end(outcome, Changes::default(), false);
         finish.begin_if_unblocked();
         send_in_background(finish);
     }

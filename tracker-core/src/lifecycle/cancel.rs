@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::race::{Race, Round, race};
 use crate::declare::status::Role;
-use crate::dynamodb::{self, Context, FailedCondition, WriteError};
+use crate::dynamodb::{self, Context, FailedCondition, Route, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
 use crate::item::head::TaskHead;
@@ -198,7 +198,7 @@ async fn send(
     write: impl Fn(HistoryDetail) -> Expression,
     is_ours: impl Fn(&TaskHead) -> bool,
 ) -> Result<Sent, Error> {
-    match dynamodb::settle_history(cx, &seen.key, write).await {
+    match dynamodb::settle_history(cx, Route::ALONE, &seen.key, write).await {
         Ok(item) => Ok(Sent::Applied(item.map(|mut item| cx.head(&mut item)).transpose()?.map(Box::new))),
         Err(WriteError::Condition(FailedCondition { image: Some(image), .. })) => {
             let found = cx.head(&mut image.clone())?;

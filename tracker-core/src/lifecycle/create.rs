@@ -8,7 +8,7 @@ use crate::declare::status::Role;
 use crate::dynamodb::{self, Context, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{
-    self, CREATE_TIME, DATA, ERRORS, ITEM_BYTES_WITH_DATA, Item, KEY, LOCK, LOCK_TIME, LOST_LOCK, NOT_LOCKED,
+    self, ATTEMPT, CREATE_TIME, DATA, ERRORS, ITEM_BYTES_WITH_DATA, Item, KEY, LOCK, LOCK_TIME, LOST_LOCK, NOT_LOCKED,
     RETRY, RUN_AT, STATUS, UPDATE_TIME, VALUE, number, string, time,
 };
 use crate::item::document::Document;
@@ -216,6 +216,8 @@ fn encode<T: StatusTracker>(cx: &Context, key: &str, data: &T, now: Timestamp) -
             (VALUE, string(cx.use_case.value(pending, key))),
             (STATUS, number(pending.code())),
             (RETRY, number(0_u32)),
+            // A statement can add to a number only if the number exists.
+            (ATTEMPT, number(0_u32)),
             (CREATE_TIME, time(now)),
             (UPDATE_TIME, time(now)),
             (LOCK, string(NOT_LOCKED)),

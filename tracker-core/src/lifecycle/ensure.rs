@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::sharing::StartWith;
 use super::create;
 use super::execution::Execution;
 use crate::error::{Error, ErrorKind};
@@ -59,7 +60,7 @@ impl<T: StatusTracker> Tracker<T> {
     /// [`AlreadyExists`](ErrorKind::AlreadyExists).
     pub async fn start_or_create(&self, data: T) -> Result<Execution<T>, Error> {
         let key = self.cx().use_case.key(&create::shown_id(&data))?;
-        match self.start_key(key.clone()).await {
+        match self.start_key(key.clone(), StartWith::ALONE).await {
             Err(error) if *error.kind() == ErrorKind::NotFound => {}
             // A task that DynamoDB is about to delete counts as deleted.
             Err(error) if error.task().is_some_and(|task| create::is_past(self.cx(), task)) => {}
@@ -68,7 +69,7 @@ impl<T: StatusTracker> Tracker<T> {
         match self.create(data).await {
             Err(error) if *error.kind() != ErrorKind::AlreadyExists => Err(error),
             // The task exists now, created by this call or by somebody else.
-            _ => self.start_key(key).await,
+            _ => self.start_key(key, StartWith::ALONE).await,
         }
     }
 }

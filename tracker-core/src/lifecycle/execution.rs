@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use aws_sdk_dynamodb::types::ReturnValue;
-
 use super::attempt::Attempt;
 use super::finish::{Changes, Finished};
 use crate::dynamodb::{self, SENDS, WriteError};
@@ -149,7 +147,7 @@ impl<T: StatusTracker> Execution<T> {
                 .map_err(|error| error.with_key(&self.attempt.head().key))?;
             // Boxed, because the SDK's future would make the future of every body large.
             let sent = Box::pin(dynamodb::settle(&*cx.clock, SENDS, || {
-                dynamodb::update(cx, &self.attempt.head().key, write.clone(), ReturnValue::None)
+                dynamodb::update(cx, self.attempt.sharing.route(), &self.attempt.head().key, write.clone(), false)
             }));
             let verdict = match sent.await {
                 Ok(_) => Save::Saved,
@@ -214,7 +212,7 @@ impl<T: StatusTracker> Execution<T> {
             Err(error) => {
                 let limit = self.attempt.cx.config.traceback_stack_limit as usize;
                 let outcome = failure::outcome(&error, limit, Verdict::Retry);
-                return Err(match self.end(outcome, ReturnValue::None).await {
+                return Err(match self.end(outcome, false).await {
                     Ok((finished, _)) => error.with_task(finished.head),
                     Err(unrecorded) => error.with_source(unrecorded),
                 });
@@ -222,7 +220,7 @@ impl<T: StatusTracker> Execution<T> {
         };
         let Self { attempt, data, document, .. } = self;
         let changes = Changes { document: Some(document), changed };
-        let finished = attempt.finish(Outcome::Succeeded, changes, ReturnValue::None).await?;
+        let finished = attempt.finish(Outcome::Succeeded, changes, false).await?;
         Ok(Task::new(finished.head, data))
     }
 
@@ -268,11 +266,11 @@ impl<T: StatusTracker> Execution<T> {
     /// Ends the attempt without writing data. Returns the task as it is stored.
     async fn end_without_data(self, outcome: Outcome) -> Result<Unsuccessful<T>, Error> {
         if matches!(self.stored, Stored::Untouched) {
-            let (Finished { head, .. }, data) = self.end(outcome, ReturnValue::None).await?;
+            let (Finished { head, .. }, data) = self.end(outcome, false).await?;
             return Ok(Unsuccessful::new(head, data));
         }
         let wire = self.attempt.cx.config.wire;
-        let (Finished { head, item }, data) = self.end(outcome, ReturnValue::AllNew).await?;
+        let (Finished { head, item }, data) = self.end(outcome, true).await?;
         let Some(mut item) = item else {
             return Ok(Unsuccessful::new(head, data));
         };
@@ -285,9 +283,9 @@ impl<T: StatusTracker> Execution<T> {
     }
 
     /// Ends the attempt without writing data.
-    pub(crate) async fn end(self, outcome: Outcome, returns: ReturnValue) -> Result<(Finished, T), Error> {
+    pub(crate) async fn end(self, outcome: Outcome, returns_item: bool) -> Result<(Finished, T), Error> {
         let Self { attempt, data, .. } = self;
-        let finished = attempt.finish(outcome, Changes::default(), returns).await?;
+        let finished = attempt.finish(outcome, Changes::default(), returns_item).await?;
         Ok((finished, data))
     }
 

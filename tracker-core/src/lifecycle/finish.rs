@@ -3,12 +3,10 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::ReturnValue;
-
 use super::failure;
 use super::heartbeat::expired;
 use super::shared_lease::SharedLease;
-use crate::dynamodb::{self, Context, WriteError};
+use crate::dynamodb::{self, Context, Route, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
 use crate::item::document::Document;
@@ -37,14 +35,21 @@ pub(crate) struct Finished {
     pub(crate) item: Option<Item>,
 }
 
+/// What a finish writes, and how.
+pub(super) struct Ending {
+    pub(super) outcome: Outcome,
+    pub(super) changes: Changes,
+    pub(super) route: Route,
+    /// Whether the response has the item.
+    pub(super) returns_item: bool,
+}
+
 /// A finish that is being sent, once or again.
 pub(super) struct Finish {
     pub(super) cx: Arc<Context>,
     head: Arc<TaskHead>,
     lease: Arc<SharedLease>,
-    outcome: Outcome,
-    changes: Changes,
-    returns: ReturnValue,
+    ending: Ending,
     /// The time that the finish writes. A copy writes the same.
     now: OnceLock<Timestamp>,
     /// When the start was granted, by the monotonic clock.
@@ -56,12 +61,10 @@ impl Finish {
         cx: Arc<Context>,
         head: Arc<TaskHead>,
         lease: Arc<SharedLease>,
-        outcome: Outcome,
-        changes: Changes,
-        returns: ReturnValue,
+        ending: Ending,
         begun: Duration,
     ) -> Self {
-        Self { cx, head, lease, outcome, changes, returns, now: OnceLock::new(), begun }
+        Self { cx, head, lease, ending, now: OnceLock::new(), begun }
     }
 
     /// Stops the heartbeat and takes the time of the finish, unless blocking closures run. Returns whether none runs.
@@ -123,7 +126,7 @@ impl Finish {
                 Err(error) if dynamodb::is_about_data(&error) => error,
                 result => return result,
             };
-            let less = if self.outcome.writes_history() {
+            let less = if self.ending.outcome.writes_history() {
                 detail.less()
             } else {
                 // This finish writes no history that could be shortened.
@@ -131,7 +134,7 @@ impl Finish {
             };
             match less {
                 Some(less) if *error.kind() == ErrorKind::ItemTooLarge => detail = less,
-                _ if matches!(self.outcome, Outcome::Succeeded) => {
+                _ if matches!(self.ending.outcome, Outcome::Succeeded) => {
                     return Err(self.fail_instead(error).await);
                 }
                 _ => return Err(error),
@@ -142,11 +145,11 @@ impl Finish {
     /// Returns the task after the finish, and the write.
     fn write(&self, detail: HistoryDetail) -> Result<(TaskHead, Expression), Error> {
         let writes = self.cx.writes(&self.lease.lock_id, self.time());
-        let (after, write) = writes.finish(&self.head, &self.outcome, detail);
-        match &self.changes.document {
+        let (after, write) = writes.finish(&self.head, &self.ending.outcome, detail);
+        match &self.ending.changes.document {
             None => Ok((after, write)),
             Some(document) => {
-                let write = write.set_fields(&mut document.clone(), self.changes.changed.clone());
+                let write = write.set_fields(&mut document.clone(), self.ending.changes.changed.clone());
                 Ok((after, write.map_err(|error| error.with_key(&self.head.key))?))
             }
         }
@@ -156,7 +159,7 @@ impl Finish {
     async fn send_once(&self, after: TaskHead, write: Expression) -> Result<Finished, Error> {
         let Self { cx, head, .. } = self;
         let sent = dynamodb::settle_finish(&*cx.clock, || {
-            dynamodb::update(cx, &head.key, write.clone(), self.returns.clone())
+            dynamodb::update(cx, self.ending.route, &head.key, write.clone(), self.ending.returns_item)
         });
         let (image, unanswered) = match sent.await {
             Ok(item) => return Ok(self.done(after, item)),
@@ -199,7 +202,7 @@ impl Finish {
     /// Reports the finish, and returns it.
     fn done(&self, after: TaskHead, item: Option<Item>) -> Finished {
         self.emit(
-            observe::ended(self.outcome.is_snooze(), &after, after.retry > self.head.retry),
+            observe::ended(self.ending.outcome.is_snooze(), &after, after.retry > self.head.retry),
             &after,
             None,
         );
@@ -221,9 +224,11 @@ impl Finish {
             cx: Arc::clone(&self.cx),
             head: Arc::clone(&self.head),
             lease: Arc::clone(&self.lease),
-            outcome: failure::outcome(&error, limit, Verdict::Retry),
-            changes: Changes::default(),
-            returns: self.returns.clone(),
+            ending: Ending {
+                outcome: failure::outcome(&error, limit, Verdict::Retry),
+                changes: Changes::default(),
+                ..self.ending
+            },
             now: OnceLock::from(now.after(now)),
             begun: self.begun,
         };

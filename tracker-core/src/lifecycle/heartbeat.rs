@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::ReturnValue;
 use futures_util::FutureExt;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::shared_lease::SharedLease;
-use crate::dynamodb::{self, Context, WriteError};
+use crate::dynamodb::{self, Context, Route, WriteError};
 use crate::error::Error;
 use crate::observe::{EventDraft, EventKind};
 use crate::protocol::classify::{self, Save};
@@ -49,11 +48,11 @@ pub(crate) async fn send_heartbeat(cx: &Context, lease: &SharedLease, by: Sender
         let writes = cx.writes(&lease.lock_id, now.time);
         let write = if asks { writes.heartbeat() } else { writes.save() };
         let sent = match by {
-            Sender::Background => dynamodb::update_lease(cx, key, write).await,
-            Sender::Caller => dynamodb::update(cx, key, write, ReturnValue::None).await.map(drop),
+            Sender::Background => dynamodb::update(cx, lease.sharing.heartbeat_route(), key, write, false).await,
+            Sender::Caller => dynamodb::update(cx, Route::ALONE, key, write, false).await,
         };
         let found = match sent {
-            Ok(()) => {
+            Ok(_) => {
                 let duration = cx.now().monotonic.saturating_sub(now.monotonic);
                 cx.emit(EventDraft::of_key(EventKind::Heartbeat, key).with_duration(duration));
                 return result(lease, now, Save::Saved);
@@ -138,6 +137,7 @@ async fn renew_until_lost(cx: &Context, lease: &SharedLease) -> Option<Error> {
     for nth in 0.. {
         let wait = if unanswered.is_none() { interval(cx) } else { interval(cx) / 8 };
         let wait = jittered(wait, &lease.lock_id, nth).saturating_sub(elapsed).min(lease.remaining(cx.now()));
+        let wait = until_full_second(cx.now().monotonic, wait);
         elapsed = Duration::ZERO;
         sleep(cx, lease, wait).await;
         if !lease.may_be_renewed(cx.now(), cx.config.lock_expire) {
@@ -193,6 +193,14 @@ async fn sleep(cx: &Context, lease: &SharedLease, wait: Duration) {
     }
 }
 
+/// Shortens a wait so that it ends with a full second of the monotonic clock, unless the wait is short. The heartbeats that are
+/// due within one second are then due together, and share a request.
+fn until_full_second(now: Duration, wait: Duration) -> Duration {
+    let ends = now.saturating_add(wait);
+    let full = Duration::from_secs(ends.as_secs());
+    if wait < 2 * TICK { wait } else { full.saturating_sub(now) }
+}
+
 /// Returns between nine tenths of a wait and all of it, so that the heartbeats of many workers spread out.
 /// The lock id and the number of the heartbeat decide, so that the wait is repeatable.
 fn jittered(wait: Duration, lock_id: &str, nth: u64) -> Duration {
@@ -203,6 +211,14 @@ fn jittered(wait: Duration, lock_id: &str, nth: u64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_wait_ends_with_a_full_second() {
+        let millis = Duration::from_millis;
+        assert_eq!(until_full_second(millis(10_300), millis(9_900)), millis(9_700));
+        assert_eq!(until_full_second(millis(10_000), millis(9_000)), millis(9_000));
+        assert_eq!(until_full_second(millis(10_300), millis(1_999)), millis(1_999));
+    }
 
     #[test]
     fn jitter_shortens_a_wait_by_up_to_a_tenth() {

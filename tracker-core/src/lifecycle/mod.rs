@@ -17,4 +17,5 @@ pub(crate) mod read;
 pub(crate) mod redrive;
 pub(crate) mod run;
 pub(crate) mod shared_lease;
+pub(crate) mod sharing;
 mod start;

@@ -3,11 +3,10 @@
 use std::borrow::Borrow;
 use std::fmt::Display;
 
-use aws_sdk_dynamodb::types::ReturnValue;
 
 use super::race::{Race, Round, race};
 use crate::declare::status::Role;
-use crate::dynamodb::{self, Context, SENDS, WriteError};
+use crate::dynamodb::{self, Context, Route, SENDS, WriteError};
 use crate::error::{Error, ErrorKind, NotReadyCause};
 use crate::item::attribute::Item;
 use crate::item::head::TaskHead;
@@ -73,7 +72,7 @@ impl Race for Redrive<'_> {
         }
         let (after, write) = cx.writes("", Timestamp::from(cx.now())).redrive(&seen);
         let sent = dynamodb::settle(&*cx.clock, SENDS, || {
-            dynamodb::update(cx, &seen.key, write.clone(), ReturnValue::None)
+            dynamodb::update(cx, Route::ALONE, &seen.key, write.clone(), false)
         });
         let image = match sent.await {
             Ok(_) => return Ok(done(cx, &seen, after)),

@@ -7,7 +7,6 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::ReturnValue;
 use futures_util::FutureExt;
 use tracing::Instrument;
 
@@ -232,7 +231,7 @@ impl<T: StatusTracker> Execution<T> {
         let limit = self.attempt.cx.config.traceback_stack_limit as usize;
         let outcome = failure.outcome(limit);
         let retry = self.attempt.head().failed_attempts();
-        match self.end(outcome, ReturnValue::None).await {
+        match self.end(outcome, false).await {
             Ok((Finished { head, .. }, _)) => {
                 let kind = match head.run_at() {
                     // A snooze beyond `max_snoozes` counts as a failed attempt. The status does not tell: a
@@ -269,7 +268,7 @@ impl<T: StatusTracker> Execution<T> {
             verdict: Verdict::Retry,
         };
         let key = self.attempt.head().key.clone();
-        match self.end(outcome, ReturnValue::None).await {
+        match self.end(outcome, false).await {
             Ok((Finished { head, .. }, _)) => head.is_ignored(),
             Err(error) => {
                 tracing::warn!(

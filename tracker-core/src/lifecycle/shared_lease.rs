@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::sharing::Sharing;
 use crate::error::{Error, ErrorKind};
 use crate::item::head::TaskHead;
 use crate::protocol::lease::{Lease, Reading};
@@ -20,6 +21,8 @@ pub(crate) struct SharedLease {
     /// The task as it was started.
     pub(crate) head: Arc<TaskHead>,
     times: Mutex<Times>,
+    /// Which writes share requests.
+    pub(super) sharing: Sharing,
     /// Cancelled when the worker stops.
     worker_stop: OnceLock<CancellationToken>,
     state: watch::Sender<LeaseState>,
@@ -80,11 +83,17 @@ pub enum StopReason {
 }
 
 impl SharedLease {
-    pub(crate) fn new(lock_id: HeldLock, head: TaskHead, lease: Lease, timeout_at: Option<Duration>) -> Self {
+    pub(crate) fn new(
+        lock_id: HeldLock,
+        head: TaskHead,
+        lease: Lease,
+        timeout_at: Option<Duration>,
+        sharing: Sharing,
+    ) -> Self {
         let times =
             Mutex::new(Times { lease, timeout_at, deadline_at: None, cancelled_at: None, ended_at: None });
         let state = watch::Sender::new(LeaseState::default());
-        Self { lock_id, head: Arc::new(head), times, worker_stop: OnceLock::new(), state }
+        Self { lock_id, head: Arc::new(head), times, sharing, worker_stop: OnceLock::new(), state }
     }
 
     fn times(&self) -> MutexGuard<'_, Times> {

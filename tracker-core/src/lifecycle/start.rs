@@ -5,7 +5,6 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::ReturnValue;
 use futures_util::FutureExt;
 use uuid::Uuid;
 
@@ -14,14 +13,16 @@ use super::deadline::{self, Deadline, Start};
 use super::execution::Execution;
 use super::race::{Race, Round, race};
 use super::shared_lease::SharedLease;
+use super::sharing::{Sharing, StartWith};
 use crate::declare::status::Role;
-use crate::dynamodb::{self, Context, SENDS, WriteError};
+use crate::dynamodb::{self, Context, Route, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, LOCK, LOCK_TIME, STARTED_FROM, string};
 use crate::item::head::TaskHead;
 use crate::observe::{EventDraft, EventKind};
 use crate::protocol::classify::{self, Start as Verdict};
 use crate::protocol::lease::{Lease, Reading};
+use crate::protocol::writes::Expected;
 use crate::runtime::on_drop::or_if_dropped;
 use crate::time::Timestamp;
 use crate::tracker::Tracker;
@@ -86,7 +87,7 @@ impl<T: StatusTracker> Tracker<T> {
         let too_late = deadline::at(&*self.cx().clock, deadline.map(|deadline| deadline.body_ends));
         let execution = tokio::select! {
             biased;
-            started = self.start_key(key.clone()) => started?,
+            started = self.start_key(key.clone(), StartWith::ALONE) => started?,
             () = too_late => return Err(Error::new(ErrorKind::DeadlinePassed).with_key(&key)),
         };
         if let Some(deadline) = deadline {
@@ -96,11 +97,11 @@ impl<T: StatusTracker> Tracker<T> {
     }
 
     /// Starts the task of a key.
-    pub(crate) async fn start_key(&self, key: String) -> Result<Execution<T>, Error> {
-        let request = StartRequest::new(Arc::clone(self.shared_cx()), key.clone());
+    pub(crate) async fn start_key(&self, key: String, with: StartWith) -> Result<Execution<T>, Error> {
+        let request = StartRequest::new(Arc::clone(self.shared_cx()), key.clone(), with.sharing);
         let again = request.again();
         // Boxed, because the SDK's future would make the future of every body large.
-        let started = or_if_dropped(Box::pin(start(request)), || again.release_in_background()).await;
+        let started = or_if_dropped(Box::pin(start(request, with.expected)), || again.release_in_background()).await;
         let execution = match started {
             // The caller may poll for the result long after the start.
             Ok((attempt, _)) if attempt.has_passed(self.cx().now()) => {
@@ -115,10 +116,10 @@ impl<T: StatusTracker> Tracker<T> {
 }
 
 /// Starts the task of a key. Returns the attempt and the whole item.
-async fn start(request: StartRequest) -> Result<(Attempt, Item), Error> {
+async fn start(request: StartRequest, expected: Option<Expected>) -> Result<(Attempt, Item), Error> {
     let (cx, key) = (Arc::clone(&request.cx), request.key.clone());
     cx.known_clock(&key).await?;
-    let started = Box::pin(race(request, Next::Start)).await.map_err(|error| error.with_key(&key));
+    let started = Box::pin(race(request, Next::Start(expected))).await.map_err(|error| error.with_key(&key));
     if let Err(refusal) = &started
         && refusal.is_refusal()
     {
@@ -129,8 +130,8 @@ async fn start(request: StartRequest) -> Result<(Attempt, Item), Error> {
 
 /// The request of a round.
 enum Next {
-    /// A start.
-    Start,
+    /// A start: of a task that is expected to be like this, or however it is.
+    Start(Option<Expected>),
     /// A takeover of the task that was found.
     TakeOver(Box<TaskHead>),
 }
@@ -140,6 +141,7 @@ struct StartRequest {
     cx: Arc<Context>,
     key: String,
     lock_id: String,
+    sharing: Sharing,
     /// The times that were sent, each with the monotonic time that was read together with it. Shared with the copy
     /// that goes on if the caller drops the start.
     sent: Arc<Mutex<Vec<Reading>>>,
@@ -157,8 +159,9 @@ impl Race for StartRequest {
         // The last response may have shown that the clock is off, by which expired leases are judged.
         self.cx.check_clock()?;
         self.takes_over = matches!(next, Next::TakeOver(_));
+        let expected = if let Next::Start(expected) = next { expected } else { None };
         let sent = match next {
-            Next::Start => self.send_start().await,
+            Next::Start(expected) => self.send_start(expected).await,
             Next::TakeOver(seen) => self.send_takeover(&seen).await,
         };
         let mut image = match sent {
@@ -184,15 +187,15 @@ impl Race for StartRequest {
                 _ => return Err(error),
             },
         };
-        self.classify(head, image).await
+        self.classify(expected, head, image).await
     }
 }
 
 impl StartRequest {
     /// Returns a start with a new lock.
-    fn new(cx: Arc<Context>, key: String) -> Self {
+    fn new(cx: Arc<Context>, key: String, sharing: Sharing) -> Self {
         let lock_id = Uuid::new_v4().simple().to_string();
-        Self { cx, key, lock_id, sent: Arc::default(), repeated: false, takes_over: false }
+        Self { cx, key, lock_id, sharing, sent: Arc::default(), repeated: false, takes_over: false }
     }
 
     /// Returns the same start, which a copy of its requests cannot grant twice.
@@ -201,6 +204,7 @@ impl StartRequest {
             cx: Arc::clone(&self.cx),
             key: self.key.clone(),
             lock_id: self.lock_id.clone(),
+            sharing: self.sharing,
             sent: Arc::clone(&self.sent),
             repeated: false,
             takes_over: false,
@@ -216,7 +220,7 @@ impl StartRequest {
         let cx = Arc::clone(&self.cx);
         let release = async move {
             let again = self.again();
-            match start(self).await {
+            match start(self, None).await {
                 Ok((attempt, _)) => drop(attempt.release_unused(Error::new(ErrorKind::LeaseLost)).await),
                 Err(_) => again.release_if_applied(),
             }
@@ -247,12 +251,13 @@ impl StartRequest {
     /// Decides what to do next, by the item that came back with a failed condition.
     async fn classify(
         &mut self,
+        expected: Option<Expected>,
         head: Option<TaskHead>,
         image: Option<Item>,
     ) -> Result<Round<(Attempt, Item), Next>, Error> {
         let now = Timestamp::from(self.cx.now());
         let verdict = classify::classify_start(head.as_ref(), &self.lock_id, now, &self.cx.rules());
-        let again = |found: Option<TaskHead>| Round::Lost { found: found.map(Box::new), next: Next::Start };
+        let again = |found: Option<TaskHead>| Round::Lost { found: found.map(Box::new), next: Next::Start(None) };
         match (verdict, head, image) {
             (Verdict::Started, Some(head), Some(item)) => {
                 Ok(Round::Done(self.started(Ok(head), item).await?))
@@ -264,6 +269,11 @@ impl StartRequest {
             }
             // Another writer freed the task before the takeover.
             (Verdict::Again, head, _) if self.takes_over => Ok(again(head)),
+            // The task can be started, but is not as it was expected.
+            (Verdict::Again, Some(head), Some(item)) if expected.is_some() => {
+                let expected = Expected::of(&head, &item).filter(|now| Some(*now) != expected);
+                Ok(Round::Lost { found: Some(Box::new(head)), next: Next::Start(expected) })
+            }
             (Verdict::Again, head, _) if self.repeated => {
                 Err(refused(ErrorKind::ClockBehind { by: Duration::ZERO }, head))
             }
@@ -298,11 +308,17 @@ impl StartRequest {
     }
 
     /// Sends the start until its outcome is known.
-    async fn send_start(&mut self) -> Result<Option<Item>, WriteError> {
+    async fn send_start(&mut self, expected: Option<Expected>) -> Result<Option<Item>, WriteError> {
         let now = self.next_time();
         dynamodb::settle(&*self.cx.clock, SENDS, || {
-            let write = self.cx.writes(&self.lock_id, now).start(&self.key);
-            dynamodb::update(&self.cx, &self.key, write, ReturnValue::AllNew)
+            let writes = self.cx.writes(&self.lock_id, now);
+            match expected {
+                Some(expected) => {
+                    let write = writes.start_expected(&self.key, expected);
+                    dynamodb::update(&self.cx, self.sharing.route(), &self.key, write, true)
+                }
+                None => dynamodb::update(&self.cx, Route::ALONE, &self.key, writes.start(&self.key), true),
+            }
         })
         .await
     }
@@ -312,7 +328,7 @@ impl StartRequest {
     async fn send_takeover(&mut self, seen: &TaskHead) -> Result<Option<Item>, WriteError> {
         let now = self.next_time();
         let write = |detail| self.cx.writes(&self.lock_id, now).take_over(seen, detail);
-        dynamodb::settle_history(&self.cx, &self.key, write).await
+        dynamodb::settle_history(&self.cx, self.sharing.route(), &self.key, write).await
     }
 
     /// Returns the attempt of a write that was applied. A takeover that ignored the task is a refusal.
@@ -332,7 +348,7 @@ impl StartRequest {
         let timeout = self.cx.config.timeout;
         let timeout_at = timeout.map(|timeout| self.cx.now().monotonic.saturating_add(timeout));
         let held = self.cx.held.hold(self.lock_id.clone());
-        let lease = SharedLease::new(held, head, lease, timeout_at);
+        let lease = SharedLease::new(held, head, lease, timeout_at, self.sharing);
         let attempt = Attempt::new(Arc::clone(&self.cx), lease);
         let why = match self.cx.check_clock() {
             // With a wrong clock, other workers would expect the lease to end at another time.
@@ -365,7 +381,7 @@ impl StartRequest {
         let now = Timestamp::from(self.cx.now()).after(lease.sent());
         let write = self.cx.writes(&self.lock_id, now).release(&self.key, started_from);
         let released = dynamodb::settle(&*self.cx.clock, SENDS, || {
-            dynamodb::update(&self.cx, &self.key, write.clone(), ReturnValue::None)
+            dynamodb::update(&self.cx, Route::ALONE, &self.key, write.clone(), false)
         });
         if released.await.is_err() {
             tracing::warn!(

@@ -8,7 +8,7 @@ use crate::config::TrackerConfig;
 use crate::declare::spec::Takeover;
 use crate::declare::status::Role;
 use crate::error::{ErrorKind, NotReadyCause};
-use crate::item::attribute::{ATTEMPT, CREATE_TIME, Item, LOST_LOCK};
+use crate::item::attribute::{ATTEMPT, CREATE_TIME, Item, LOST_LOCK, number};
 use crate::item::head::TaskHead;
 use crate::time::Timestamp;
 
@@ -230,7 +230,8 @@ pub(crate) fn classify_create(found: &Item, created: &Item, is_first_send: bool)
 
 /// Returns whether no worker has started a task since its create.
 fn is_untouched(item: &Item) -> bool {
-    !item.contains_key(ATTEMPT) && item.contains_key(LOST_LOCK)
+    let never_started = item.get(ATTEMPT).is_none_or(|attempt| *attempt == number(0_u32));
+    never_started && item.contains_key(LOST_LOCK)
 }
 
 /// Returns whether a redrive or a cancel of a free task whose condition failed had been applied before. `after` is

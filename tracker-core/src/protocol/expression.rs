@@ -15,9 +15,9 @@ use crate::item::fields::Encoded;
 /// The clauses that are the same for every task are built once, and cloned for each request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Expression {
-    set: String,
-    remove: String,
-    add: String,
+    pub(super) set: String,
+    pub(super) remove: String,
+    pub(super) add: String,
     pub(crate) condition: String,
     pub(crate) names: HashMap<String, String>,
     pub(crate) values: HashMap<String, AttributeValue>,

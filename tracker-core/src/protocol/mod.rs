@@ -12,4 +12,5 @@ pub(crate) mod lease;
 mod model;
 pub(crate) mod operator;
 pub(crate) mod outcome;
+pub(crate) mod partiql;
 pub(crate) mod writes;

@@ -14,12 +14,16 @@ use super::expression::Expression;
 use crate::config::TrackerConfig;
 use crate::declare::status::Role;
 use crate::item::attribute::{
-    EXPIRES_AT, LEASE_MS, LOST_ATTEMPTS, LOST_LOCK, NOT_LOCKED, OWNER, SNOOZES, STATUS, number, string, time,
+    ATTEMPT, EXPIRES_AT, Item, LEASE_MS, LOST_ATTEMPTS, LOST_LOCK, NOT_LOCKED, OWNER, SNOOZES, STATUS, number, string, time,
 };
 use crate::item::head::TaskHead;
 use crate::item::history::{HistoryDetail, HistoryEntry};
 use crate::item::use_case::{Status, UseCase};
 use crate::time::Timestamp;
+
+/// What each start sets, besides the status.
+const ACQUIRE: &str =
+    "#lock = :lock_id, #lock_time = :now, #update_time = :now, #owner = :owner, #lease_ms = :lease_ms";
 
 /// What all writes depend on: the use case, the configuration, who writes, and when.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +36,51 @@ pub(crate) struct Writes<'a> {
     pub(crate) now: Timestamp,
 }
 
+/// What the index, or an earlier read, has shown of a free task. Only a task that is still like that is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Expected {
+    pub(crate) status: u32,
+    /// Whether the task has a time before which it cannot be started.
+    pub(crate) has_run_at: bool,
+}
+
+impl Expected {
+    /// Returns what an item shows, or none if a start of an expected task cannot start it.
+    pub(crate) fn of(head: &TaskHead, item: &Item) -> Option<Self> {
+        let is_startable = head.lock.is_none() && item.contains_key(ATTEMPT);
+        is_startable.then_some(Self { status: head.status_code, has_run_at: head.run_at.is_some() })
+    }
+}
+
 impl Writes<'_> {
+    /// Returns the start of a task that is expected to be like this. Unlike [`start`](Self::start), it can share a request.
+    /// It starts fewer tasks than `start`, and none that `start` would not.
+    pub(crate) fn start_expected(&self, key: &str, expected: Expected) -> Expression {
+        static START: LazyLock<Expression> = LazyLock::new(|| {
+            Expression::new()
+                .set("#value = :value, #status = :status, #started_from = :from")
+                .set(ACQUIRE)
+                .remove("#cancel, #expires_at")
+                .add("#attempt :one")
+                // Items of other programs may have no `attempt`.
+                .and("#lock_time < :now AND #lock = :free AND #status = :from AND attribute_exists(#attempt)")
+                .with(":one", number(1_u32))
+                .with(":free", string(NOT_LOCKED))
+        });
+        let run_at = if expected.has_run_at { "#run_at <= :now" } else { "attribute_not_exists(#run_at)" };
+        let start = START.clone().and(run_at).with(":from", number(expected.status));
+        self.acquired(start, key)
+    }
+
+    /// Binds what each start sets.
+    fn acquired(&self, start: Expression, key: &str) -> Expression {
+        at_status(start, self.use_case, self.use_case.status_of(Role::InProgress), key)
+            .with(":lock_id", string(self.lock_id))
+            .with(":now", time(self.now))
+            .with(":owner", string(self.owner))
+            .with(":lease_ms", self.lease_ms())
+    }
+
     /// Returns the start, which acquires the lease of a free task that is ready and due.
     pub(crate) fn start(&self, key: &str) -> Expression {
         // Other programs may leave an item ready and locked: `:stale` lets a start acquire it once its lease has
@@ -40,8 +88,7 @@ impl Writes<'_> {
         static START: LazyLock<Expression> = LazyLock::new(|| {
             Expression::new()
                 .set("#value = :value, #status = :status, #started_from = #status")
-                .set("#lock = :lock_id, #lock_time = :now, #update_time = :now, #owner = :owner")
-                .set("#lease_ms = :lease_ms")
+                .set(ACQUIRE)
                 // An earlier step or attempt may have left them. DynamoDB must not delete a task in progress.
                 .remove("#cancel, #expires_at")
                 .add("#attempt :one")
@@ -52,11 +99,7 @@ impl Writes<'_> {
                 .with(":free", string(NOT_LOCKED))
         });
         let stale = Rules::from(self.config).stale_before(self.now);
-        at_status(START.clone(), self.use_case, self.use_case.status_of(Role::InProgress), key)
-            .with(":lock_id", string(self.lock_id))
-            .with(":now", time(self.now))
-            .with(":owner", string(self.owner))
-            .with(":lease_ms", self.lease_ms())
+        self.acquired(START.clone(), key)
             .with(":stale", time(stale))
             .and_in(STATUS, self.use_case.ready().map(number))
     }
@@ -96,6 +139,8 @@ impl Writes<'_> {
                 .set("#lock = :lock_id, #lock_time = :now")
                 .add("#attempt :one")
                 .with(":one", number(1_u32));
+            // Always true, but a statement needs it.
+            let held = if seen.attempt > 0 { held.and("attribute_exists(#attempt)") } else { held };
             let held = set_or_remove(held, EXPIRES_AT, has_expiry, None);
             let lease_ms = adds(seen.lease.is_some()).then(|| self.lease_ms());
             let held = set_or_remove(held, LEASE_MS, false, lease_ms);
@@ -144,7 +189,7 @@ impl Writes<'_> {
 
     /// Returns the heartbeat, which renews the lease unless the attempt was asked to cancel.
     pub(crate) fn heartbeat(&self) -> Expression {
-        self.save().and("(attribute_not_exists(#cancel) OR #cancel <> :lock_id)")
+        self.save().and("NOT #cancel = :lock_id")
     }
 
     /// Returns the release of a task that cannot be read. It needs only what the start itself wrote.

@@ -38,6 +38,10 @@ pub enum Fault {
     /// The first half of a batch is processed. The rest is returned as unprocessed, with whatever the database itself
     /// has left unprocessed.
     Unprocessed,
+    /// The first half of a batch of statements is processed. Each of the others is answered as throttled, and not applied.
+    ThrottleMembers,
+    /// All statements of a batch but the last are processed. The last is answered as invalid, and not applied.
+    RefuseMember,
 }
 
 impl Fault {
@@ -58,6 +62,8 @@ impl Fault {
             Self::ForeignResponse => "ForeignResponse",
             Self::Deny => "Deny",
             Self::Unprocessed => "Unprocessed",
+            Self::ThrottleMembers => "ThrottleMembers",
+            Self::RefuseMember => "RefuseMember",
         }
     }
 

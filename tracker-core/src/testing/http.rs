@@ -64,6 +64,39 @@ pub(super) fn halves(request: &HttpRequest) -> Option<Halves> {
     Some(Halves { first: SdkBody::from(first.to_string()), rest: (name, rest.into()) })
 }
 
+/// Returns the body of a batch of statements without those that a fault refuses, and how many that are. Returns `None` if the
+/// request is no such batch, or too small.
+pub(super) fn without_members(request: &HttpRequest, fault: Fault) -> Option<(SdkBody, usize)> {
+    let mut first = json(request)?;
+    let statements = first.get_mut("Statements")?.as_array_mut()?;
+    let all = statements.len();
+    let processed = if fault == Fault::RefuseMember { all.saturating_sub(1) } else { all.div_ceil(2) };
+    statements.truncate(processed);
+    (0 < processed && processed < all).then(|| (SdkBody::from(first.to_string()), all - processed))
+}
+
+/// Adds the answers of the statements that a fault has refused.
+pub(super) async fn with_refused_members(
+    mut response: HttpResponse,
+    fault: Fault,
+    left: usize,
+) -> Result<HttpResponse, ConnectorError> {
+    let body = take_body(&mut response).await?;
+    let code = if fault == Fault::RefuseMember { "ValidationError" } else { "ThrottlingError" };
+    let message = format!("{}, injected by a test", fault.name());
+    let changed = match serde_json::from_slice(&body) {
+        Ok(mut content @ Value::Object(_)) if response.status().is_success() => {
+            if let Some(responses) = content["Responses"].as_array_mut() {
+                let refused = serde_json::json!({ "Error": { "Code": code, "Message": message } });
+                responses.extend(std::iter::repeat_n(refused, left));
+            }
+            content.to_string().into_bytes()
+        }
+        _ => body,
+    };
+    Ok(replace_body(response, changed))
+}
+
 /// Returns the request with another body.
 pub(super) fn with_body(mut request: HttpRequest, body: SdkBody) -> HttpRequest {
     let length = body.content_length().unwrap_or_default();

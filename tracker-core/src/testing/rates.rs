@@ -49,6 +49,8 @@ impl Rates {
             .with(Fault::InternalErrorAfterApplying, 0.02)
             .with(Fault::CutBody, 0.03)
             .with(Fault::Unprocessed, 0.05)
+            .with(Fault::ThrottleMembers, 0.03)
+            .with(Fault::RefuseMember, 0.02)
     }
 
     /// Sets the probability of a fault, from 0 to 1, in place of the one that it had.

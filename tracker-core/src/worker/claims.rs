@@ -7,6 +7,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use crate::protocol::writes::Expected;
+
 /// How many new tasks of one source are read.
 pub(crate) const WINDOW: usize = 100;
 /// How many new tasks are enough to choose from.
@@ -56,6 +58,8 @@ pub(crate) struct Found {
     pub(crate) keys: Vec<String>,
     /// Those of the tasks whose last two attempts were lost. Such a task may kill its process.
     pub(crate) suspects: HashSet<String>,
+    /// What the index shows of the tasks that are ready.
+    pub(crate) expected: HashMap<String, Expected>,
     /// The sources that were read, each with whether it has a task that is not excluded.
     pub(crate) sources: Vec<(usize, bool)>,
     /// Whether all groups of the plan were read.
@@ -75,10 +79,19 @@ pub(crate) enum SearchResult {
     Nothing,
 }
 
+/// A task that the worker claims now.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Chosen {
+    pub(crate) key: String,
+    /// What the index shows of the task, if it is ready.
+    pub(crate) expected: Option<Expected>,
+}
+
 /// A task to claim.
 #[derive(Debug)]
 struct Queued {
     key: String,
+    expected: Option<Expected>,
     /// The number of tasks that it was chosen from.
     candidates: usize,
     is_suspect: bool,
@@ -181,7 +194,12 @@ impl Claims {
         let candidates = keys.len();
         let share = self.share(candidates);
         keys.truncate(share);
-        let queued = |key| Queued { is_suspect: found.suspects.contains(&key), key, candidates };
+        let queued = |key: String| Queued {
+            is_suspect: found.suspects.contains(&key),
+            expected: found.expected.get(&key).copied(),
+            key,
+            candidates,
+        };
         self.queue = keys.into_iter().map(queued).collect();
         self.found_at = now;
         if share == 0 { SearchResult::LeftToRivals } else { SearchResult::Some }
@@ -206,18 +224,18 @@ impl Claims {
     }
 
     /// Returns the next task to claim, if it was found recently.
-    pub(crate) fn next(&mut self, now: Duration) -> Option<String> {
+    pub(crate) fn next(&mut self, now: Duration) -> Option<Chosen> {
         if now.saturating_sub(self.found_at) > MAX_QUEUED {
             self.queue.clear();
         }
         let suspect = self.suspect.is_some();
         self.queue.retain(|queued| !(suspect && queued.is_suspect));
-        let Queued { key, candidates, is_suspect } = self.queue.pop_front()?;
+        let Queued { key, expected, candidates, is_suspect } = self.queue.pop_front()?;
         if is_suspect {
             self.suspect = Some(key.clone());
         }
         self.claimed.insert(key.clone(), candidates);
-        Some(key)
+        Some(Chosen { key, expected })
     }
 
     /// Forgets the tasks that were found and not claimed.

@@ -111,6 +111,8 @@ struct Options {
     poll: (Duration, Duration),
     shutdown: CancellationToken,
     seed: Option<u64>,
+    /// Whether starts, ends and heartbeats share requests.
+    batching: bool,
 }
 
 impl<T: StatusTracker> Tracker<T> {
@@ -128,6 +130,7 @@ impl<T: StatusTracker> Tracker<T> {
                 poll: (Duration::from_secs(1), Duration::from_secs(20)),
                 shutdown: CancellationToken::new(),
                 seed: None,
+                batching: true,
             },
             progress: watch::Sender::new(Summary::default()),
         }
@@ -225,6 +228,19 @@ impl<T: StatusTracker> Worker<T> {
         self
     }
 
+    /// Sets whether the worker starts and ends several tasks in one request. The default is `true`.
+    ///
+    /// The starts of all free slots are one `BatchExecuteStatement` request, and so are the ends of tasks that wait while
+    /// other requests are under way. Nothing is delayed for that: what is alone is a request of its own, at once. The writes,
+    /// their conditions and what they cost are the same. Heartbeats that are due in the same second are one request as well.
+    ///
+    /// Such a request needs the permission `dynamodb:PartiQLUpdate`. Without it, the tracker logs that once, and each write
+    /// is a request of its own.
+    pub fn batching(mut self, batching: bool) -> Self {
+        self.options.batching = batching;
+        self
+    }
+
     /// Sets the seed of the worker's random choices, so that a test can repeat them.
     pub fn seed(mut self, seed: u64) -> Self {
         self.options.seed = Some(seed);
@@ -306,12 +322,11 @@ impl<T: StatusTracker> Worker<T> {
     {
         Box::pin(async move {
             let runtime = runtime()?;
-            let tracker = self.tracker.clone();
-            let begin = move |claim: Claim| {
-                let (tracker, body) = (tracker.clone(), body.clone());
+            let begin = move |claim: Claim<T>| {
+                let body = body.clone();
                 let key = claim.key.clone();
                 // Dropping this future aborts the task.
-                let task = runtime.spawn(run_task!(tracker, claim, |task| Handler::__call(body, task)));
+                let task = runtime.spawn(run_task!(claim, |task| Handler::__call(body, task)));
                 let task = AbortOnDropHandle::new(task);
                 // The task has no outcome if the runtime shuts down.
                 async move { task.await.unwrap_or((key, TaskOutcome::Unknown)) }
@@ -333,9 +348,8 @@ impl<T: StatusTracker> Worker<T> {
         B: AsyncFn(&mut Execution<T>) -> Result<(), Failure>,
     {
         runtime()?;
-        let tracker = self.tracker.clone();
-        let (tracker, body) = (&tracker, &body);
-        let begin = |claim: Claim| run_task!(tracker, claim, |task| body(task));
+        let body = &body;
+        let begin = |claim: Claim<T>| run_task!(claim, |task| body(task));
         run_loop::run(self, begin).await
     }
 }

@@ -17,8 +17,16 @@ const MAX_UNREADABLE: u32 = 500;
 const UNREADABLE: Duration = Duration::from_mins(10);
 
 impl<T: StatusTracker> RunLoop<T> {
-    /// Counts the outcome of a claim.
-    pub(super) fn on_outcome(&mut self, key: &str, outcome: TaskOutcome) {
+    /// Counts the outcome of a claim. So many tasks run now.
+    pub(super) fn on_outcome(&mut self, key: &str, outcome: TaskOutcome, tasks: usize) {
+        self.summary.running = tasks + self.starts.len();
+        self.count(key, outcome);
+        if self.summary.running == 0 && self.options.drain && self.slow_wait.is_none() {
+            self.pause = None;
+        }
+    }
+
+    fn count(&mut self, key: &str, outcome: TaskOutcome) {
         if let TaskOutcome::NotStarted(error) = outcome {
             return self.on_not_started(key, error);
         }

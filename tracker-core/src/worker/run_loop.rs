@@ -12,12 +12,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::begin;
-use super::claims::{Claims, SearchResult};
+use super::claims::{Chosen, Claims, SearchResult};
 use super::search::{SearchEnd, SearchOutcome, Source, any_unfinished, search, sources};
-use super::task::{Claim, TaskOutcome, UnansweredStarts};
+use super::task::{Claim, TaskOutcome};
 use super::trouble::AccessRefused;
 use super::{Options, Summary, Worker};
 use crate::error::Error;
+use crate::lifecycle::execution::Execution;
+use crate::lifecycle::sharing::{Sharing, StartWith};
 use crate::query::alive::AliveLeases;
 use crate::time::Sleep;
 use crate::tracker::Tracker;
@@ -35,8 +37,8 @@ const RELEASES: Duration = Duration::from_millis(750);
 /// The longest wait between two searches for expired leases.
 const MOST_EXPIRED_WAIT: Duration = Duration::from_secs(30);
 
-/// Runs a worker to its end. `begin` returns a future that starts and runs the task of a claim.
-pub(super) async fn run<T, F>(worker: Worker<T>, begin: impl FnMut(Claim) -> F) -> Result<Summary, Error>
+/// Runs a worker to its end. `begin` returns a future that runs a body on the task of a claim.
+pub(super) async fn run<T, F>(worker: Worker<T>, begin: impl FnMut(Claim<T>) -> F) -> Result<Summary, Error>
 where
     T: StatusTracker,
     F: Future<Output = (String, TaskOutcome)>,
@@ -69,7 +71,8 @@ pub(super) struct RunLoop<T: StatusTracker> {
     pub(super) claims: Claims,
     sources: Arc<[Source]>,
     phase: Phase,
-    unanswered: Arc<UnansweredStarts>,
+    /// The starts that are not answered yet. They are polled together, so that they can share a request.
+    pub(super) starts: FuturesUnordered<BoxFuture<'static, (String, Result<Execution<T>, Error>)>>,
     /// The search in progress.
     pub(super) search: Option<BoxFuture<'static, SearchOutcome>>,
     /// The wait before the next search.
@@ -114,7 +117,7 @@ impl<T: StatusTracker> RunLoop<T> {
             claims: Claims::new(sources.len(), options.concurrency, seed),
             sources,
             phase: Phase::Claiming,
-            unanswered: Arc::default(),
+            starts: FuturesUnordered::new(),
             search: None,
             pause: None,
             idle_wait: options.poll.0,
@@ -139,13 +142,12 @@ impl<T: StatusTracker> RunLoop<T> {
         }
     }
 
-    async fn run<F>(&mut self, mut begin: impl FnMut(Claim) -> F)
+    async fn run<F>(&mut self, mut begin: impl FnMut(Claim<T>) -> F)
     where
         F: Future<Output = (String, TaskOutcome)>,
     {
-        let mut tasks = FuturesUnordered::new();
+        let mut tasks = FuturesUnordered::<F>::new();
         let shutdown = self.options.shutdown.clone();
-        let unanswered = Arc::clone(&self.unanswered);
         let mut closing = self.margin_begins();
         if self.options.deadline.is_some_and(|deadline| deadline <= self.options.margin()) {
             self.phase = Phase::Closing;
@@ -155,17 +157,17 @@ impl<T: StatusTracker> RunLoop<T> {
         loop {
             if self.phase == Phase::Claiming {
                 let now = self.now();
-                while tasks.len() < self.options.concurrency
+                while tasks.len() + self.starts.len() < self.options.concurrency
                     && (self.slow_wait.is_none() || self.pause.is_none())
-                    && let Some(key) = self.claims.next(now)
+                    && let Some(chosen) = self.claims.next(now)
                 {
-                    let unanswered = self.unanswered.begin();
-                    tasks.push(begin(Claim { key, stop: self.stop.clone(), unanswered }));
+                    self.start(chosen);
                 }
                 self.search_if_needed(tasks.len());
             }
-            self.report_progress(tasks.len());
-            if tasks.is_empty() && (self.phase != Phase::Claiming || self.drained) {
+            let running = tasks.len() + self.starts.len();
+            self.report_progress(running);
+            if running == 0 && (self.phase != Phase::Claiming || self.drained) {
                 return;
             }
             tokio::select! {
@@ -175,7 +177,7 @@ impl<T: StatusTracker> RunLoop<T> {
                     // The tasks that are dropped now are released, and count no failed attempt.
                     self.stop.cancel();
                     self.summary.running = 0;
-                    self.summary.left = u64::try_from(tasks.len()).unwrap_or(u64::MAX);
+                    self.summary.left = u64::try_from(running).unwrap_or(u64::MAX);
                     return;
                 }
                 // Also after the deadline has closed the worker, because the grace period may end earlier.
@@ -192,26 +194,31 @@ impl<T: StatusTracker> RunLoop<T> {
                     self.stop.cancel();
                 }
                 Some((key, outcome)) = tasks.next(), if !tasks.is_empty() => {
-                    self.summary.running = tasks.len();
-                    self.on_outcome(&key, outcome);
-                    if tasks.is_empty() && self.options.drain && self.slow_wait.is_none() {
-                        self.pause = None;
-                    }
+                    self.on_outcome(&key, outcome, tasks.len());
                     if self.fatal.is_some() && self.phase == Phase::Claiming {
                         (stopping, end) = self.close(self.options.grace, RELEASES);
-                    closing = Box::pin(pending());
+                        closing = Box::pin(pending());
                     }
                 }
+                Some((key, started)) = self.starts.next(), if !self.starts.is_empty() => match started {
+                    Ok(execution) => tasks.push(begin(Claim { key, execution, stop: self.stop.clone() })),
+                    Err(error) => {
+                        self.on_outcome(&key, TaskOutcome::NotStarted(error), tasks.len());
+                        if self.fatal.is_some() && self.phase == Phase::Claiming {
+                            (stopping, end) = self.close(self.options.grace, RELEASES);
+                            closing = Box::pin(pending());
+                        }
+                    }
+                },
                 outcome = next(&mut self.search) => {
                     self.search = None;
                     self.on_search_end(outcome);
                     if self.fatal.is_some() {
                         (stopping, end) = self.close(self.options.grace, RELEASES);
-                    closing = Box::pin(pending());
+                        closing = Box::pin(pending());
                     }
                 }
                 () = next(&mut self.pause) => self.pause = None,
-                () = unanswered.all_answered() => {}
             }
         }
     }
@@ -255,10 +262,24 @@ impl<T: StatusTracker> RunLoop<T> {
         (self.sleep(stops_at.saturating_sub(now)), self.sleep(ends_at.saturating_sub(now)))
     }
 
+    /// Starts a task that was chosen.
+    fn start(&mut self, chosen: Chosen) {
+        let Chosen { key, expected } = chosen;
+        let with = match self.options.batching {
+            true => StartWith { sharing: Sharing::Everything, expected },
+            false => StartWith { sharing: Sharing::Nothing, expected: None },
+        };
+        let tracker = self.tracker.clone();
+        self.starts.push(Box::pin(async move {
+            let started = tracker.start_key(key.clone(), with).await;
+            (key, started)
+        }));
+    }
+
     /// Starts a search if another task could run and no start is unanswered. During our starts, rivals that search as
     /// well would claim the same tasks, because nobody sees them taken yet.
     fn search_if_needed(&mut self, running: usize) {
-        let has_room = running < self.options.concurrency && self.unanswered.is_empty();
+        let has_room = running < self.options.concurrency && self.starts.is_empty();
         if has_room && self.search.is_none() && self.pause.is_none() && !self.drained {
             self.search_began = self.now();
             let cx = Arc::clone(self.tracker.shared_cx());

@@ -1,6 +1,6 @@
 //! Searches the sources of a plan for tasks that can be started.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -12,7 +12,8 @@ use crate::declare::status::Role;
 use crate::dynamodb::Context;
 use crate::dynamodb::query::{Range, query};
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::KEY;
+use crate::item::attribute::{KEY, RUN_AT};
+use crate::protocol::writes::Expected;
 use crate::query::Query;
 use crate::query::alive::AliveLeases;
 use crate::time::Timestamp;
@@ -27,7 +28,7 @@ const MAX_ROWS: usize = 2000;
 #[derive(Debug, Clone)]
 pub(crate) enum Source {
     /// A partition of the index, of a status from which this step starts.
-    Ready(String),
+    Ready { value: String, status: u32 },
     /// All tasks in progress whose lease has expired.
     Expired,
 }
@@ -35,9 +36,12 @@ pub(crate) enum Source {
 /// Returns all sources of a tracker.
 pub(crate) fn sources(cx: &Context) -> Vec<Source> {
     let ready = cx.use_case.ready().filter_map(|code| cx.use_case.status(code));
-    let partitions = ready.flat_map(|status| cx.use_case.partitions(status, cx.config.read_shards));
+    let partitions = ready.flat_map(|status| {
+        let partitions = cx.use_case.partitions(status, cx.config.read_shards);
+        partitions.into_iter().map(move |value| Source::Ready { value, status: status.code() })
+    });
     let expired = (cx.config.takeover == Takeover::Expired).then_some(Source::Expired);
-    partitions.map(Source::Ready).chain(expired).collect()
+    partitions.chain(expired).collect()
 }
 
 /// What a search has found.
@@ -70,12 +74,13 @@ pub(crate) async fn search<T: StatusTracker>(
                 let mut scan = SourceScan {
                     excluded,
                     keys: Vec::new(),
+                    expected: HashMap::new(),
                     suspects: Vec::new(),
                     new: 0,
                     unreadable: Vec::new(),
                 };
                 match source {
-                    Source::Ready(value) => scan.read_ready(cx, value).await?,
+                    Source::Ready { value, status } => scan.read_ready(cx, value, status).await?,
                     Source::Expired => scan.read_expired::<T>(cx, alive).await?,
                 }
                 Ok::<_, Error>((nth, scan))
@@ -85,6 +90,7 @@ pub(crate) async fn search<T: StatusTracker>(
         for (nth, scan) in read {
             found.sources.push((nth, scan.new > 0));
             found.keys.extend(scan.keys);
+            found.expected.extend(scan.expected);
             found.suspects.extend(scan.suspects);
             new += scan.new;
             unreadable.extend(scan.unreadable);
@@ -104,7 +110,7 @@ pub(crate) async fn any_unfinished(cx: Arc<Context>, ended: HashSet<String>) -> 
         statuses.flat_map(|status| cx.use_case.partitions(status, cx.config.read_shards)).collect();
     for value in partitions {
         let (range, mut any) = (Range { value, ..Range::default() }, false);
-        read_keys(&cx, &range, ENOUGH, |key| {
+        read_keys(&cx, &range, ENOUGH, |key, _| {
             any = !ended.contains(&key);
             any
         })
@@ -116,12 +122,12 @@ pub(crate) async fn any_unfinished(cx: Arc<Context>, ended: HashSet<String>) -> 
     Ok(SearchEnd::AnyUnfinished(false))
 }
 
-/// Reads the keys of a range, the oldest first, until `is_enough` says so. Pages grow, because few rows of each may count.
+/// Reads the keys of a range, the oldest first, each with whether the row has a `run_at`, until `is_enough` says so. Pages grow, because few rows of each may count.
 async fn read_keys(
     cx: &Context,
     range: &Range,
     first_rows: usize,
-    mut is_enough: impl FnMut(String) -> bool,
+    mut is_enough: impl FnMut(String, bool) -> bool,
 ) -> Result<(), Error> {
     let (mut start, mut rows) = (None, first_rows);
     loop {
@@ -129,7 +135,7 @@ async fn read_keys(
         let page = query(cx, range, false, limit, start).await?;
         for mut item in page.items {
             if let Some(AttributeValue::S(key)) = item.remove(KEY)
-                && is_enough(key)
+                && is_enough(key, item.contains_key(RUN_AT))
             {
                 return Ok(());
             }
@@ -151,6 +157,7 @@ fn is_suspect(lost_before: u32) -> bool {
 struct SourceScan<'w> {
     excluded: &'w HashSet<String>,
     keys: Vec<String>,
+    expected: HashMap<String, Expected>,
     suspects: Vec<String>,
     /// How many of the keys are not excluded.
     new: usize,
@@ -166,10 +173,14 @@ impl SourceScan<'_> {
     }
 
     /// Reads the due tasks of a partition, the oldest first.
-    async fn read_ready(&mut self, cx: &Context, value: String) -> Result<(), Error> {
+    async fn read_ready(&mut self, cx: &Context, value: String, status: u32) -> Result<(), Error> {
         let due_by = Some(Timestamp::from(cx.now()).to_string());
         let range = Range { value, due_by, ..Range::default() };
-        read_keys(cx, &range, WINDOW, |key| self.add(key)).await
+        read_keys(cx, &range, WINDOW, |key, has_run_at| {
+            self.expected.insert(key.clone(), Expected { status, has_run_at });
+            self.add(key)
+        })
+        .await
     }
 
     /// Reads the tasks in progress whose lease has expired.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::claims::{Claims, ENOUGH, Found, SearchResult, WINDOW};
+use super::claims::{Chosen, Claims, ENOUGH, Found, SearchResult, WINDOW};
 
 /// Microseconds.
 type Time = u64;
@@ -110,7 +110,7 @@ impl World {
     fn fill(&mut self, nth: usize, now: Time) {
         let worker = &mut self.workers[nth];
         while worker.running < self.setup.concurrency
-            && let Some(key) = worker.claims.next(Duration::from_micros(now))
+            && let Some(Chosen { key, .. }) = worker.claims.next(Duration::from_micros(now))
         {
             worker.running += 1;
             worker.starting += 1;
@@ -294,7 +294,7 @@ fn deaths(tasks: usize, poison: usize, concurrency: usize, seed: u64) -> Vec<Fat
             now += Duration::from_millis(100);
             let result = claims.take_found(found, now);
             while running.len() < concurrency
-                && let Some(key) = claims.next(now)
+                && let Some(Chosen { key, .. }) = claims.next(now)
             {
                 let task: usize = key.parse().unwrap();
                 // The takeover ignores a task that is out of attempts.

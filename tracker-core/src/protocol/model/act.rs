@@ -89,9 +89,9 @@ impl Act<'_> {
                 }
             }
             Event::Redrive { step } => self.redrive(step),
-            Event::Start { step } => {
+            Event::Start { step, expects } => {
                 let lock_id = self.world.ghost.new_lock();
-                self.start(Starting { step, lock_id, sent: Vec::new(), dropped: false })
+                self.start(Starting { step, lock_id, sent: Vec::new(), dropped: false }, expects)
             }
             other => unreachable!("{other:?} of an idle worker"),
         }
@@ -113,11 +113,12 @@ impl Act<'_> {
     }
 
     /// Sends a start.
-    fn start(&mut self, mut starting: Starting) -> Phase {
+    fn start(&mut self, mut starting: Starting, expects: u8) -> Phase {
         let reading = starting.next(self.now());
         let Starting { step, lock_id, .. } = starting;
         let now = Time::of(reading.time);
-        let request = Request::Start { step, lock_id, lease: self.lease(), now, sent_at: self.world.tick };
+        let (lease, sent_at) = (self.lease(), self.world.tick);
+        let request = Request::Start { step, lock_id, expects, lease, now, sent_at };
         Phase::Starting { wait: self.send(request), starting }
     }
 
@@ -129,7 +130,7 @@ impl Act<'_> {
             Phase::Starting { wait, starting } => {
                 return match wait.answer {
                     Some(Ok(row)) => self.started(&starting, row),
-                    Some(Err(image)) => self.refused(starting, image),
+                    Some(Err(image)) => self.refused(starting, wait.request, image),
                     None => Phase::Idle,
                 };
             }
@@ -192,7 +193,7 @@ impl Act<'_> {
     }
 
     /// Decides what a start does after its condition has failed.
-    fn refused(&mut self, mut starting: Starting, image: Option<Row>) -> Phase {
+    fn refused(&mut self, mut starting: Starting, sent: Request, image: Option<Row>) -> Phase {
         let Starting { step, lock_id, .. } = starting;
         let found = image.map(|row| head(steps(), step, &row));
         let now = self.now();
@@ -213,7 +214,13 @@ impl Act<'_> {
                 let request = Request::TakeOver { step, lock_id, lease, seen, now, sent_at };
                 return Phase::Starting { wait: self.send(request), starting };
             }
-            (Start::Again, _) if may_send => return self.start(starting),
+            (Start::Again, Some(image)) if may_send => {
+                let expects = match sent {
+                    Request::Start { expects, .. } if expects != 0 && expects != image.status => image.status,
+                    _ => 0,
+                };
+                return self.start(starting, expects);
+            }
             (Start::Ignored, _) => {}
             (verdict, image) => {
                 // A start that is out of requests is contended, which says nothing about the task.

@@ -31,6 +31,8 @@ pub(super) struct Bounds {
     pub(super) two_steps: bool,
     /// Whether a start may be dropped, and a task released.
     pub(super) releases: bool,
+    /// Whether requests are shared. Then a start expects a status, and the image of a failed condition is read later.
+    pub(super) shares: bool,
 }
 
 impl Bounds {
@@ -50,5 +52,6 @@ impl Bounds {
         long_leases: false,
         two_steps: false,
         releases: false,
+        shares: false,
     };
 }

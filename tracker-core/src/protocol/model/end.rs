@@ -60,7 +60,7 @@ fn work(mut row: Row, step: u8, kills: bool, mutant: Mutant) -> Option<Row> {
         }
         let turn = 16 * step + nth;
         let (lock_id, now) = (LOCKS + turn, Time::at(LATER + 10 * u16::from(turn)));
-        let start = Request::Start { step, lock_id, lease: LEASE, now, sent_at: 0 };
+        let start = Request::Start { step, lock_id, expects: 0, lease: LEASE, now, sent_at: 0 };
         let started = apply(Some(row), start, mutant).or_else(|| {
             let rules = table::rules(LEASE, mutant);
             let found = head(steps(), step, &row);

@@ -108,11 +108,14 @@ impl Parser<'_> {
             assert_eq!(self.next(), ")");
             return holds;
         }
-        if first == "attribute_not_exists" {
+        if first == "NOT" {
+            return !self.term();
+        }
+        if first == "attribute_not_exists" || first == "attribute_exists" {
             assert_eq!(self.next(), "(");
             let name = self.next();
             assert_eq!(self.next(), ")");
-            return !self.item.contains_key(&self.sent.names[&name]);
+            return self.item.contains_key(&self.sent.names[&name]) == (first == "attribute_exists");
         }
         let stored = self.item.get(&self.sent.names[&first]);
         match self.next().as_str() {

@@ -1,7 +1,7 @@
 //! What is true, seen from outside. The model compares it with what the workers are told.
 
 use super::row::{Data, Row, Time};
-use super::table::{How, Request, SKEW_TICKS};
+use super::table::{self, How, Request, SKEW_TICKS};
 use crate::declare::status::Role;
 
 /// A promise that was broken.
@@ -13,6 +13,8 @@ pub(super) enum Violation {
     HolderNotInTable,
     /// A start was granted twice.
     StartedTwice,
+    /// A start was granted although the task was not ready, or did not note the status that the task had.
+    UnreadyStarted,
     /// A start that was refused was granted later, although the task was freed after the copy was sent, by more than
     /// the skew.
     LateStart,
@@ -132,7 +134,9 @@ impl Ghost {
             self.check(once, Violation::StartedTwice);
         }
         match *request {
-            Request::Start { sent_at, .. } => {
+            Request::Start { step, sent_at, .. } => {
+                let was_ready = table::ready(step).contains(&before.status);
+                self.check(was_ready && after.started_from == before.status, Violation::UnreadyStarted);
                 let late = self.freed_at.is_some_and(|freed_at| freed_at > sent_at + SKEW_TICKS);
                 let refused = self.lock(lock_id).refused;
                 self.check(!(refused && late), Violation::LateStart);

@@ -43,6 +43,8 @@ pub(super) enum Mutant {
     TakeoverWithoutSkew,
     /// A takeover does not count as a failed attempt.
     TakeoverUncounted,
+    /// A start that expects a status does not ask for that status.
+    StartTrustsIndex,
     /// A start does not compare `lock_time`.
     StartWithoutTime,
     /// A start also accepts its own lock, in any status and at any time.
@@ -68,7 +70,7 @@ pub(super) enum Mutant {
 
 impl Mutant {
     /// All mutants.
-    pub(super) const ALL: [Self; 27] = [
+    pub(super) const ALL: [Self; 28] = [
         Self::DeadlineFromLastSend,
         Self::MonotonicOnly,
         Self::WallOnly,
@@ -86,6 +88,7 @@ impl Mutant {
         Self::TakeoverPinsTimeAlone,
         Self::TakeoverWithoutSkew,
         Self::TakeoverUncounted,
+        Self::StartTrustsIndex,
         Self::StartWithoutTime,
         Self::StartOrOwnLock,
         Self::SaveSuperseded,
@@ -120,6 +123,16 @@ impl Mutant {
             Self::StartOrOwnLock => {
                 sent.condition = format!("({}) OR #lock = {}", sent.condition, sent.value_set("#lock"));
             }
+            _ => {}
+        }
+        sent
+    }
+
+    /// Returns a start that expects a status, without the guard.
+    pub(super) fn start_expected(self, mut sent: Sent) -> Sent {
+        match self {
+            Self::StartWithoutTime | Self::PynamodbMate => sent.without_condition("#lock_time <"),
+            Self::StartTrustsIndex => sent.without_condition("#status ="),
             _ => {}
         }
         sent

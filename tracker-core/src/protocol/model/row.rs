@@ -122,6 +122,7 @@ impl Row {
                 (attribute::KEY, string(KEY)),
                 (attribute::STATUS, number(self.status)),
                 (attribute::RETRY, number(self.retry)),
+                (attribute::ATTEMPT, number(self.attempt)),
                 (attribute::CREATE_TIME, time(self.create_time.stamp())),
                 (attribute::UPDATE_TIME, time(self.update_time.stamp())),
                 (attribute::LOCK, string(lock)),
@@ -133,7 +134,6 @@ impl Row {
         );
         // Absent until a write sets them.
         let later = [
-            (attribute::ATTEMPT, self.attempt, number(self.attempt)),
             (attribute::LAST_LOCK, self.last_lock, string(lock_text(self.last_lock))),
             (attribute::LOST_LOCK, self.lost_lock, string(lock_text(self.lost_lock))),
             (attribute::LOST_ATTEMPTS, self.lost_attempts, number(self.lost_attempts)),

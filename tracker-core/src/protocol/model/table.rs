@@ -18,7 +18,7 @@ use crate::item::use_case::UseCase;
 use crate::protocol::classify::Rules;
 use crate::protocol::expression::Expression;
 use crate::protocol::outcome::{Outcome, Verdict};
-use crate::protocol::writes::Writes;
+use crate::protocol::writes::{Expected, Writes};
 use crate::time::Timestamp;
 
 /// How many ticks a lease lasts. A tick is a second.
@@ -110,6 +110,8 @@ pub(super) enum Request {
     Start {
         step: u8,
         lock_id: u8,
+        /// The status that the task is expected to have; 0 without an expectation.
+        expects: u8,
         lease: u8,
         now: Time,
         sent_at: u16,
@@ -177,14 +179,23 @@ impl Request {
         }
     }
 
+    /// Returns whether the request is shared, if any are.
+    pub(super) fn can_share(&self) -> bool {
+        !matches!(self, Self::Create { .. } | Self::Redrive { .. })
+    }
+
     /// Returns the update as a mutant sends it.
     fn sent(&self, steps: &[Step; 2], mutant: Mutant) -> Sent {
         match *self {
             Self::Create { .. } => unreachable!("a create sends no update"),
-            Self::Start { step, lock_id, lease, now, .. } => {
+            Self::Start { step, lock_id, expects, lease, now, .. } => {
                 let lock_id = lock_text(lock_id);
                 let writes = steps[usize::from(step)].writes_at(&lock_id, now.stamp(), lease);
-                mutant.start(writes.start(KEY).into())
+                if expects == 0 {
+                    return mutant.start(writes.start(KEY).into());
+                }
+                let expected = Expected { status: expects.into(), has_run_at: false };
+                mutant.start_expected(writes.start_expected(KEY, expected).into())
             }
             Self::TakeOver { step, lock_id, lease, seen, now, .. } => {
                 let lock_id = lock_text(lock_id);
@@ -287,6 +298,12 @@ pub(super) fn finished_as(step: u8, started: &Row, how: How) -> u8 {
 /// Returns the task as it is after a redrive.
 pub(super) fn redriven(step: u8, seen: &Row, now: Time) -> TaskHead {
     steps()[usize::from(step)].writes("", now).redrive(&head(steps(), step, seen)).0
+}
+
+/// Returns the statuses from which a step starts.
+pub(super) fn ready(step: u8) -> Vec<u8> {
+    let ready = steps()[usize::from(step)].use_case.ready();
+    ready.map(|code| code.try_into().expect("a small code")).collect()
 }
 
 /// Returns the rules of expiry and takeover of a worker, as a mutant has them.

@@ -169,6 +169,14 @@ fn workers_are_told_the_truth_although_their_clocks_are_far_apart() {
 }
 
 #[test]
+fn promises_hold_with_shared_requests() {
+    let sights = ["a task succeeds", "a task is taken over"];
+    assert_promises_hold("shared requests", Bounds { shares: true, finishes: 1, ..TAKEOVER }, &sights);
+    let two_steps = Bounds { shares: true, two_steps: true, starts: 3, ..MOMENT };
+    assert_promises_hold("shared requests in two steps", two_steps, &["a task succeeds in both steps"]);
+}
+
+#[test]
 fn promises_hold_with_three_workers() {
     assert_promises_hold("three workers", Bounds { workers: 3, starts: 3, ..MOMENT }, &["a task is ignored"]);
 }
@@ -204,6 +212,17 @@ mod wide {
     fn promises_hold_with_a_clock_that_steps_and_two_finishes() {
         let bounds = Bounds { clock_steps: 1, ..TAKEOVER };
         assert_promises_hold("a clock that steps, and two finishes", bounds, &["a task is taken over"]);
+    }
+
+    #[test]
+    #[ignore = "takes minutes"]
+    fn promises_hold_with_shared_requests_and_more() {
+        let shared = Bounds { shares: true, ..TAKEOVER };
+        assert_promises_hold("shared requests, and two finishes", shared, &["a task is taken over"]);
+        let renewed = Bounds { heartbeats: 1, finishes: 1, ..shared };
+        assert_promises_hold("shared requests with a heartbeat", renewed, &["a lease is renewed"]);
+        let redriven = Bounds { redrives: 1, starts: 3, ticks: FIRST_TICK + 1, ..shared };
+        assert_promises_hold("shared requests with a redrive", redriven, &["a task is redriven"]);
     }
 
     #[test]
@@ -286,6 +305,9 @@ fn counter_example(mutant: Mutant) -> Option<(Bounds, Violation)> {
         Mutant::ReleasesAnyAttempt => (Bounds { releases: true, ..MOMENT }, Violation::HolderNotInTable),
         Mutant::TakeoverUncounted => (TAKEOVER, Violation::Endless),
         Mutant::SettledByOwnLock => (one_worker, Violation::FalseLost),
+        Mutant::StartTrustsIndex => {
+            (Bounds { shares: true, starts: 2, ..one_worker }, Violation::UnreadyStarted)
+        }
         Mutant::StartWithoutTime | Mutant::StartOrOwnLock => (one_worker, Violation::StartedTwice),
         Mutant::RefusesOwnStart | Mutant::AlwaysUnknown => (one_worker, Violation::KnownButNotTold),
         Mutant::PynamodbMate => (one_worker, Violation::Stuck),

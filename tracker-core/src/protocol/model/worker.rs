@@ -6,7 +6,7 @@ use super::act::Starting;
 use super::bounds::Bounds;
 use super::mutant::Mutant;
 use super::row::{Data, Row, Time};
-use super::table::{How, Request, ticks};
+use super::table::{self, How, Request, ticks};
 use super::world::World;
 use crate::protocol::lease::{Lease, Reading};
 use crate::time::ClockReading;
@@ -106,6 +106,8 @@ pub(super) enum Event {
     },
     Start {
         step: u8,
+        /// The status that the task is expected to have; 0 without an expectation.
+        expects: u8,
     },
     /// The future of a start is dropped. The start goes on, and a task that it acquires is released.
     DropStart,
@@ -221,9 +223,8 @@ impl Worker {
         self.waits().into_iter().flatten().any(|wait| wait.request == *request && wait.answer.is_some())
     }
 
-    /// Answers a request, if the worker waits for its answer.
-    pub(super) fn answer(&mut self, request: &Request, answer: Answer) {
-        let waits = match &mut self.phase {
+    fn waits_mut(&mut self) -> [Option<&mut Wait>; 2] {
+        match &mut self.phase {
             Phase::Idle | Phase::Abandoning { .. } | Phase::Settling { .. } => [None, None],
             Phase::Creating { wait, .. }
             | Phase::Redriving { wait, .. }
@@ -232,9 +233,31 @@ impl Worker {
             Phase::Holding { heartbeat, save, .. } => {
                 [heartbeat.as_mut().map(|(wait, _)| wait), save.as_mut().map(|save| &mut save.wait)]
             }
-        };
-        for wait in waits.into_iter().flatten().filter(|wait| wait.request == *request) {
+        }
+    }
+
+    /// Answers a request, if the worker waits for its answer.
+    pub(super) fn answer(&mut self, request: &Request, answer: Answer) {
+        for wait in self.waits_mut().into_iter().flatten().filter(|wait| wait.request == *request) {
             wait.answer = Some(answer);
+        }
+    }
+
+    /// Reads the task for every answer that came without an image. An event that takes no answer forgets what was read.
+    pub(super) fn see(&mut self, row: Option<Row>) {
+        for wait in self.waits_mut().into_iter().flatten().filter(|wait| wait.request.can_share()) {
+            if let Some(Err(image)) = &mut wait.answer {
+                *image = row;
+            }
+        }
+    }
+
+    /// Forgets what was read for answers that are not taken yet.
+    pub(super) fn forget(&mut self) {
+        for wait in self.waits_mut().into_iter().flatten().filter(|wait| wait.request.can_share()) {
+            if let Some(Err(image)) = &mut wait.answer {
+                *image = None;
+            }
         }
     }
 
@@ -251,7 +274,10 @@ impl Worker {
                 let may_start = world.ghost.starts() < bounds.starts && self.clock_is_right();
                 add(Event::Create, world.spent.creates < bounds.creates);
                 for step in 0..=u8::from(bounds.two_steps) {
-                    add(Event::Start { step }, may_start);
+                    add(Event::Start { step, expects: 0 }, may_start && !bounds.shares);
+                    for expects in table::ready(step) {
+                        add(Event::Start { step, expects }, may_start && bounds.shares);
+                    }
                     add(Event::Redrive { step }, world.spent.redrives < bounds.redrives);
                 }
             }

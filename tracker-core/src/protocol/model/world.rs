@@ -170,7 +170,15 @@ impl World {
                 if matches!(event, Event::Finish(_)) && bounds.finishes < u8::MAX {
                     world.spent.finishes += 1;
                 }
+                if bounds.shares {
+                    // The image of a failed condition is read when the answer is taken.
+                    let row = world.row;
+                    world.workers[worker].see(row);
+                }
                 Act { world: &mut world, nth: worker, mutant }.on(event);
+                if bounds.shares {
+                    world.workers[worker].forget();
+                }
             }
         }
         if !bounds.clocks_far_apart {
@@ -188,7 +196,9 @@ impl World {
         let after = table::apply(before, request, mutant);
         for worker in &mut self.workers {
             if !(keeps_answer && worker.has_answer(&request)) {
-                worker.answer(&request, after.ok_or(before));
+                // In a shared request the image does not come with the answer.
+                let is_shared = bounds.shares && request.can_share();
+                worker.answer(&request, after.ok_or(before.filter(|_| !is_shared)));
             }
         }
         let Some(after) = after else {

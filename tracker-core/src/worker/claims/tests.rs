@@ -38,7 +38,7 @@ fn refused_task_is_deferred() {
     let mut claims = claims();
     assert_eq!(claims.take_found(found(&[]), NOW), SearchResult::Nothing);
     assert_eq!(claims.take_found(found(&["a"]), NOW), SearchResult::Some);
-    let key = claims.next(NOW).unwrap();
+    let key = claims.next(NOW).unwrap().key;
     assert!(claims.plan(NOW).excluded.contains("a"));
     assert_eq!(claims.take_found(found(&["a"]), NOW), SearchResult::Nothing, "it runs here");
     claims.refused(&key, NOW);
@@ -48,7 +48,7 @@ fn refused_task_is_deferred() {
     assert!(!claims.plan(later).excluded.contains("a"));
     // After a lost race, the worker may leave the task to its rivals.
     while claims.take_found(found(&["a"]), later) != SearchResult::Some {}
-    let key = claims.next(later).unwrap();
+    let key = claims.next(later).unwrap().key;
     claims.defer_until(&key, later + secs(60), false, later);
     assert_eq!(claims.take_found(found(&["a"]), later + secs(59)), SearchResult::Nothing, "not awaited");
     claims.defer_until(&key, later + secs(60), true, later);
@@ -61,7 +61,7 @@ fn refused_task_is_deferred() {
 fn done_task_is_not_claimed_again_while_the_index_lags() {
     let mut claims = claims();
     assert_eq!(claims.take_found(found(&["a"]), NOW), SearchResult::Some);
-    let key = claims.next(NOW).unwrap();
+    let key = claims.next(NOW).unwrap().key;
     claims.granted(&key, true, NOW);
     assert_eq!(claims.take_found(found(&["a"]), NOW + secs(4)), SearchResult::Nothing);
     assert_eq!(claims.take_found(found(&["a"]), NOW + secs(6)), SearchResult::Some, "redriven, say");
@@ -77,7 +77,7 @@ fn drain_stops_waiting_for_a_task_that_always_fails_to_start() {
         let mut now = NOW;
         for nth in 1..=limit + 1 {
             while claims.take_found(found(&["a"]), now) != SearchResult::Some {}
-            let key = claims.next(now).unwrap();
+            let key = claims.next(now).unwrap().key;
             trouble(&mut claims, &key, now);
             let result = claims.take_found(found(&["a"]), now);
             assert_eq!(result, if nth <= limit { SearchResult::Later } else { SearchResult::Nothing });
@@ -98,15 +98,15 @@ fn one_suspect_runs_at_a_time() {
     let mut claims = Claims::new(4, 8, 1);
     let all = || Found { suspects: HashSet::from(["a".to_owned(), "b".to_owned()]), ..found(&["a", "b"]) };
     while claims.take_found(all(), NOW) != SearchResult::Some {}
-    let first = claims.next(NOW).unwrap();
+    let first = claims.next(NOW).unwrap().key;
     assert_eq!(claims.next(NOW), None);
     assert_eq!(claims.take_found(all(), NOW), SearchResult::Later, "the other waits");
     let healthy = || Found { keys: vec!["a".into(), "b".into(), "c".into()], ..all() };
     while claims.take_found(healthy(), NOW) != SearchResult::Some {}
-    assert_eq!(claims.next(NOW).as_deref(), Some("c"));
+    assert_eq!(claims.next(NOW).map(|next| next.key).as_deref(), Some("c"));
     claims.granted(&first, true, NOW);
     while claims.take_found(all(), NOW) != SearchResult::Some {}
-    assert_ne!(claims.next(NOW), Some(first));
+    assert_ne!(claims.next(NOW).unwrap().key, first);
 }
 
 #[test]

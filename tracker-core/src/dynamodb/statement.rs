@@ -1,0 +1,163 @@
+//! The request `BatchExecuteStatement`: updates of several items, each with its own condition and its own result.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::types::{
+    BatchStatementErrorCodeEnum as Code, BatchStatementRequest, BatchStatementResponse,
+};
+
+use super::batch::batch_get;
+use super::context::Context;
+use super::response::{FailedCondition, WriteError, classify, write_error};
+use crate::error::{Error, ErrorKind};
+use crate::item::attribute::{Item, KEY};
+use crate::item::error::BoxError;
+use crate::protocol::partiql::Statement;
+
+/// The most statements that a request can have.
+pub(super) const STATEMENTS_PER_BATCH: usize = 25;
+
+/// An update that shares a request.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) key: String,
+    pub(super) statement: Statement,
+}
+
+/// What a shared request says of one of its members.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Result(Result<Option<Item>, WriteError>),
+    /// DynamoDB refused the statement, not the write: the update is sent again on its own. `may_be_applied` says that an earlier
+    /// try of the request may have arrived.
+    Alone { may_be_applied: bool },
+}
+
+/// Sends several updates in one request. No two members may have the same key. Returns the answer of each member, in order.
+pub(super) async fn execute(cx: &Context, client: &Client, members: &[Member]) -> Vec<Answer> {
+    let mut statements = Vec::with_capacity(members.len());
+    for Member { statement, .. } in members {
+        let request = BatchStatementRequest::builder()
+            .statement(&*statement.text)
+            .set_parameters(Some(statement.parameters.clone()));
+        match request.build() {
+            Ok(request) => statements.push(request),
+            Err(error) => return all(members, &refused(error)),
+        }
+    }
+    let sent = client.batch_execute_statement().set_statements(Some(statements)).send().await;
+    let responses = match sent {
+        Ok(output) => output.responses.unwrap_or_default(),
+        Err(error) => {
+            let refusal = error.code().map_or(Refusal::None, Refusal::from);
+            let error = classify(&cx.config.table, error);
+            if refusal != Refusal::None {
+                if refusal == Refusal::AnyStatement {
+                    cx.stop_sharing(&error);
+                }
+                let may_be_applied = error.was_retried();
+                return members.iter().map(|_| Answer::Alone { may_be_applied }).collect();
+            }
+            return all(members, &write_error(error));
+        }
+    };
+    let mut answers: Vec<_> = members
+        .iter()
+        .zip(responses.into_iter().map(Some).chain(std::iter::repeat_with(|| None)))
+        .map(|(member, response)| answer(cx, member, response))
+        .collect();
+    add_images(cx, members, &mut answers).await;
+    answers.into_iter().map(|answer| answer.unwrap_or_else(|| Answer::Alone { may_be_applied: true })).collect()
+}
+
+/// What DynamoDB refuses of a request with statements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    /// Nothing that has to do with statements.
+    None,
+    /// These statements.
+    TheseStatements,
+    /// Every statement: a permission is missing, or the server has no PartiQL.
+    AnyStatement,
+}
+
+impl From<&str> for Refusal {
+    fn from(code: &str) -> Self {
+        match code {
+            "AccessDeniedException" | "UnknownOperationException" => Self::AnyStatement,
+            "ValidationException" | "SerializationException" => Self::TheseStatements,
+            _ => Self::None,
+        }
+    }
+}
+
+fn refused(error: impl Into<BoxError>) -> WriteError {
+    WriteError::Refused(Error::new(ErrorKind::Service { code: None }).with_source(error))
+}
+
+/// Returns the same answer for every member.
+fn all(members: &[Member], error: &WriteError) -> Vec<Answer> {
+    let copy = || match error {
+        WriteError::Unknown(error) => WriteError::Unknown(error.copied()),
+        WriteError::Refused(error) => WriteError::Refused(error.copied()),
+        // A request as a whole has no condition.
+        WriteError::Condition(_) => WriteError::Unknown(Error::new(ErrorKind::Unavailable)),
+    };
+    members.iter().map(|_| Answer::Result(Err(copy()))).collect()
+}
+
+/// Returns the answer of a member, or none if its condition failed.
+fn answer(cx: &Context, member: &Member, response: Option<BatchStatementResponse>) -> Option<Answer> {
+    let Some(response) = response else {
+        // DynamoDB answers every statement; whatever has dropped this answer may have dropped an applied write.
+        return Some(Answer::Result(Err(WriteError::Unknown(Error::new(ErrorKind::Unavailable)))));
+    };
+    let Some(error) = response.error else {
+        return Some(Answer::Result(Ok(response.item)));
+    };
+    let message = error.message.unwrap_or_default();
+    let kind = match error.code? {
+        Code::ConditionalCheckFailed => return None,
+        Code::ProvisionedThroughputExceeded | Code::RequestLimitExceeded | Code::ThrottlingError => {
+            ErrorKind::Throttled { reasons: Vec::new() }
+        }
+        Code::InternalServerError => ErrorKind::Unavailable,
+        Code::ValidationError if message.contains("Item size") => ErrorKind::ItemTooLarge,
+        Code::ResourceNotFound => ErrorKind::TableNotFound { table: cx.config.table.to_string() },
+        other => {
+            let error = Error::new(ErrorKind::Service { code: Some(other.as_str().to_owned()) });
+            if other == Code::AccessDenied {
+                cx.stop_sharing(&error.with_reason(message).with_key(&member.key));
+            }
+            return Some(Answer::Alone { may_be_applied: true });
+        }
+    };
+    let error = Error::new(kind).with_reason(message).with_key(&member.key);
+    // The SDK may have sent the request before: an earlier copy of a member that is throttled now may have been applied.
+    Some(Answer::Result(Err(write_error(error.retried(true)))))
+}
+
+/// Reads the items of the members whose conditions failed, all in one request.
+///
+/// DynamoDB may return such an item in the answer or not, so the item is always read. The image is then as late as that of an
+/// update without an answer, and is judged in the same way.
+async fn add_images(cx: &Context, members: &[Member], answers: &mut [Option<Answer>]) {
+    let failed: Vec<_> = (0..answers.len()).filter(|nth| answers[*nth].is_none()).collect();
+    if failed.is_empty() {
+        return;
+    }
+    let keys = failed.iter().map(|nth| members[*nth].key.clone()).collect();
+    let read = batch_get(cx, cx.client(), keys, &[], true).await;
+    for nth in failed {
+        let key = &members[nth].key;
+        answers[nth] = Some(Answer::Result(Err(match &read {
+            Ok((items, unprocessed)) if !unprocessed.contains(key) => {
+                let is_it = |item: &&Item| item.get(KEY).and_then(|stored| stored.as_s().ok()) == Some(key);
+                let image = items.iter().find(is_it).cloned();
+                WriteError::Condition(FailedCondition { image, is_first_try: false })
+            }
+            Ok(_) => WriteError::Unknown(Error::new(ErrorKind::Throttled { reasons: Vec::new() }).with_key(key)),
+            Err(error) => WriteError::Unknown(error.copied().with_key(key)),
+        })));
+    }
+}

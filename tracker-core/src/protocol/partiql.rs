@@ -1,0 +1,176 @@
+//! PartiQL statements: the second dialect of a write, which can share a request with other writes.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::expression::Expression;
+use crate::item::attribute::{KEY, string};
+
+/// The most characters that DynamoDB accepts in a statement.
+const MOST_CHARACTERS: usize = 8192;
+
+/// A statement, and the values of its question marks in their order.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Statement {
+    pub(crate) text: String,
+    pub(crate) parameters: Vec<AttributeValue>,
+}
+
+impl Expression {
+    /// Returns the write of an item as a PartiQL statement, or none if PartiQL cannot express the write.
+    ///
+    /// PartiQL has no `if_not_exists`: an addition needs the condition that the number exists. An assignment from another
+    /// attribute and `OR` are left to `UpdateItem`, because not every DynamoDB accepts them in a statement.
+    pub(crate) fn statement(&self, table: &str, key: &str, returns_item: bool) -> Option<Statement> {
+        let mut text = String::with_capacity(512);
+        let mut parameters = Vec::with_capacity(self.values.len() + 8);
+        text.push_str("UPDATE ");
+        push_quoted(&mut text, table);
+        for assignment in parts(&self.set, ", ") {
+            let (target, source) = assignment.split_once(" = ")?;
+            text.push_str(" SET ");
+            self.push_path(&mut text, target)?;
+            text.push_str("=?");
+            parameters.push(self.values.get(source)?.clone());
+        }
+        for addition in parts(&self.add, ", ") {
+            let (alias, added) = addition.split_once(' ')?;
+            if !parts(&self.condition, " AND ").any(|condition| condition == format!("attribute_exists({alias})")) {
+                return None;
+            }
+            let (name, added) = (self.names.get(alias)?, self.values.get(added)?.as_n().ok()?);
+            // An embedded database takes no quoted name in a sum.
+            let is_plain = name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
+            let is_number = added.chars().all(|digit| digit.is_ascii_digit());
+            if !is_plain || !is_number {
+                return None;
+            }
+            text.push_str(" SET ");
+            push_quoted(&mut text, name);
+            text.push_str(&format!("={name}+{added}"));
+        }
+        for removed in parts(&self.remove, ", ") {
+            text.push_str(" REMOVE ");
+            self.push_path(&mut text, removed)?;
+        }
+        text.push_str(" WHERE ");
+        push_quoted(&mut text, KEY);
+        text.push_str("=?");
+        parameters.push(string(key));
+        for condition in parts(&self.condition, " AND ") {
+            text.push_str(" AND ");
+            self.push_condition(&mut text, &mut parameters, condition)?;
+        }
+        if returns_item {
+            text.push_str(" RETURNING ALL NEW *");
+        }
+        (text.chars().count() <= MOST_CHARACTERS).then_some(Statement { text, parameters })
+    }
+
+    /// Appends a condition: whether an attribute exists, or a comparison of an attribute with a value.
+    fn push_condition(
+        &self,
+        text: &mut String,
+        parameters: &mut Vec<AttributeValue>,
+        condition: &str,
+    ) -> Option<()> {
+        let called = |function: &str| condition.strip_prefix(function)?.strip_prefix('(')?.strip_suffix(')');
+        if let Some(path) = called("attribute_not_exists") {
+            self.push_path(text, path)?;
+            text.push_str(" IS MISSING");
+            return Some(());
+        }
+        if let Some(path) = called("attribute_exists") {
+            self.push_path(text, path)?;
+            text.push_str(" IS NOT MISSING");
+            return Some(());
+        }
+        let comparison = condition.strip_prefix("NOT ");
+        if comparison.is_some() {
+            text.push_str("NOT ");
+        }
+        let mut words = comparison.unwrap_or(condition).split(' ');
+        let (path, operator, value) = (words.next()?, words.next()?, words.next()?);
+        if words.next().is_some() || !["=", "<", "<=", ">", ">="].contains(&operator) {
+            return None;
+        }
+        self.push_path(text, path)?;
+        text.push_str(operator);
+        text.push('?');
+        parameters.push(self.values.get(value)?.clone());
+        Some(())
+    }
+
+    /// Appends a path of aliases, such as `#data.#g1`.
+    fn push_path(&self, text: &mut String, path: &str) -> Option<()> {
+        for (nth, alias) in path.split('.').enumerate() {
+            if nth > 0 {
+                text.push('.');
+            }
+            push_quoted(text, self.names.get(alias)?);
+        }
+        Some(())
+    }
+}
+
+/// Splits a list, which may be empty.
+fn parts<'t>(list: &'t str, separator: &'static str) -> impl Iterator<Item = &'t str> {
+    list.split(separator).filter(|part| !part.is_empty())
+}
+
+fn push_quoted(text: &mut String, name: &str) {
+    text.push('"');
+    for letter in name.chars() {
+        text.push(letter);
+        if letter == '"' {
+            text.push('"');
+        }
+    }
+    text.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::item::attribute::number;
+
+    fn expression() -> Expression {
+        Expression::new().set("#lock = :lock_id").with(":lock_id", string("me"))
+    }
+
+    #[test]
+    fn statement_has_every_clause_and_its_values_in_order() {
+        let write = expression()
+            .set_to("status", number(12_u32))
+            .remove("#cancel, #owner")
+            .add("#attempt :one")
+            .with(":one", number(1_u32))
+            .and("attribute_exists(#attempt) AND attribute_not_exists(#run_at)")
+            .and("#lock_time < :now AND NOT #cancel = :lock_id")
+            .with(":now", string("noon"));
+        let Statement { text, parameters } = write.statement("tasks", "app____1", true).unwrap();
+        assert_eq!(
+            text,
+            "UPDATE \"tasks\" SET \"lock\"=? SET \"status\"=? SET \"attempt\"=attempt+1 REMOVE \"cancel\" REMOVE \"owner\" \
+             WHERE \"key\"=? AND \"attempt\" IS NOT MISSING AND \"run_at\" IS MISSING AND \"lock_time\"<? AND NOT \
+             \"cancel\"=? RETURNING ALL NEW *"
+        );
+        let values = ["me", "app____1", "noon", "me"].map(string);
+        assert_eq!(parameters, [&values[..1], &[number(12_u32)], &values[1..]].concat());
+    }
+
+    #[test]
+    fn write_that_partiql_cannot_express_has_no_statement() {
+        let cases = [
+            expression().set("#old = #lock"),
+            expression().and("(attribute_not_exists(#run_at) OR #run_at <= :lock_id)"),
+            expression().and_in("status", [10_u32, 14].map(number)),
+            expression().add("#attempt :one").with(":one", number(1_u32)),
+            expression().set_to("owner", string("x")).and(&"#owner = :owner".repeat(1)).set(
+                &(0..600).map(|nth| format!("#long_name_{nth} = :owner")).collect::<Vec<_>>().join(", "),
+            ),
+        ];
+        for write in cases {
+            assert_eq!(write.statement("tasks", "app____1", false), None, "{write:?}");
+        }
+    }
+}
