@@ -1,11 +1,12 @@
-//! A table with many tasks: the time, requests and memory that it takes to fill, query, refresh, count and empty it.
+//! A table with many tasks: the time, requests and memory that it takes to fill, query, refresh, count, work on and empty it.
 //!
-//! It teaches how to run bulk operations with progress, stream a query without keeping its rows, and count requests with
-//! an interceptor of the SDK.
+//! It teaches how to run bulk operations with progress, stream a query without keeping its rows, stop a worker after a number
+//! of tasks, and count requests with an interceptor of the SDK.
 //!
 //! ```text
 //! cargo run --release --example large_table                        # 100,000 tasks, embedded
 //! cargo run --release --example large_table -- --tasks 10000
+//! cargo run --release --example large_table -- --tasks 10000 --batching off
 //! tests/dynamodb-local sh -c 'cargo run --release --example large_table -- --endpoint-url $TRACKER_DYNAMODB_ENDPOINT'
 //! ```
 
@@ -16,14 +17,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use futures_util::TryStreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
 use tracker_core::aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use tracker_core::aws_sdk_dynamodb::error::BoxError;
-use tracker_core::{Error, StatusTracker, TrackerStatus, embedded};
+use tracker_core::{CancellationToken, Error, StatusTracker, Tracker, TrackerStatus, embedded};
 
 use common::AnyError;
 
@@ -49,13 +50,25 @@ struct Job {
     payload: String,
 }
 
-/// Fills a table with tasks, and measures the time, requests and memory to read, count and delete them.
+/// How many tasks the worker runs.
+const RUN: u64 = 1000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Batching {
+    On,
+    Off,
+}
+
+/// Fills a table with tasks, and measures the time, requests and memory to read, count, run and delete them.
 #[derive(Parser)]
 #[command(name = "large_table", version)]
 struct Arguments {
     /// How many tasks to create
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1000..))]
     tasks: u64,
+    /// Whether the worker starts and ends several tasks in one request
+    #[arg(long, value_enum, value_name = "on|off", default_value_t = Batching::On, hide_possible_values = true)]
+    batching: Batching,
     /// Use the DynamoDB at this address instead of the embedded database
     #[arg(long, value_name = "URL")]
     endpoint_url: Option<String>,
@@ -153,6 +166,10 @@ async fn run(arguments: &Arguments) -> Result<(), AnyError> {
     let counts = jobs.count_by_status().await?;
     report.step(&format!("counted by status: {}", counts.get(JobStatus::Pending)));
 
+    let ran = run_some(&jobs, arguments.batching).await?;
+    let batching = if arguments.batching == Batching::On { "on" } else { "off" };
+    report.step(&format!("ran {ran} tasks, batching {batching}"));
+
     let count = jobs.count_tasks_by_use_case_id().await?;
     report.step(&format!("counted by use case, with a scan: {count}"));
 
@@ -163,4 +180,18 @@ async fn run(arguments: &Arguments) -> Result<(), AnyError> {
     progress.finish_and_clear();
     report.step(&format!("deleted: {}", deleted.done));
     Ok(())
+}
+
+/// Runs a worker until it has run a number of tasks. Returns how many have succeeded: some more were under way then.
+async fn run_some(jobs: &Tracker<Job>, batching: Batching) -> Result<u64, AnyError> {
+    let (stop, begun) = (CancellationToken::new(), AtomicU64::new(0));
+    let worker =
+        jobs.worker().concurrency(100).batching(batching == Batching::On).drain().shutdown(stop.clone());
+    let summary = worker.run_local(async |_job| {
+        if begun.fetch_add(1, Ordering::Relaxed) + 1 >= RUN {
+            stop.cancel();
+        }
+        Ok(())
+    });
+    Ok(summary.await?.succeeded)
 }

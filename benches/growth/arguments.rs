@@ -25,6 +25,9 @@ pub(crate) struct Arguments {
     /// How many tasks the queue contains that the workers drain
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
     pub(crate) queue: u32,
+    /// How many tasks a worker runs at a time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub(crate) concurrency: u16,
     /// How many shards each status has; only the default values are possible
     #[arg(long, value_name = "N,..", default_values_t = DECLARED_SHARDS, value_delimiter = ',', value_parser = declared)]
     pub(crate) shards: Vec<u32>,

@@ -30,9 +30,10 @@ pub(crate) async fn workers(database: &Database, arguments: &Arguments) -> Resul
     let queue = arguments.queue;
     println!(
         "More workers on one queue, {}: {} tasks in 5 shards, with a body that does nothing. All workers run in this \
-         process and share one client; each runs one task at a time.",
+         process and share one client; each runs {} at a time.",
         database.name,
-        grouped(f64::from(queue))
+        grouped(f64::from(queue)),
+        arguments.concurrency
     );
     println!(
         "Tasks per second and refused starts are medians of {}. \"ratio\" compares with the first row in the same round. \
@@ -80,7 +81,7 @@ async fn figures(database: &Database, arguments: &Arguments) -> Result<Vec<Figur
         for nth in visits(workers.len(), round) {
             let prepared = prepare(&database.client, queue).await?;
             let begin = Instant::now();
-            let summary = prepared.drain(workers[nth]).await?;
+            let summary = prepared.drain(workers[nth], arguments.concurrency).await?;
             rate[nth] = f64::from(queue) / begin.elapsed().as_secs_f64();
             refused[nth] = refused_part(&summary);
             prepared.tracker.delete_table().await?;
@@ -94,7 +95,7 @@ async fn figures(database: &Database, arguments: &Arguments) -> Result<Vec<Figur
         let (client, probe) = database.counting()?;
         let prepared = prepare(&client, queue).await?;
         probe.measure();
-        prepared.drain(workers[nth]).await?;
+        prepared.drain(workers[nth], arguments.concurrency).await?;
         let cost = Cost::of(&probe.spent()).for_each_of(queue);
         prepared.tracker.delete_table().await?;
         let refused = median(refusals.iter().map(|round| round[nth]).collect());
@@ -130,8 +131,9 @@ async fn prepare(client: &Client, tasks: u32) -> Result<Prepared, AnyError> {
 
 impl Prepared {
     /// Runs the workers until the queue is empty.
-    async fn drain(&self, workers: u32) -> Result<Summary, AnyError> {
-        let worker = || self.tracker.worker().concurrency(1).drain().shutdown(self.empty.clone());
+    async fn drain(&self, workers: u32, concurrency: u16) -> Result<Summary, AnyError> {
+        let worker =
+            || self.tracker.worker().concurrency(concurrency.into()).drain().shutdown(self.empty.clone());
         let run = |_| tokio::spawn(worker().run(async |_| Ok::<_, Failure>(())));
         let mut all = Summary::default();
         for summary in try_join_all((0..workers).map(run)).await? {

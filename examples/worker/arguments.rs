@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, Parser, ValueEnum};
 use tracker_core::aws_sdk_dynamodb::Client;
 
 use super::Play;
@@ -11,6 +11,12 @@ use super::common::{self, AnyError, Database};
 
 /// The number of tasks to create if the database is in memory, because it is empty at first.
 const TASKS_IN_MEMORY: u32 = 500;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Batching {
+    On,
+    Off,
+}
 
 /// Processes the tasks of a table, alone or together with other processes, and shows the progress.
 ///
@@ -31,6 +37,9 @@ pub struct Arguments {
     /// How many workers this process runs, each with its own client (the embedded database shares one)
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
     workers: u16,
+    /// Whether each worker starts and ends several tasks in one request
+    #[arg(long, value_enum, value_name = "on|off", default_value_t = Batching::On, hide_possible_values = true)]
+    batching: Batching,
     /// Stop when no task can be started now, instead of waiting for more [always set in memory]
     #[arg(long)]
     drain: bool,
@@ -77,6 +86,10 @@ impl Arguments {
 
     pub fn drains(&self) -> bool {
         self.drain || self.database.is_in_memory()
+    }
+
+    pub fn batches(&self) -> bool {
+        self.batching == Batching::On
     }
 
     pub fn play(&self) -> Play {

@@ -6,6 +6,7 @@
 //! ```text
 //! cargo run --example worker                                          # 500 tasks in memory
 //! cargo run --example worker -- --db tasks.db --seed-tasks 1000 --drain
+//! cargo run --example worker -- --batching off                        # one request for each start and each end
 //! cargo run --example worker -- --endpoint-url http://127.0.0.1:8000 --seed-tasks 5000
 //! cargo run --example worker -- --endpoint-url http://127.0.0.1:8000  # in another terminal: shares the tasks
 //! cargo run --example worker --features aws -- --aws --seed-tasks 5000
@@ -191,7 +192,7 @@ fn tracker(client: &Client, arguments: &Arguments, bar: &ProgressBar) -> Result<
 }
 
 fn worker(tracker: &Tracker<Delivery>, arguments: &Arguments) -> Worker<Delivery> {
-    let mut worker = tracker.worker().concurrency(arguments.concurrency.into());
+    let mut worker = tracker.worker().concurrency(arguments.concurrency.into()).batching(arguments.batches());
     if arguments.drains() {
         worker = worker.drain();
     }

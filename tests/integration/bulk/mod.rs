@@ -1,5 +1,6 @@
-//! Creates, overwrites, deletes and redrives many tasks at once.
+//! Creates, overwrites, starts, ends, deletes and redrives many tasks at once.
 
 mod create;
 mod delete;
 mod redrive;
+mod start_end;

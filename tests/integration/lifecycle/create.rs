@@ -22,6 +22,7 @@ async fn create_stores_a_complete_item(world: World) {
     assert_eq!(
         names,
         [
+            "attempt",
             "create_time",
             "customer",
             "data",
@@ -40,7 +41,7 @@ async fn create_stores_a_complete_item(world: World) {
     // The shard of the documented test vector.
     assert_eq!(item["value"], text("extract____010____001"));
     assert_eq!(item["status"], number(10));
-    assert_eq!(item["retry"], number(0));
+    assert_eq!((&item["retry"], &item["attempt"]), (&number(0), &number(0)));
     assert_eq!(item["create_time"], text("2026-11-24T02:17:26.355394+0000"));
     assert_eq!(item["update_time"], text("2026-11-24T02:17:26.355394+0000"));
     assert_eq!(item["lock"], text("__not_locked__"));

@@ -137,7 +137,7 @@ impl World {
     pub async fn wait_until_unlocked_under(&self, key: &str) -> Item {
         let stored = async || self.stored_under(key).await.expect("an item");
         let is_unlocked =
-            |item: &Item| item.contains_key("attempt") && item["lock"] == text("__not_locked__");
+            |item: &Item| item["attempt"] != number(0) && item["lock"] == text("__not_locked__");
         self.wait_until("the task is unlocked", || async { is_unlocked(&stored().await) }).await;
         stored().await
     }

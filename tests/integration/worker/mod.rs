@@ -1,5 +1,6 @@
 //! Workers: what they record, what disturbs them, how they compete, and how they stop.
 
+mod batching;
 mod contention;
 mod obstacles;
 mod outage;

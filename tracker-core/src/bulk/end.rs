@@ -76,7 +76,7 @@ impl<T: StatusTracker> Tracker<T> {
     /// that of [`succeed`](Execution::succeed), [`fail`](Execution::fail) or [`release`](Execution::release). An execution
     /// that cannot be ended stops no other.
     ///
-    /// Once polled, each of the up to 250 writes that are under way completes even if the future is dropped. The other
+    /// Once polled, each of the up to 100 writes that are under way completes even if the future is dropped. The other
     /// executions are then dropped as well, and their attempts recorded as failed.
     ///
     /// # Examples

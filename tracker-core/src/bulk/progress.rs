@@ -7,8 +7,8 @@ use crate::error::Error;
 /// The number of tasks on which an operation works at the same time.
 pub(super) const WRITERS: usize = 32;
 
-/// The number of starts or ends that are under way at the same time: ten requests of 25.
-pub(super) const SHARED: usize = 250;
+/// The number of starts or ends that are under way at the same time: four requests of 25.
+pub(super) const SHARED: usize = 100;
 
 /// The progress of an operation on many tasks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -18,7 +18,7 @@ impl<T: StatusTracker> Tracker<T> {
     /// Starts many tasks, 25 in one request, and returns a result for each id, in order. Each result is that of
     /// [`start`](Self::start). A task that cannot be started stops no other.
     ///
-    /// Up to 250 starts are under way at the same time. Of an id that comes twice, the first start is sent first; the second
+    /// Up to 100 starts are under way at the same time. Of an id that comes twice, the first start is sent first; the second
     /// is refused as [`Locked`](crate::ErrorKind::Locked) if the first has started the task.
     ///
     /// A task is expected to be pending, and due at once; in a later step, to have succeeded in the step before. Any other task

@@ -12,10 +12,10 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_dynamodb::{Client, Config};
 
+use super::Context;
 use super::response::{FailedCondition, WriteError};
 use super::statement::{Answer, Member, execute};
 use super::update::{Route, send_alone};
-use super::Context;
 use crate::config::TrackerConfig;
 use crate::declare::spec::{TrackerSpec, spec};
 use crate::declare::status::{Role, StatusRow, StatusTable};
@@ -48,7 +48,8 @@ static STATUSES: StatusTable = StatusTable {
 static SPEC: TrackerSpec = TrackerSpec { table: Some("dialects"), ..spec("Task", "dialects", &STATUSES) };
 
 /// The names of attributes and members that a user may choose, apart from usual ones.
-const NAMES: [&str; 8] = ["size", "a.b", "with \"quotes\"", "naïve 日本", "1st", "a[0]", "'single'", "select"];
+const NAMES: [&str; 8] =
+    ["size", "a.b", "with \"quotes\"", "naïve 日本", "1st", "a[0]", "'single'", "select"];
 
 #[tokio::test]
 async fn an_update_and_its_statement_do_the_same_on_the_embedded_database() {
@@ -92,7 +93,8 @@ async fn compare(client: &Client, rounds: u64) {
     let mut applied: BTreeMap<_, [u32; 2]> = BTreeMap::new();
     for round in 0..rounds {
         let mut rng = fastrand::Rng::with_seed(round);
-        let cases: Vec<_> = (0..25).map(|nth| case(&cx, &mut rng, &format!("dialects____{round}-{nth}"))).collect();
+        let cases: Vec<_> =
+            (0..25).map(|nth| case(&cx, &mut rng, &format!("dialects____{round}-{nth}"))).collect();
         let mut updated = Vec::new();
         for case in &cases {
             put(&cx, case.item.clone()).await;
@@ -107,7 +109,8 @@ async fn compare(client: &Client, rounds: u64) {
             put(&cx, case.item.clone()).await;
             let key = key(case);
             let statement = case.write.statement(&cx.config.table, &key, case.returns_item);
-            let statement = statement.unwrap_or_else(|| panic!("{}: {:?} has no statement", case.what, case.write));
+            let statement =
+                statement.unwrap_or_else(|| panic!("{}: {:?} has no statement", case.what, case.write));
             members.push(Member { key, statement });
         }
         let answers = execute(&cx, client, &members).await;
@@ -118,9 +121,19 @@ async fn compare(client: &Client, rounds: u64) {
         }
     }
     println!("applied and refused: {applied:?}");
-    let all: BTreeSet<_> =
-        ["start", "start later", "takeover", "heartbeat", "save", "success", "failure", "release", "cancel", "last fail"]
-            .into();
+    let all: BTreeSet<_> = [
+        "start",
+        "start later",
+        "takeover",
+        "heartbeat",
+        "save",
+        "success",
+        "failure",
+        "release",
+        "cancel",
+        "last fail",
+    ]
+    .into();
     assert_eq!(applied.keys().copied().collect::<BTreeSet<_>>(), all);
     assert!(applied.values().all(|counts| counts.iter().all(|count| *count > 0)), "{applied:?}");
 }
@@ -129,7 +142,9 @@ async fn compare(client: &Client, rounds: u64) {
 fn outcome(answer: Answer) -> (&'static str, Option<Item>) {
     match answer {
         Answer::Result(Ok(item)) => ("applied", item.map(sorted)),
-        Answer::Result(Err(WriteError::Condition(FailedCondition { image, .. }))) => ("refused", image.map(sorted)),
+        Answer::Result(Err(WriteError::Condition(FailedCondition { image, .. }))) => {
+            ("refused", image.map(sorted))
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -184,7 +199,8 @@ fn case(cx: &Context, rng: &mut fastrand::Rng, key: &str) -> Case {
         let (_, write) = writes.finish(&head, outcome, detail);
         if with_data { with_fields(rng, write, &item) } else { write }
     };
-    let fail = |verdict| Outcome::Failed { error: "it's \"broken\"".to_owned(), traceback: String::new(), verdict };
+    let fail =
+        |verdict| Outcome::Failed { error: "it's \"broken\"".to_owned(), traceback: String::new(), verdict };
     let status = [10, 10, 14][rng.usize(..3)];
     let (what, write) = match rng.u32(..10) {
         0 => ("start", writes.start_expected(key, Expected { status, has_run_at: false })),
@@ -212,7 +228,8 @@ fn case(cx: &Context, rng: &mut fastrand::Rng, key: &str) -> Case {
 /// Returns a random item: in any state, and with values of each type.
 fn item(rng: &mut fastrand::Rng, key: &str, me: &str, now: Timestamp) -> Item {
     let earlier = |rng: &mut fastrand::Rng| now.minus(Duration::from_secs(rng.u64(1..5)));
-    let any_time = |rng: &mut fastrand::Rng| now.plus(Duration::from_secs(2)).minus(Duration::from_secs(rng.u64(0..5)));
+    let any_time =
+        |rng: &mut fastrand::Rng| now.plus(Duration::from_secs(2)).minus(Duration::from_secs(rng.u64(0..5)));
     let lock = [NOT_LOCKED, NOT_LOCKED, me, me, "another"][rng.usize(..5)];
     let mut item = Item::from([
         (KEY.to_owned(), string(key)),
@@ -223,7 +240,10 @@ fn item(rng: &mut fastrand::Rng, key: &str, me: &str, now: Timestamp) -> Item {
         ("update_time".to_owned(), time(earlier(rng))),
         ("lock".to_owned(), string(lock)),
         ("lock_time".to_owned(), time(any_time(rng))),
-        ("errors".to_owned(), AttributeValue::M(HashMap::from([("history".to_owned(), AttributeValue::L(Vec::new()))]))),
+        (
+            "errors".to_owned(),
+            AttributeValue::M(HashMap::from([("history".to_owned(), AttributeValue::L(Vec::new()))])),
+        ),
     ]);
     let mut maybe = |name: &str, value: AttributeValue| {
         if rng.u32(..3) > 0 {

@@ -82,17 +82,17 @@ pub(super) async fn send_shared(
     // Whatever else is due now comes first.
     tokio::task::yield_now().await;
     queue.send_groups(false);
-    let turn = if is_first {
-        tokio::select! {
+    let turn = match answer.try_recv() {
+        Ok(turn) => Ok(turn),
+        Err(_) if is_first => tokio::select! {
             biased;
             turn = &mut answer => turn,
             () = cx.clock.sleep(LONGEST_WAIT) => {
                 queue.send_groups(true);
                 answer.await
             }
-        }
-    } else {
-        answer.await
+        },
+        Err(_) => answer.await,
     };
     let answer = match turn {
         Ok(Turn::Answered(answer)) => answer,
@@ -104,7 +104,9 @@ pub(super) async fn send_shared(
         Ok(Turn::Send { own, group }) => group.send(cx, route, own).await,
         Err(_) => {
             let why = "the request that this update shared was dropped";
-            return Err(WriteError::Unknown(Error::new(ErrorKind::Unavailable).with_reason(why).with_key(key)));
+            return Err(WriteError::Unknown(
+                Error::new(ErrorKind::Unavailable).with_reason(why).with_key(key),
+            ));
         }
     };
     match answer {

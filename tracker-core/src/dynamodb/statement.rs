@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{
 
 use super::batch::batch_get;
 use super::context::Context;
-use super::response::{FailedCondition, WriteError, classify, write_error};
+use super::response::{FailedCondition, WriteError, classify, failed_condition, write_error};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, KEY};
 use crate::item::error::BoxError;
@@ -30,7 +30,9 @@ pub(super) enum Answer {
     Result(Result<Option<Item>, WriteError>),
     /// DynamoDB refused the statement, not the write: the update is sent again on its own. `may_be_applied` says that an earlier
     /// try of the request may have arrived.
-    Alone { may_be_applied: bool },
+    Alone {
+        may_be_applied: bool,
+    },
 }
 
 /// Sends several updates in one request. No two members may have the same key. Returns the answer of each member, in order.
@@ -67,7 +69,10 @@ pub(super) async fn execute(cx: &Context, client: &Client, members: &[Member]) -
         .map(|(member, response)| answer(cx, member, response))
         .collect();
     add_images(cx, members, &mut answers).await;
-    answers.into_iter().map(|answer| answer.unwrap_or_else(|| Answer::Alone { may_be_applied: true })).collect()
+    answers
+        .into_iter()
+        .map(|answer| answer.unwrap_or_else(|| Answer::Alone { may_be_applied: true }))
+        .collect()
 }
 
 /// What DynamoDB refuses of a request with statements.
@@ -156,8 +161,8 @@ async fn add_images(cx: &Context, members: &[Member], answers: &mut [Option<Answ
                 let image = items.iter().find(is_it).cloned();
                 WriteError::Condition(FailedCondition { image, is_first_try: false })
             }
-            Ok(_) => WriteError::Unknown(Error::new(ErrorKind::Throttled { reasons: Vec::new() }).with_key(key)),
-            Err(error) => WriteError::Unknown(error.copied().with_key(key)),
+            // Alone, as after an update that is a request of its own. The permission for the other may be missing.
+            _ => failed_condition(cx, key, None, None).await,
         })));
     }
 }

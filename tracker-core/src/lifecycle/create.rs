@@ -8,8 +8,8 @@ use crate::declare::status::Role;
 use crate::dynamodb::{self, Context, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{
-    self, ATTEMPT, CREATE_TIME, DATA, ERRORS, ITEM_BYTES_WITH_DATA, Item, KEY, LOCK, LOCK_TIME, LOST_LOCK, NOT_LOCKED,
-    RETRY, RUN_AT, STATUS, UPDATE_TIME, VALUE, number, string, time,
+    self, ATTEMPT, CREATE_TIME, DATA, ERRORS, ITEM_BYTES_WITH_DATA, Item, KEY, LOCK, LOCK_TIME, LOST_LOCK,
+    NOT_LOCKED, RETRY, RUN_AT, STATUS, UPDATE_TIME, VALUE, number, string, time,
 };
 use crate::item::document::Document;
 use crate::item::error::ItemError;

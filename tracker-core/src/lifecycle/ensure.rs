@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::sharing::StartWith;
 use super::create;
 use super::execution::Execution;
+use super::sharing::StartWith;
 use crate::error::{Error, ErrorKind};
 use crate::tracker::Tracker;
 use crate::tracker::codec::read_task;

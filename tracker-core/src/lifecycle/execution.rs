@@ -147,7 +147,13 @@ impl<T: StatusTracker> Execution<T> {
                 .map_err(|error| error.with_key(&self.attempt.head().key))?;
             // Boxed, because the SDK's future would make the future of every body large.
             let sent = Box::pin(dynamodb::settle(&*cx.clock, SENDS, || {
-                dynamodb::update(cx, self.attempt.sharing.route(), &self.attempt.head().key, write.clone(), false)
+                dynamodb::update(
+                    cx,
+                    self.attempt.sharing.route(),
+                    &self.attempt.head().key,
+                    write.clone(),
+                    false,
+                )
             }));
             let verdict = match sent.await {
                 Ok(_) => Save::Saved,

@@ -48,7 +48,9 @@ pub(crate) async fn send_heartbeat(cx: &Context, lease: &SharedLease, by: Sender
         let writes = cx.writes(&lease.lock_id, now.time);
         let write = if asks { writes.heartbeat() } else { writes.save() };
         let sent = match by {
-            Sender::Background => dynamodb::update(cx, lease.sharing.heartbeat_route(), key, write, false).await,
+            Sender::Background => {
+                dynamodb::update(cx, lease.sharing.heartbeat_route(), key, write, false).await
+            }
             Sender::Caller => dynamodb::update(cx, Route::ALONE, key, write, false).await,
         };
         let found = match sent {

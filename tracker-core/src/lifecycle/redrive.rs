@@ -3,7 +3,6 @@
 use std::borrow::Borrow;
 use std::fmt::Display;
 
-
 use super::race::{Race, Round, race};
 use crate::declare::status::Role;
 use crate::dynamodb::{self, Context, Route, SENDS, WriteError};

@@ -101,7 +101,8 @@ impl<T: StatusTracker> Tracker<T> {
         let request = StartRequest::new(Arc::clone(self.shared_cx()), key.clone(), with.sharing);
         let again = request.again();
         // Boxed, because the SDK's future would make the future of every body large.
-        let started = or_if_dropped(Box::pin(start(request, with.expected)), || again.release_in_background()).await;
+        let started =
+            or_if_dropped(Box::pin(start(request, with.expected)), || again.release_in_background()).await;
         let execution = match started {
             // The caller may poll for the result long after the start.
             Ok((attempt, _)) if attempt.has_passed(self.cx().now()) => {
@@ -257,7 +258,8 @@ impl StartRequest {
     ) -> Result<Round<(Attempt, Item), Next>, Error> {
         let now = Timestamp::from(self.cx.now());
         let verdict = classify::classify_start(head.as_ref(), &self.lock_id, now, &self.cx.rules());
-        let again = |found: Option<TaskHead>| Round::Lost { found: found.map(Box::new), next: Next::Start(None) };
+        let again =
+            |found: Option<TaskHead>| Round::Lost { found: found.map(Box::new), next: Next::Start(None) };
         match (verdict, head, image) {
             (Verdict::Started, Some(head), Some(item)) => {
                 Ok(Round::Done(self.started(Ok(head), item).await?))

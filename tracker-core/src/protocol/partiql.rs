@@ -34,7 +34,9 @@ impl Expression {
         }
         for addition in parts(&self.add, ", ") {
             let (alias, added) = addition.split_once(' ')?;
-            if !parts(&self.condition, " AND ").any(|condition| condition == format!("attribute_exists({alias})")) {
+            if !parts(&self.condition, " AND ")
+                .any(|condition| condition == format!("attribute_exists({alias})"))
+            {
                 return None;
             }
             let (name, added) = (self.names.get(alias)?, self.values.get(added)?.as_n().ok()?);

@@ -14,7 +14,8 @@ use super::expression::Expression;
 use crate::config::TrackerConfig;
 use crate::declare::status::Role;
 use crate::item::attribute::{
-    ATTEMPT, EXPIRES_AT, Item, LEASE_MS, LOST_ATTEMPTS, LOST_LOCK, NOT_LOCKED, OWNER, SNOOZES, STATUS, number, string, time,
+    ATTEMPT, EXPIRES_AT, Item, LEASE_MS, LOST_ATTEMPTS, LOST_LOCK, NOT_LOCKED, OWNER, SNOOZES, STATUS,
+    number, string, time,
 };
 use crate::item::head::TaskHead;
 use crate::item::history::{HistoryDetail, HistoryEntry};

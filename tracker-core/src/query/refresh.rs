@@ -257,7 +257,8 @@ async fn read_items(
     keys: Vec<String>,
     projection: &[&str],
 ) -> Result<HashMap<String, Item>, Error> {
-    let items = until_processed(cx, keys, |keys| batch_get(cx, &cx.bulk_client, keys, projection, false)).await?;
+    let items =
+        until_processed(cx, keys, |keys| batch_get(cx, &cx.bulk_client, keys, projection, false)).await?;
     let keyed = items.into_iter().filter_map(|item| Some((item.get(KEY)?.as_s().ok()?.clone(), item)));
     Ok(keyed.collect())
 }

@@ -49,13 +49,15 @@ impl HttpConnector for FaultyConnector {
                 }
                 Fault::ForeignResponse => http::foreign_response(),
                 Fault::CutBody => http::cut_body(connector.deliver(request).await?).await,
-                Fault::ThrottleMembers | Fault::RefuseMember => match http::without_members(&request, fault) {
-                    Some((body, left)) => {
-                        let response = connector.deliver(http::with_body(request, body)).await?;
-                        http::with_refused_members(response, fault, left).await
+                Fault::ThrottleMembers | Fault::RefuseMember => {
+                    match http::without_members(&request, fault) {
+                        Some((body, left)) => {
+                            let response = connector.deliver(http::with_body(request, body)).await?;
+                            http::with_refused_members(response, fault, left).await
+                        }
+                        None => connector.deliver(request).await,
                     }
-                    None => connector.deliver(request).await,
-                },
+                }
                 Fault::Unprocessed => match http::halves(&request) {
                     Some(halves) => {
                         let response = connector.deliver(http::with_body(request, halves.first)).await?;

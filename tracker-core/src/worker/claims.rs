@@ -1,26 +1,24 @@
 //! Which sources a worker searches next, and how many of the found tasks it claims. Pure.
 //!
 //! Many workers find the same tasks, and another worker may start a task before we claim it. Each worker picks at
-//! random within a window of the oldest tasks. The more rivals it has, the fewer tasks it claims at once; it
-//! estimates the number of rivals from the starts that are refused.
+//! random within a window of the oldest tasks. The more [`rivals`](super::rivals) it has, the fewer tasks it claims at once. If
+//! rivals leave it fewer tasks than it could run, and the
+//! backlog is deeper than the window, it moves its window to a random place of the backlog.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::ops::Range;
 use std::time::Duration;
 
+use super::rivals::Rivals;
 use crate::protocol::writes::Expected;
+use crate::time::Timestamp;
 
 /// How many new tasks of one source are read.
 pub(crate) const WINDOW: usize = 100;
 /// How many new tasks are enough to choose from.
-pub(crate) const ENOUGH: usize = 16;
-/// The largest fraction of the found tasks that rivals may have taken before we claim them.
-const MAX_TAKEN: f64 = 0.04;
-/// The number of rivals that a worker assumes before its first claim.
-const ASSUMED_RIVALS: f64 = 4.0;
-/// The weight of one claim in the estimate of the rivals.
-const LEARNING_RATE: f64 = 1.0 / 64.0;
-/// How many claims may be queued, as a multiple of the concurrency.
-const QUEUED_PER_SLOT: usize = 4;
+pub(crate) const ENOUGH: usize = 8;
+/// At how many places of a deep source a worker looks for tasks, before it begins with the oldest one.
+const PLACES: u32 = 4;
 /// For how long a queued claim may be used.
 const MAX_QUEUED: Duration = Duration::from_secs(2);
 /// How many refusals in a row a drain waits for. After more, the index is wrong about the task.
@@ -37,6 +35,8 @@ const MAX_DEFERRED: usize = 10_000;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SearchPlan {
     pub(crate) groups: Vec<Vec<usize>>,
+    /// Where to begin reading a source, if not at its oldest task: the first of these places that has tasks after it.
+    pub(crate) from: HashMap<usize, Vec<Timestamp>>,
     /// The tasks that do not count, because they are deferred or run here.
     pub(crate) excluded: HashSet<String>,
 }
@@ -60,10 +60,23 @@ pub(crate) struct Found {
     pub(crate) suspects: HashSet<String>,
     /// What the index shows of the tasks that are ready.
     pub(crate) expected: HashMap<String, Expected>,
-    /// The sources that were read, each with whether it has a task that is not excluded.
-    pub(crate) sources: Vec<(usize, bool)>,
+    /// The sources that were read.
+    pub(crate) sources: Vec<SourceRead>,
     /// Whether all groups of the plan were read.
     pub(crate) is_complete: bool,
+}
+
+/// What a search has read of a source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct SourceRead {
+    /// The number of the source.
+    pub(crate) source: usize,
+    /// Whether it has a task that is not excluded.
+    pub(crate) has_tasks: bool,
+    /// When its oldest task became ready, if its beginning was read and more tasks are there than were read.
+    pub(crate) deep_since: Option<Timestamp>,
+    /// From where on it has no tasks, if that was found.
+    pub(crate) empty_from: Option<Timestamp>,
 }
 
 /// What a search means for the worker.
@@ -71,8 +84,6 @@ pub(crate) struct Found {
 pub(crate) enum SearchResult {
     /// Tasks are queued to be claimed.
     Some,
-    /// There are tasks, but we leave them to our rivals this time.
-    LeftToRivals,
     /// There is nothing to claim now, but tasks that are worth waiting for may come back.
     Later,
     /// There is nothing to claim.
@@ -92,8 +103,6 @@ pub(crate) struct Chosen {
 struct Queued {
     key: String,
     expected: Option<Expected>,
-    /// The number of tasks that it was chosen from.
-    candidates: usize,
     is_suspect: bool,
 }
 
@@ -113,23 +122,21 @@ struct Deferred {
 #[derive(Debug)]
 pub(crate) struct Claims {
     rng: fastrand::Rng,
-    concurrency: usize,
     /// The sources that had tasks when they were last read; all of them at first.
     promising: HashSet<usize>,
     /// The number of sources.
     sources: usize,
-    /// The estimated number of other workers that claim the same tasks.
-    rivals: f64,
-    /// Whether the last claim was refused.
-    lost_last_race: bool,
+    /// The part of each source in which its tasks became ready, for the sources that are deeper than a window.
+    deep: HashMap<usize, Range<Timestamp>>,
+    rivals: Rivals,
     /// The tasks to claim.
     queue: VecDeque<Queued>,
     /// The suspect that is claimed or runs here. There is at most one, so that a task that kills its process does not
     /// take along healthy tasks that were lost together with it.
     suspect: Option<String>,
     found_at: Duration,
-    /// The keys that are claimed or run here, each with the number of tasks that it was chosen from.
-    claimed: HashMap<String, usize>,
+    /// The keys that are claimed or run here.
+    claimed: HashSet<String>,
     deferred: HashMap<String, Deferred>,
 }
 
@@ -137,15 +144,14 @@ impl Claims {
     pub(crate) fn new(sources: usize, concurrency: usize, seed: u64) -> Self {
         Self {
             rng: fastrand::Rng::with_seed(seed),
-            concurrency,
             promising: (0..sources).collect(),
             sources,
-            rivals: ASSUMED_RIVALS,
-            lost_last_race: false,
+            deep: HashMap::new(),
+            rivals: Rivals::new(concurrency),
             queue: VecDeque::new(),
             suspect: None,
             found_at: Duration::ZERO,
-            claimed: HashMap::new(),
+            claimed: HashSet::new(),
             deferred: HashMap::new(),
         }
     }
@@ -153,6 +159,7 @@ impl Claims {
     /// Plans the next search: first each source that had tasks, alone and in random order, then all the others
     /// together. One of the others is read with the first source, so that each has its turn.
     pub(crate) fn plan(&mut self, now: Duration) -> SearchPlan {
+        let from = self.random_places();
         let mut order: Vec<usize> = (0..self.sources).collect();
         self.rng.shuffle(&mut order);
         let (promising, mut others): (Vec<_>, Vec<_>) =
@@ -165,22 +172,54 @@ impl Claims {
             groups.push(others);
         }
         let deferred = self.deferred.iter().filter(|(_, deferred)| deferred.until > now).map(|(key, _)| key);
-        SearchPlan { groups, excluded: deferred.chain(self.claimed.keys()).cloned().collect() }
+        SearchPlan { groups, from, excluded: deferred.chain(&self.claimed).cloned().collect() }
+    }
+
+    /// Returns a random place of each source that is deep, if rivals leave fewer tasks than could run here.
+    fn random_places(&mut self) -> HashMap<usize, Vec<Timestamp>> {
+        if !self.rivals.crowd_a_window() {
+            return HashMap::new();
+        }
+        let mut places: Vec<_> = self.deep.iter().map(|(source, ready)| (*source, ready.clone())).collect();
+        places.sort_unstable_by_key(|(source, _)| *source);
+        let rng = &mut self.rng;
+        let mut place = |ready: Range<Timestamp>| {
+            let random = ready.end.since(ready.start).mul_f64(rng.f64());
+            // No task may have become ready for a long time.
+            (0..PLACES).map(|nth| ready.start.plus(random / 2_u32.pow(nth))).collect()
+        };
+        places.into_iter().map(|(source, ready)| (source, place(ready))).collect()
+    }
+
+    /// Notes how deep a source is.
+    fn note_depth(&mut self, read: &SourceRead, wall: Timestamp) {
+        if let Some(oldest) = read.deep_since {
+            let ready = self.deep.entry(read.source).or_insert(oldest..wall);
+            ready.start = oldest;
+        }
+        if let (Some(empty_from), Some(ready)) = (read.empty_from, self.deep.get_mut(&read.source)) {
+            ready.end = empty_from;
+        }
+        let is_deep = self.deep.get(&read.source).is_some_and(|ready| ready.start < ready.end);
+        if !is_deep || !read.has_tasks {
+            self.deep.remove(&read.source);
+        }
     }
 
     /// Queues claims on some of the found tasks.
-    pub(crate) fn take_found(&mut self, found: Found, now: Duration) -> SearchResult {
-        for (source, has_tasks) in found.sources {
-            if has_tasks {
-                self.promising.insert(source);
+    pub(crate) fn take_found(&mut self, found: Found, wall: Timestamp, now: Duration) -> SearchResult {
+        for read in &found.sources {
+            if read.has_tasks {
+                self.promising.insert(read.source);
             } else {
-                self.promising.remove(&source);
+                self.promising.remove(&read.source);
             }
+            self.note_depth(read, wall);
         }
         let mut keys = found.keys;
         let deferred = |key: &String| self.deferred.get(key).filter(|deferred| deferred.until > now);
         let later = keys.iter().any(|key| deferred(key).is_some_and(|deferred| deferred.awaited));
-        keys.retain(|key| deferred(key).is_none() && !self.claimed.contains_key(key));
+        keys.retain(|key| deferred(key).is_none() && !self.claimed.contains(key));
         if keys.is_empty() {
             // An incomplete search found enough, but those tasks may have been claimed or deferred during the search.
             return if later || !found.is_complete { SearchResult::Later } else { SearchResult::Nothing };
@@ -191,36 +230,16 @@ impl Claims {
         if keys.is_empty() {
             return SearchResult::Later;
         }
-        let candidates = keys.len();
-        let share = self.share(candidates);
+        let share = self.rivals.share(keys.len());
         keys.truncate(share);
         let queued = |key: String| Queued {
             is_suspect: found.suspects.contains(&key),
             expected: found.expected.get(&key).copied(),
             key,
-            candidates,
         };
         self.queue = keys.into_iter().map(queued).collect();
         self.found_at = now;
-        if share == 0 { SearchResult::LeftToRivals } else { SearchResult::Some }
-    }
-
-    /// Returns how many of this many candidates to claim before the next search.
-    fn share(&mut self, candidates: usize) -> usize {
-        let found = f64::from(u32::try_from(candidates).unwrap_or(u32::MAX));
-        let share = found * MAX_TAKEN / self.rivals;
-        let most = (self.concurrency * QUEUED_PER_SLOT).min(candidates);
-        if share >= 1.0 {
-            #[allow(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "positive, and bounded"
-            )]
-            return (share.min(1e6) as usize).clamp(1, most);
-        }
-        // There is less than one task for each worker, so the worker that lost the last race sometimes claims none.
-        let chance = if self.lost_last_race { found / (1.0 + 2.0 * self.rivals) } else { 1.0 };
-        usize::from(self.rng.f64() < chance)
+        SearchResult::Some
     }
 
     /// Returns the next task to claim, if it was found recently.
@@ -230,11 +249,11 @@ impl Claims {
         }
         let suspect = self.suspect.is_some();
         self.queue.retain(|queued| !(suspect && queued.is_suspect));
-        let Queued { key, expected, candidates, is_suspect } = self.queue.pop_front()?;
+        let Queued { key, expected, is_suspect } = self.queue.pop_front()?;
         if is_suspect {
             self.suspect = Some(key.clone());
         }
-        self.claimed.insert(key.clone(), candidates);
+        self.claimed.insert(key.clone());
         Some(Chosen { key, expected })
     }
 
@@ -304,19 +323,21 @@ impl Claims {
         self.deferred.insert(key.to_owned(), deferred);
     }
 
-    /// Forgets a claim. Returns the number of tasks that it was chosen from.
-    fn end_claim(&mut self, key: &str) -> Option<usize> {
+    /// Forgets a claim. Returns whether there was one.
+    fn end_claim(&mut self, key: &str) -> bool {
         self.suspect.take_if(|suspect| suspect == key);
         self.claimed.remove(key)
     }
 
     fn learn(&mut self, key: &str, refused: bool) {
-        if let Some(candidates) = self.end_claim(key) {
-            // If a claim among N tasks is refused, about N rivals compete for them.
-            let seen = if refused { f64::from(u32::try_from(candidates).unwrap_or(u32::MAX)) } else { 0.0 };
-            self.rivals += (seen - self.rivals) * LEARNING_RATE;
-            self.lost_last_race = refused;
+        if self.end_claim(key) {
+            self.rivals.learn(refused);
         }
+    }
+
+    /// Returns whether to leave the tasks to the rivals for now, without a search.
+    pub(crate) fn leaves_to_rivals(&mut self) -> bool {
+        self.rivals.leaves_to_rivals(&mut self.rng)
     }
 
     /// Returns half of a wait to all of it.

@@ -2,8 +2,12 @@
 
 mod begin;
 mod claims;
+mod drain;
 mod handler;
 mod outcomes;
+#[cfg(test)]
+mod poison;
+mod rivals;
 mod run_loop;
 mod search;
 #[cfg(test)]

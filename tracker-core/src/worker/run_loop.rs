@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::begin;
-use super::claims::{Chosen, Claims, SearchResult};
-use super::search::{SearchEnd, SearchOutcome, Source, any_unfinished, search, sources};
+use super::claims::{Chosen, Claims, SearchResult, SourceRead};
+use super::search::{SearchEnd, SearchOutcome, Source, search, sources};
 use super::task::{Claim, TaskOutcome};
 use super::trouble::AccessRefused;
 use super::{Options, Summary, Worker};
@@ -21,15 +21,14 @@ use crate::error::Error;
 use crate::lifecycle::execution::Execution;
 use crate::lifecycle::sharing::{Sharing, StartWith};
 use crate::query::alive::AliveLeases;
-use crate::time::Sleep;
+use crate::time::{Sleep, Timestamp};
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
 
 /// How long a worker waits if it has left tasks to its rivals, or if its clock is behind: about as long as a start.
 pub(super) const MOMENT: Duration = Duration::from_millis(20);
-/// For how long after the end of an attempt the index may not show the task, or the tasks that its body has created.
-const SETTLED: Duration = Duration::from_secs(1);
-
+/// The longest wait for rivals.
+const MOST_LEFT: Duration = Duration::from_millis(200);
 /// How long the releases of cancelled bodies may take after the grace period, before the worker ends. They go on in the
 /// background after that.
 const RELEASES: Duration = Duration::from_millis(750);
@@ -91,7 +90,7 @@ pub(super) struct RunLoop<T: StatusTracker> {
     /// When the leases are searched again.
     expired_due: Duration,
     /// When a look for any task that has not ended has found none, if the later ones have found none either.
-    empty_look: Option<Duration>,
+    pub(super) empty_look: Option<Duration>,
     /// When the bodies are cancelled; known once nothing more is claimed.
     stops_at: Option<Duration>,
     /// Cancels the bodies.
@@ -99,10 +98,12 @@ pub(super) struct RunLoop<T: StatusTracker> {
     pub(super) summary: Summary,
     progress: watch::Sender<Summary>,
     began: Duration,
-    search_began: Duration,
+    pub(super) search_began: Duration,
+    /// How long the last search took.
+    search_took: Duration,
     /// When an attempt last ended.
     pub(super) last_end: Option<Duration>,
-    drained: bool,
+    pub(super) drained: bool,
     /// The error that no retry can fix.
     pub(super) fatal: Option<Error>,
 }
@@ -134,6 +135,7 @@ impl<T: StatusTracker> RunLoop<T> {
             progress,
             began,
             search_began: began,
+            search_took: Duration::ZERO,
             last_end: None,
             drained: false,
             fatal: None,
@@ -234,7 +236,7 @@ impl<T: StatusTracker> RunLoop<T> {
         }
     }
 
-    fn sleep(&self, wait: Duration) -> Sleep {
+    pub(super) fn sleep(&self, wait: Duration) -> Sleep {
         self.tracker.cx().clock.sleep(wait)
     }
 
@@ -281,6 +283,11 @@ impl<T: StatusTracker> RunLoop<T> {
     fn search_if_needed(&mut self, running: usize) {
         let has_room = running < self.options.concurrency && self.starts.is_empty();
         if has_room && self.search.is_none() && self.pause.is_none() && !self.drained {
+            if self.claims.leaves_to_rivals() {
+                // Long enough for rivals to search, start and end some tasks.
+                self.pause_for((4 * self.search_took).clamp(MOMENT, MOST_LEFT));
+                return;
+            }
             self.search_began = self.now();
             let cx = Arc::clone(self.tracker.shared_cx());
             let mut plan = self.claims.plan(self.search_began);
@@ -297,18 +304,12 @@ impl<T: StatusTracker> RunLoop<T> {
     }
 
     /// Notes when the expired leases are searched again: at once if there were any, else after a tenth of a lease.
-    fn on_expired_read(&mut self, sources: &[(usize, bool)], now: Duration) {
-        let is_expired = |nth: usize| matches!(self.sources.get(nth), Some(Source::Expired));
-        if let Some((_, has_tasks)) = sources.iter().find(|(nth, _)| is_expired(*nth)) {
+    fn on_expired_read(&mut self, sources: &[SourceRead], now: Duration) {
+        let is_expired = |read: &&SourceRead| matches!(self.sources.get(read.source), Some(Source::Expired));
+        if let Some(read) = sources.iter().find(is_expired) {
             let wait = (self.tracker.cx().config.lock_expire / 10).clamp(MOMENT, MOST_EXPIRED_WAIT);
-            self.expired_due = if *has_tasks { now } else { now.saturating_add(wait) };
+            self.expired_due = if read.has_tasks { now } else { now.saturating_add(wait) };
         }
-    }
-
-    /// Asks whether any task has not ended.
-    fn look_for_unfinished(&mut self) {
-        let cx = Arc::clone(self.tracker.shared_cx());
-        self.search = Some(Box::pin(any_unfinished(cx, self.claims.ended(self.now()))));
     }
 
     fn on_search_end(&mut self, outcome: SearchOutcome) {
@@ -317,6 +318,7 @@ impl<T: StatusTracker> RunLoop<T> {
             Err(error) => return self.on_service_error(error, |refused| &mut refused.searches),
         };
         self.access_refused.searches = 0;
+        self.search_took = self.now().saturating_sub(self.search_began);
         let now = self.now();
         let (found, unreadable) = match end {
             SearchEnd::Claimable(found, unreadable) => (found, unreadable),
@@ -326,9 +328,8 @@ impl<T: StatusTracker> RunLoop<T> {
         for error in unreadable {
             self.on_unreadable(&error, now);
         }
-        match self.claims.take_found(found, now) {
+        match self.claims.take_found(found, Timestamp::from(self.tracker.cx().now()), now) {
             SearchResult::Some => self.idle_wait = self.options.poll.0,
-            SearchResult::LeftToRivals => self.pause_for(MOMENT),
             SearchResult::Later => self.pause_for(self.options.poll.0),
             SearchResult::Nothing if self.options.drain && self.summary.running == 0 => {
                 if self.options.until_all_ended {
@@ -341,35 +342,10 @@ impl<T: StatusTracker> RunLoop<T> {
         }
     }
 
-    /// Ends a drain until all have ended, if no task is left.
-    fn on_last_look(&mut self, any_unfinished: bool, now: Duration) {
-        if any_unfinished {
-            self.empty_look = None;
-            return self.pause_idle();
-        }
-        // A task may be between two partitions of the index, so two looks must find nothing.
-        let first = *self.empty_look.get_or_insert(now);
-        if now >= first.saturating_add(SETTLED) {
-            self.end_drain(now);
-        } else {
-            self.pause = Some(self.sleep(SETTLED));
-        }
-    }
-
     /// Waits before the next search, longer each time.
-    fn pause_idle(&mut self) {
+    pub(super) fn pause_idle(&mut self) {
         self.pause_for(self.idle_wait);
         self.idle_wait = self.idle_wait.saturating_mul(2).min(self.options.poll.1);
-    }
-
-    /// Ends a drain that has found nothing and runs nothing. If the index may not show everything yet, it waits and
-    /// searches again.
-    fn end_drain(&mut self, now: Duration) {
-        let settled = self.last_end.map(|ended| ended.saturating_add(SETTLED));
-        match settled.filter(|settled| self.search_began < *settled) {
-            None => self.drained = true,
-            Some(settled) => self.pause = Some(self.sleep(settled.saturating_sub(now))),
-        }
     }
 
     pub(super) fn pause_for(&mut self, wait: Duration) {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::claims::{ENOUGH, Found, SearchPlan, WINDOW};
+use super::claims::{ENOUGH, Found, SearchPlan, SourceRead, WINDOW};
 use crate::declare::spec::Takeover;
 use crate::declare::status::Role;
 use crate::dynamodb::Context;
 use crate::dynamodb::query::{Range, query};
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::{KEY, RUN_AT};
+use crate::item::attribute::{Item, KEY, RUN_AT, UPDATE_TIME};
 use crate::protocol::writes::Expected;
 use crate::query::Query;
 use crate::query::alive::AliveLeases;
@@ -61,7 +61,7 @@ pub(crate) async fn search<T: StatusTracker>(
     plan: SearchPlan,
     alive: Arc<AliveLeases>,
 ) -> SearchOutcome {
-    let SearchPlan { groups, excluded } = plan;
+    let SearchPlan { groups, from, excluded } = plan;
     let (mut found, mut unreadable, mut new) = (Found::default(), Vec::new(), 0);
     for group in groups {
         if new >= ENOUGH {
@@ -69,7 +69,8 @@ pub(crate) async fn search<T: StatusTracker>(
         }
         let reads = group.into_iter().filter_map(|nth| Some((nth, sources.get(nth)?.clone())));
         let reads = reads.map(|(nth, source)| {
-            let (cx, excluded, alive) = (&cx, &excluded, &alive);
+            let (cx, excluded, alive, from) =
+                (&cx, &excluded, &alive, from.get(&nth).cloned().unwrap_or_default());
             async move {
                 let mut scan = SourceScan {
                     excluded,
@@ -77,18 +78,20 @@ pub(crate) async fn search<T: StatusTracker>(
                     expected: HashMap::new(),
                     suspects: Vec::new(),
                     new: 0,
+                    read: SourceRead { source: nth, ..SourceRead::default() },
                     unreadable: Vec::new(),
                 };
                 match source {
-                    Source::Ready { value, status } => scan.read_ready(cx, value, status).await?,
+                    Source::Ready { value, status } => scan.read_ready(cx, value, status, from).await?,
                     Source::Expired => scan.read_expired::<T>(cx, alive).await?,
                 }
-                Ok::<_, Error>((nth, scan))
+                scan.read.has_tasks = scan.new > 0;
+                Ok::<_, Error>(scan)
             }
         });
         let read: Vec<_> = stream::iter(reads).buffer_unordered(READERS).try_collect().await?;
-        for (nth, scan) in read {
-            found.sources.push((nth, scan.new > 0));
+        for scan in read {
+            found.sources.push(scan.read);
             found.keys.extend(scan.keys);
             found.expected.extend(scan.expected);
             found.suspects.extend(scan.suspects);
@@ -122,12 +125,12 @@ pub(crate) async fn any_unfinished(cx: Arc<Context>, ended: HashSet<String>) -> 
     Ok(SearchEnd::AnyUnfinished(false))
 }
 
-/// Reads the keys of a range, the oldest first, each with whether the row has a `run_at`, until `is_enough` says so. Pages grow, because few rows of each may count.
+/// Reads the keys of a range, the oldest first, each with the rest of its row, until `is_enough` says so. Pages grow, because few rows of each may count.
 async fn read_keys(
     cx: &Context,
     range: &Range,
     first_rows: usize,
-    mut is_enough: impl FnMut(String, bool) -> bool,
+    mut is_enough: impl FnMut(String, &Item) -> bool,
 ) -> Result<(), Error> {
     let (mut start, mut rows) = (None, first_rows);
     loop {
@@ -135,7 +138,7 @@ async fn read_keys(
         let page = query(cx, range, false, limit, start).await?;
         for mut item in page.items {
             if let Some(AttributeValue::S(key)) = item.remove(KEY)
-                && is_enough(key, item.contains_key(RUN_AT))
+                && is_enough(key, &item)
             {
                 return Ok(());
             }
@@ -161,6 +164,7 @@ struct SourceScan<'w> {
     suspects: Vec<String>,
     /// How many of the keys are not excluded.
     new: usize,
+    read: SourceRead,
     unreadable: Vec<Error>,
 }
 
@@ -172,15 +176,48 @@ impl SourceScan<'_> {
         self.new >= WINDOW
     }
 
-    /// Reads the due tasks of a partition, the oldest first.
-    async fn read_ready(&mut self, cx: &Context, value: String, status: u32) -> Result<(), Error> {
+    /// Reads the due tasks of a partition, the oldest first: after the first of some places that has any, else from the
+    /// beginning.
+    async fn read_ready(
+        &mut self,
+        cx: &Context,
+        value: String,
+        status: u32,
+        places: Vec<Timestamp>,
+    ) -> Result<(), Error> {
+        for place in places {
+            self.read_from(cx, value.clone(), status, Some(place)).await?;
+            if self.new > 0 {
+                return Ok(());
+            }
+            self.read.empty_from = Some(place);
+        }
+        if let Some(oldest) = self.read_from(cx, value, status, None).await? {
+            self.read.deep_since = (self.new >= WINDOW).then_some(oldest);
+        }
+        Ok(())
+    }
+
+    /// Reads the due tasks of a partition, from a time on. Returns when the first one became ready.
+    async fn read_from(
+        &mut self,
+        cx: &Context,
+        value: String,
+        status: u32,
+        from: Option<Timestamp>,
+    ) -> Result<Option<Timestamp>, Error> {
         let due_by = Some(Timestamp::from(cx.now()).to_string());
-        let range = Range { value, due_by, ..Range::default() };
-        read_keys(cx, &range, WINDOW, |key, has_run_at| {
+        let from = from.map(Timestamp::stored);
+        let range = Range { value, from, due_by, ..Range::default() };
+        let mut first = None;
+        read_keys(cx, &range, WINDOW, |key, row| {
+            let has_run_at = row.contains_key(RUN_AT);
+            first = first.or_else(|| Timestamp::parse(row.get(UPDATE_TIME)?.as_s().ok()?));
             self.expected.insert(key.clone(), Expected { status, has_run_at });
             self.add(key)
         })
-        .await
+        .await?;
+        Ok(first)
     }
 
     /// Reads the tasks in progress whose lease has expired.

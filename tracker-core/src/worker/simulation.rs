@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::claims::{Chosen, Claims, ENOUGH, Found, SearchResult, WINDOW};
+use super::claims::{Chosen, Claims, ENOUGH, Found, SearchResult, SourceRead, WINDOW};
+use crate::time::Timestamp;
 
 /// Microseconds.
 type Time = u64;
@@ -28,7 +29,7 @@ enum Event {
     /// A search of a worker arrives at the table.
     SearchArrives(usize),
     /// A worker receives the tasks of its search, and the sources that were read.
-    SearchEnds(usize, Vec<usize>, Vec<(usize, bool)>),
+    SearchEnds(usize, Vec<usize>, Vec<SourceRead>),
     /// A start of a worker arrives at the table.
     StartArrives(usize, usize),
     Refused(usize, usize),
@@ -37,6 +38,8 @@ enum Event {
     Ended(usize, usize),
     /// The index no longer shows a task.
     Gone(usize),
+    /// A worker that has left the tasks to its rivals may search again.
+    Wakes(usize),
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +47,8 @@ struct Counts {
     starts: usize,
     refused: usize,
     queries: usize,
+    /// Starts that are sent together.
+    groups: usize,
 }
 
 struct World {
@@ -66,7 +71,12 @@ struct Worker {
     starting: usize,
     is_searching: bool,
     is_done: bool,
+    /// When the last starts were sent.
+    last_group: Time,
 }
+
+/// The first wait of a worker that has left the tasks to its rivals.
+const MOMENT: Time = 20_000;
 
 impl World {
     fn new(setup: Setup) -> Self {
@@ -81,6 +91,7 @@ impl World {
             starting: 0,
             is_searching: false,
             is_done: false,
+            last_group: 0,
         };
         let workers = (0..setup.workers).map(worker).collect();
         let rng = fastrand::Rng::with_seed(setup.seed + 1);
@@ -109,6 +120,7 @@ impl World {
     /// Claims and searches as `RunLoop` does.
     fn fill(&mut self, nth: usize, now: Time) {
         let worker = &mut self.workers[nth];
+        let before = worker.starting;
         while worker.running < self.setup.concurrency
             && let Some(Chosen { key, .. }) = worker.claims.next(Duration::from_micros(now))
         {
@@ -119,34 +131,70 @@ impl World {
             self.events.insert((now + self.setup.latency, self.nth), Event::StartArrives(nth, task));
         }
         let worker = &mut self.workers[nth];
+        let sends = worker.starting > before;
+        self.counts.groups += usize::from(sends && std::mem::replace(&mut worker.last_group, now) != now);
+        let worker = &mut self.workers[nth];
         if worker.running < self.setup.concurrency
             && worker.starting == 0
             && !worker.is_searching
             && !worker.is_done
         {
             worker.is_searching = true;
-            self.schedule(now + self.setup.latency, Event::SearchArrives(nth));
+            if worker.claims.leaves_to_rivals() {
+                let moment = MOMENT.max(8 * self.setup.latency);
+                let pause = self.rng.u64(moment / 2..moment);
+                self.schedule(now + pause, Event::Wakes(nth));
+            } else {
+                self.schedule(now + self.setup.latency, Event::SearchArrives(nth));
+            }
         }
+    }
+
+    /// Reads a source as a search does.
+    fn read(&mut self, source: usize, places: Vec<Timestamp>, keys: &mut Vec<usize>) -> SourceRead {
+        let mut read = SourceRead { source, ..SourceRead::default() };
+        let before = keys.len();
+        for from in places {
+            if keys.len() > before {
+                break;
+            }
+            self.counts.queries += 1;
+            let first = usize::try_from(from.since(Timestamp::EPOCH).as_millis()).unwrap();
+            keys.extend(self.index[source].range::<usize, _>(first..).take(WINDOW));
+            if keys.len() == before {
+                read.empty_from = Some(from);
+            }
+        }
+        if keys.len() == before {
+            self.counts.queries += 1;
+            keys.extend(self.index[source].iter().take(WINDOW));
+            if keys.len() - before == WINDOW {
+                read.deep_since = Some(ready_at(keys[before]));
+            }
+        }
+        read.has_tasks = keys.len() > before;
+        read
     }
 
     fn handle(&mut self, event: Event, now: Time) {
         match event {
             Event::SearchArrives(nth) => {
                 let (mut keys, mut sources) = (Vec::new(), Vec::new());
-                for group in self.workers[nth].claims.plan(Duration::from_micros(now)).groups {
+                let plan = self.workers[nth].claims.plan(Duration::from_micros(now));
+                for group in plan.groups {
                     if keys.len() >= ENOUGH {
                         break;
                     }
                     for source in group {
-                        self.counts.queries += 1;
-                        let before = keys.len();
-                        keys.extend(self.index[source].iter().take(WINDOW).copied());
-                        sources.push((source, keys.len() > before));
+                        let read =
+                            self.read(source, plan.from.get(&source).cloned().unwrap_or_default(), &mut keys);
+                        sources.push(read);
                     }
                 }
                 self.schedule(now + self.setup.latency, Event::SearchEnds(nth, keys, sources));
             }
             Event::SearchEnds(nth, keys, sources) => {
+                let wall = ready_at(2 * self.setup.tasks);
                 let worker = &mut self.workers[nth];
                 worker.is_searching = false;
                 let found = Found {
@@ -155,12 +203,12 @@ impl World {
                     sources,
                     ..Found::default()
                 };
-                match worker.claims.take_found(found, Duration::from_micros(now)) {
+                match worker.claims.take_found(found, wall, Duration::from_micros(now)) {
                     SearchResult::Some => {}
                     SearchResult::Nothing => worker.is_done = true,
-                    SearchResult::LeftToRivals | SearchResult::Later => {
+                    SearchResult::Later => {
                         worker.is_searching = true;
-                        let pause = self.rng.u64(10_000..20_000);
+                        let pause = self.rng.u64(MOMENT / 2..MOMENT);
                         self.schedule(now + pause, Event::SearchArrives(nth));
                     }
                 }
@@ -185,6 +233,10 @@ impl World {
                 self.workers[nth].starting -= 1;
                 self.fill(nth, now);
             }
+            Event::Wakes(nth) => {
+                self.workers[nth].is_searching = false;
+                self.fill(nth, now);
+            }
             Event::Gone(task) => {
                 for shard in &mut self.index {
                     shard.remove(&task);
@@ -205,27 +257,47 @@ impl World {
     }
 }
 
+/// Returns when a task became ready: one in each millisecond.
+fn ready_at(task: usize) -> Timestamp {
+    Timestamp::EPOCH.plus(Duration::from_millis(task.try_into().unwrap()))
+}
+
 /// Runs simulations with several seeds. Returns the fraction of refused starts, and the queries for each task.
 fn simulate(workers: usize, concurrency: usize, body: (Time, Time), latency: Time, lag: Time) -> (f64, f64) {
-    const TASKS: usize = 1000;
+    let (refused, queries, _) = simulate_tasks(1000, workers, concurrency, body, latency, lag);
+    (refused, queries)
+}
+
+/// Does the same with this many tasks. Returns the requests for each task as well, if each group of starts is one request, and
+/// tasks end in groups of the same size.
+fn simulate_tasks(
+    tasks: usize,
+    workers: usize,
+    concurrency: usize,
+    body: (Time, Time),
+    latency: Time,
+    lag: Time,
+) -> (f64, f64, f64) {
     const SEEDS: u64 = 8;
     let mut sum = Counts::default();
     for seed in 0..SEEDS {
-        let setup = Setup { workers, concurrency, tasks: TASKS, shards: 10, body, latency, lag, seed };
+        let setup = Setup { workers, concurrency, tasks, shards: 10, body, latency, lag, seed };
         let counts = World::new(setup).run();
         sum.starts += counts.starts;
         sum.refused += counts.refused;
         sum.queries += counts.queries;
+        sum.groups += counts.groups;
     }
     let fraction = |of: usize, all: usize| {
         f64::from(u32::try_from(of).unwrap()) / f64::from(u32::try_from(all).unwrap())
     };
-    let (refused, queries) = (fraction(sum.refused, sum.starts), fraction(sum.queries, TASKS) / 8.0);
+    let (refused, queries) = (fraction(sum.refused, sum.starts), fraction(sum.queries, tasks) / 8.0);
+    let requests = queries + 2.0 * fraction(sum.groups, tasks) / 8.0;
     println!(
-        "{workers} workers of {concurrency}, bodies of {body:?} us, latency {latency} us, lag {lag} us: \
-         {refused:.3} refused, {queries:.2} queries a task"
+        "{tasks} tasks, {workers} workers of {concurrency}, bodies of {body:?} us, latency {latency} us, lag {lag} us: \
+         {refused:.3} refused, {queries:.2} queries and {requests:.2} requests a task"
     );
-    (refused, queries)
+    (refused, queries, requests)
 }
 
 #[test]
@@ -247,92 +319,21 @@ fn sixteen_workers_rarely_claim_the_same_task() {
 }
 
 #[test]
+fn many_workers_share_a_deep_backlog() {
+    for latency in [1_000, 10_000] {
+        let (refused, _, requests) = simulate_tasks(10_000, 64, 16, (0, 0), latency, 0);
+        assert!(refused <= 0.05, "{refused} of the starts are refused");
+        assert!(requests <= 1.0, "{requests} requests for each task");
+    }
+    let (_, _, requests) = simulate_tasks(10_000, 1, 16, (0, 0), 1_000, 0);
+    assert!(requests <= 0.5, "{requests} requests for each task");
+}
+
+#[test]
 fn single_worker_rarely_searches() {
     for concurrency in [1, 16] {
         let (refused, queries) = simulate(1, concurrency, (5_000, 20_000), 1_000, 20_000);
         assert!(refused == 0.0, "{refused}");
         assert!(queries <= 0.5, "{queries} queries for each task");
-    }
-}
-
-/// How a task of [`deaths`] stands.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Fate {
-    Open { lost: u32 },
-    Succeeded,
-    Ignored,
-}
-
-/// Runs tasks in one process after the other. A task that is a poison kills its process, and all tasks that run there
-/// are lost. Returns what becomes of the tasks.
-fn deaths(tasks: usize, poison: usize, concurrency: usize, seed: u64) -> Vec<Fate> {
-    const MAX_RETRY: u32 = 3;
-    let mut fates = vec![Fate::Open { lost: 0 }; tasks];
-    for process in 0..100 {
-        let mut claims = Claims::new(1, concurrency, seed * 1000 + process);
-        let (mut running, mut now) = (Vec::new(), Duration::from_secs(1000));
-        loop {
-            let seen = fates.clone();
-            let lost = |task: usize| match seen[task] {
-                Fate::Open { lost } => Some(lost),
-                _ => None,
-            };
-            let open: Vec<_> = (0..tasks).filter(|task| lost(*task).is_some()).collect();
-            if open.is_empty() {
-                return fates;
-            }
-            let found = Found {
-                suspects: open
-                    .iter()
-                    .filter(|task| lost(**task) >= Some(2))
-                    .map(ToString::to_string)
-                    .collect(),
-                keys: open.iter().map(ToString::to_string).collect(),
-                is_complete: true,
-                ..Found::default()
-            };
-            now += Duration::from_millis(100);
-            let result = claims.take_found(found, now);
-            while running.len() < concurrency
-                && let Some(Chosen { key, .. }) = claims.next(now)
-            {
-                let task: usize = key.parse().unwrap();
-                // The takeover ignores a task that is out of attempts.
-                if lost(task) >= Some(MAX_RETRY) {
-                    fates[task] = Fate::Ignored;
-                    claims.refused(&key, now);
-                } else {
-                    running.push(task);
-                }
-            }
-            if running.len() == concurrency || running.len() == open.len() || result == SearchResult::Later {
-                break;
-            }
-        }
-        // Nothing ends before the poison kills the process.
-        if running.contains(&poison) {
-            for task in running {
-                if let Fate::Open { lost } = &mut fates[task] {
-                    *lost += 1;
-                }
-            }
-        } else {
-            for task in running {
-                fates[task] = Fate::Succeeded;
-            }
-        }
-    }
-    fates
-}
-
-#[test]
-fn task_that_kills_its_process_ends_alone() {
-    for seed in 0..50 {
-        for (tasks, concurrency) in [(6, 6), (20, 8), (40, 16)] {
-            let fates = deaths(tasks, 2, concurrency, seed);
-            let ended = |task| if task == 2 { Fate::Ignored } else { Fate::Succeeded };
-            let expected: Vec<_> = (0..tasks).map(ended).collect();
-            assert_eq!(fates, expected, "seed {seed}, {tasks} tasks, {concurrency} at once");
-        }
     }
 }

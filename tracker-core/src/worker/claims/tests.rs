@@ -1,6 +1,7 @@
 use super::*;
 
 const NOW: Duration = Duration::from_secs(100);
+const WALL: Timestamp = Timestamp::EPOCH;
 
 fn found(keys: &[&str]) -> Found {
     let keys = keys.iter().map(|key| (*key).to_owned()).collect();
@@ -21,8 +22,9 @@ fn plan_has_every_source_once() {
     let mut all: Vec<_> = claims.plan(NOW).groups.concat();
     all.sort_unstable();
     assert_eq!(all, [0, 1, 2, 3]);
-    let sources = vec![(0, false), (1, true), (2, false), (3, false)];
-    claims.take_found(Found { sources, ..found(&[]) }, NOW);
+    let read = |source| SourceRead { source, has_tasks: source == 1, ..SourceRead::default() };
+    let sources = (0..4).map(read).collect();
+    claims.take_found(Found { sources, ..found(&[]) }, WALL, NOW);
     let groups = claims.plan(NOW).groups;
     assert!(
         groups[0].len() == 2 && groups[0][0] == 1,
@@ -36,23 +38,27 @@ fn plan_has_every_source_once() {
 #[test]
 fn refused_task_is_deferred() {
     let mut claims = claims();
-    assert_eq!(claims.take_found(found(&[]), NOW), SearchResult::Nothing);
-    assert_eq!(claims.take_found(found(&["a"]), NOW), SearchResult::Some);
+    assert_eq!(claims.take_found(found(&[]), WALL, NOW), SearchResult::Nothing);
+    assert_eq!(claims.take_found(found(&["a"]), WALL, NOW), SearchResult::Some);
     let key = claims.next(NOW).unwrap().key;
     assert!(claims.plan(NOW).excluded.contains("a"));
-    assert_eq!(claims.take_found(found(&["a"]), NOW), SearchResult::Nothing, "it runs here");
+    assert_eq!(claims.take_found(found(&["a"]), WALL, NOW), SearchResult::Nothing, "it runs here");
     claims.refused(&key, NOW);
     assert!(claims.plan(NOW).excluded.contains("a"));
-    assert_eq!(claims.take_found(found(&["a"]), NOW), SearchResult::Later);
+    assert_eq!(claims.take_found(found(&["a"]), WALL, NOW), SearchResult::Later);
     let later = NOW + secs(2);
     assert!(!claims.plan(later).excluded.contains("a"));
     // After a lost race, the worker may leave the task to its rivals.
-    while claims.take_found(found(&["a"]), later) != SearchResult::Some {}
+    while claims.take_found(found(&["a"]), WALL, later) != SearchResult::Some {}
     let key = claims.next(later).unwrap().key;
     claims.defer_until(&key, later + secs(60), false, later);
-    assert_eq!(claims.take_found(found(&["a"]), later + secs(59)), SearchResult::Nothing, "not awaited");
+    assert_eq!(
+        claims.take_found(found(&["a"]), WALL, later + secs(59)),
+        SearchResult::Nothing,
+        "not awaited"
+    );
     claims.defer_until(&key, later + secs(60), true, later);
-    assert_eq!(claims.take_found(found(&["a"]), later + secs(59)), SearchResult::Later);
+    assert_eq!(claims.take_found(found(&["a"]), WALL, later + secs(59)), SearchResult::Later);
     claims.granted(&key, false, later);
     assert!(!claims.is_deferred(&key, later));
 }
@@ -60,11 +66,11 @@ fn refused_task_is_deferred() {
 #[test]
 fn done_task_is_not_claimed_again_while_the_index_lags() {
     let mut claims = claims();
-    assert_eq!(claims.take_found(found(&["a"]), NOW), SearchResult::Some);
+    assert_eq!(claims.take_found(found(&["a"]), WALL, NOW), SearchResult::Some);
     let key = claims.next(NOW).unwrap().key;
     claims.granted(&key, true, NOW);
-    assert_eq!(claims.take_found(found(&["a"]), NOW + secs(4)), SearchResult::Nothing);
-    assert_eq!(claims.take_found(found(&["a"]), NOW + secs(6)), SearchResult::Some, "redriven, say");
+    assert_eq!(claims.take_found(found(&["a"]), WALL, NOW + secs(4)), SearchResult::Nothing);
+    assert_eq!(claims.take_found(found(&["a"]), WALL, NOW + secs(6)), SearchResult::Some, "redriven, say");
 }
 
 #[test]
@@ -76,10 +82,10 @@ fn drain_stops_waiting_for_a_task_that_always_fails_to_start() {
         let mut claims = claims();
         let mut now = NOW;
         for nth in 1..=limit + 1 {
-            while claims.take_found(found(&["a"]), now) != SearchResult::Some {}
+            while claims.take_found(found(&["a"]), WALL, now) != SearchResult::Some {}
             let key = claims.next(now).unwrap().key;
             trouble(&mut claims, &key, now);
-            let result = claims.take_found(found(&["a"]), now);
+            let result = claims.take_found(found(&["a"]), WALL, now);
             assert_eq!(result, if nth <= limit { SearchResult::Later } else { SearchResult::Nothing });
             now += secs(1 << nth);
         }
@@ -89,7 +95,7 @@ fn drain_stops_waiting_for_a_task_that_always_fails_to_start() {
 #[test]
 fn task_found_long_ago_is_not_claimed() {
     let mut claims = claims();
-    assert_eq!(claims.take_found(found(&["a"]), NOW), SearchResult::Some);
+    assert_eq!(claims.take_found(found(&["a"]), WALL, NOW), SearchResult::Some);
     assert_eq!(claims.next(NOW + secs(3)), None);
 }
 
@@ -97,15 +103,15 @@ fn task_found_long_ago_is_not_claimed() {
 fn one_suspect_runs_at_a_time() {
     let mut claims = Claims::new(4, 8, 1);
     let all = || Found { suspects: HashSet::from(["a".to_owned(), "b".to_owned()]), ..found(&["a", "b"]) };
-    while claims.take_found(all(), NOW) != SearchResult::Some {}
+    while claims.take_found(all(), WALL, NOW) != SearchResult::Some {}
     let first = claims.next(NOW).unwrap().key;
     assert_eq!(claims.next(NOW), None);
-    assert_eq!(claims.take_found(all(), NOW), SearchResult::Later, "the other waits");
+    assert_eq!(claims.take_found(all(), WALL, NOW), SearchResult::Later, "the other waits");
     let healthy = || Found { keys: vec!["a".into(), "b".into(), "c".into()], ..all() };
-    while claims.take_found(healthy(), NOW) != SearchResult::Some {}
+    while claims.take_found(healthy(), WALL, NOW) != SearchResult::Some {}
     assert_eq!(claims.next(NOW).map(|next| next.key).as_deref(), Some("c"));
     claims.granted(&first, true, NOW);
-    while claims.take_found(all(), NOW) != SearchResult::Some {}
+    while claims.take_found(all(), WALL, NOW) != SearchResult::Some {}
     assert_ne!(claims.next(NOW).unwrap().key, first);
 }
 

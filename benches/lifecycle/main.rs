@@ -1,4 +1,5 @@
-//! Compares the tracker with hand-written SDK code that sends the same requests: create, start, succeed.
+//! Compares the tracker with hand-written SDK code that sends the same requests: create, start, succeed. Then compares
+//! starts and successes that share requests with the same code.
 //!
 //! ```text
 //! cargo bench --bench lifecycle                                  # on the embedded database
@@ -18,6 +19,8 @@ use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use tracker_core::{StatusTracker, Tracker, TrackerStatus, embedded};
 
+mod batched;
+#[path = "../common/mod.rs"]
 mod common;
 
 use common::local::{AnyError, dynamodb_local};
@@ -94,6 +97,7 @@ async fn main() -> Result<(), AnyError> {
                 micros(ours),
             );
         }
+        batched::rows(name, &client, &tracker, &arguments).await?;
         tracker.delete_table().await?;
     }
     Ok(())
@@ -137,11 +141,20 @@ where
     F: Future<Output = Result<(), AnyError>> + Send + 'static,
 {
     let begin = Instant::now();
+    in_tasks(tasks, concurrency).await?;
+    Ok(begin.elapsed().as_secs_f64() / f64::from(count))
+}
+
+/// Runs each task in its own Tokio task, so many at a time.
+async fn in_tasks<F>(tasks: impl Iterator<Item = F>, concurrency: usize) -> Result<(), AnyError>
+where
+    F: Future<Output = Result<(), AnyError>> + Send + 'static,
+{
     let mut ended = stream::iter(tasks).map(tokio::spawn).buffer_unordered(concurrency);
     while let Some(ended) = ended.next().await {
         ended??;
     }
-    Ok(begin.elapsed().as_secs_f64() / f64::from(count))
+    Ok(())
 }
 
 async fn by_tracker(tracker: Tracker<Document>, id: String) -> Result<(), AnyError> {

@@ -1,0 +1,150 @@
+//! Compares starts and successes that share requests with hand-written SDK code that sends single requests.
+
+use std::time::Instant;
+
+use cpu_time::ProcessTime;
+use tracker_core::aws_sdk_dynamodb::Client;
+use tracker_core::{StatusTracker, Tracker};
+
+use super::common::local::AnyError;
+use super::common::median::median;
+use super::common::requests::{Item, new_lock, number, start, success};
+use super::{Arguments, Document, in_tasks};
+
+/// One task in so many is held by another worker, in the rows with refusals.
+const HELD_ONE_IN: usize = 20;
+
+/// The costs of one task.
+#[derive(Clone, Copy)]
+struct Costs {
+    wall: f64,
+    cpu: f64,
+}
+
+/// Prints the rows of one database: for each number of tasks at a time, without and with refused starts.
+pub(crate) async fn rows(
+    name: &str,
+    client: &Client,
+    tracker: &Tracker<Document>,
+    arguments: &Arguments,
+) -> Result<(), AnyError> {
+    for held in [false, true] {
+        for &concurrency in &arguments.concurrency {
+            let mut rounds = Vec::new();
+            // The first round only warms up.
+            for round in 0..=arguments.rounds {
+                let ids = |side: &str| -> Vec<String> {
+                    let prefix = format!("{side}-{held}-{concurrency}-{round}");
+                    (0..arguments.tasks).map(|nth| format!("{prefix}-{nth}")).collect()
+                };
+                let raw = ids("by-hand");
+                prepare(tracker, &raw, held).await?;
+                let by_hand = by_hand(client, tracker, &raw, concurrency.into(), held).await?;
+                let ours = ids("batched");
+                prepare(tracker, &ours, held).await?;
+                let batched = batched(tracker, &ours, concurrency.into(), held).await?;
+                if round > 0 {
+                    rounds.push([by_hand, batched]);
+                }
+            }
+            let of = |figure: &dyn Fn(&[Costs; 2]) -> f64| median(rounds.iter().map(figure).collect());
+            println!(
+                "{name:<15} {concurrency:>3} at a time{}: raw {:>5.0} us (CPU {:>5.0}), shared {:>5.0} us (CPU {:>5.0}) a task   \
+                 tasks/s shared/raw: {:.2}   CPU shared/raw: {:.2}",
+                if held { ", 5 % refused" } else { "" },
+                of(&|[raw, _]| raw.wall * 1e6),
+                of(&|[raw, _]| raw.cpu * 1e6),
+                of(&|[_, ours]| ours.wall * 1e6),
+                of(&|[_, ours]| ours.cpu * 1e6),
+                of(&|[raw, ours]| raw.wall / ours.wall),
+                of(&|[raw, ours]| ours.cpu / raw.cpu),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Creates the tasks of a turn. If `held`, another worker holds one in twenty.
+async fn prepare(tracker: &Tracker<Document>, ids: &[String], held: bool) -> Result<(), AnyError> {
+    let new = |id: &String| Document { id: id.clone(), pages: 12, uri: Some("s3://bucket/key".to_owned()) };
+    tracker.overwrite_many(ids.iter().map(new)).await?;
+    if held {
+        for held in tracker.start_many(ids.iter().step_by(HELD_ONE_IN)).await {
+            // The lease stays until the bench deletes the table.
+            std::mem::forget(held?);
+        }
+    }
+    Ok(())
+}
+
+/// Measures a turn.
+async fn costs(tasks: usize, turn: impl Future<Output = Result<(), AnyError>>) -> Result<Costs, AnyError> {
+    let (begin, cpu) = (Instant::now(), ProcessTime::now());
+    turn.await?;
+    let tasks = f64::from(u32::try_from(tasks)?);
+    Ok(Costs { wall: begin.elapsed().as_secs_f64() / tasks, cpu: cpu.elapsed().as_secs_f64() / tasks })
+}
+
+async fn by_hand(
+    client: &Client,
+    tracker: &Tracker<Document>,
+    ids: &[String],
+    concurrency: usize,
+    held: bool,
+) -> Result<Costs, AnyError> {
+    let table = tracker.config().table.clone();
+    let tasks = ids.iter().enumerate().map(|(nth, id)| {
+        let (client, table, key) = (client.clone(), table.clone(), format!("bench____{id}"));
+        async move {
+            let me = new_lock();
+            let started = start(&client, &table, &key, "bench____012____001".to_owned(), &me).await;
+            if held && nth % HELD_ONE_IN == 0 {
+                return if started.is_err() { Ok(()) } else { Err("a held task was started".into()) };
+            }
+            let pages = pages(&started?)?;
+            success(&client, &table, &key, "bench____016____001".to_owned(), me, "#data.#pages = :pages")
+                .expression_attribute_names("#pages", "pages")
+                .expression_attribute_values(":pages", number(pages + 1))
+                .send()
+                .await?;
+            Ok(())
+        }
+    });
+    costs(ids.len(), in_tasks(tasks, concurrency)).await
+}
+
+fn pages(item: &Item) -> Result<u32, AnyError> {
+    let data = item.get("data").and_then(|data| data.as_m().ok()).ok_or("no data")?;
+    Ok(data.get("pages").and_then(|pages| pages.as_n().ok()).ok_or("no pages")?.parse()?)
+}
+
+async fn batched(
+    tracker: &Tracker<Document>,
+    ids: &[String],
+    concurrency: usize,
+    held: bool,
+) -> Result<Costs, AnyError> {
+    let turn = async {
+        let mut ended = 0;
+        for ids in ids.chunks(concurrency) {
+            let mut started = Vec::with_capacity(ids.len());
+            for task in tracker.start_many(ids).await {
+                match task {
+                    Ok(mut task) => {
+                        task.data_mut().pages += 1;
+                        started.push(task);
+                    }
+                    Err(error) if held && error.is_refusal() => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            for task in tracker.succeed_many(started).await {
+                task?;
+                ended += 1;
+            }
+        }
+        let refused = if held { ids.len().div_ceil(HELD_ONE_IN) } else { 0 };
+        if ended + refused == ids.len() { Ok(()) } else { Err(format!("{ended} tasks ended").into()) }
+    };
+    costs(ids.len(), turn).await
+}

@@ -1,0 +1,87 @@
+//! Workers that start and end several tasks in one request.
+
+use std::time::Duration;
+
+use tracker_core::testing::{Fault, Rates};
+use tracker_core::{Clock, Failure};
+use tracker_test_macros::database_test;
+
+use super::{counts, create_documents, stored_counts};
+use crate::support::ExtractStatus::Succeeded;
+use crate::support::{Document, World, ids};
+
+const BATCH: &str = "BatchExecuteStatement";
+
+#[database_test]
+async fn worker_needs_fewer_requests_than_tasks(world: World) {
+    let documents = create_documents(world.builder(), 64).await;
+    world.clock.advance(Duration::from_secs(1));
+    let before = world.network.count_all();
+    let summary = documents.worker().drain().seed(1).run_local(async |_| Ok(())).await.unwrap();
+    assert_eq!(summary.succeeded, 64, "{summary}");
+    assert_eq!(stored_counts(&world, 64).await, counts([(Succeeded, 64)]));
+    let writes = world.network.count(BATCH) + world.network.count("UpdateItem");
+    println!("{writes} writes, {} requests for 64 tasks", world.network.count_all() - before);
+    assert!(writes <= 32, "{writes} writes for 64 tasks");
+}
+
+#[database_test]
+async fn worker_without_batching_shares_nothing(world: World) {
+    let documents = create_documents(world.builder(), 40).await;
+    world.clock.advance(Duration::from_secs(1));
+    let summary = documents.worker().batching(false).drain().run(async |_| Ok(())).await.unwrap();
+    assert_eq!(summary.succeeded, 40, "{summary}");
+    assert_eq!(stored_counts(&world, 40).await, counts([(Succeeded, 40)]));
+    assert_eq!((world.network.count(BATCH), world.network.count("UpdateItem")), (0, 80));
+}
+
+#[database_test]
+async fn worker_without_the_permission_goes_on_with_single_requests(world: World) {
+    let documents = create_documents(world.builder(), 40).await;
+    world.clock.advance(Duration::from_secs(1));
+    world.network.rates_of(BATCH, Rates::none().with(Fault::Deny, 1.0));
+    let summary = documents
+        .worker()
+        .drain()
+        .run(async |task| if task.task_id() == "doc-7" { Err(Failure::retry("no")) } else { Ok(()) })
+        .await
+        .unwrap();
+    assert_eq!((summary.succeeded, summary.ignored), (39, 1), "{summary}");
+    assert_eq!(world.stored_under("extract____doc-0").await.unwrap()["status"].as_n().unwrap(), "16");
+    assert!((1..=3).contains(&world.network.count(BATCH)), "{}", world.network.count(BATCH));
+}
+
+#[database_test]
+async fn storm_on_shared_requests_leaves_each_task_done_once(world: World) {
+    let documents = create_documents(world.builder(), 100).await;
+    world.clock.advance(Duration::from_secs(1));
+    world.network.seed(7, Rates::none());
+    world.network.rates_of(BATCH, Rates::stormy());
+    let summary = documents.worker().drain().until_all_ended().run(async |_| Ok(())).await.unwrap();
+    world.network.calm();
+    world.deliver_late_requests().await;
+    let injected: usize = world.network.injected().values().sum();
+    assert!(injected > 0, "{summary}");
+    assert_eq!(stored_counts(&world, 100).await, counts([(Succeeded, 100)]));
+}
+
+#[database_test]
+async fn heartbeats_of_one_second_share_requests(world: World) {
+    let documents = world
+        .builder_with_heartbeat()
+        .lock_expire(Duration::from_secs(9))
+        .max_clock_skew(Duration::from_secs(2));
+    let documents = documents.build().unwrap();
+    documents.overwrite_many(ids(250).map(|id| Document::new(&id))).await.unwrap();
+    world.clock.advance(Duration::from_secs(1));
+    let all: Vec<_> = ids(250).collect();
+    let started: Vec<_> = documents.start_many(&all).await.into_iter().collect::<Result<_, _>>().unwrap();
+    let before = (world.network.count(BATCH), world.network.count("UpdateItem"));
+    let sent = || (world.network.count(BATCH) - before.0, world.network.count("UpdateItem") - before.1);
+    let clock = world.clock.manual();
+    world.run_while_advancing_clock(clock.sleep(Duration::from_millis(3500))).await;
+    assert!(started.iter().all(|task| task.remaining() > Duration::from_secs(6)));
+    println!("{:?} requests for 250 heartbeats", sent());
+    assert!(sent().0 + sent().1 <= 12, "{:?} requests for 250 heartbeats", sent());
+    assert!(documents.succeed_many(started).await.iter().all(Result::is_ok));
+}

@@ -1,0 +1,121 @@
+//! How many other workers compete for the same tasks, and how many tasks to leave to them. Pure.
+//!
+//! A worker learns only from its own starts: which of them are refused.
+
+use super::claims::WINDOW;
+
+/// The largest fraction of the claims that may be refused, because rivals were faster.
+const MAX_TAKEN: f64 = 0.03;
+/// The number of rivals that a worker assumes before its first claim.
+const ASSUMED_RIVALS: f64 = 1.5;
+/// The bounds of the estimate.
+const FEWEST: f64 = 0.01;
+const MOST: f64 = 64.0;
+/// How much one refused claim changes the estimate.
+const GAIN: f64 = 0.3;
+/// With fewer rivals than this, claims are queued.
+const FEW_RIVALS: f64 = 0.3;
+/// How many claims may be queued, as a multiple of the concurrency.
+const QUEUED_PER_SLOT: usize = 4;
+/// The least chance with which a worker does not leave the tasks to its rivals: they may be gone.
+const LEAST_CHANCE: f64 = 1.0 / 16.0;
+
+/// The rivals of one worker, as it knows them.
+#[derive(Debug)]
+pub(super) struct Rivals {
+    concurrency: usize,
+    /// The estimated number of other workers that claim the same tasks, each as many as this worker.
+    estimate: f64,
+    /// How many tasks the last search has found.
+    last_found: usize,
+    /// Whether the last claim was refused.
+    lost_last_race: bool,
+}
+
+impl Rivals {
+    pub(super) fn new(concurrency: usize) -> Self {
+        Self { concurrency, estimate: ASSUMED_RIVALS, last_found: 0, lost_last_race: false }
+    }
+
+    /// Returns how many of the found tasks to claim before the next search.
+    pub(super) fn share(&mut self, found: usize) -> usize {
+        self.last_found = found;
+        let queued = if self.estimate > FEW_RIVALS { 1 } else { QUEUED_PER_SLOT };
+        let share = whole(self.fair_share(found));
+        // A smaller share is not worth a request. Chance has let this worker search, and leaves its rivals more next time.
+        share.clamp(self.least(found), (self.concurrency * queued).min(found).max(1))
+    }
+
+    fn fair_share(&self, found: usize) -> f64 {
+        number(found) * MAX_TAKEN / self.estimate
+    }
+
+    /// Returns how many of the found tasks a worker claims at least.
+    fn least(&self, found: usize) -> usize {
+        (self.concurrency / 2).min(found.div_ceil(2)).max(1)
+    }
+
+    /// Returns whether to leave the tasks to the rivals for now, without a search.
+    ///
+    /// A few workers that claim many tasks need fewer requests than many workers that claim a few, and are refused as rarely.
+    pub(super) fn leaves_to_rivals(&self, rng: &mut fastrand::Rng) -> bool {
+        let (found, least) = (self.last_found, self.least(self.last_found));
+        let chance = match self.lost_last_race {
+            _ if found == 0 => 1.0,
+            _ if least > 1 => (self.fair_share(found) / number(least)).max(LEAST_CHANCE),
+            true => number(found) / (1.0 + 2.0 * self.estimate),
+            false => 1.0,
+        };
+        rng.f64() >= chance
+    }
+
+    /// Returns whether rivals leave fewer tasks of a window than this worker could run.
+    pub(super) fn crowd_a_window(&self) -> bool {
+        self.fair_share(WINDOW) < number(self.concurrency)
+    }
+
+    /// Notes whether a claim was refused.
+    pub(super) fn learn(&mut self, refused: bool) {
+        // In balance, `MAX_TAKEN` of the claims are refused.
+        let change = if refused { 1.0 - GAIN * (1.0 - MAX_TAKEN) } else { 1.0 + GAIN * MAX_TAKEN };
+        self.estimate = (self.estimate / change).clamp(FEWEST, MOST);
+        self.lost_last_race = refused;
+    }
+}
+
+fn number(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and bounded")]
+fn whole(number: f64) -> usize {
+    number.clamp(0.0, 1e6) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn worker_that_is_alone_soon_claims_all_that_it_can_run_and_queues_more() {
+        let mut rivals = Rivals::new(16);
+        let mut claims = 0;
+        while rivals.share(WINDOW) < 64 {
+            assert!(rivals.share(WINDOW) >= 8);
+            (0..rivals.share(WINDOW)).for_each(|_| rivals.learn(false));
+            claims += 1;
+        }
+        assert!(claims < 60, "{claims}");
+        assert!(!rivals.leaves_to_rivals(&mut fastrand::Rng::with_seed(1)) && !rivals.crowd_a_window());
+    }
+
+    #[test]
+    fn worker_that_is_refused_often_mostly_leaves_the_tasks_to_its_rivals() {
+        let (mut rivals, mut rng) = (Rivals::new(16), fastrand::Rng::with_seed(1));
+        (0..20).for_each(|_| rivals.learn(true));
+        assert_eq!(rivals.share(WINDOW), 8);
+        let left = (0..1000).filter(|_| rivals.leaves_to_rivals(&mut rng)).count();
+        assert!((900..960).contains(&left), "{left}");
+        assert!(rivals.crowd_a_window());
+    }
+}
