@@ -4,7 +4,7 @@ use tracker_core::{ErrorKind, StatusTracker, Tracker, TrackerStatus};
 use tracker_test_macros::database_test;
 
 use crate::support::Fault::Deny;
-use crate::support::{Document, ExtractStatus, World, number};
+use crate::support::{Document, ExtractStatus, World, number, text};
 
 const KEY: &str = "__tracker______extract";
 
@@ -113,14 +113,7 @@ async fn description_is_no_task(world: World) {
 
 #[database_test]
 async fn without_permission_the_table_can_be_used(world: World) {
-    world
-        .client
-        .delete_item()
-        .table_name(&world.table)
-        .key("key", crate::support::text(KEY))
-        .send()
-        .await
-        .unwrap();
+    world.client.delete_item().table_name(&world.table).key("key", text(KEY)).send().await.unwrap();
     let documents = world.documents();
     world.network.next("GetItem", [Deny]);
     documents.verify_table().await.unwrap();
@@ -139,4 +132,29 @@ async fn description_can_be_switched_off(world: World) {
     let codes = world.builder::<permuted::Document>().description(false).build().unwrap();
     codes.verify_table().await.unwrap();
     let _ = ExtractStatus::Pending;
+}
+
+/// Two deploys at the same time, each with another step of the use case: both steps are in the one item, whoever was first.
+#[database_test]
+async fn two_deploys_at_the_same_time_are_both_described(world: World) {
+    for round in 0..10 {
+        let delete = world.client.delete_item().table_name(&world.table).key("key", text(KEY));
+        delete.send().await.unwrap();
+        let (documents, summaries) = (world.documents(), world.summaries());
+        let deploys = (0..8).map(|nth| {
+            let (documents, summaries) = (documents.clone(), summaries.clone());
+            tokio::spawn(async move {
+                if nth % 2 == 0 { documents.verify_table().await } else { summaries.verify_table().await }
+            })
+        });
+        for deployed in deploys.collect::<Vec<_>>() {
+            deployed.await.unwrap().unwrap();
+        }
+        let stored = format!("{:?}", world.stored_under(KEY).await.unwrap());
+        for step in ["Document", "Summary"] {
+            assert!(stored.contains(step), "round {round}: {step} in {stored}");
+        }
+        // A later permuted deploy of either step is still refused.
+        mismatch(&tracker::<permuted::Document>(&world)).await;
+    }
 }

@@ -67,21 +67,21 @@ async fn storm_on_shared_requests_leaves_each_task_done_once(world: World) {
 
 #[database_test]
 async fn heartbeats_of_one_second_share_requests(world: World) {
-    let documents = world
-        .builder_with_heartbeat()
-        .lock_expire(Duration::from_secs(9))
-        .max_clock_skew(Duration::from_secs(2));
+    let documents = world.builder_with_heartbeat().lock_expire(Duration::from_secs(30));
     let documents = documents.build().unwrap();
-    documents.overwrite_many(ids(250).map(|id| Document::new(&id))).await.unwrap();
+    documents.overwrite_many(ids(100).map(|id| Document::new(&id))).await.unwrap();
     world.clock.advance(Duration::from_secs(1));
-    let all: Vec<_> = ids(250).collect();
-    let started: Vec<_> = documents.start_many(&all).await.into_iter().collect::<Result<_, _>>().unwrap();
+    let all: Vec<_> = ids(100).collect();
+    // A slow database may need a second send, which waits.
+    let started = world.run_while_advancing_clock(documents.start_many(&all)).await;
+    let started: Vec<_> = started.into_iter().collect::<Result<_, _>>().unwrap();
     let before = (world.network.count(BATCH), world.network.count("UpdateItem"));
     let sent = || (world.network.count(BATCH) - before.0, world.network.count("UpdateItem") - before.1);
     let clock = world.clock.manual();
-    world.run_while_advancing_clock(clock.sleep(Duration::from_millis(3500))).await;
-    assert!(started.iter().all(|task| task.remaining() > Duration::from_secs(6)));
-    println!("{:?} requests for 250 heartbeats", sent());
-    assert!(sent().0 + sent().1 <= 12, "{:?} requests for 250 heartbeats", sent());
-    assert!(documents.succeed_many(started).await.iter().all(Result::is_ok));
+    world.run_while_advancing_clock(clock.sleep(Duration::from_secs(11))).await;
+    assert!(started.iter().all(|task| task.remaining() > Duration::from_secs(20)));
+    println!("{:?} requests for 100 heartbeats", sent());
+    assert!(sent().0 + sent().1 <= 10, "{:?} requests for 100 heartbeats", sent());
+    let ended = world.run_while_advancing_clock(documents.succeed_many(started)).await;
+    assert!(ended.iter().all(Result::is_ok));
 }

@@ -17,6 +17,10 @@ const GAIN: f64 = 0.3;
 const FEW_RIVALS: f64 = 0.3;
 /// How many claims may be queued, as a multiple of the concurrency.
 const QUEUED_PER_SLOT: usize = 4;
+/// After how many granted claims in a row a worker no longer leaves tasks to rivals.
+const CALM: u32 = 64;
+/// After how many granted claims a worker that was not refused claims all that it can run.
+const ALONE: u32 = 8;
 /// The least chance with which a worker does not leave the tasks to its rivals: they may be gone.
 const LEAST_CHANCE: f64 = 1.0 / 16.0;
 
@@ -28,13 +32,15 @@ pub(super) struct Rivals {
     estimate: f64,
     /// How many tasks the last search has found.
     last_found: usize,
-    /// Whether the last claim was refused.
-    lost_last_race: bool,
+    /// How many claims were granted since the last refusal.
+    granted_in_a_row: u32,
+    /// Whether any claim was refused.
+    was_refused: bool,
 }
 
 impl Rivals {
     pub(super) fn new(concurrency: usize) -> Self {
-        Self { concurrency, estimate: ASSUMED_RIVALS, last_found: 0, lost_last_race: false }
+        Self { concurrency, estimate: ASSUMED_RIVALS, last_found: 0, granted_in_a_row: 0, was_refused: false }
     }
 
     /// Returns how many of the found tasks to claim before the next search.
@@ -46,13 +52,19 @@ impl Rivals {
         share.clamp(self.least(found), (self.concurrency * queued).min(found).max(1))
     }
 
+    fn has_sign_of_rivals(&self) -> bool {
+        self.was_refused && self.granted_in_a_row < CALM
+    }
+
     fn fair_share(&self, found: usize) -> f64 {
         number(found) * MAX_TAKEN / self.estimate
     }
 
     /// Returns how many of the found tasks a worker claims at least.
     fn least(&self, found: usize) -> usize {
-        (self.concurrency / 2).min(found.div_ceil(2)).max(1)
+        let is_alone = self.granted_in_a_row >= ALONE && !self.has_sign_of_rivals();
+        let least = if is_alone { self.concurrency } else { (self.concurrency / 2).min(found.div_ceil(2)) };
+        least.clamp(1, found.max(1))
     }
 
     /// Returns whether to leave the tasks to the rivals for now, without a search.
@@ -60,11 +72,11 @@ impl Rivals {
     /// A few workers that claim many tasks need fewer requests than many workers that claim a few, and are refused as rarely.
     pub(super) fn leaves_to_rivals(&self, rng: &mut fastrand::Rng) -> bool {
         let (found, least) = (self.last_found, self.least(self.last_found));
-        let chance = match self.lost_last_race {
-            _ if found == 0 => 1.0,
+        let chance = match self.granted_in_a_row {
+            _ if found == 0 || !self.has_sign_of_rivals() => 1.0,
             _ if least > 1 => (self.fair_share(found) / number(least)).max(LEAST_CHANCE),
-            true => number(found) / (1.0 + 2.0 * self.estimate),
-            false => 1.0,
+            0 => number(found) / (1.0 + 2.0 * self.estimate),
+            _ => 1.0,
         };
         rng.f64() >= chance
     }
@@ -79,7 +91,8 @@ impl Rivals {
         // In balance, `MAX_TAKEN` of the claims are refused.
         let change = if refused { 1.0 - GAIN * (1.0 - MAX_TAKEN) } else { 1.0 + GAIN * MAX_TAKEN };
         self.estimate = (self.estimate / change).clamp(FEWEST, MOST);
-        self.lost_last_race = refused;
+        self.granted_in_a_row = if refused { 0 } else { self.granted_in_a_row.saturating_add(1) };
+        self.was_refused |= refused;
     }
 }
 
@@ -101,17 +114,18 @@ mod tests {
         let mut rivals = Rivals::new(16);
         let mut claims = 0;
         while rivals.share(WINDOW) < 64 {
-            assert!(rivals.share(WINDOW) >= 8);
+            assert!(rivals.share(WINDOW) >= if claims == 0 { 8 } else { 16 });
             (0..rivals.share(WINDOW)).for_each(|_| rivals.learn(false));
             claims += 1;
         }
-        assert!(claims < 60, "{claims}");
+        assert!(claims < 30, "{claims}");
         assert!(!rivals.leaves_to_rivals(&mut fastrand::Rng::with_seed(1)) && !rivals.crowd_a_window());
     }
 
     #[test]
     fn worker_that_is_refused_often_mostly_leaves_the_tasks_to_its_rivals() {
         let (mut rivals, mut rng) = (Rivals::new(16), fastrand::Rng::with_seed(1));
+        assert!(!rivals.leaves_to_rivals(&mut rng), "there is no sign of rivals yet");
         (0..20).for_each(|_| rivals.learn(true));
         assert_eq!(rivals.share(WINDOW), 8);
         let left = (0..1000).filter(|_| rivals.leaves_to_rivals(&mut rng)).count();
