@@ -85,3 +85,46 @@ async fn heartbeats_of_one_second_share_requests(world: World) {
     let ended = world.run_while_advancing_clock(documents.succeed_many(started)).await;
     assert!(ended.iter().all(Result::is_ok));
 }
+
+/// Data whose reader panics.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+struct Bomb(bool);
+
+impl<'de> serde::Deserialize<'de> for Bomb {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let explodes = bool::deserialize(deserializer)?;
+        if explodes {
+            crate::support::panic_quietly("a reader that panics");
+        }
+        Ok(Self(explodes))
+    }
+}
+
+#[derive(tracker_core::StatusTracker, Debug, Clone, PartialEq)]
+#[tracker(use_case_id = "extract", status = crate::support::ExtractStatus, table = "documents")]
+struct Armed {
+    #[tracker(task_id)]
+    id: String,
+    bomb: Bomb,
+}
+
+#[database_test]
+async fn task_whose_reader_panics_harms_no_other(world: World) {
+    let documents = world.builder::<Armed>().build().unwrap();
+    for nth in 0..10 {
+        let id = format!("doc-{nth}");
+        documents.create(Armed { id, bomb: Bomb(false) }).await.unwrap();
+    }
+    let mut item = world.stored_under("extract____doc-3").await.unwrap();
+    let data = [("bomb".to_owned(), tracker_core::aws_sdk_dynamodb::types::AttributeValue::Bool(true))];
+    item.insert("data".to_owned(), tracker_core::aws_sdk_dynamodb::types::AttributeValue::M(data.into()));
+    world.put_item(item).await;
+    world.clock.advance(Duration::from_secs(1));
+    let summary = documents.worker().drain().run(async |_| Ok(())).await.unwrap();
+    assert_eq!((summary.succeeded, summary.failed, summary.unreadable), (9, 0, 1), "{summary}");
+    let unreadable = world.wait_until_unlocked_under("extract____doc-3").await;
+    assert_eq!(
+        (unreadable["status"].as_n().unwrap().as_str(), unreadable["retry"].as_n().unwrap().as_str()),
+        ("10", "0")
+    );
+}

@@ -119,6 +119,6 @@ impl<T: StatusTracker> Tracker<T> {
 
 /// Lets the end of an execution share a request.
 fn shared<T: StatusTracker>(mut execution: Execution<T>) -> Execution<T> {
-    execution.attempt.sharing = Sharing::Everything;
+    execution.attempt.sharing = Sharing::Together;
     execution
 }

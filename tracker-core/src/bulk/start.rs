@@ -67,7 +67,9 @@ impl<T: StatusTracker> Tracker<T> {
         let mut results: Vec<_> = stream::iter(keys.iter().zip(&is_first))
             .map(|(key, is_first)| async move {
                 match key {
-                    Ok(key) if *is_first => Some(Box::pin(self.start_key(key.clone(), with)).await),
+                    Ok(key) if *is_first => {
+                        Some(held_back(Box::pin(self.start_key(key.clone(), with)).await))
+                    }
                     _ => None,
                 }
             })
@@ -78,11 +80,23 @@ impl<T: StatusTracker> Tracker<T> {
         for (key, result) in keys.into_iter().zip(&mut results) {
             if result.is_none() {
                 *result = Some(match key {
-                    Ok(key) => Box::pin(self.start_key(key, StartWith::ALONE)).await,
+                    Ok(key) => held_back(Box::pin(self.start_key(key, StartWith::ALONE)).await),
                     Err(error) => Err(error),
                 });
             }
         }
-        results.into_iter().flatten().collect()
+        let mut results: Vec<_> = results.into_iter().flatten().collect();
+        for execution in results.iter_mut().flatten() {
+            execution.attempt.hand_to_caller();
+        }
+        results
     }
+}
+
+/// Keeps an execution from its caller: if the call is dropped, the task is released.
+fn held_back<T: StatusTracker>(started: Result<Execution<T>, Error>) -> Result<Execution<T>, Error> {
+    started.map(|mut execution| {
+        execution.attempt.take_back();
+        execution
+    })
 }

@@ -12,10 +12,10 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{Builder, IdentityCache};
 use tokio::runtime::Handle;
 
+use super::group::Queue;
+use super::route::Route;
 use super::service_clock::ServiceClock;
-use super::shared::Queue;
 use super::tries::{Connections, Tries};
-use super::update::Route;
 use crate::config::TrackerConfig;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;

@@ -13,9 +13,11 @@ use aws_sdk_dynamodb::types::{
 use aws_sdk_dynamodb::{Client, Config};
 
 use super::Context;
-use super::response::{FailedCondition, WriteError};
-use super::statement::{Answer, Member, execute};
-use super::update::{Route, send_alone};
+use super::group::{Answer, Member};
+use super::route::Route;
+use super::statement::{add_images, execute};
+use super::update::send_alone;
+use super::write_error::{FailedCondition, WriteError};
 use crate::config::TrackerConfig;
 use crate::declare::spec::{TrackerSpec, spec};
 use crate::declare::status::{Role, StatusRow, StatusTable};
@@ -113,10 +115,12 @@ async fn compare(client: &Client, rounds: u64) {
                 statement.unwrap_or_else(|| panic!("{}: {:?} has no statement", case.what, case.write));
             members.push(Member { key, statement });
         }
-        let answers = execute(&cx, client, &members).await;
+        let mut answers = execute(&cx, client, &members).await;
+        let failed: Vec<_> = (0..answers.len()).filter(|nth| answers[*nth].is_none()).collect();
+        add_images(&cx, &members, &failed, &mut answers).await;
         for ((case, answer), (sent, stored)) in cases.iter().zip(answers).zip(updated) {
             let what = format!("round {round}, {}: {:?} of {:?}", case.what, case.write, case.item);
-            assert_eq!(outcome(answer), sent, "{what}");
+            assert_eq!(outcome(answer.unwrap()), sent, "{what}");
             assert_eq!(get(&cx, &key(case)).await, stored, "{what}");
         }
     }

@@ -7,10 +7,12 @@ mod delete;
 #[cfg(all(test, feature = "embedded"))]
 mod dialects;
 mod get;
+mod group;
 mod known_clock;
 mod put;
 pub(crate) mod query;
 mod response;
+mod route;
 pub(crate) mod scan;
 mod service_clock;
 mod settle;
@@ -19,13 +21,14 @@ mod statement;
 pub(crate) mod table;
 mod tries;
 mod update;
+mod write_error;
 
 pub(crate) use self::context::Context;
 pub(crate) use self::delete::delete;
 pub(crate) use self::get::get;
 pub(crate) use self::put::put;
-pub(crate) use self::response::{
-    FailedCondition, WriteError, is_about_data, is_access_denied, is_access_refused,
-};
+pub(crate) use self::response::{is_about_data, is_access_denied, is_access_refused};
+pub(crate) use self::route::Route;
 pub(crate) use self::settle::{SENDS, settle, settle_finish, settle_history};
-pub(crate) use self::update::{Route, update};
+pub(crate) use self::update::update;
+pub(crate) use self::write_error::{FailedCondition, WriteError};

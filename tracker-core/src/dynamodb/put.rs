@@ -4,7 +4,8 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
 use super::context::Context;
-use super::response::{WriteError, classify, failed_condition, write_error};
+use super::response::{classify, failed_condition, write_error};
+use super::write_error::WriteError;
 use crate::item::attribute::{Item, KEY};
 use crate::protocol::expression::Expression;
 

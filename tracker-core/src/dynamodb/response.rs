@@ -8,28 +8,9 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use super::context::Context;
 use super::get::get;
 use super::tries::{FirstTry, NotFromDynamoDb, NotSent};
+use super::write_error::{FailedCondition, WriteError};
 use crate::error::{Error, ErrorKind, chain, chain_text};
 use crate::item::attribute::Item;
-
-/// Why a conditional write did not succeed.
-#[derive(Debug)]
-pub(crate) enum WriteError {
-    /// The condition failed, so this request wrote nothing.
-    Condition(FailedCondition),
-    /// The write may have been applied, or may be applied later.
-    Unknown(Error),
-    /// The write was not applied.
-    Refused(Error),
-}
-
-/// What DynamoDB returned with a failed condition.
-#[derive(Debug)]
-pub(crate) struct FailedCondition {
-    /// The item, if there is one.
-    pub(crate) image: Option<Item>,
-    /// Whether the SDK has sent the request only once.
-    pub(crate) is_first_try: bool,
-}
 
 /// Returns the error of a write whose condition failed. Some servers ignore `ReturnValuesOnConditionCheckFailure`, so an item
 /// that the response lacks is read. Nothing was written by this send, whatever that read says.
@@ -49,13 +30,6 @@ pub(super) async fn failed_condition(
         Ok(image) => WriteError::Condition(FailedCondition { image, is_first_try }),
         Err(error) if is_first_try => WriteError::Refused(error),
         Err(error) => WriteError::Unknown(error),
-    }
-}
-
-impl WriteError {
-    /// Returns the error of a write after which the caller cannot know what is stored.
-    pub(crate) fn unknown_outcome(error: Error) -> Error {
-        Error::new(ErrorKind::OutcomeUnknown).with_source(error)
     }
 }
 

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::context::Context;
-use super::response::{WriteError, is_final};
-use super::update::{Route, update};
+use super::response::is_final;
+use super::route::Route;
+use super::update::update;
+use super::write_error::WriteError;
 use crate::error::ErrorKind;
 use crate::item::attribute::Item;
 use crate::item::history::HistoryDetail;

@@ -2,65 +2,23 @@
 //!
 //! Databases call this a group commit. An update that is alone goes as a request of its own, at once.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::context::Context;
-use super::response::{WriteError, write_error};
-use super::statement::{Answer, Member, STATEMENTS_PER_BATCH, execute};
-use super::update::{Route, send_alone};
+use super::group::{Answer, Group, Member, Turn, Waiting};
+use super::response::is_final;
+use super::route::Route;
+use super::statement::{add_images, execute};
+use super::update::send_alone;
+use super::write_error::WriteError;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
 use crate::protocol::expression::Expression;
 
-/// How many requests are under way before further updates wait for the first of them.
-const UNDER_WAY: usize = 2;
 /// The longest time for which an update waits for requests that are under way: several times what DynamoDB needs.
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
-
-/// The updates that wait to share a request.
-#[derive(Debug, Default)]
-pub(super) struct Queue {
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    waiting: VecDeque<Waiting>,
-    under_way: usize,
-}
-
-/// An update that waits.
-#[derive(Debug)]
-struct Waiting {
-    member: Member,
-    turn: oneshot::Sender<Turn>,
-}
-
-/// What an update has waited for.
-#[derive(Debug)]
-enum Turn {
-    /// Send your own update, and these together with it.
-    Send { own: Member, group: Group },
-    /// Another update has sent yours.
-    Answered(Answer),
-}
-
-/// Updates that are sent together with that of the group's sender. If the sender is dropped before, they wait again.
-///
-/// The request counts as under way until the group is dropped.
-#[derive(Debug)]
-struct Group {
-    others: Vec<Waiting>,
-    under_way: UnderWay,
-}
-
-/// Counts as a request that is under way while it lives. Then others may be sent.
-#[derive(Debug)]
-struct UnderWay(Arc<Queue>);
 
 /// Sends an update, together with those that are due now.
 ///
@@ -78,13 +36,15 @@ pub(super) async fn send_shared(
         return send_alone(cx, route, key, update, returns_item).await;
     };
     let (turn, mut answer) = oneshot::channel();
-    let is_first = queue.push(Waiting { member: Member { key: key.to_owned(), statement }, turn });
-    // Whatever else is due now comes first.
-    tokio::task::yield_now().await;
+    queue.push(Waiting { member: Member { key: key.to_owned(), statement }, turn });
+    if route.gathers {
+        // Whatever else is due now comes first.
+        tokio::task::yield_now().await;
+    }
     queue.send_groups(false);
     let turn = match answer.try_recv() {
         Ok(turn) => Ok(turn),
-        Err(_) if is_first => tokio::select! {
+        Err(_) => tokio::select! {
             biased;
             turn = &mut answer => turn,
             () = cx.clock.sleep(LONGEST_WAIT) => {
@@ -92,7 +52,6 @@ pub(super) async fn send_shared(
                 answer.await
             }
         },
-        Err(_) => answer.await,
     };
     let answer = match turn {
         Ok(Turn::Answered(answer)) => answer,
@@ -112,60 +71,11 @@ pub(super) async fn send_shared(
     match answer {
         Answer::Result(result) => result,
         Answer::Alone { may_be_applied } => match send_alone(cx, route, key, update, returns_item).await {
-            Err(WriteError::Refused(error)) if may_be_applied => Err(write_error(error.retried(true))),
+            Err(WriteError::Refused(error)) if may_be_applied && !is_final(&error) => {
+                Err(WriteError::Unknown(error))
+            }
             result => result,
         },
-    }
-}
-
-impl Queue {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Adds an update. Returns whether no other waits.
-    fn push(&self, waiting: Waiting) -> bool {
-        let mut state = self.state();
-        state.waiting.push_back(waiting);
-        state.waiting.len() == 1
-    }
-
-    /// Hands the waiting updates to senders, as far as requests may be sent now: each full group, and one that is not full if
-    /// few requests are under way, or they take `too_long`.
-    fn send_groups(self: &Arc<Self>, mut too_long: bool) {
-        loop {
-            let (turn, send) = {
-                let mut state = self.state();
-                state.waiting.retain(|waiting| !waiting.turn.is_closed());
-                let is_due = state.waiting.len() >= STATEMENTS_PER_BATCH || state.under_way < UNDER_WAY;
-                if state.waiting.is_empty() || !(is_due || std::mem::take(&mut too_long)) {
-                    return;
-                }
-                let mut others = state.take_group();
-                let Waiting { member: own, turn } = others.remove(0);
-                state.under_way += 1;
-                let under_way = UnderWay(Arc::clone(self));
-                (turn, Turn::Send { own, group: Group { others, under_way } })
-            };
-            // Not under the lock: a group whose sender was dropped puts its updates back.
-            drop(turn.send(send));
-        }
-    }
-}
-
-impl State {
-    /// Takes the oldest updates, at most one of each item.
-    fn take_group(&mut self) -> Vec<Waiting> {
-        let (mut keys, mut group, mut left) = (HashSet::new(), Vec::new(), VecDeque::new());
-        for waiting in self.waiting.drain(..) {
-            if group.len() < STATEMENTS_PER_BATCH && keys.insert(waiting.member.key.clone()) {
-                group.push(waiting);
-            } else {
-                left.push_back(waiting);
-            }
-        }
-        self.waiting = left;
-        group
     }
 }
 
@@ -179,30 +89,28 @@ impl Group {
             turns.push(turn);
         }
         // Boxed, because the SDK's future would make the future of every write large.
-        let mut answers = Box::pin(execute(cx, cx.client_of(route), &members)).await.into_iter();
+        let mut answers = Box::pin(execute(cx, cx.client_of(route), &members)).await;
         drop(self);
-        let own = answers.next();
-        for (turn, answer) in turns.into_iter().zip(answers) {
+        // A read that takes long must not keep an answer from those whose condition holds.
+        let mut turns: Vec<_> = std::iter::once(None).chain(turns.into_iter().map(Some)).collect();
+        answer_all(&mut turns, &mut answers);
+        let failed = answers.iter().zip(&turns).enumerate();
+        let failed = failed.filter(|(nth, (answer, turn))| answer.is_none() && (*nth == 0 || turn.is_some()));
+        let failed: Vec<_> = failed.map(|(nth, _)| nth).collect();
+        Box::pin(add_images(cx, &members, &failed, &mut answers)).await;
+        answer_all(&mut turns, &mut answers);
+        answers.into_iter().next().flatten().unwrap_or(Answer::Alone { may_be_applied: true })
+    }
+}
+
+/// Sends the answers that are known to those who wait for them.
+fn answer_all(turns: &mut [Option<oneshot::Sender<Turn>>], answers: &mut [Option<Answer>]) {
+    for (turn, answer) in turns.iter_mut().zip(answers) {
+        if answer.is_some()
+            && let (Some(turn), Some(answer)) = (turn.take(), answer.take())
+        {
             // Who has stopped waiting needs no answer.
             let _ = turn.send(Turn::Answered(answer));
         }
-        own.unwrap_or_else(|| Answer::Alone { may_be_applied: true })
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        let others = std::mem::take(&mut self.others);
-        let mut state = self.under_way.0.state();
-        for waiting in others.into_iter().rev() {
-            state.waiting.push_front(waiting);
-        }
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.state().under_way -= 1;
-        self.0.send_groups(false);
     }
 }

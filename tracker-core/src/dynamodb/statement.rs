@@ -8,35 +8,16 @@ use aws_sdk_dynamodb::types::{
 
 use super::batch::batch_get;
 use super::context::Context;
-use super::response::{FailedCondition, WriteError, classify, failed_condition, write_error};
+use super::group::{Answer, Member};
+use super::response::{classify, failed_condition, write_error};
+use super::write_error::{FailedCondition, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, KEY};
 use crate::item::error::BoxError;
-use crate::protocol::partiql::Statement;
 
-/// The most statements that a request can have.
-pub(super) const STATEMENTS_PER_BATCH: usize = 25;
-
-/// An update that shares a request.
-#[derive(Debug)]
-pub(super) struct Member {
-    pub(super) key: String,
-    pub(super) statement: Statement,
-}
-
-/// What a shared request says of one of its members.
-#[derive(Debug)]
-pub(super) enum Answer {
-    Result(Result<Option<Item>, WriteError>),
-    /// DynamoDB refused the statement, not the write: the update is sent again on its own. `may_be_applied` says that an earlier
-    /// try of the request may have arrived.
-    Alone {
-        may_be_applied: bool,
-    },
-}
-
-/// Sends several updates in one request. No two members may have the same key. Returns the answer of each member, in order.
-pub(super) async fn execute(cx: &Context, client: &Client, members: &[Member]) -> Vec<Answer> {
+/// Sends several updates in one request. No two members may have the same key. Returns the answer of each member, in order; none
+/// for those whose items must be read.
+pub(super) async fn execute(cx: &Context, client: &Client, members: &[Member]) -> Vec<Option<Answer>> {
     let mut statements = Vec::with_capacity(members.len());
     for Member { statement, .. } in members {
         let request = BatchStatementRequest::builder()
@@ -58,20 +39,15 @@ pub(super) async fn execute(cx: &Context, client: &Client, members: &[Member]) -
                     cx.stop_sharing(&error);
                 }
                 let may_be_applied = error.was_retried();
-                return members.iter().map(|_| Answer::Alone { may_be_applied }).collect();
+                return members.iter().map(|_| Some(Answer::Alone { may_be_applied })).collect();
             }
             return all(members, &write_error(error));
         }
     };
-    let mut answers: Vec<_> = members
+    members
         .iter()
         .zip(responses.into_iter().map(Some).chain(std::iter::repeat_with(|| None)))
         .map(|(member, response)| answer(cx, member, response))
-        .collect();
-    add_images(cx, members, &mut answers).await;
-    answers
-        .into_iter()
-        .map(|answer| answer.unwrap_or_else(|| Answer::Alone { may_be_applied: true }))
         .collect()
 }
 
@@ -101,30 +77,36 @@ fn refused(error: impl Into<BoxError>) -> WriteError {
 }
 
 /// Returns the same answer for every member.
-fn all(members: &[Member], error: &WriteError) -> Vec<Answer> {
+fn all(members: &[Member], error: &WriteError) -> Vec<Option<Answer>> {
     let copy = || match error {
         WriteError::Unknown(error) => WriteError::Unknown(error.copied()),
         WriteError::Refused(error) => WriteError::Refused(error.copied()),
         // A request as a whole has no condition.
         WriteError::Condition(_) => WriteError::Unknown(Error::new(ErrorKind::Unavailable)),
     };
-    members.iter().map(|_| Answer::Result(Err(copy()))).collect()
+    members.iter().map(|_| Some(Answer::Result(Err(copy())))).collect()
 }
 
-/// Returns the answer of a member, or none if its condition failed.
+/// Returns the answer of a member, or none if its item must be read: the condition failed, or the item did not come.
 fn answer(cx: &Context, member: &Member, response: Option<BatchStatementResponse>) -> Option<Answer> {
     let Some(response) = response else {
         // DynamoDB answers every statement; whatever has dropped this answer may have dropped an applied write.
         return Some(Answer::Result(Err(WriteError::Unknown(Error::new(ErrorKind::Unavailable)))));
     };
     let Some(error) = response.error else {
-        return Some(Answer::Result(Ok(response.item)));
+        // Not every server returns the new item. The image shows then that the write was applied.
+        let is_complete = response.item.is_some() || !member.statement.returns_item;
+        return is_complete.then_some(Answer::Result(Ok(response.item)));
     };
     let message = error.message.unwrap_or_default();
-    let kind = match error.code? {
+    let Some(code) = error.code else {
+        return Some(Answer::Alone { may_be_applied: true });
+    };
+    let kind = match code {
         Code::ConditionalCheckFailed => return None,
+        // Alone, because the SDK sends a throttled request again, and its response says why it was throttled.
         Code::ProvisionedThroughputExceeded | Code::RequestLimitExceeded | Code::ThrottlingError => {
-            ErrorKind::Throttled { reasons: Vec::new() }
+            return Some(Answer::Alone { may_be_applied: true });
         }
         Code::InternalServerError => ErrorKind::Unavailable,
         Code::ValidationError if message.contains("Item size") => ErrorKind::ItemTooLarge,
@@ -146,14 +128,18 @@ fn answer(cx: &Context, member: &Member, response: Option<BatchStatementResponse
 ///
 /// DynamoDB may return such an item in the answer or not, so the item is always read. The image is then as late as that of an
 /// update without an answer, and is judged in the same way.
-async fn add_images(cx: &Context, members: &[Member], answers: &mut [Option<Answer>]) {
-    let failed: Vec<_> = (0..answers.len()).filter(|nth| answers[*nth].is_none()).collect();
+pub(super) async fn add_images(
+    cx: &Context,
+    members: &[Member],
+    failed: &[usize],
+    answers: &mut [Option<Answer>],
+) {
     if failed.is_empty() {
         return;
     }
     let keys = failed.iter().map(|nth| members[*nth].key.clone()).collect();
     let read = batch_get(cx, cx.client(), keys, &[], true).await;
-    for nth in failed {
+    for &nth in failed {
         let key = &members[nth].key;
         answers[nth] = Some(Answer::Result(Err(match &read {
             Ok((items, unprocessed)) if !unprocessed.contains(key) => {

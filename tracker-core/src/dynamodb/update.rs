@@ -4,24 +4,12 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 use super::context::Context;
-use super::response::{WriteError, classify, failed_condition, write_error};
+use super::response::{classify, failed_condition, write_error};
+use super::route::Route;
 use super::shared::send_shared;
+use super::write_error::WriteError;
 use crate::item::attribute::{Item, KEY, string};
 use crate::protocol::expression::Expression;
-
-/// How an update is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Route {
-    /// Whether it is sent as a heartbeat: tried once, for a short time, on connections of its own.
-    pub(crate) is_heartbeat: bool,
-    /// Whether it may share a request with other updates.
-    pub(crate) shares: bool,
-}
-
-impl Route {
-    /// A request of its own.
-    pub(crate) const ALONE: Self = Self { is_heartbeat: false, shares: false };
-}
 
 /// Updates an item under a condition. Returns the whole item if the caller asks for it.
 pub(crate) async fn update(

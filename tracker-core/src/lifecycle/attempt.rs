@@ -67,6 +67,11 @@ impl Attempt {
         self.if_dropped = IfDropped::Fail;
     }
 
+    /// Takes the attempt back from its caller, who has not received it yet. Until it is handed over again, a drop releases it.
+    pub(crate) fn take_back(&mut self) {
+        self.if_dropped = IfDropped::Release;
+    }
+
     /// Starts the heartbeat, unless heartbeats are off.
     pub(crate) fn keep_lease(&self) {
         if self.cx.config.heartbeat {

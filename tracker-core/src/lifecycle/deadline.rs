@@ -6,7 +6,12 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
+use super::sharing::StartWith;
+use crate::error::{Error, ErrorKind};
+use crate::lifecycle::execution::Execution;
 use crate::time::Clock;
+use crate::tracker::Tracker;
+use crate::tracker::status_tracker::StatusTracker;
 
 /// The longest part of a deadline that is kept for the release of the task.
 const MOST_FOR_RELEASE: Duration = Duration::from_secs(2);
@@ -38,6 +43,26 @@ pub(crate) async fn at(clock: &dyn Clock, time: Option<Duration>) {
     match time {
         Some(time) => clock.sleep(time.saturating_sub(clock.now().monotonic)).await,
         None => std::future::pending().await,
+    }
+}
+
+impl<T: StatusTracker> Tracker<T> {
+    /// Starts the task of a key before a deadline, of which the execution learns.
+    pub(crate) async fn start_before(
+        &self,
+        key: String,
+        deadline: Option<Deadline>,
+    ) -> Result<Execution<T>, Error> {
+        let too_late = at(&*self.cx().clock, deadline.map(|deadline| deadline.body_ends));
+        let execution = tokio::select! {
+            biased;
+            started = self.start_key(key.clone(), StartWith::ALONE) => started?,
+            () = too_late => return Err(Error::new(ErrorKind::DeadlinePassed).with_key(&key)),
+        };
+        if let Some(deadline) = deadline {
+            execution.attempt.lease.set_deadline(deadline.body_ends);
+        }
+        Ok(execution)
     }
 }
 

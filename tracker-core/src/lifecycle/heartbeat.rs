@@ -40,6 +40,10 @@ pub(crate) enum Sender {
 /// The background sends with a client of its own. The caller's runtime must not share its connections.
 pub(crate) async fn send_heartbeat(cx: &Context, lease: &SharedLease, by: Sender) -> HeartbeatResult {
     let key = &lease.head.key;
+    let mut route = match by {
+        Sender::Background => lease.sharing.heartbeat_route(),
+        Sender::Caller => Route::ALONE,
+    };
     loop {
         let Some(now) = lease.next_heartbeat(cx.now()) else {
             return HeartbeatResult::Renewed;
@@ -47,12 +51,7 @@ pub(crate) async fn send_heartbeat(cx: &Context, lease: &SharedLease, by: Sender
         let asks = !lease.is_cancel_requested();
         let writes = cx.writes(&lease.lock_id, now.time);
         let write = if asks { writes.heartbeat() } else { writes.save() };
-        let sent = match by {
-            Sender::Background => {
-                dynamodb::update(cx, lease.sharing.heartbeat_route(), key, write, false).await
-            }
-            Sender::Caller => dynamodb::update(cx, Route::ALONE, key, write, false).await,
-        };
+        let sent = dynamodb::update(cx, route, key, write, false).await;
         let found = match sent {
             Ok(_) => {
                 let duration = cx.now().monotonic.saturating_sub(now.monotonic);
@@ -72,7 +71,15 @@ pub(crate) async fn send_heartbeat(cx: &Context, lease: &SharedLease, by: Sender
             lease.request_cancel(cx.now());
             continue;
         }
-        return result(lease, now, classify::classify_save(found.as_ref(), &lease.lock_id, now.time));
+        let verdict = classify::classify_save(found.as_ref(), &lease.lock_id, now.time);
+        // No later write of this attempt is there, so the condition should have held: the server reads the statement in
+        // another way.
+        let is_overtaken = found.is_none_or(|found| found.lock_time >= now.time);
+        if verdict == Save::Again && route.shares && !is_overtaken {
+            route.shares = false;
+            continue;
+        }
+        return result(lease, now, verdict);
     }
 }
 

@@ -12,17 +12,25 @@ pub(crate) enum Sharing {
     Heartbeats,
     /// All of them.
     Everything,
+    /// All of them, and the end is due together with that of others.
+    Together,
 }
 
 impl Sharing {
-    /// Returns how a start or a finish is sent.
+    /// Returns how a start is sent.
+    pub(crate) fn start_route(self) -> Route {
+        Route { gathers: true, ..self.route() }
+    }
+
+    /// Returns how a save or a finish is sent.
     pub(crate) fn route(self) -> Route {
-        Route { is_heartbeat: false, shares: self == Self::Everything }
+        let shares = matches!(self, Self::Everything | Self::Together);
+        Route { is_heartbeat: false, shares, gathers: self == Self::Together }
     }
 
     /// Returns how a heartbeat is sent.
     pub(crate) fn heartbeat_route(self) -> Route {
-        Route { is_heartbeat: true, shares: self != Self::Nothing }
+        Route { is_heartbeat: true, shares: self != Self::Nothing, gathers: true }
     }
 }
 

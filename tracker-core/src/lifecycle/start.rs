@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use uuid::Uuid;
 
 use super::attempt::Attempt;
-use super::deadline::{self, Deadline, Start};
+use super::deadline::Start;
 use super::execution::Execution;
 use super::race::{Race, Round, race};
 use super::shared_lease::SharedLease;
@@ -76,24 +76,6 @@ impl<T: StatusTracker> Tracker<T> {
             let deadline = remaining.beginning_now(&*self.cx().clock);
             self.start_before(key?, deadline).await
         })
-    }
-
-    /// Starts the task of a key before a deadline, of which the execution learns.
-    pub(crate) async fn start_before(
-        &self,
-        key: String,
-        deadline: Option<Deadline>,
-    ) -> Result<Execution<T>, Error> {
-        let too_late = deadline::at(&*self.cx().clock, deadline.map(|deadline| deadline.body_ends));
-        let execution = tokio::select! {
-            biased;
-            started = self.start_key(key.clone(), StartWith::ALONE) => started?,
-            () = too_late => return Err(Error::new(ErrorKind::DeadlinePassed).with_key(&key)),
-        };
-        if let Some(deadline) = deadline {
-            execution.attempt.lease.set_deadline(deadline.body_ends);
-        }
-        Ok(execution)
     }
 
     /// Starts the task of a key.
@@ -317,7 +299,7 @@ impl StartRequest {
             match expected {
                 Some(expected) => {
                     let write = writes.start_expected(&self.key, expected);
-                    dynamodb::update(&self.cx, self.sharing.route(), &self.key, write, true)
+                    dynamodb::update(&self.cx, self.sharing.start_route(), &self.key, write, true)
                 }
                 None => dynamodb::update(&self.cx, Route::ALONE, &self.key, writes.start(&self.key), true),
             }
@@ -330,7 +312,7 @@ impl StartRequest {
     async fn send_takeover(&mut self, seen: &TaskHead) -> Result<Option<Item>, WriteError> {
         let now = self.next_time();
         let write = |detail| self.cx.writes(&self.lock_id, now).take_over(seen, detail);
-        dynamodb::settle_history(&self.cx, self.sharing.route(), &self.key, write).await
+        dynamodb::settle_history(&self.cx, self.sharing.start_route(), &self.key, write).await
     }
 
     /// Returns the attempt of a write that was applied. A takeover that ignored the task is a refusal.

@@ -13,6 +13,8 @@ const MOST_CHARACTERS: usize = 8192;
 pub(crate) struct Statement {
     pub(crate) text: String,
     pub(crate) parameters: Vec<AttributeValue>,
+    /// Whether the response has the item.
+    pub(crate) returns_item: bool,
 }
 
 impl Expression {
@@ -65,7 +67,7 @@ impl Expression {
         if returns_item {
             text.push_str(" RETURNING ALL NEW *");
         }
-        (text.chars().count() <= MOST_CHARACTERS).then_some(Statement { text, parameters })
+        (text.chars().count() <= MOST_CHARACTERS).then_some(Statement { text, parameters, returns_item })
     }
 
     /// Appends a condition: whether an attribute exists, or a comparison of an attribute with a value.
@@ -149,7 +151,7 @@ mod tests {
             .and("attribute_exists(#attempt) AND attribute_not_exists(#run_at)")
             .and("#lock_time < :now AND NOT #cancel = :lock_id")
             .with(":now", string("noon"));
-        let Statement { text, parameters } = write.statement("tasks", "app____1", true).unwrap();
+        let Statement { text, parameters, .. } = write.statement("tasks", "app____1", true).unwrap();
         assert_eq!(
             text,
             "UPDATE \"tasks\" SET \"lock\"=? SET \"status\"=? SET \"attempt\"=attempt+1 REMOVE \"cancel\" REMOVE \"owner\" \

@@ -17,6 +17,8 @@ use crate::time::Timestamp;
 pub(crate) const WINDOW: usize = 100;
 /// How many new tasks are enough to choose from.
 pub(crate) const ENOUGH: usize = 8;
+/// One search in so many begins with the oldest task, however many rivals there are.
+const FROM_BEGINNING: u32 = 8;
 /// At how many places of a deep source a worker looks for tasks, before it begins with the oldest one.
 const PLACES: u32 = 4;
 /// For how long a queued claim may be used.
@@ -177,7 +179,8 @@ impl Claims {
 
     /// Returns a random place of each source that is deep, if rivals leave fewer tasks than could run here.
     fn random_places(&mut self) -> HashMap<usize, Vec<Timestamp>> {
-        if !self.rivals.crowd_a_window() {
+        // Now and then from the beginning, so that the oldest task has its turn.
+        if !self.rivals.crowd_a_window() || self.rng.u32(..FROM_BEGINNING) == 0 {
             return HashMap::new();
         }
         let mut places: Vec<_> = self.deep.iter().map(|(source, ready)| (*source, ready.clone())).collect();
@@ -221,6 +224,7 @@ impl Claims {
         let later = keys.iter().any(|key| deferred(key).is_some_and(|deferred| deferred.awaited));
         keys.retain(|key| deferred(key).is_none() && !self.claimed.contains(key));
         if keys.is_empty() {
+            self.rivals.share(0);
             // An incomplete search found enough, but those tasks may have been claimed or deferred during the search.
             return if later || !found.is_complete { SearchResult::Later } else { SearchResult::Nothing };
         }

@@ -75,7 +75,7 @@ impl Rivals {
         let chance = match self.granted_in_a_row {
             _ if found == 0 || !self.has_sign_of_rivals() => 1.0,
             _ if least > 1 => (self.fair_share(found) / number(least)).max(LEAST_CHANCE),
-            0 => number(found) / (1.0 + 2.0 * self.estimate),
+            0 => (number(found) / (1.0 + 2.0 * self.estimate)).max(LEAST_CHANCE),
             _ => 1.0,
         };
         rng.f64() >= chance
@@ -83,7 +83,7 @@ impl Rivals {
 
     /// Returns whether rivals leave fewer tasks of a window than this worker could run.
     pub(super) fn crowd_a_window(&self) -> bool {
-        self.fair_share(WINDOW) < number(self.concurrency)
+        self.has_sign_of_rivals() && self.fair_share(WINDOW) < number(self.concurrency)
     }
 
     /// Notes whether a claim was refused.

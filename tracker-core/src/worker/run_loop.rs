@@ -1,13 +1,14 @@
 //! The loop of a worker: decides what is next. `run` and `run_local` differ only in who runs the bodies.
 
 use std::future::pending;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +18,8 @@ use super::search::{SearchEnd, SearchOutcome, Source, search, sources};
 use super::task::{Claim, TaskOutcome};
 use super::trouble::AccessRefused;
 use super::{Options, Summary, Worker};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::item::attribute::DATA;
 use crate::lifecycle::execution::Execution;
 use crate::lifecycle::sharing::{Sharing, StartWith};
 use crate::query::alive::AliveLeases;
@@ -203,7 +205,10 @@ impl<T: StatusTracker> RunLoop<T> {
                     }
                 }
                 Some((key, started)) = self.starts.next(), if !self.starts.is_empty() => match started {
-                    Ok(execution) => tasks.push(begin(Claim { key, execution, stop: self.stop.clone() })),
+                    Ok(execution) => {
+                        execution.attempt.lease.set_worker_stop(self.stop.clone());
+                        tasks.push(begin(Claim { key, execution, stop: self.stop.clone() }));
+                    }
                     Err(error) => {
                         self.on_outcome(&key, TaskOutcome::NotStarted(error), tasks.len());
                         if self.fatal.is_some() && self.phase == Phase::Claiming {
@@ -273,7 +278,12 @@ impl<T: StatusTracker> RunLoop<T> {
         };
         let tracker = self.tracker.clone();
         self.starts.push(Box::pin(async move {
-            let started = tracker.start_key(key.clone(), with).await;
+            // The code that reads the data is the user's. The task of an attempt that is dropped here is released.
+            let started = AssertUnwindSafe(tracker.start_key(key.clone(), with)).catch_unwind().await;
+            let started = started.unwrap_or_else(|_| {
+                let why = "the code that reads the data panicked";
+                Err(Error::new(ErrorKind::Decode { attribute: DATA.to_owned() }).because(why).with_key(&key))
+            });
             (key, started)
         }));
     }

@@ -62,6 +62,7 @@ pub(crate) async fn search<T: StatusTracker>(
     alive: Arc<AliveLeases>,
 ) -> SearchOutcome {
     let SearchPlan { groups, from, excluded } = plan;
+    let mut is_partial = false;
     let (mut found, mut unreadable, mut new) = (Found::default(), Vec::new(), 0);
     for group in groups {
         if new >= ENOUGH {
@@ -78,6 +79,7 @@ pub(crate) async fn search<T: StatusTracker>(
                     expected: HashMap::new(),
                     suspects: Vec::new(),
                     new: 0,
+                    is_partial: false,
                     read: SourceRead { source: nth, ..SourceRead::default() },
                     unreadable: Vec::new(),
                 };
@@ -96,10 +98,11 @@ pub(crate) async fn search<T: StatusTracker>(
             found.expected.extend(scan.expected);
             found.suspects.extend(scan.suspects);
             new += scan.new;
+            is_partial |= scan.is_partial;
             unreadable.extend(scan.unreadable);
         }
     }
-    found.is_complete = true;
+    found.is_complete = !is_partial;
     Ok(SearchEnd::Claimable(found, unreadable))
 }
 
@@ -164,6 +167,8 @@ struct SourceScan<'w> {
     suspects: Vec<String>,
     /// How many of the keys are not excluded.
     new: usize,
+    /// Whether the tasks before a place were not read.
+    is_partial: bool,
     read: SourceRead,
     unreadable: Vec<Error>,
 }
@@ -188,6 +193,7 @@ impl SourceScan<'_> {
         for place in places {
             self.read_from(cx, value.clone(), status, Some(place)).await?;
             if self.new > 0 {
+                self.is_partial = true;
                 return Ok(());
             }
             self.read.empty_from = Some(place);
@@ -209,12 +215,15 @@ impl SourceScan<'_> {
         let due_by = Some(Timestamp::from(cx.now()).to_string());
         let from = from.map(Timestamp::stored);
         let range = Range { value, from, due_by, ..Range::default() };
-        let mut first = None;
+        let (mut first, mut rows) = (None, 0);
+        let is_place = range.from.is_some();
         read_keys(cx, &range, WINDOW, |key, row| {
+            rows += 1;
             let has_run_at = row.contains_key(RUN_AT);
             first = first.or_else(|| Timestamp::parse(row.get(UPDATE_TIME)?.as_s().ok()?));
             self.expected.insert(key.clone(), Expected { status, has_run_at });
-            self.add(key)
+            // A place is for a window of tasks, not for all the rest.
+            self.add(key) || (is_place && rows >= WINDOW)
         })
         .await?;
         Ok(first)

@@ -46,7 +46,6 @@ macro_rules! run_task {
                 let stopped = $crate::lifecycle::run::BodyResult::Stopped(Box::new(execution));
                 return (key, $crate::worker::task::outcome(stopped).await);
             }
-            execution.attempt.lease.set_worker_stop(stop.clone());
             let watch = $crate::lifecycle::run::Watch::over(&execution);
             let ended = {
                 let $task = &mut execution;
