@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use cpu_time::ProcessTime;
 use tracker_core::aws_sdk_dynamodb::Client;
-use tracker_core::{StatusTracker, Tracker};
+use tracker_core::Tracker;
 
 use super::common::local::AnyError;
 use super::common::median::median;

@@ -155,7 +155,7 @@ async fn each_execution_ends_in_its_own_way(world: World) {
         End::Succeed,
         End::Fail(Failure::retry("once")),
         End::Fail(Failure::fatal("never")),
-        End::Fail(Failure::snooze(Duration::from_secs(60))),
+        End::Fail(Failure::snooze(Duration::from_mins(1))),
         End::Release,
     ];
     let ends: Vec<_> = started.into_iter().zip(ends).chain([(taken, End::Succeed)]).collect();

@@ -1,4 +1,4 @@
-//! Shows that an update and its PartiQL statement do the same to an item: on the embedded database, and on DynamoDB Local if
+//! Shows that an update and its `PartiQL` statement do the same to an item: on the embedded database, and on DynamoDB Local if
 //! `TRACKER_DYNAMODB_ENDPOINT` names one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

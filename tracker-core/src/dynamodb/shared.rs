@@ -42,16 +42,17 @@ pub(super) async fn send_shared(
         tokio::task::yield_now().await;
     }
     queue.send_groups(false);
-    let turn = match answer.try_recv() {
-        Ok(turn) => Ok(turn),
-        Err(_) => tokio::select! {
+    let turn = if let Ok(turn) = answer.try_recv() {
+        Ok(turn)
+    } else {
+        tokio::select! {
             biased;
             turn = &mut answer => turn,
             () = cx.clock.sleep(LONGEST_WAIT) => {
                 queue.send_groups(true);
                 answer.await
             }
-        },
+        }
     };
     let answer = match turn {
         Ok(Turn::Answered(answer)) => answer,

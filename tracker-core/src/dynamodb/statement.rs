@@ -58,7 +58,7 @@ enum Refusal {
     None,
     /// These statements.
     TheseStatements,
-    /// Every statement: a permission is missing, or the server has no PartiQL.
+    /// Every statement: a permission is missing, or the server has no `PartiQL`.
     AnyStatement,
 }
 

@@ -1,4 +1,4 @@
-//! PartiQL statements: the second dialect of a write, which can share a request with other writes.
+//! `PartiQL` statements: the second dialect of a write, which can share a request with other writes.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -18,9 +18,9 @@ pub(crate) struct Statement {
 }
 
 impl Expression {
-    /// Returns the write of an item as a PartiQL statement, or none if PartiQL cannot express the write.
+    /// Returns the write of an item as a `PartiQL` statement, or none if `PartiQL` cannot express the write.
     ///
-    /// PartiQL has no `if_not_exists`: an addition needs the condition that the number exists. An assignment from another
+    /// `PartiQL` has no `if_not_exists`: an addition needs the condition that the number exists. An assignment from another
     /// attribute and `OR` are left to `UpdateItem`, because not every DynamoDB accepts them in a statement.
     pub(crate) fn statement(&self, table: &str, key: &str, returns_item: bool) -> Option<Statement> {
         let mut text = String::with_capacity(512);
@@ -50,7 +50,7 @@ impl Expression {
             }
             text.push_str(" SET ");
             push_quoted(&mut text, name);
-            text.push_str(&format!("={name}+{added}"));
+            text.extend(["=", name, "+", added]);
         }
         for removed in parts(&self.remove, ", ") {
             text.push_str(" REMOVE ");
@@ -169,7 +169,7 @@ mod tests {
             expression().and("(attribute_not_exists(#run_at) OR #run_at <= :lock_id)"),
             expression().and_in("status", [10_u32, 14].map(number)),
             expression().add("#attempt :one").with(":one", number(1_u32)),
-            expression().set_to("owner", string("x")).and(&"#owner = :owner".repeat(1)).set(
+            expression().set_to("owner", string("x")).and("#owner = :owner").set(
                 &(0..600).map(|nth| format!("#long_name_{nth} = :owner")).collect::<Vec<_>>().join(", "),
             ),
         ];

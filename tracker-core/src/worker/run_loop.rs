@@ -66,6 +66,9 @@ enum Phase {
     Stopping,
 }
 
+/// The key of a task, and the result of its start.
+type Started<T> = (String, Result<Execution<T>, Error>);
+
 pub(super) struct RunLoop<T: StatusTracker> {
     pub(super) tracker: Tracker<T>,
     pub(super) options: Options,
@@ -73,7 +76,7 @@ pub(super) struct RunLoop<T: StatusTracker> {
     sources: Arc<[Source]>,
     phase: Phase,
     /// The starts that are not answered yet. They are polled together, so that they can share a request.
-    pub(super) starts: FuturesUnordered<BoxFuture<'static, (String, Result<Execution<T>, Error>)>>,
+    pub(super) starts: FuturesUnordered<BoxFuture<'static, Started<T>>>,
     /// The search in progress.
     pub(super) search: Option<BoxFuture<'static, SearchOutcome>>,
     /// The wait before the next search.
@@ -272,9 +275,10 @@ impl<T: StatusTracker> RunLoop<T> {
     /// Starts a task that was chosen.
     fn start(&mut self, chosen: Chosen) {
         let Chosen { key, expected } = chosen;
-        let with = match self.options.batching {
-            true => StartWith { sharing: Sharing::Everything, expected },
-            false => StartWith { sharing: Sharing::Nothing, expected: None },
+        let with = if self.options.batching {
+            StartWith { sharing: Sharing::Everything, expected }
+        } else {
+            StartWith { sharing: Sharing::Nothing, expected: None }
         };
         let tracker = self.tracker.clone();
         self.starts.push(Box::pin(async move {
