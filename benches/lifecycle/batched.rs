@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use cpu_time::ProcessTime;
-use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::Tracker;
+use tracker_core::aws_sdk_dynamodb::Client;
 
 use super::common::local::AnyError;
 use super::common::median::median;

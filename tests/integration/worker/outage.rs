@@ -151,6 +151,12 @@ async fn drain_of_undecodable_tasks_ends_with_an_error_that_names_the_attribute(
     assert!(error.key().is_some_and(|key| key.starts_with("extract____bad-")), "{error}");
     let mut started = 0;
     for nth in 0..600 {
+        // The background may still release what the end of the drain has dropped.
+        let is_free = async || {
+            let item = world.stored_under(&format!("extract____bad-{nth}")).await.unwrap();
+            item["lock"].as_s().unwrap() == "__not_locked__"
+        };
+        world.wait_until("the task is free", is_free).await;
         let item = world.stored_under(&format!("extract____bad-{nth}")).await.unwrap();
         assert_eq!((&item["status"], &item["retry"]), (&number(10), &number(0)), "bad-{nth}");
         started += u32::from(item["attempt"] != number(0));

@@ -78,9 +78,12 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an update.
-    pub(super) fn push(&self, waiting: Waiting) {
-        self.state().waiting.push_back(waiting);
+    /// Adds an update. Returns whether no other waits.
+    pub(super) fn push(&self, waiting: Waiting) -> bool {
+        let mut state = self.state();
+        state.waiting.retain(|waiting| !waiting.turn.is_closed());
+        state.waiting.push_back(waiting);
+        state.waiting.len() == 1
     }
 
     /// Hands the waiting updates to senders, as far as requests may be sent now: each full group, and one that is not full if

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 
 use super::context::Context;
@@ -36,23 +37,27 @@ pub(super) async fn send_shared(
         return send_alone(cx, route, key, update, returns_item).await;
     };
     let (turn, mut answer) = oneshot::channel();
-    queue.push(Waiting { member: Member { key: key.to_owned(), statement }, turn });
-    if route.gathers {
+    let is_first = queue.push(Waiting { member: Member { key: key.to_owned(), statement }, turn });
+    // On a single thread, nothing that is due now has to wait for another thread.
+    let is_single =
+        || Handle::try_current().is_ok_and(|own| own.runtime_flavor() == RuntimeFlavor::CurrentThread);
+    if route.gathers || is_single() {
         // Whatever else is due now comes first.
         tokio::task::yield_now().await;
     }
     queue.send_groups(false);
-    let turn = if let Ok(turn) = answer.try_recv() {
-        Ok(turn)
-    } else {
-        tokio::select! {
+    let turn = match answer.try_recv() {
+        Ok(turn) => Ok(turn),
+        // One timer is enough: its group takes the others along.
+        Err(_) if is_first => tokio::select! {
             biased;
             turn = &mut answer => turn,
             () = cx.clock.sleep(LONGEST_WAIT) => {
                 queue.send_groups(true);
                 answer.await
             }
-        }
+        },
+        Err(_) => answer.await,
     };
     let answer = match turn {
         Ok(Turn::Answered(answer)) => answer,
@@ -107,7 +112,8 @@ impl Group {
 /// Sends the answers that are known to those who wait for them.
 fn answer_all(turns: &mut [Option<oneshot::Sender<Turn>>], answers: &mut [Option<Answer>]) {
     for (turn, answer) in turns.iter_mut().zip(answers) {
-        if answer.is_some()
+        if turn.is_some()
+            && answer.is_some()
             && let (Some(turn), Some(answer)) = (turn.take(), answer.take())
         {
             // Who has stopped waiting needs no answer.
