@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, PutRequest, WriteRequest};
 
 use super::context::Context;
-use super::response::classify;
+use super::response::{classify, not_built};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, KEY, string};
 
@@ -36,8 +36,7 @@ pub(crate) async fn batch_get(
             wanted = wanted.expression_attribute_names(alias, *name);
         }
     }
-    let wanted =
-        wanted.build().map_err(|error| Error::new(ErrorKind::Service { code: None }).with_source(error))?;
+    let wanted = wanted.build().map_err(not_built)?;
     match client.batch_get_item().request_items(table, wanted).send().await {
         Ok(output) => {
             let items = output.responses.and_then(|mut tables| tables.remove(table)).unwrap_or_default();
@@ -59,7 +58,7 @@ pub(crate) async fn batch_put(cx: &Context, items: Vec<Item>) -> Result<(Vec<()>
     let mut writes = Vec::with_capacity(items.len());
     for item in items {
         let put = PutRequest::builder().set_item(Some(item)).build();
-        let put = put.map_err(|error| Error::new(ErrorKind::Service { code: None }).with_source(error))?;
+        let put = put.map_err(not_built)?;
         writes.push(WriteRequest::builder().put_request(put).build());
     }
     match cx.bulk_client.batch_write_item().request_items(table, writes).send().await {

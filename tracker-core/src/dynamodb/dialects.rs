@@ -19,8 +19,7 @@ use super::statement::{add_images, execute};
 use super::update::send_alone;
 use super::write_error::{FailedCondition, WriteError};
 use crate::config::TrackerConfig;
-use crate::declare::spec::{TrackerSpec, spec};
-use crate::declare::status::{Role, StatusRow, StatusTable};
+use crate::fuzzing::sample::SPEC;
 use crate::item::attribute::{self, Item, KEY, NOT_LOCKED, number, string, time};
 use crate::item::document::{Document, Member as Data};
 use crate::item::fields::Encoded;
@@ -30,24 +29,6 @@ use crate::protocol::expression::Expression;
 use crate::protocol::outcome::{Outcome, Verdict};
 use crate::protocol::writes::Expected;
 use crate::time::{SystemClock, Timestamp};
-
-const fn row(code: u32, name: &'static str, role: Role) -> StatusRow {
-    StatusRow { code, name, role, shards: 3 }
-}
-
-static STATUSES: StatusTable = StatusTable {
-    type_name: "Status",
-    rows: &[
-        row(10, "Pending", Role::Pending),
-        row(12, "InProgress", Role::InProgress),
-        row(14, "Failed", Role::Failed),
-        row(16, "Succeeded", Role::Succeeded),
-        row(18, "Ignored", Role::Ignored),
-    ],
-    code_pad: 3,
-    shard_pad: 3,
-};
-static SPEC: TrackerSpec = TrackerSpec { table: Some("dialects"), ..spec("Task", "dialects", &STATUSES) };
 
 /// The names of attributes and members that a user may choose, apart from usual ones.
 const NAMES: [&str; 8] =
@@ -115,7 +96,7 @@ async fn compare(client: &Client, rounds: u64) {
                 statement.unwrap_or_else(|| panic!("{}: {:?} has no statement", case.what, case.write));
             members.push(Member { key, statement });
         }
-        let mut answers = execute(&cx, client, &members).await;
+        let mut answers = execute(&cx, client, &mut members).await;
         let failed: Vec<_> = (0..answers.len()).filter(|nth| answers[*nth].is_none()).collect();
         add_images(&cx, &members, &failed, &mut answers).await;
         for ((case, answer), (sent, stored)) in cases.iter().zip(answers).zip(updated) {

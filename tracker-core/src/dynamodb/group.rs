@@ -32,6 +32,7 @@ pub(super) enum Answer {
 
 /// How many requests are under way before further updates wait for the first of them.
 const UNDER_WAY: usize = 2;
+
 /// The updates that wait to share a request.
 #[derive(Debug, Default)]
 pub(super) struct Queue {

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{BuildError, ProvideErrorMetadata, SdkError};
 
 use super::context::Context;
 use super::get::get;
@@ -54,6 +54,11 @@ where
         Some(reason) => classified.with_reason(reason),
         None => classified,
     }
+}
+
+/// Returns the error of a request that cannot be built.
+pub(super) fn not_built(error: BuildError) -> Error {
+    Error::new(ErrorKind::Service { code: None }).with_source(error)
 }
 
 /// Finds the marker of a request that was not sent.

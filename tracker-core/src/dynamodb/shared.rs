@@ -95,7 +95,7 @@ impl Group {
             turns.push(turn);
         }
         // Boxed, because the SDK's future would make the future of every write large.
-        let mut answers = Box::pin(execute(cx, cx.client_of(route), &members)).await;
+        let mut answers = Box::pin(execute(cx, cx.client_of(route), &mut members)).await;
         drop(self);
         // A read that takes long must not keep an answer from those whose condition holds.
         let mut turns: Vec<_> = std::iter::once(None).chain(turns.into_iter().map(Some)).collect();

@@ -9,23 +9,22 @@ use aws_sdk_dynamodb::types::{
 use super::batch::batch_get;
 use super::context::Context;
 use super::group::{Answer, Member};
-use super::response::{classify, failed_condition, write_error};
+use super::response::{classify, failed_condition, not_built, write_error};
 use super::write_error::{FailedCondition, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, KEY};
-use crate::item::error::BoxError;
 
 /// Sends several updates in one request. No two members may have the same key. Returns the answer of each member, in order; none
-/// for those whose items must be read.
-pub(super) async fn execute(cx: &Context, client: &Client, members: &[Member]) -> Vec<Option<Answer>> {
+/// for those whose items must be read. Takes the statements out of the members.
+pub(super) async fn execute(cx: &Context, client: &Client, members: &mut [Member]) -> Vec<Option<Answer>> {
     let mut statements = Vec::with_capacity(members.len());
-    for Member { statement, .. } in members {
+    for Member { statement, .. } in &mut *members {
         let request = BatchStatementRequest::builder()
-            .statement(&*statement.text)
-            .set_parameters(Some(statement.parameters.clone()));
+            .statement(std::mem::take(&mut statement.text))
+            .set_parameters(Some(std::mem::take(&mut statement.parameters)));
         match request.build() {
             Ok(request) => statements.push(request),
-            Err(error) => return all(members, &refused(error)),
+            Err(error) => return all(members, &WriteError::Refused(not_built(error))),
         }
     }
     let sent = client.batch_execute_statement().set_statements(Some(statements)).send().await;
@@ -72,10 +71,6 @@ impl From<&str> for Refusal {
     }
 }
 
-fn refused(error: impl Into<BoxError>) -> WriteError {
-    WriteError::Refused(Error::new(ErrorKind::Service { code: None }).with_source(error))
-}
-
 /// Returns the same answer for every member.
 fn all(members: &[Member], error: &WriteError) -> Vec<Option<Answer>> {
     let copy = || match error {
@@ -120,7 +115,7 @@ fn answer(cx: &Context, member: &Member, response: Option<BatchStatementResponse
         }
     };
     let error = Error::new(kind).with_reason(message).with_key(&member.key);
-    // The SDK may have sent the request before: an earlier copy of a member that is throttled now may have been applied.
+    // The SDK may have sent the request before, and the earlier copy may have been applied.
     Some(Answer::Result(Err(write_error(error.retried(true)))))
 }
 

@@ -35,7 +35,7 @@ static STATUSES: StatusTable = StatusTable {
 };
 
 /// The declaration of [`Sample`].
-pub(super) static SPEC: TrackerSpec =
+pub(crate) static SPEC: TrackerSpec =
     TrackerSpec { table: Some("documents"), ..spec("Sample", "extract", &STATUSES) };
 
 impl TrackerStatus for SampleStatus {

@@ -202,33 +202,23 @@ impl<T: StatusTracker> RunLoop<T> {
                 }
                 Some((key, outcome)) = tasks.next(), if !tasks.is_empty() => {
                     self.on_outcome(&key, outcome, tasks.len());
-                    if self.fatal.is_some() && self.phase == Phase::Claiming {
-                        (stopping, end) = self.close(self.options.grace, RELEASES);
-                        closing = Box::pin(pending());
-                    }
                 }
                 Some((key, started)) = self.starts.next(), if !self.starts.is_empty() => match started {
                     Ok(execution) => {
                         execution.attempt.lease.set_worker_stop(self.stop.clone());
                         tasks.push(begin(Claim { key, execution, stop: self.stop.clone() }));
                     }
-                    Err(error) => {
-                        self.on_outcome(&key, TaskOutcome::NotStarted(error), tasks.len());
-                        if self.fatal.is_some() && self.phase == Phase::Claiming {
-                            (stopping, end) = self.close(self.options.grace, RELEASES);
-                            closing = Box::pin(pending());
-                        }
-                    }
+                    Err(error) => self.on_outcome(&key, TaskOutcome::NotStarted(error), tasks.len()),
                 },
                 outcome = next(&mut self.search) => {
                     self.search = None;
                     self.on_search_end(outcome);
-                    if self.fatal.is_some() {
-                        (stopping, end) = self.close(self.options.grace, RELEASES);
-                        closing = Box::pin(pending());
-                    }
                 }
                 () = next(&mut self.pause) => self.pause = None,
+            }
+            if self.fatal.is_some() && self.phase == Phase::Claiming {
+                (stopping, end) = self.close(self.options.grace, RELEASES);
+                closing = Box::pin(pending());
             }
         }
     }

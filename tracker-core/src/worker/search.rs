@@ -128,7 +128,8 @@ pub(crate) async fn any_unfinished(cx: Arc<Context>, ended: HashSet<String>) -> 
     Ok(SearchEnd::AnyUnfinished(false))
 }
 
-/// Reads the keys of a range, the oldest first, each with the rest of its row, until `is_enough` says so. Pages grow, because few rows of each may count.
+/// Reads the keys of a range, the oldest first, each with the rest of its row, until `is_enough` says so. Pages grow, because
+/// few rows of each may count.
 async fn read_keys(
     cx: &Context,
     range: &Range,
