@@ -1,6 +1,6 @@
 //! Every future of the library is `Send`, so that it can be spawned.
 
-use tracker_core::{Error, Failure, Tracker};
+use tracker_core::{End, Error, Failure, Tracker};
 
 use crate::support::{Document, ExtractStatus};
 
@@ -40,6 +40,14 @@ pub fn every_future_is_send<F: Fn() -> Document>(documents: &Tracker<Document>, 
     is_send(documents.create_many([document()]));
     is_send(documents.create_many_from(futures_util::stream::iter([document()])));
     is_send(documents.overwrite_many([document()]));
+    is_send(async {
+        let ids = ["a".to_owned()];
+        let started = documents.start_many(&ids).await.into_iter().filter_map(Result::ok);
+        documents.succeed_many(started).await;
+        let started = documents.start_many(ids.iter().map(String::as_str)).await.into_iter().filter_map(Result::ok);
+        documents.end_many(started.map(|execution| (execution, End::Release))).await;
+        documents.create_many(ids.iter().map(|_| document())).await
+    });
     is_send(async {
         let execution = documents.start("a").await?;
         execution.fail("no").await?;

@@ -59,18 +59,19 @@ impl<T: StatusTracker> Tracker<T> {
     {
         let keys: Vec<_> = task_ids.into_iter().map(|id| self.cx().key(id)).collect();
         let mut seen = HashSet::new();
-        let is_first: Vec<_> =
-            keys.iter().map(|key| key.as_ref().is_ok_and(|key| seen.insert(key.clone()))).collect();
+        let firsts: Vec<_> = keys
+            .iter()
+            .map(|key| key.as_ref().ok().filter(|key| seen.insert(key.as_str())).cloned())
+            .collect();
         let status = self.cx().use_case.usual_start();
         let expected = Some(Expected { status, has_run_at: false });
         let with = StartWith { sharing: Sharing::Everything, expected };
-        let mut results: Vec<_> = stream::iter(keys.iter().zip(&is_first))
-            .map(|(key, is_first)| async move {
+        // The keys are owned: a closure with references would make a future that cannot be spawned.
+        let mut results: Vec<_> = stream::iter(firsts)
+            .map(|key| async move {
                 match key {
-                    Ok(key) if *is_first => {
-                        Some(held_back(Box::pin(self.start_key(key.clone(), with)).await))
-                    }
-                    _ => None,
+                    Some(key) => Some(held_back(Box::pin(self.start_key(key, with)).await)),
+                    None => None,
                 }
             })
             .buffered(SHARED)
