@@ -1,4 +1,5 @@
-//! Compares starts and successes that share requests with hand-written SDK code that sends single requests.
+//! Compares starts and successes that share requests with hand-written SDK code that sends single requests, and with such code
+//! that shares requests.
 
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use tracker_core::aws_sdk_dynamodb::Client;
 use super::common::local::AnyError;
 use super::common::median::median;
 use super::common::requests::{Item, new_lock, number, start, success};
-use super::{Arguments, Document, in_tasks};
+use super::{Arguments, Document, batched_by_hand, in_tasks};
 
 /// One task in so many is held by another worker, in the rows with refusals.
 const HELD_ONE_IN: usize = 20;
@@ -43,21 +44,32 @@ pub(crate) async fn rows(
                 let ours = ids("batched");
                 prepare(tracker, &ours, held).await?;
                 let batched = batched(tracker, &ours, concurrency.into(), held).await?;
+                let raw_batched = ids("batched-by-hand");
+                prepare(tracker, &raw_batched, held).await?;
+                let raw_batched = costs(
+                    raw_batched.len(),
+                    batched_by_hand::turn(client, tracker, &raw_batched, concurrency.into(), held),
+                );
+                let raw_batched = raw_batched.await?;
                 if round > 0 {
-                    rounds.push([by_hand, batched]);
+                    rounds.push([by_hand, batched, raw_batched]);
                 }
             }
-            let of = |figure: &dyn Fn(&[Costs; 2]) -> f64| median(rounds.iter().map(figure).collect());
+            let of = |figure: &dyn Fn(&[Costs; 3]) -> f64| median(rounds.iter().map(figure).collect());
             println!(
-                "{name:<15} {concurrency:>3} at a time{}: raw {:>5.0} us (CPU {:>5.0}), shared {:>5.0} us (CPU {:>5.0}) a task   \
-                 tasks/s shared/raw: {:.2}   CPU shared/raw: {:.2}",
+                "{name:<15} {concurrency:>3} at a time{}: raw {:>5.0} us (CPU {:>5.0}), shared {:>5.0} us (CPU {:>5.0}), shared by \
+                 hand {:>5.0} us (CPU {:>5.0}) a task   tasks/s: shared/raw {:.2}, by hand {:.2}   CPU: shared/raw {:.2}, by hand {:.2}",
                 if held { ", 5 % refused" } else { "" },
-                of(&|[raw, _]| raw.wall * 1e6),
-                of(&|[raw, _]| raw.cpu * 1e6),
-                of(&|[_, ours]| ours.wall * 1e6),
-                of(&|[_, ours]| ours.cpu * 1e6),
-                of(&|[raw, ours]| raw.wall / ours.wall),
-                of(&|[raw, ours]| ours.cpu / raw.cpu),
+                of(&|[raw, ..]| raw.wall * 1e6),
+                of(&|[raw, ..]| raw.cpu * 1e6),
+                of(&|[_, ours, _]| ours.wall * 1e6),
+                of(&|[_, ours, _]| ours.cpu * 1e6),
+                of(&|[.., by_hand]| by_hand.wall * 1e6),
+                of(&|[.., by_hand]| by_hand.cpu * 1e6),
+                of(&|[raw, ours, _]| raw.wall / ours.wall),
+                of(&|[raw, _, by_hand]| raw.wall / by_hand.wall),
+                of(&|[raw, ours, _]| ours.cpu / raw.cpu),
+                of(&|[raw, _, by_hand]| by_hand.cpu / raw.cpu),
             );
         }
     }
@@ -113,7 +125,7 @@ async fn by_hand(
     costs(ids.len(), in_tasks(tasks, concurrency)).await
 }
 
-fn pages(item: &Item) -> Result<u32, AnyError> {
+pub(crate) fn pages(item: &Item) -> Result<u32, AnyError> {
     let data = item.get("data").and_then(|data| data.as_m().ok()).ok_or("no data")?;
     Ok(data.get("pages").and_then(|pages| pages.as_n().ok()).ok_or("no pages")?.parse()?)
 }
@@ -124,27 +136,31 @@ async fn batched(
     concurrency: usize,
     held: bool,
 ) -> Result<Costs, AnyError> {
-    let turn = async {
-        let mut ended = 0;
-        for ids in ids.chunks(concurrency) {
-            let mut started = Vec::with_capacity(ids.len());
-            for task in tracker.start_many(ids).await {
-                match task {
-                    Ok(mut task) => {
-                        task.data_mut().pages += 1;
-                        started.push(task);
-                    }
-                    Err(error) if held && error.is_refusal() => {}
-                    Err(error) => return Err(error.into()),
-                }
+    let groups = ids.chunks(concurrency).map(|ids| {
+        let (tracker, ids) = (tracker.clone(), ids.to_vec());
+        async move { lifecycles(&tracker, &ids, held).await }
+    });
+    // In a Tokio task, as on the other sides.
+    costs(ids.len(), in_tasks(groups, 1)).await
+}
+
+/// Starts and ends tasks together.
+async fn lifecycles(tracker: &Tracker<Document>, ids: &[String], held: bool) -> Result<(), AnyError> {
+    let (mut started, mut refused) = (Vec::with_capacity(ids.len()), 0);
+    for task in tracker.start_many(ids).await {
+        match task {
+            Ok(mut task) => {
+                task.data_mut().pages += 1;
+                started.push(task);
             }
-            for task in tracker.succeed_many(started).await {
-                task?;
-                ended += 1;
-            }
+            Err(error) if held && error.is_refusal() => refused += 1,
+            Err(error) => return Err(error.into()),
         }
-        let refused = if held { ids.len().div_ceil(HELD_ONE_IN) } else { 0 };
-        if ended + refused == ids.len() { Ok(()) } else { Err(format!("{ended} tasks ended").into()) }
-    };
-    costs(ids.len(), turn).await
+    }
+    let ended = tracker.succeed_many(started).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    if ended.len() + refused == ids.len() {
+        Ok(())
+    } else {
+        Err(format!("{} tasks ended", ended.len()).into())
+    }
 }

@@ -20,6 +20,7 @@ use tracker_core::aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnCondit
 use tracker_core::{StatusTracker, Tracker, TrackerStatus, embedded};
 
 mod batched;
+mod batched_by_hand;
 #[path = "../common/mod.rs"]
 mod common;
 

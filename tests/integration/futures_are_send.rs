@@ -44,9 +44,9 @@ pub fn every_future_is_send<F: Fn() -> Document>(documents: &Tracker<Document>, 
         let ids = ["a".to_owned()];
         let started = documents.start_many(&ids).await.into_iter().filter_map(Result::ok);
         documents.succeed_many(started).await;
-        let started = documents.start_many(ids.iter().map(String::as_str)).await.into_iter().filter_map(Result::ok);
+        let started =
+            documents.start_many(ids.iter().map(String::as_str)).await.into_iter().filter_map(Result::ok);
         documents.end_many(started.map(|execution| (execution, End::Release))).await;
-        documents.create_many(ids.iter().map(|_| document())).await
     });
     is_send(async {
         let execution = documents.start("a").await?;

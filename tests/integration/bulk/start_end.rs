@@ -263,3 +263,20 @@ async fn dropped_start_of_many_releases_the_tasks(world: World) {
         assert_eq!((&item["status"], &item["retry"]), (&number(10), &number(0)));
     }
 }
+
+/// The first of two ends that share a request is not polled again, as in a thread that computes.
+#[database_test]
+async fn end_that_stalls_keeps_no_answer_from_others(world: World) {
+    let (documents, ids) = create(&world, 2).await;
+    let mut started = start_all(&documents, &ids).await;
+    let mut second = Box::pin(documents.succeed_many(started.pop()));
+    let mut first = Box::pin(documents.succeed_many(started.pop()));
+    // Both wait to share a request. Then the first one lets the request be sent.
+    assert!(futures_util::poll!(first.as_mut()).is_pending());
+    assert!(futures_util::poll!(second.as_mut()).is_pending());
+    assert!(futures_util::poll!(first.as_mut()).is_pending());
+    second.await.pop().unwrap().unwrap();
+    assert_eq!(stored_counts(&world, &ids).await, all("16", "1", 2));
+    first.await.pop().unwrap().unwrap();
+    assert_eq!(world.network.count(BATCH), 2, "a request for the starts, and one for the ends");
+}

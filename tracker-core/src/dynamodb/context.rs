@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -44,6 +44,8 @@ const CONNECT: Duration = Duration::from_millis(3100);
 
 /// The context of every operation of a tracker.
 pub(crate) struct Context {
+    /// This context, for what goes on in tasks of its own.
+    me: Weak<Self>,
     /// The client of updates, which acquire, renew and end leases. Their timeouts are shorter than the lease.
     lease_client: Client,
     /// The client of the other requests that are about one task.
@@ -94,7 +96,7 @@ impl Context {
         clock: Arc<dyn Clock>,
         owner: Option<String>,
         observer: Option<Arc<dyn Observer>>,
-    ) -> Self {
+    ) -> Arc<Self> {
         #[cfg(feature = "metrics")]
         observe::metric::describe();
         let teller = Teller {
@@ -114,10 +116,14 @@ impl Context {
         let one_task = limits(timeouts, OPERATION, ONE_TRY);
         let bulk = limits(timeouts, OPERATION, ONE_LARGE_TRY);
         let begins = shorter(bulk.read_timeout(), RESPONSE_BEGINS);
-        Self {
-            lease_client: with_timeouts(lease),
-            client: with_timeouts(one_task),
-            bulk_client: with_timeouts(bulk.to_builder().read_timeout(begins).build()),
+        let lease_client = with_timeouts(lease);
+        let one_task_client = with_timeouts(one_task);
+        let bulk_client = with_timeouts(bulk.to_builder().read_timeout(begins).build());
+        Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            lease_client,
+            client: one_task_client,
+            bulk_client,
             background: OnceLock::new(),
             given: client.clone(),
             connections,
@@ -136,7 +142,12 @@ impl Context {
             heartbeats: Arc::default(),
             is_sharing_refused: AtomicBool::new(false),
             last_create: Mutex::new(Timestamp::EPOCH),
-        }
+        })
+    }
+
+    /// Returns this context for a task that outlives the caller. None while the context is dropped.
+    pub(super) fn shared(&self) -> Option<Arc<Self>> {
+        self.me.upgrade()
     }
 
     /// Returns the client of reads, puts and deletes of one item, for the thread that calls this.

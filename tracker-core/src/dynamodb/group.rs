@@ -1,16 +1,26 @@
-//! The updates that wait to share a request, and who sends them. No I/O.
+//! The updates that wait to share a request, and which of them are due. No I/O.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::mem::take;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
+use super::shared::UnderWay;
 use super::write_error::WriteError;
 use crate::item::attribute::Item;
 use crate::protocol::partiql::Statement;
 
 /// The most statements that a request can have.
 pub(super) const STATEMENTS_PER_BATCH: usize = 25;
+
+/// The most bytes of statements and values that share a request, so that one try has time for all of them. 25 items of the
+/// largest size would have 10 MB.
+const BYTES_PER_BATCH: usize = 1 << 20;
+
+/// How many requests are under way before further updates wait for the first of them.
+const UNDER_WAY: usize = 2;
 
 /// An update that shares a request.
 #[derive(Debug)]
@@ -30,92 +40,91 @@ pub(super) enum Answer {
     },
 }
 
-/// How many requests are under way before further updates wait for the first of them.
-const UNDER_WAY: usize = 2;
-
 /// The updates that wait to share a request.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     waiting: VecDeque<Waiting>,
     under_way: usize,
+    /// The task that sends what waits for too long.
+    timer: Option<AbortHandle>,
 }
 
 /// An update that waits.
-#[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) member: Member,
     pub(super) turn: oneshot::Sender<Turn>,
 }
 
 /// What an update has waited for.
-#[derive(Debug)]
 pub(super) enum Turn {
-    /// Send your own update, and these together with it.
-    Send { own: Member, group: Group },
-    /// Another update has sent yours.
+    /// No other is due: send your own update as a request of its own.
+    Send(UnderWay),
+    /// A shared request has sent your update.
     Answered(Answer),
 }
-
-/// Updates that are sent together with that of the group's sender. If the sender is dropped before, they wait again.
-///
-/// The request counts as under way until the group is dropped.
-#[derive(Debug)]
-pub(super) struct Group {
-    pub(super) others: Vec<Waiting>,
-    under_way: UnderWay,
-}
-
-/// Counts as a request that is under way while it lives. Then others may be sent.
-#[derive(Debug)]
-pub(super) struct UnderWay(Arc<Queue>);
 
 impl Queue {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an update. Returns whether no other waits.
-    pub(super) fn push(&self, waiting: Waiting) -> bool {
-        let mut state = self.state();
-        state.waiting.retain(|waiting| !waiting.turn.is_closed());
-        state.waiting.push_back(waiting);
-        state.waiting.len() == 1
+    pub(super) fn push(&self, waiting: Waiting) {
+        self.state().waiting.push_back(waiting);
     }
 
-    /// Hands the waiting updates to senders, as far as requests may be sent now: each full group, and one that is not full if
-    /// few requests are under way, or they take `too_long`.
-    pub(super) fn send_groups(self: &Arc<Self>, mut too_long: bool) {
-        loop {
-            let (turn, send) = {
-                let mut state = self.state();
-                state.waiting.retain(|waiting| !waiting.turn.is_closed());
-                let is_due = state.waiting.len() >= STATEMENTS_PER_BATCH || state.under_way < UNDER_WAY;
-                if state.waiting.is_empty() || !(is_due || std::mem::take(&mut too_long)) {
-                    return;
-                }
-                let mut others = state.take_group();
-                let Waiting { member: own, turn } = others.remove(0);
-                state.under_way += 1;
-                let under_way = UnderWay(Arc::clone(self));
-                (turn, Turn::Send { own, group: Group { others, under_way } })
-            };
-            // Not under the lock: a group whose sender was dropped puts its updates back.
-            drop(turn.send(send));
+    /// Takes the updates that are due, as groups that share a request: each full group, and one that is not full if few requests
+    /// are under way; all if they wait for `too_long`. Each group counts as a request that is under way until `end_one`.
+    pub(super) fn take_due(&self, too_long: bool) -> Vec<Vec<Waiting>> {
+        let mut state = self.state();
+        state.waiting.retain(|waiting| !waiting.turn.is_closed());
+        let mut groups = Vec::new();
+        while !state.waiting.is_empty()
+            && (too_long || state.waiting.len() >= STATEMENTS_PER_BATCH || state.under_way < UNDER_WAY)
+        {
+            groups.push(state.take_group());
+            state.under_way += 1;
         }
+        groups
+    }
+
+    /// A request is no longer under way.
+    pub(super) fn end_one(&self) {
+        self.state().under_way -= 1;
+    }
+
+    /// Begins a timer if updates wait and none runs, and ends the one that runs if nothing waits.
+    pub(super) fn keep_time(&self, begin: impl FnOnce() -> AbortHandle) {
+        let mut state = self.state();
+        if state.waiting.is_empty() {
+            if let Some(timer) = state.timer.take() {
+                timer.abort();
+            }
+        } else if state.timer.as_ref().is_none_or(AbortHandle::is_finished) {
+            state.timer = Some(begin());
+        }
+    }
+
+    /// The timer has ended.
+    pub(super) fn end_timer(&self) {
+        self.state().timer = None;
     }
 }
 
 impl State {
     /// Takes the oldest updates, at most one of each item.
     fn take_group(&mut self) -> Vec<Waiting> {
-        let (mut keys, mut group, mut left) = (HashSet::new(), Vec::new(), VecDeque::new());
-        for waiting in self.waiting.drain(..) {
-            if group.len() < STATEMENTS_PER_BATCH && keys.insert(waiting.member.key.clone()) {
+        let (mut keys, mut group, mut left, mut bytes) = (HashSet::new(), Vec::new(), VecDeque::new(), 0);
+        for waiting in take(&mut self.waiting) {
+            let size = waiting.member.statement.bytes();
+            let fits =
+                group.is_empty() || group.len() < STATEMENTS_PER_BATCH && bytes + size <= BYTES_PER_BATCH;
+            if fits && keys.insert(waiting.member.key.clone()) {
+                bytes += size;
                 group.push(waiting);
             } else {
                 left.push_back(waiting);
@@ -126,19 +135,60 @@ impl State {
     }
 }
 
-impl Drop for Group {
-    fn drop(&mut self) {
-        let others = std::mem::take(&mut self.others);
-        let mut state = self.under_way.0.state();
-        for waiting in others.into_iter().rev() {
-            state.waiting.push_front(waiting);
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::item::attribute::string;
 
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.state().under_way -= 1;
-        self.0.send_groups(false);
+    /// Adds an update of an item with so many bytes. It waits as long as what is returned lives.
+    fn push(queue: &Queue, key: &str, bytes: usize) -> oneshot::Receiver<Turn> {
+        let parameters = vec![string("x".repeat(bytes))];
+        let statement = Statement { text: String::new(), parameters, returns_item: false };
+        let (turn, answer) = oneshot::channel();
+        queue.push(Waiting { member: Member { key: key.to_owned(), statement }, turn });
+        answer
+    }
+
+    fn due(queue: &Queue, too_long: bool) -> Vec<Vec<String>> {
+        let keys = |group: Vec<Waiting>| group.into_iter().map(|waiting| waiting.member.key).collect();
+        queue.take_due(too_long).into_iter().map(keys).collect()
+    }
+
+    #[test]
+    fn groups_beyond_two_requests_wait_until_they_are_full_or_late() {
+        let queue = Queue::default();
+        let mut waiting = Vec::new();
+        for key in ["a", "b"] {
+            waiting.push(push(&queue, key, 1));
+            assert_eq!(due(&queue, false), [[key]]);
+        }
+        waiting.extend(["c", "d"].map(|key| push(&queue, key, 1)));
+        assert!(due(&queue, false).is_empty());
+        queue.end_one();
+        assert_eq!(due(&queue, false), [["c", "d"]]);
+        waiting.push(push(&queue, "e", 1));
+        assert!(due(&queue, false).is_empty());
+        assert_eq!(due(&queue, true), [["e"]]);
+        waiting.extend((0..30).map(|nth| push(&queue, &nth.to_string(), 1)));
+        assert_eq!(due(&queue, false).iter().map(Vec::len).collect::<Vec<_>>(), [25]);
+        assert_eq!(due(&queue, true).concat(), ["25", "26", "27", "28", "29"]);
+    }
+
+    #[test]
+    fn group_has_each_item_once_and_few_bytes() {
+        let queue = Queue::default();
+        let sizes = [("a", 10), ("a", 10), ("b", BYTES_PER_BATCH - 10), ("c", 1), ("d", 2 * BYTES_PER_BATCH)];
+        let waiting = sizes.map(|(key, bytes)| push(&queue, key, bytes));
+        assert_eq!(due(&queue, true), [vec!["a", "b"], vec!["a", "c"], vec!["d"]]);
+        drop(waiting);
+    }
+
+    #[test]
+    fn update_that_nobody_waits_for_is_not_sent() {
+        let queue = Queue::default();
+        let (left, waits) = (push(&queue, "a", 1), push(&queue, "b", 1));
+        drop(left);
+        assert_eq!(due(&queue, false), [["b"]]);
+        drop(waits);
     }
 }

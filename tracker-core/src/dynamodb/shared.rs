@@ -1,14 +1,16 @@
 //! Updates that share requests: those that wait while others are under way go out together.
 //!
-//! Databases call this a group commit. An update that is alone goes as a request of its own, at once.
+//! Databases call this a group commit. An update that is alone goes as a request of its own, at once. A group is sent by a task
+//! of its own, so that no member that ends or stalls takes the answers of the others along.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 
 use super::context::Context;
-use super::group::{Answer, Group, Member, Turn, Waiting};
+use super::group::{Answer, Member, Queue, Turn, Waiting};
 use super::response::is_final;
 use super::route::Route;
 use super::statement::{add_images, execute};
@@ -22,8 +24,6 @@ use crate::protocol::expression::Expression;
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
 /// Sends an update, together with those that are due now.
-///
-/// If the future that sends a group is dropped, the others learn no answer, as if the response were lost.
 pub(super) async fn send_shared(
     cx: &Context,
     route: Route,
@@ -31,44 +31,28 @@ pub(super) async fn send_shared(
     update: Expression,
     returns_item: bool,
 ) -> Result<Option<Item>, WriteError> {
-    let queue = cx.queue(route);
-    let statement = queue.and_then(|_| update.statement(&cx.config.table, key, returns_item));
-    let (Some(queue), Some(statement)) = (queue, statement) else {
+    let sharing = Sharing::new(cx, route);
+    let statement = sharing.as_ref().and_then(|_| update.statement(&cx.config.table, key, returns_item));
+    let (Some(sharing), Some(statement)) = (sharing, statement) else {
         return send_alone(cx, route, key, update, returns_item).await;
     };
-    let (turn, mut answer) = oneshot::channel();
-    let is_first = queue.push(Waiting { member: Member { key: key.to_owned(), statement }, turn });
+    let (turn, answer) = oneshot::channel();
+    sharing.queue.push(Waiting { member: Member { key: key.to_owned(), statement }, turn });
     // On a single thread, nothing that is due now has to wait for another thread.
-    let is_single =
-        || Handle::try_current().is_ok_and(|own| own.runtime_flavor() == RuntimeFlavor::CurrentThread);
-    if route.gathers || is_single() {
+    if route.gathers || sharing.runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
         // Whatever else is due now comes first.
         tokio::task::yield_now().await;
     }
-    queue.send_groups(false);
-    let turn = match answer.try_recv() {
-        Ok(turn) => Ok(turn),
-        // One timer is enough: its group takes the others along.
-        Err(_) if is_first => tokio::select! {
-            biased;
-            turn = &mut answer => turn,
-            () = cx.clock.sleep(LONGEST_WAIT) => {
-                queue.send_groups(true);
-                answer.await
-            }
-        },
-        Err(_) => answer.await,
-    };
-    let answer = match turn {
+    sharing.send_due(false);
+    let answer = match answer.await {
         Ok(Turn::Answered(answer)) => answer,
-        Ok(Turn::Send { group, .. }) if group.others.is_empty() => {
+        Ok(Turn::Send(under_way)) => {
             let sent = send_alone(cx, route, key, update, returns_item).await;
-            drop(group);
+            drop(under_way);
             return sent;
         }
-        Ok(Turn::Send { own, group }) => group.send(cx, route, own).await,
         Err(_) => {
-            let why = "the request that this update shared was dropped";
+            let why = "the runtime of the request that this update shared has ended";
             return Err(WriteError::Unknown(
                 Error::new(ErrorKind::Unavailable).with_reason(why).with_key(key),
             ));
@@ -85,35 +69,78 @@ pub(super) async fn send_shared(
     }
 }
 
-impl Group {
-    /// Sends all updates of the group in one request. Returns the answer of the sender's own.
-    async fn send(mut self, cx: &Context, route: Route, own: Member) -> Answer {
-        let others = std::mem::take(&mut self.others);
-        let (mut members, mut turns) = (vec![own], Vec::with_capacity(others.len()));
-        for Waiting { member, turn } in others {
-            members.push(member);
-            turns.push(turn);
+/// What sends the groups of a queue.
+#[derive(Clone)]
+struct Sharing {
+    cx: Arc<Context>,
+    queue: Arc<Queue>,
+    route: Route,
+    runtime: Handle,
+}
+
+/// Counts as a request that is under way while it lives. Then others may be sent.
+pub(super) struct UnderWay(Sharing);
+
+impl Sharing {
+    fn new(cx: &Context, route: Route) -> Option<Self> {
+        let queue = Arc::clone(cx.queue(route)?);
+        Some(Self { cx: cx.shared()?, queue, route, runtime: Handle::try_current().ok()? })
+    }
+
+    /// Sends what is due. Whatever waits afterwards is sent when a request ends, or by the timer.
+    fn send_due(&self, too_long: bool) {
+        for mut group in self.queue.take_due(too_long) {
+            let under_way = UnderWay(self.clone());
+            match group.pop() {
+                Some(Waiting { turn, .. }) if group.is_empty() => drop(turn.send(Turn::Send(under_way))),
+                last => {
+                    group.extend(last);
+                    self.runtime.spawn(under_way.send(group));
+                }
+            }
         }
-        // Boxed, because the SDK's future would make the future of every write large.
-        let mut answers = Box::pin(execute(cx, cx.client_of(route), &mut members)).await;
+        self.queue.keep_time(|| self.runtime.spawn(self.clone().send_late()).abort_handle());
+    }
+
+    async fn send_late(self) {
+        self.cx.clock.sleep(LONGEST_WAIT).await;
+        self.queue.end_timer();
+        self.send_due(true);
+    }
+}
+
+impl UnderWay {
+    /// Sends all updates of a group in one request, and answers them.
+    async fn send(self, group: Vec<Waiting>) {
+        let Sharing { cx, route, .. } = self.0.clone();
+        let (mut members, mut turns) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
+        for Waiting { member, turn } in group {
+            members.push(member);
+            turns.push(Some(turn));
+        }
+        let mut answers = execute(&cx, cx.client_of(route), &mut members).await;
         drop(self);
         // A read that takes long must not keep an answer from those whose condition holds.
-        let mut turns: Vec<_> = std::iter::once(None).chain(turns.into_iter().map(Some)).collect();
         answer_all(&mut turns, &mut answers);
-        let failed = answers.iter().zip(&turns).enumerate();
-        let failed = failed.filter(|(nth, (answer, turn))| answer.is_none() && (*nth == 0 || turn.is_some()));
-        let failed: Vec<_> = failed.map(|(nth, _)| nth).collect();
-        Box::pin(add_images(cx, &members, &failed, &mut answers)).await;
+        let unanswered =
+            |turn: &Option<oneshot::Sender<_>>| turn.as_ref().is_some_and(|turn| !turn.is_closed());
+        let failed: Vec<_> = (0..turns.len()).filter(|nth| unanswered(&turns[*nth])).collect();
+        add_images(&cx, &members, &failed, &mut answers).await;
         answer_all(&mut turns, &mut answers);
-        answers.into_iter().next().flatten().unwrap_or(Answer::Alone { may_be_applied: true })
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.queue.end_one();
+        self.0.send_due(false);
     }
 }
 
 /// Sends the answers that are known to those who wait for them.
 fn answer_all(turns: &mut [Option<oneshot::Sender<Turn>>], answers: &mut [Option<Answer>]) {
     for (turn, answer) in turns.iter_mut().zip(answers) {
-        if turn.is_some()
-            && answer.is_some()
+        if answer.is_some()
             && let (Some(turn), Some(answer)) = (turn.take(), answer.take())
         {
             // Who has stopped waiting needs no answer.

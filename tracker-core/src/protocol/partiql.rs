@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::expression::Expression;
-use crate::item::attribute::{KEY, string};
+use crate::item::attribute::{KEY, size_of, string};
 
 /// The most characters that DynamoDB accepts in a statement.
 const MOST_CHARACTERS: usize = 8192;
@@ -15,6 +15,13 @@ pub(crate) struct Statement {
     pub(crate) parameters: Vec<AttributeValue>,
     /// Whether the response has the item.
     pub(crate) returns_item: bool,
+}
+
+impl Statement {
+    /// Returns how large the statement and its values are, as DynamoDB counts values.
+    pub(crate) fn bytes(&self) -> usize {
+        self.text.len() + self.parameters.iter().map(size_of).sum::<usize>()
+    }
 }
 
 impl Expression {

@@ -30,8 +30,8 @@ pub struct Tracker<T> {
 }
 
 impl<T: StatusTracker> Tracker<T> {
-    pub(crate) fn new(cx: Context) -> Self {
-        Self { cx: Arc::new(cx), of: PhantomData }
+    pub(crate) fn new(cx: Arc<Context>) -> Self {
+        Self { cx, of: PhantomData }
     }
 
     /// Returns the context of every operation.
