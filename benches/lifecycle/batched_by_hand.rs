@@ -61,7 +61,10 @@ async fn send(
     let requests = statements.into_iter().map(|(text, parameters)| {
         BatchStatementRequest::builder().statement(text).set_parameters(Some(parameters)).build()
     });
-    let requests = requests.collect::<Result<_, _>>()?;
+    let requests: Vec<_> = requests.collect::<Result<_, _>>()?;
+    if requests.is_empty() {
+        return Ok(Vec::new());
+    }
     let output = client.batch_execute_statement().set_statements(Some(requests)).send().await?;
     output.responses.ok_or_else(|| "no responses".into())
 }

@@ -51,6 +51,7 @@
 //! | declare tasks and their statuses | the derives [`StatusTracker`](derive@StatusTracker) and [`TrackerStatus`](derive@TrackerStatus) |
 //! | get a tracker | [`StatusTracker::tracker`], or [`StatusTracker::tracker_builder`] to change what is declared |
 //! | create tasks | [`Tracker::create`], [`create_at`](Tracker::create_at), [`ensure`](Tracker::ensure), [`create_many`](Tracker::create_many) |
+//! | start and end many tasks in few requests | [`start_many`](Tracker::start_many), [`succeed_many`](Tracker::succeed_many), [`end_many`](Tracker::end_many) |
 //! | run a task | [`Tracker::run`]; or [`Tracker::start`], which returns an [`Execution`] to end by hand |
 //! | run all tasks, on many machines | [`Tracker::worker`] |
 //! | say what a failure means | [`Failure`], [`FailureExt`]: retry, retry later, snooze, or fatal |
@@ -58,7 +59,8 @@
 //! | find tasks | [`Tracker::query_by_status`], [`query_for_unfinished`](Tracker::query_for_unfinished), [`count_by_status`](Tracker::count_by_status) |
 //! | run ignored tasks again | [`Tracker::redrive`], [`redrive_all`](Tracker::redrive_all) |
 //! | end a task from outside | [`Tracker::cancel`], [`delete`](Tracker::delete) |
-//! | react to an error | [`Error::kind`], [`ErrorKind`] |
+//! | react to an error | [`Error::advice`], [`Advice`]; [`Error::kind`], [`ErrorKind`] |
+//! | name a status | [`TrackerStatus::name`], [`from_name`](TrackerStatus::from_name); `Display` and `FromStr` of the enum |
 //! | watch | [`Observer`], [`Event`]; `tracing` events with the target `tracker_core::task`; the feature `metrics` |
 //! | test | the features `embedded`, a DynamoDB in the process, and `testing`: faults, and a clock that a test advances |
 //!

@@ -95,3 +95,16 @@ async fn refusals_come_through_a_deadline(world: World) {
     assert_eq!(*error.kind(), ErrorKind::BodyFailed { ignored: true });
     assert_eq!(world.stored().await["status"], number(18));
 }
+
+#[database_test]
+async fn call_without_any_time_left_sends_nothing(world: World) {
+    world.create_document().await;
+    let documents = world.documents();
+    let (before, sent) = (world.stored().await, world.network.count_all());
+    let run = documents.run("doc-1", async |_| Ok(())).deadline(Duration::ZERO).await;
+    assert_eq!(*run.unwrap_err().kind(), ErrorKind::DeadlinePassed);
+    let start = documents.start("doc-1").deadline(Duration::ZERO).await;
+    assert_eq!(*start.unwrap_err().kind(), ErrorKind::DeadlinePassed);
+    assert_eq!(world.network.count_all(), sent);
+    assert_eq!(world.stored().await, before);
+}

@@ -1,6 +1,7 @@
 //! Workers: what they record, what disturbs them, how they compete, and how they stop.
 
 mod batching;
+mod clocks;
 mod contention;
 mod obstacles;
 mod outage;

@@ -16,7 +16,7 @@ use crate::tracker::status_tracker::StatusTracker;
 
 impl<T: StatusTracker> Tracker<T> {
     /// Starts many tasks, 25 in one request, and returns a result for each id, in order. Each result is that of
-    /// [`start`](Self::start). A task that cannot be started stops no other.
+    /// [`start`](Self::start). A task that cannot be started stops no other. It takes references: `&ids`, or `["a", "b"]`.
     ///
     /// Up to 100 starts are under way at the same time. Of an id that comes twice, the first start is sent first; the second
     /// is refused as [`Locked`](crate::ErrorKind::Locked) if the first has started the task.

@@ -19,8 +19,8 @@ pub(super) const STATEMENTS_PER_BATCH: usize = 25;
 /// largest size would have 10 MB.
 const BYTES_PER_BATCH: usize = 1 << 20;
 
-/// How many requests are under way before further updates wait for the first of them.
-const UNDER_WAY: usize = 2;
+/// How many requests are under way before further updates wait.
+const UNDER_WAY: usize = 1;
 
 /// An update that shares a request.
 #[derive(Debug)]
@@ -155,13 +155,10 @@ mod tests {
     }
 
     #[test]
-    fn groups_beyond_two_requests_wait_until_they_are_full_or_late() {
+    fn groups_beyond_one_request_wait_until_they_are_full_or_late() {
         let queue = Queue::default();
-        let mut waiting = Vec::new();
-        for key in ["a", "b"] {
-            waiting.push(push(&queue, key, 1));
-            assert_eq!(due(&queue, false), [[key]]);
-        }
+        let mut waiting = vec![push(&queue, "a", 1)];
+        assert_eq!(due(&queue, false), [["a"]]);
         waiting.extend(["c", "d"].map(|key| push(&queue, key, 1)));
         assert!(due(&queue, false).is_empty());
         queue.end_one();

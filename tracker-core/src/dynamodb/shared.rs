@@ -40,8 +40,10 @@ pub(super) async fn send_shared(
     sharing.queue.push(Waiting { member: Member { key: key.to_owned(), statement }, turn });
     // On a single thread, nothing that is due now has to wait for another thread.
     if route.gathers || sharing.runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
-        // Whatever else is due now comes first.
+        // Whatever else is due now comes first. A clock that a test advances must not advance meanwhile.
+        let under_way = cx.service_clock.begin_request();
         tokio::task::yield_now().await;
+        drop(under_way);
     }
     sharing.send_due(false);
     let answer = match answer.await {

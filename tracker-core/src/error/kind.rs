@@ -106,7 +106,7 @@ pub enum ErrorKind {
         if *.ignored {
             "the task is ignored now; its errors say why, and a redrive sets it back to pending"
         } else {
-            "the failure was recorded; the task can be started again"
+            "the failure was recorded; the task can be started again after its backoff"
         }
     )]
     BodyFailed {

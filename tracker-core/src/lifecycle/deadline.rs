@@ -53,6 +53,9 @@ impl<T: StatusTracker> Tracker<T> {
         key: String,
         deadline: Option<Deadline>,
     ) -> Result<Execution<T>, Error> {
+        if deadline.is_some_and(|deadline| deadline.body_ends <= self.cx().now().monotonic) {
+            return Err(Error::new(ErrorKind::DeadlinePassed).with_key(&key));
+        }
         let too_late = at(&*self.cx().clock, deadline.map(|deadline| deadline.body_ends));
         let execution = tokio::select! {
             biased;

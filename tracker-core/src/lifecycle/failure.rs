@@ -15,7 +15,7 @@ use crate::protocol::outcome::{Outcome, Verdict};
 /// [`or_snooze`](FailureExt::or_snooze) snoozes it without counting an attempt.
 ///
 /// `Failure` does not implement [`Error`](StdError), because that would rule out the conversion from any
-/// error. So you cannot implement `From` for an error type of your own. Map it with a function instead, as in
+/// error. So you cannot implement `From` for a type that implements `std::error::Error`. Map it with a function instead, as in
 /// the example.
 ///
 /// # Examples

@@ -39,6 +39,8 @@ pub struct ManualClock {
 struct Shared {
     state: Mutex<State>,
     advanced: Notify,
+    /// No request is under way any more.
+    answered: Notify,
 }
 
 #[derive(Debug)]
@@ -46,9 +48,11 @@ struct State {
     now: ClockReading,
     /// When each sleeper wakes up, by the monotonic clock.
     wakes: Vec<Duration>,
+    /// When each sleeper of an `auto_advancing` clock goes on.
+    auto_wakes: Vec<Duration>,
     /// How many requests of trackers are under way.
     requests: isize,
-    /// How often sleepers and requests have begun or ended.
+    /// How often sleepers and requests have begun or ended, and the clock has advanced.
     changes: u64,
 }
 
@@ -63,9 +67,10 @@ impl ManualClock {
     #[must_use]
     pub fn at(wall: DateTime<Utc>) -> Self {
         let now = ClockReading { wall, monotonic: Duration::from_secs(1000) };
-        let state = Mutex::new(State { now, wakes: Vec::new(), requests: 0, changes: 0 });
+        let state =
+            Mutex::new(State { now, wakes: Vec::new(), auto_wakes: Vec::new(), requests: 0, changes: 0 });
         Self {
-            shared: Arc::new(Shared { state, advanced: Notify::new() }),
+            shared: Arc::new(Shared { state, advanced: Notify::new(), answered: Notify::new() }),
             ahead: Duration::ZERO,
             auto_advancing: false,
             is_compared: false,
@@ -192,14 +197,17 @@ impl ManualClock {
         }
     }
 
-    /// Returns a clock with the same time, which a sleep advances instead of waiting. The time passes when a sleep is
-    /// first polled, not when it is made.
+    /// Returns a clock with the same time, which advances by itself to the end of the shortest sleep. No time passes while a
+    /// tracker with this clock has a request under way, and a sleep that was not polled yet does not count.
     ///
-    /// Use the plain clock instead, and advance it yourself, if the test has one of these:
+    /// A body must not wait for anything but requests of trackers and sleeps of this clock. While a body waits for anything else,
+    /// such as a file or Tokio's `sleep`, a worker looks for further tasks again and again, and leases expire.
+    ///
+    /// Use the plain clock instead, with [`drive`](Self::drive) or by advancing it yourself, if the test has one of these:
     ///
     /// - a [`heartbeat`](crate::TrackerBuilder::heartbeat): it sleeps again and again, so time would run away,
-    /// - a [`timeout`](crate::TrackerBuilder::timeout): its sleep is polled together with the body of a
-    ///   [`run`](crate::Tracker::run), so it ends the body as soon as the body waits for anything,
+    /// - a [`timeout`](crate::TrackerBuilder::timeout) or a `deadline`: it ends the body as soon as the body waits for anything
+    ///   but requests and shorter sleeps,
     /// - a [`Delay`](super::Fault::Delay) or a [`DuplicateLate`](super::Fault::DuplicateLate) of a network with this
     ///   clock: the delayed request is not late, and the clock advances for everyone else.
     ///
@@ -282,9 +290,10 @@ impl Clock for ManualClock {
             let shared = Arc::clone(&self.shared);
             let until = shared.state().now.monotonic.saturating_add(duration);
             // Inside the future, because a sleep that is never polled takes no time.
-            return Box::pin(async move { shared.advance_to(until) });
+            return Box::pin(async move { Sleeper::new(shared, until, true).pass().await });
         }
-        let sleeper = Sleeper::new(&self.shared, duration);
+        let until = self.shared.state().now.monotonic.saturating_add(duration);
+        let sleeper = Sleeper::new(Arc::clone(&self.shared), until, false);
         Box::pin(async move { sleeper.wait().await })
     }
 
@@ -296,6 +305,10 @@ impl Clock for ManualClock {
         let mut state = self.shared.state();
         state.requests += change;
         state.changes += 1;
+        if state.requests <= 0 {
+            drop(state);
+            self.shared.answered.notify_waiters();
+        }
     }
 }
 
@@ -323,37 +336,50 @@ impl Shared {
         true
     }
 
-    /// Advances the clock to a time, unless that time is past.
-    fn advance_to(&self, until: Duration) {
+    /// Advances the clock to when the next sleeper of an `auto_advancing` clock goes on, unless anything has changed since.
+    fn pass_if_idle(&self, since: u64) {
         let state = self.state();
-        let by = until.saturating_sub(state.now.monotonic);
-        self.advance(state, by);
+        let now = state.now.monotonic;
+        // A sleeper whose time has come and that nobody polls keeps no other from going on.
+        let next = state.auto_wakes.iter().filter(|wake| **wake > now).min();
+        if let Some(by) = next.map(|wake| wake.saturating_sub(now))
+            && state.changes == since
+        {
+            self.advance(state, by);
+        }
     }
 }
 
 impl State {
+    fn wakes_of(&mut self, auto_advancing: bool) -> &mut Vec<Duration> {
+        if auto_advancing { &mut self.auto_wakes } else { &mut self.wakes }
+    }
+
     fn advance(&mut self, by: Duration) {
+        self.changes += 1;
         self.now.wall = later(self.now.wall, by);
         self.now.monotonic = self.now.monotonic.saturating_add(by);
     }
 }
 
-/// A sleep that waits for the clock to be advanced.
+/// A sleep until a time.
 #[derive(Debug)]
 struct Sleeper {
     shared: Arc<Shared>,
     until: Duration,
+    auto_advancing: bool,
 }
 
 impl Sleeper {
-    fn new(shared: &Arc<Shared>, duration: Duration) -> Self {
+    fn new(shared: Arc<Shared>, until: Duration, auto_advancing: bool) -> Self {
         let mut state = shared.state();
-        let until = state.now.monotonic.saturating_add(duration);
-        state.wakes.push(until);
+        state.wakes_of(auto_advancing).push(until);
         state.changes += 1;
-        Self { shared: Arc::clone(shared), until }
+        drop(state);
+        Self { shared, until, auto_advancing }
     }
 
+    /// Waits for the clock to be advanced.
     async fn wait(&self) {
         loop {
             let advanced = self.shared.advanced.notified();
@@ -363,13 +389,36 @@ impl Sleeper {
             advanced.await;
         }
     }
+
+    /// Lets the time pass, if nothing else can go on.
+    async fn pass(&self) {
+        loop {
+            let answered = self.shared.answered.notified();
+            let (changes, requests) = {
+                let state = self.shared.state();
+                if state.now.monotonic >= self.until {
+                    return;
+                }
+                (state.changes, state.requests)
+            };
+            if requests > 0 {
+                answered.await;
+            }
+            // Whatever can go on does so first, and may send a request, or sleep for a shorter time. Twice, because the branches
+            // of a `select!` that come after this sleep are polled later.
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+            self.shared.pass_if_idle(changes);
+        }
+    }
 }
 
 impl Drop for Sleeper {
     fn drop(&mut self) {
         let mut state = self.shared.state();
-        if let Some(nth) = state.wakes.iter().position(|until| *until == self.until) {
-            state.wakes.swap_remove(nth);
+        let wakes = state.wakes_of(self.auto_advancing);
+        if let Some(nth) = wakes.iter().position(|until| *until == self.until) {
+            wakes.swap_remove(nth);
             state.changes += 1;
         }
     }

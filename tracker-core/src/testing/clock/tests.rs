@@ -38,15 +38,47 @@ fn sleeper_waits_until_the_clock_advances() {
     assert_eq!(clock.next_wake(), None);
 }
 
-#[test]
-fn auto_advancing_sleep_never_waits() {
+#[tokio::test]
+async fn auto_advancing_sleeps_end_in_their_order() {
     let clock = ManualClock::new();
-    let (before, other) = (clock.now().monotonic, clock.sleep(SECOND));
-    let (sleep, same) = (clock.auto_advancing().sleep(SECOND), clock.auto_advancing().sleep(SECOND));
-    drop(clock.auto_advancing().sleep(60 * SECOND));
+    let (before, auto, waits) = (clock.now().monotonic, clock.auto_advancing(), clock.sleep(SECOND));
+    drop(auto.sleep(60 * SECOND));
+    let slept = |seconds: u32| {
+        let sleep = auto.sleep(seconds * SECOND);
+        let auto = &auto;
+        async move {
+            sleep.await;
+            auto.now().monotonic.saturating_sub(before)
+        }
+    };
+    let (long, short, same) = (slept(3), slept(1), slept(3));
     assert_eq!(clock.now().monotonic, before, "no sleep was polled yet");
-    assert!(sleep.now_or_never().is_some());
-    assert!(other.now_or_never().is_some());
-    assert!(same.now_or_never().is_some());
-    assert_eq!(clock.now().monotonic, before + SECOND, "both slept at the same time");
+    assert_eq!(futures_util::join!(long, short, same), (3 * SECOND, SECOND, 3 * SECOND));
+    assert!(waits.now_or_never().is_some());
+}
+
+#[tokio::test]
+async fn auto_advancing_sleep_lets_requests_end_first() {
+    let clock = ManualClock::new().auto_advancing();
+    let before = clock.now().monotonic;
+    let mut sleep = clock.sleep(SECOND);
+    clock.__count_requests(1);
+    for _ in 0..10 {
+        assert!(futures_util::poll!(&mut sleep).is_pending());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(clock.now().monotonic, before);
+    clock.__count_requests(-1);
+    sleep.await;
+    assert_eq!(clock.now().monotonic, before + SECOND);
+}
+
+/// As in a `select!` whose branch is switched off.
+#[tokio::test]
+async fn sleep_that_is_no_longer_polled_keeps_no_other_from_its_end() {
+    let clock = ManualClock::new().auto_advancing();
+    let mut left = clock.sleep(SECOND);
+    assert!(futures_util::poll!(&mut left).is_pending());
+    clock.sleep(5 * SECOND).await;
+    left.await;
 }
