@@ -7,7 +7,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-use super::shared::UnderWay;
 use super::write_error::WriteError;
 use crate::item::attribute::Item;
 use crate::protocol::partiql::Statement;
@@ -54,6 +53,9 @@ struct State {
     timer: Option<AbortHandle>,
 }
 
+/// A guard that counts as a request that is under way while it lives.
+pub(super) trait UnderWay: Send + Sync {}
+
 /// An update that waits.
 pub(super) struct Waiting {
     pub(super) member: Member,
@@ -62,8 +64,8 @@ pub(super) struct Waiting {
 
 /// What an update has waited for.
 pub(super) enum Turn {
-    /// No other is due: send your own update as a request of its own.
-    Send(UnderWay),
+    /// No other is due: send your own update as a request of its own, which is under way while the guard lives.
+    Send(Box<dyn UnderWay>),
     /// A shared request has sent your update.
     Answered(Answer),
 }

@@ -10,7 +10,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 
 use super::context::Context;
-use super::group::{Answer, Member, Queue, Turn, Waiting};
+use super::group::{Answer, Member, Queue, Turn, UnderWay, Waiting};
 use super::response::is_final;
 use super::route::Route;
 use super::statement::{add_images, execute};
@@ -81,7 +81,9 @@ struct Sharing {
 }
 
 /// Counts as a request that is under way while it lives. Then others may be sent.
-pub(super) struct UnderWay(Sharing);
+struct Request(Sharing);
+
+impl UnderWay for Request {}
 
 impl Sharing {
     fn new(cx: &Context, route: Route) -> Option<Self> {
@@ -92,12 +94,14 @@ impl Sharing {
     /// Sends what is due. Whatever waits afterwards is sent when a request ends, or by the timer.
     fn send_due(&self, too_long: bool) {
         for mut group in self.queue.take_due(too_long) {
-            let under_way = UnderWay(self.clone());
+            let request = Request(self.clone());
             match group.pop() {
-                Some(Waiting { turn, .. }) if group.is_empty() => drop(turn.send(Turn::Send(under_way))),
+                Some(Waiting { turn, .. }) if group.is_empty() => {
+                    drop(turn.send(Turn::Send(Box::new(request))));
+                }
                 last => {
                     group.extend(last);
-                    self.runtime.spawn(under_way.send(group));
+                    self.runtime.spawn(request.send(group));
                 }
             }
         }
@@ -111,7 +115,7 @@ impl Sharing {
     }
 }
 
-impl UnderWay {
+impl Request {
     /// Sends all updates of a group in one request, and answers them.
     async fn send(self, group: Vec<Waiting>) {
         let Sharing { cx, route, .. } = self.0.clone();
@@ -132,7 +136,7 @@ impl UnderWay {
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for Request {
     fn drop(&mut self) {
         self.0.queue.end_one();
         self.0.send_due(false);

@@ -1,11 +1,11 @@
 //! A clock that a test advances.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::Notify;
 
+use self::sleeper::{Shared, Sleeper, later};
 use crate::time::{Clock, ClockReading, Sleep};
 
 /// A clock that a test advances. All its clones share one time, and so do the clocks that
@@ -35,27 +35,6 @@ pub struct ManualClock {
     is_compared: bool,
 }
 
-#[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
-    advanced: Notify,
-    /// No request is under way any more.
-    answered: Notify,
-}
-
-#[derive(Debug)]
-struct State {
-    now: ClockReading,
-    /// When each sleeper wakes up, by the monotonic clock.
-    wakes: Vec<Duration>,
-    /// When each sleeper of an `auto_advancing` clock goes on.
-    auto_wakes: Vec<Duration>,
-    /// How many requests of trackers are under way.
-    requests: isize,
-    /// How often sleepers and requests have begun or ended, and the clock has advanced.
-    changes: u64,
-}
-
 impl ManualClock {
     /// Returns a clock that shows 2026-01-01, midnight UTC.
     #[must_use]
@@ -67,10 +46,8 @@ impl ManualClock {
     #[must_use]
     pub fn at(wall: DateTime<Utc>) -> Self {
         let now = ClockReading { wall, monotonic: Duration::from_secs(1000) };
-        let state =
-            Mutex::new(State { now, wakes: Vec::new(), auto_wakes: Vec::new(), requests: 0, changes: 0 });
         Self {
-            shared: Arc::new(Shared { state, advanced: Notify::new(), answered: Notify::new() }),
+            shared: Arc::new(Shared::new(now)),
             ahead: Duration::ZERO,
             auto_advancing: false,
             is_compared: false,
@@ -312,122 +289,6 @@ impl Clock for ManualClock {
     }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn advance(&self, mut state: MutexGuard<'_, State>, by: Duration) {
-        state.advance(by);
-        drop(state);
-        self.advanced.notify_waiters();
-    }
-
-    /// Advances the clock to the next wake, unless something is under way or due. Returns whether the clock has
-    /// advanced.
-    fn advance_if_idle(&self) -> bool {
-        let state = self.state();
-        let Some(wake) = state.wakes.iter().min().copied() else { return false };
-        let by = wake.saturating_sub(state.now.monotonic);
-        if state.requests > 0 || by.is_zero() {
-            return false;
-        }
-        self.advance(state, by);
-        true
-    }
-
-    /// Advances the clock to when the next sleeper of an `auto_advancing` clock goes on, unless anything has changed since.
-    fn pass_if_idle(&self, since: u64) {
-        let state = self.state();
-        let now = state.now.monotonic;
-        // A sleeper whose time has come and that nobody polls keeps no other from going on.
-        let next = state.auto_wakes.iter().filter(|wake| **wake > now).min();
-        if let Some(by) = next.map(|wake| wake.saturating_sub(now))
-            && state.changes == since
-        {
-            self.advance(state, by);
-        }
-    }
-}
-
-impl State {
-    fn wakes_of(&mut self, auto_advancing: bool) -> &mut Vec<Duration> {
-        if auto_advancing { &mut self.auto_wakes } else { &mut self.wakes }
-    }
-
-    fn advance(&mut self, by: Duration) {
-        self.changes += 1;
-        self.now.wall = later(self.now.wall, by);
-        self.now.monotonic = self.now.monotonic.saturating_add(by);
-    }
-}
-
-/// A sleep until a time.
-#[derive(Debug)]
-struct Sleeper {
-    shared: Arc<Shared>,
-    until: Duration,
-    auto_advancing: bool,
-}
-
-impl Sleeper {
-    fn new(shared: Arc<Shared>, until: Duration, auto_advancing: bool) -> Self {
-        let mut state = shared.state();
-        state.wakes_of(auto_advancing).push(until);
-        state.changes += 1;
-        drop(state);
-        Self { shared, until, auto_advancing }
-    }
-
-    /// Waits for the clock to be advanced.
-    async fn wait(&self) {
-        loop {
-            let advanced = self.shared.advanced.notified();
-            if self.shared.state().now.monotonic >= self.until {
-                return;
-            }
-            advanced.await;
-        }
-    }
-
-    /// Lets the time pass, if nothing else can go on.
-    async fn pass(&self) {
-        loop {
-            let answered = self.shared.answered.notified();
-            let (changes, requests) = {
-                let state = self.shared.state();
-                if state.now.monotonic >= self.until {
-                    return;
-                }
-                (state.changes, state.requests)
-            };
-            if requests > 0 {
-                answered.await;
-            }
-            // Whatever can go on does so first, and may send a request, or sleep for a shorter time. Twice, because the branches
-            // of a `select!` that come after this sleep are polled later.
-            tokio::task::yield_now().await;
-            tokio::task::yield_now().await;
-            self.shared.pass_if_idle(changes);
-        }
-    }
-}
-
-impl Drop for Sleeper {
-    fn drop(&mut self) {
-        let mut state = self.shared.state();
-        let wakes = state.wakes_of(self.auto_advancing);
-        if let Some(nth) = wakes.iter().position(|until| *until == self.until) {
-            wakes.swap_remove(nth);
-            state.changes += 1;
-        }
-    }
-}
-
-fn later(time: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
-    let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
-    time.checked_add_signed(by).unwrap_or(DateTime::<Utc>::MAX_UTC)
-}
-
+mod sleeper;
 #[cfg(test)]
 mod tests;
