@@ -2,12 +2,16 @@
 //! database and the SDK need.
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tracker_core::Tracker;
 use tracker_core::aws_sdk_dynamodb::Client;
-use tracker_core::aws_sdk_dynamodb::types::{AttributeValue, BatchStatementRequest, BatchStatementResponse};
+use tracker_core::aws_sdk_dynamodb::types::{
+    AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse,
+};
 
-use super::batched::pages;
+use super::batched::{check_refused, pages};
 use super::common::local::AnyError;
 use super::common::requests::{new_lock, now, number, text};
 use super::{Document, in_tasks};
@@ -24,34 +28,35 @@ pub(crate) async fn turn(
     held: bool,
 ) -> Result<(), AnyError> {
     let table = &tracker.config().table;
+    let refused = Arc::new(AtomicUsize::new(0));
     for at_a_time in ids.chunks(concurrency) {
         let requests = at_a_time.chunks(STATEMENTS_PER_BATCH).map(|ids| {
             let keys = ids.iter().map(|id| format!("bench____{id}")).collect();
-            lifecycles(client.clone(), table.clone(), keys, held)
+            let (client, table, refused) = (client.clone(), table.clone(), Arc::clone(&refused));
+            async move {
+                refused.fetch_add(lifecycles(client, table, keys).await?, Ordering::Relaxed);
+                Ok(())
+            }
         });
         in_tasks(requests, concurrency).await?;
     }
-    Ok(())
+    check_refused(refused.load(Ordering::Relaxed), ids.len(), held)
 }
 
-async fn lifecycles(
-    client: Client,
-    table: Cow<'static, str>,
-    keys: Vec<String>,
-    held: bool,
-) -> Result<(), AnyError> {
+/// Starts and ends tasks in two requests. Returns how many starts were refused.
+async fn lifecycles(client: Client, table: Cow<'static, str>, keys: Vec<String>) -> Result<usize, AnyError> {
     let locks: Vec<_> = keys.iter().map(|_| new_lock()).collect();
     let starts = keys.iter().zip(&locks).map(|(key, lock)| start(&table, key, lock));
-    let mut ends = Vec::with_capacity(keys.len());
+    let (mut ends, mut refused) = (Vec::with_capacity(keys.len()), 0);
     for ((key, lock), started) in keys.iter().zip(&locks).zip(send(&client, starts).await?) {
-        match started.item {
-            Some(item) if started.error.is_none() => ends.push(success(&table, key, lock, pages(&item)? + 1)),
-            _ if held => {}
-            _ => return Err(format!("not started: {:?}", started.error).into()),
+        match (started.item, started.error.and_then(|error| error.code)) {
+            (Some(item), None) => ends.push(success(&table, key, lock, pages(&item)? + 1)),
+            (_, Some(BatchStatementErrorCodeEnum::ConditionalCheckFailed)) => refused += 1,
+            (_, code) => return Err(format!("not started: {code:?}").into()),
         }
     }
-    let refused = send(&client, ends).await?.into_iter().find_map(|ended| ended.error);
-    refused.map_or(Ok(()), |error| Err(format!("not ended: {error:?}").into()))
+    let failed = send(&client, ends).await?.into_iter().find_map(|ended| ended.error);
+    failed.map_or(Ok(refused), |error| Err(format!("not ended: {error:?}").into()))
 }
 
 async fn send(

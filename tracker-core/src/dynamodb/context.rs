@@ -10,9 +10,9 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{Builder, IdentityCache};
-use tokio::runtime::Handle;
+use tokio::runtime::{self, Handle};
 
-use super::group::Queue;
+use super::group::{Queue, Queues};
 use super::route::Route;
 use super::service_clock::ServiceClock;
 use super::tries::{Connections, Tries};
@@ -73,8 +73,8 @@ pub(crate) struct Context {
     /// Whether it was logged that the description of the statuses cannot be written.
     pub(crate) warned_of_description: AtomicBool,
     /// The updates and the heartbeats that wait to share requests.
-    updates: Arc<Queue>,
-    heartbeats: Arc<Queue>,
+    updates: Queues,
+    heartbeats: Queues,
     /// Whether DynamoDB has refused such a request.
     is_sharing_refused: AtomicBool,
     /// The last time that `create_time` has returned.
@@ -138,8 +138,8 @@ impl Context {
             held: HeldLocks::default(),
             checked_round_trip: AtomicBool::new(false),
             warned_of_description: AtomicBool::new(false),
-            updates: Arc::default(),
-            heartbeats: Arc::default(),
+            updates: Queues::default(),
+            heartbeats: Queues::default(),
             is_sharing_refused: AtomicBool::new(false),
             last_create: Mutex::new(Timestamp::EPOCH),
         })
@@ -165,14 +165,14 @@ impl Context {
         }
     }
 
-    /// Returns the queue of the updates that share requests with this one, if there are any.
-    pub(super) fn queue(&self, route: Route) -> Option<&Arc<Queue>> {
+    /// Returns the queue of the updates that share requests with this one, on this runtime, if there are any.
+    pub(super) fn queue(&self, route: Route, runtime: runtime::Id) -> Option<Arc<Queue>> {
         match route {
             Route { shares: false, .. } => None,
             _ if self.is_sharing_refused.load(Ordering::Relaxed) => None,
-            Route { is_heartbeat: true, .. } => Some(&self.heartbeats),
+            Route { is_heartbeat: true, .. } => Some(self.heartbeats.of(runtime)),
             // What goes on in the background is not mixed with what somebody waits for.
-            Route { .. } => (!background::is_here()).then_some(&self.updates),
+            Route { .. } => (!background::is_here()).then(|| self.updates.of(runtime)),
         }
     }
 

@@ -1,9 +1,10 @@
 //! The updates that wait to share a request, and which of them are due. No I/O.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::mem::take;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
@@ -70,6 +71,22 @@ pub(super) enum Turn {
     Answered(Answer),
 }
 
+/// The queues of a tracker, one for each runtime: no update is left to a runtime that has ended, or that nobody drives. The
+/// threads of a forked process, too, have runtimes of their own.
+#[derive(Default)]
+pub(super) struct Queues(Mutex<HashMap<runtime::Id, Arc<Queue>>>);
+
+impl Queues {
+    pub(super) fn of(&self, runtime: runtime::Id) -> Arc<Queue> {
+        let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !queues.contains_key(&runtime) {
+            // Whoever waits or sends holds the queue.
+            queues.retain(|_, queue| Arc::strong_count(queue) > 1);
+        }
+        Arc::clone(queues.entry(runtime).or_default())
+    }
+}
+
 impl Queue {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -111,9 +128,13 @@ impl Queue {
         }
     }
 
-    /// The timer has ended.
+    /// The timer whose task calls this has ended.
     pub(super) fn end_timer(&self) {
-        self.state().timer = None;
+        let mut state = self.state();
+        let own = tokio::task::try_id();
+        if state.timer.as_ref().is_some_and(|timer| Some(timer.id()) == own) {
+            state.timer = None;
+        }
     }
 }
 
@@ -123,9 +144,11 @@ impl State {
         let (mut keys, mut group, mut left, mut bytes) = (HashSet::new(), Vec::new(), VecDeque::new(), 0);
         for waiting in take(&mut self.waiting) {
             let size = waiting.member.statement.bytes();
+            // Also if it is left, so that no later update of the same item overtakes it.
+            let is_first = keys.insert(waiting.member.key.clone());
             let fits =
                 group.is_empty() || group.len() < STATEMENTS_PER_BATCH && bytes + size <= BYTES_PER_BATCH;
-            if fits && keys.insert(waiting.member.key.clone()) {
+            if is_first && fits {
                 bytes += size;
                 group.push(waiting);
             } else {
@@ -180,6 +203,53 @@ mod tests {
         let waiting = sizes.map(|(key, bytes)| push(&queue, key, bytes));
         assert_eq!(due(&queue, true), [vec!["a", "b"], vec!["a", "c"], vec!["d"]]);
         drop(waiting);
+        let sizes = [("a", 10), ("b", BYTES_PER_BATCH), ("b", 1)];
+        let waiting = sizes.map(|(key, bytes)| push(&queue, key, bytes));
+        assert_eq!(due(&queue, true), [["a"], ["b"], ["b"]], "the second does not overtake the first");
+        drop(waiting);
+    }
+
+    #[test]
+    fn each_runtime_has_a_queue_that_ends_with_it() {
+        let queues = Queues::default();
+        let runtime = || runtime::Builder::new_current_thread().build().unwrap();
+        let (one, other) = (runtime(), runtime());
+        let (first, second) = (queues.of(one.handle().id()), queues.of(other.handle().id()));
+        let _waits = push(&first, "a", 1);
+        assert!(due(&second, true).is_empty());
+        assert_eq!(due(&queues.of(one.handle().id()), true), [["a"]]);
+        drop((first, second));
+        queues.of(runtime().handle().id());
+        assert_eq!(queues.0.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn timer_runs_only_while_updates_wait() {
+        let queue = Arc::new(Queue::default());
+        let timers = std::cell::Cell::new(0);
+        let keep_time = || {
+            queue.keep_time(|| {
+                timers.set(timers.get() + 1);
+                tokio::spawn(std::future::pending::<()>()).abort_handle()
+            });
+        };
+        let _first = push(&queue, "a", 1);
+        assert_eq!(due(&queue, false), [["a"]]);
+        keep_time();
+        assert_eq!(timers.get(), 0, "nothing waits");
+        let _second = push(&queue, "b", 1);
+        assert!(due(&queue, false).is_empty());
+        keep_time();
+        keep_time();
+        assert_eq!(timers.get(), 1);
+        // The end of another timer.
+        let other = Arc::clone(&queue);
+        tokio::spawn(async move { other.end_timer() }).await.unwrap();
+        keep_time();
+        assert_eq!(timers.get(), 1);
+        assert_eq!(due(&queue, true), [["b"]]);
+        keep_time();
+        assert!(queue.state().timer.is_none());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Updates that share requests: those that wait while others are under way go out together.
 //!
 //! Databases call this a group commit. An update that is alone goes as a request of its own, at once. A group is sent by a task
-//! of its own, so that no member that ends or stalls takes the answers of the others along.
+//! of its own, on the runtime of its members. So no member that ends, or is no longer polled, takes the answers of the others along.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,8 +87,8 @@ impl UnderWay for Request {}
 
 impl Sharing {
     fn new(cx: &Context, route: Route) -> Option<Self> {
-        let queue = Arc::clone(cx.queue(route)?);
-        Some(Self { cx: cx.shared()?, queue, route, runtime: Handle::try_current().ok()? })
+        let runtime = Handle::try_current().ok()?;
+        Some(Self { queue: cx.queue(route, runtime.id())?, cx: cx.shared()?, route, runtime })
     }
 
     /// Sends what is due. Whatever waits afterwards is sent when a request ends, or by the timer.

@@ -180,6 +180,8 @@ impl ManualClock {
     /// A body must not wait for anything but requests of trackers and sleeps of this clock. While a body waits for anything else,
     /// such as a file or Tokio's `sleep`, a worker looks for further tasks again and again, and leases expire.
     ///
+    /// Use this on a current-thread runtime, which `#[tokio::test]` has by default. Otherwise time may pass while a body computes.
+    ///
     /// Use the plain clock instead, with [`drive`](Self::drive) or by advancing it yourself, if the test has one of these:
     ///
     /// - a [`heartbeat`](crate::TrackerBuilder::heartbeat): it sleeps again and again, so time would run away,
