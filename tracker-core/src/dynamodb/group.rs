@@ -96,8 +96,8 @@ impl Queue {
         self.state().waiting.push_back(waiting);
     }
 
-    /// Takes the updates that are due, as groups that share a request: each full group, and one that is not full if few requests
-    /// are under way; all if they wait for `too_long`. Each group counts as a request that is under way until `end_one`.
+    /// Takes the updates that are due, as groups that share a request: each full group, and one that is not full if no request
+    /// is under way; all if they wait for `too_long`. Each group counts as a request that is under way until `end_one`.
     pub(super) fn take_due(&self, too_long: bool) -> Vec<Vec<Waiting>> {
         let mut state = self.state();
         state.waiting.retain(|waiting| !waiting.turn.is_closed());

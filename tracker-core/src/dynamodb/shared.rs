@@ -31,21 +31,21 @@ pub(super) async fn send_shared(
     update: Expression,
     returns_item: bool,
 ) -> Result<Option<Item>, WriteError> {
-    let sharing = Sharing::new(cx, route);
-    let statement = sharing.as_ref().and_then(|_| update.statement(&cx.config.table, key, returns_item));
-    let (Some(sharing), Some(statement)) = (sharing, statement) else {
+    let dispatcher = Dispatcher::new(cx, route);
+    let statement = dispatcher.as_ref().and_then(|_| update.statement(&cx.config.table, key, returns_item));
+    let (Some(dispatcher), Some(statement)) = (dispatcher, statement) else {
         return send_alone(cx, route, key, update, returns_item).await;
     };
     let (turn, answer) = oneshot::channel();
-    sharing.queue.push(Waiting { member: Member { key: key.to_owned(), statement }, turn });
+    dispatcher.queue.push(Waiting { member: Member { key: key.to_owned(), statement }, turn });
     // On a single thread, nothing that is due now has to wait for another thread.
-    if route.gathers || sharing.runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
+    if route.gathers || dispatcher.runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
         // Whatever else is due now comes first. A clock that a test advances must not advance meanwhile.
         let under_way = cx.service_clock.begin_request();
         tokio::task::yield_now().await;
         drop(under_way);
     }
-    sharing.send_due(false);
+    dispatcher.send_due(false);
     let answer = match answer.await {
         Ok(Turn::Answered(answer)) => answer,
         Ok(Turn::Send(under_way)) => {
@@ -71,9 +71,9 @@ pub(super) async fn send_shared(
     }
 }
 
-/// What sends the groups of a queue.
+/// Sends the groups of a queue.
 #[derive(Clone)]
-struct Sharing {
+struct Dispatcher {
     cx: Arc<Context>,
     queue: Arc<Queue>,
     route: Route,
@@ -81,11 +81,11 @@ struct Sharing {
 }
 
 /// Counts as a request that is under way while it lives. Then others may be sent.
-struct Request(Sharing);
+struct Request(Dispatcher);
 
 impl UnderWay for Request {}
 
-impl Sharing {
+impl Dispatcher {
     fn new(cx: &Context, route: Route) -> Option<Self> {
         let runtime = Handle::try_current().ok()?;
         Some(Self { queue: cx.queue(route, runtime.id())?, cx: cx.shared()?, route, runtime })
@@ -118,7 +118,7 @@ impl Sharing {
 impl Request {
     /// Sends all updates of a group in one request, and answers them.
     async fn send(self, group: Vec<Waiting>) {
-        let Sharing { cx, route, .. } = self.0.clone();
+        let Dispatcher { cx, route, .. } = self.0.clone();
         let (mut members, mut turns) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
         for Waiting { member, turn } in group {
             members.push(member);

@@ -265,14 +265,13 @@ impl Clock for ManualClock {
     }
 
     fn sleep(&self, duration: Duration) -> Sleep {
+        let shared = Arc::clone(&self.shared);
+        let until = shared.state().now.monotonic.saturating_add(duration);
         if self.auto_advancing {
-            let shared = Arc::clone(&self.shared);
-            let until = shared.state().now.monotonic.saturating_add(duration);
             // Inside the future, because a sleep that is never polled takes no time.
             return Box::pin(async move { Sleeper::new(shared, until, true).pass().await });
         }
-        let until = self.shared.state().now.monotonic.saturating_add(duration);
-        let sleeper = Sleeper::new(Arc::clone(&self.shared), until, false);
+        let sleeper = Sleeper::new(shared, until, false);
         Box::pin(async move { sleeper.wait().await })
     }
 

@@ -59,7 +59,7 @@ impl Shared {
     }
 
     /// Advances the clock to when the next sleeper of an `auto_advancing` clock goes on, unless anything has changed since.
-    pub(super) fn pass_if_idle(&self, since: u64) {
+    fn pass_if_idle(&self, since: u64) {
         let state = self.state();
         let now = state.now.monotonic;
         // A sleeper whose time has come and that nobody polls keeps no other from going on.
@@ -73,11 +73,11 @@ impl Shared {
 }
 
 impl State {
-    pub(super) fn wakes_of(&mut self, auto_advancing: bool) -> &mut Vec<Duration> {
+    fn wakes_of(&mut self, auto_advancing: bool) -> &mut Vec<Duration> {
         if auto_advancing { &mut self.auto_wakes } else { &mut self.wakes }
     }
 
-    pub(super) fn advance(&mut self, by: Duration) {
+    fn advance(&mut self, by: Duration) {
         self.changes += 1;
         self.now.wall = later(self.now.wall, by);
         self.now.monotonic = self.now.monotonic.saturating_add(by);
