@@ -63,6 +63,9 @@ struct Arguments {
     /// How many rounds to measure; the result is their median
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
+    /// How many rounds to run before the measured ones: a server that has just started is still being compiled by its JVM
+    #[arg(long, default_value_t = 5)]
+    warm_up: u32,
     /// How many tasks run at the same time, separated by commas [default: 1,16,64]
     #[arg(long, value_name = "N,..", default_values_t = [1, 16, 64], hide_default_value = true, value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: Vec<u16>,
@@ -112,8 +115,7 @@ async fn row(
     arguments: &Arguments,
 ) -> Result<[f64; 3], AnyError> {
     let mut rounds = Vec::new();
-    // The first round only warms up.
-    for round in 0..=arguments.rounds {
+    for round in 0..arguments.warm_up + arguments.rounds {
         let table = &tracker.config().table;
         let by_hand = |turn: u32| {
             let id = move |nth| format!("raw-{concurrency}-{round}-{turn}-{nth}");
@@ -129,7 +131,7 @@ async fn row(
         let (raw_first, ours_second) = (by_hand(1).await?, by_tracker(1).await?);
         let (ours_third, raw_last) = (by_tracker(2).await?, by_hand(2).await?);
         let (raw, ours) = (raw_first + raw_last, ours_second + ours_third);
-        if round > 0 {
+        if round >= arguments.warm_up {
             rounds.push([raw / 2.0, ours / 2.0, ours / raw]);
         }
     }

@@ -47,6 +47,18 @@ deploys! {
     narrower: 10 14 16, shards 2;
 }
 
+/// A later version of `Document`, with another separator.
+mod separated {
+    use super::*;
+
+    #[derive(StatusTracker)]
+    #[tracker(use_case_id = "extract", sep = "##", status = ExtractStatus)]
+    pub struct Document {
+        #[tracker(task_id)]
+        pub id: String,
+    }
+}
+
 fn tracker<T: StatusTracker>(world: &World) -> Tracker<T> {
     world.builder().build().unwrap()
 }
@@ -82,6 +94,15 @@ async fn renumbered_codes_are_refused(world: World) {
         ),
         "{text}"
     );
+}
+
+#[database_test]
+async fn another_separator_is_refused(world: World) {
+    let described = world.stored_under(KEY).await.unwrap();
+    let text = mismatch(&tracker::<separated::Document>(&world)).await;
+    assert!(text.contains("the separator was `____`, and is `##` now"), "{text}");
+    assert!(text.contains(KEY), "{text}");
+    assert_eq!(world.stored_under(KEY).await.unwrap(), described);
 }
 
 #[database_test]

@@ -14,6 +14,9 @@ use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, KEY, number, string};
 use crate::protocol::expression::Expression;
 
+/// Stands before the use case in the key of its description. It does not depend on the declaration: with the declared separator, a
+/// deploy that changes the separator would look for the description under another key.
+const KEY_PREFIX: &str = "____";
 /// The attribute that holds the description.
 const DESCRIPTION: &str = "description";
 /// How often the description was written.
@@ -29,9 +32,12 @@ pub(super) enum Write {
     Never,
 }
 
-/// The description of a use case: the statuses of each step, by the name of the tracked type.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The description of a use case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Description {
+    /// The separator of its keys.
+    sep: String,
+    /// The statuses of each step, by the name of the tracked type.
     steps: BTreeMap<String, Enum>,
 }
 
@@ -77,10 +83,14 @@ impl From<&StatusTable> for Enum {
     }
 }
 
-/// Compares the statuses of a step with the stored description.
-fn compare(stored: &Description, step: &str, own: &Enum, read_shards: u32) -> Comparison {
+/// Compares the separator and the statuses of a step with the stored description.
+fn compare(stored: &Description, sep: &str, step: &str, own: &Enum, read_shards: u32) -> Comparison {
     let mut found = Comparison::default();
     let name = &own.name;
+    if stored.sep != sep {
+        let was = &stored.sep;
+        found.differences.push(format!("the separator was `{was}`, and is `{sep}` now"));
+    }
     for described in stored.steps.values() {
         let of = &described.name;
         for (code, was) in &described.statuses {
@@ -156,7 +166,7 @@ pub(super) async fn check(cx: &Context, write: Write) -> Result<(), Error> {
         return Ok(());
     }
     let sep = cx.use_case.sep();
-    let key = format!("{RESERVED_USE_CASE}{sep}{}", cx.use_case.id());
+    let key = format!("{RESERVED_USE_CASE}{KEY_PREFIX}{}", cx.use_case.id());
     let (step, own) = (cx.use_case.type_name(), Enum::from(cx.config.status));
     for _ in 0..ROUNDS {
         let item = match dynamodb::get(cx, &key, true, false).await {
@@ -175,11 +185,11 @@ pub(super) async fn check(cx: &Context, write: Write) -> Result<(), Error> {
             return Ok(());
         }
         let found = match &stored {
-            Some(stored) => compare(stored, step, &own, cx.config.read_shards),
+            Some(stored) => compare(stored, sep, step, &own, cx.config.read_shards),
             None => Comparison::default(),
         };
         report(cx, &key, found)?;
-        let was = stored.unwrap_or_default();
+        let was = stored.unwrap_or_else(|| Description { sep: sep.to_owned(), steps: BTreeMap::new() });
         let is = merged(&was, step, &own);
         if is == was || write == Write::Never {
             return Ok(());
@@ -215,7 +225,7 @@ fn report(cx: &Context, key: &str, found: Comparison) -> Result<(), Error> {
     }
     let mut differences = found.differences;
     differences.push(format!(
-        "give the statuses their old codes; or, once no stored task has an old code, delete the item `{key}`"
+        "declare what was declared before; or, once no stored task depends on it, delete the item `{key}`"
     ));
     Err(Error::new(ErrorKind::TableMismatch { table: cx.config.table.clone().into_owned(), differences }))
 }
@@ -272,9 +282,13 @@ mod tests {
         ])
     }
 
+    fn undescribed() -> Description {
+        Description { sep: "____".to_owned(), steps: BTreeMap::new() }
+    }
+
     fn differences(own: &Enum) -> Comparison {
-        let stored = merged(&Description::default(), "Step", &declared());
-        compare(&stored, "Step", own, 1)
+        let stored = merged(&undescribed(), "Step", &declared());
+        compare(&stored, "____", "Step", own, 1)
     }
 
     #[test]
@@ -328,14 +342,14 @@ mod tests {
 
     #[test]
     fn other_digits_are_a_difference() {
-        let stored = merged(&Description::default(), "Step", &declared());
+        let stored = merged(&undescribed(), "Step", &declared());
         let own = Enum { code_pad: 4, ..declared() };
-        assert_eq!(compare(&stored, "Step", &own, 1).differences.len(), 1);
+        assert_eq!(compare(&stored, "____", "Step", &own, 1).differences.len(), 1);
     }
 
     #[test]
     fn new_codes_and_more_shards_are_taken_over_and_nothing_is_forgotten() {
-        let stored = merged(&Description::default(), "Step", &declared());
+        let stored = merged(&undescribed(), "Step", &declared());
         let own = statuses(&[
             (10, "Pending", Role::Pending, 9),
             (14, "Failed", Role::Failed, 2),
