@@ -49,7 +49,7 @@ deploys! {
 
 /// A later version of `Document`, with another separator.
 mod separated {
-    use super::*;
+    use super::{ExtractStatus, StatusTracker};
 
     #[derive(StatusTracker)]
     #[tracker(use_case_id = "extract", sep = "##", status = ExtractStatus)]
@@ -99,10 +99,30 @@ async fn renumbered_codes_are_refused(world: World) {
 #[database_test]
 async fn another_separator_is_refused(world: World) {
     let described = world.stored_under(KEY).await.unwrap();
-    let text = mismatch(&tracker::<separated::Document>(&world)).await;
-    assert!(text.contains("the separator was `____`, and is `##` now"), "{text}");
-    assert!(text.contains(KEY), "{text}");
+    let error = mismatch(&tracker::<separated::Document>(&world)).await;
+    assert!(error.contains("the separator was `____`, and is `##` now"), "{error}");
+    assert!(error.contains(KEY), "{error}");
     assert_eq!(world.stored_under(KEY).await.unwrap(), described);
+
+    world.client.delete_item().table_name(&world.table).key("key", text(KEY)).send().await.unwrap();
+    for _ in 0..2 {
+        tracker::<separated::Document>(&world).verify_table().await.unwrap();
+    }
+    let described = world.stored_under(KEY).await.unwrap();
+    assert!(described["description"].as_s().unwrap().contains(r###""sep":"##""###), "{described:?}");
+    let error = mismatch(&tracker::<Document>(&world)).await;
+    assert!(error.contains("the separator was `##`, and is `____` now"), "{error}");
+}
+
+/// A later version may describe what this version does not know. It must not be overwritten, and is no reason to stop.
+#[database_test]
+async fn description_that_cannot_be_read_stays(world: World) {
+    let mut item = world.stored_under(KEY).await.unwrap();
+    item.insert("description".to_owned(), text("{\"steps\":1}"));
+    world.client.put_item().table_name(&world.table).set_item(Some(item.clone())).send().await.unwrap();
+    world.documents().verify_table().await.unwrap();
+    tracker::<permuted::Document>(&world).verify_table().await.unwrap();
+    assert_eq!(world.stored_under(KEY).await.unwrap(), item);
 }
 
 #[database_test]
@@ -129,6 +149,9 @@ async fn description_is_no_task(world: World) {
     assert_eq!(world.stored_under("extract____doc-1").await, None);
     assert_eq!(world.stored_under(KEY).await, Some(item));
     let error = world.builder::<Document>().use_case_id("__tracker__x").build().unwrap_err();
+    assert!(error.to_string().contains("reserved"), "{error}");
+    // With the separator, its keys begin like that of a description.
+    let error = world.builder::<Document>().use_case_id("__tracker").build().unwrap_err();
     assert!(error.to_string().contains("reserved"), "{error}");
 }
 

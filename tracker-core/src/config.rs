@@ -19,8 +19,12 @@ const MOST_SHARDS: u32 = 1000;
 /// DynamoDB's limit for one partition of an index, in writes a second of rows of up to 1 KB.
 const WRITES_PER_SECOND: u32 = 1000;
 
-/// The use case of items that are no tasks: the descriptions of use cases.
-pub(crate) const RESERVED_USE_CASE: &str = "__tracker__";
+/// The beginning of the keys of items that are no tasks.
+const RESERVED: &str = "__tracker__";
+
+/// The beginning of the keys of the descriptions of use cases. It is constant: otherwise, a deploy with another separator would
+/// look under another key, and find nothing.
+pub(crate) const DESCRIPTION_PREFIX: &str = "__tracker______";
 
 /// The wait of a failed task before its next attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,6 +196,10 @@ impl TrackerConfig {
             let prefix = format!("{use_case_id}{sep}");
             prefix.find(sep) != Some(use_case_id.len())
         };
+        let may_be_reserved = || {
+            let prefix = format!("{use_case_id}{sep}");
+            prefix.starts_with(RESERVED) || DESCRIPTION_PREFIX.starts_with(&prefix)
+        };
         let is_invalid_name = |name: &str| {
             !(3..=255).contains(&name.len())
                 || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
@@ -208,9 +216,10 @@ impl TrackerConfig {
             format!("`{}` cannot be the name of an index: use {valid_names}", self.index)
         } else if use_case_id.is_empty() {
             "`use_case_id` cannot be empty: use at least one character".to_owned()
-        } else if use_case_id.starts_with(RESERVED_USE_CASE) {
+        } else if may_be_reserved() {
             format!(
-                "`use_case_id` cannot begin with `{RESERVED_USE_CASE}`, which is reserved: use another beginning"
+                "keys of the `use_case_id` \"{use_case_id}\" could begin with `{RESERVED}`, which is reserved: use another \
+                 beginning"
             )
         } else if use_case_id.len() > most_bytes {
             format!(

@@ -1,4 +1,4 @@
-//! The description of a use case: which codes, roles, names and shards its statuses have. The table keeps it, so that a deploy
+//! The description of a use case: its separator, and which codes, roles, names and shards its statuses have. The table keeps it, so that a deploy
 //! which gives a code to another status is noticed before it takes tasks for something else.
 
 use std::collections::BTreeMap;
@@ -7,16 +7,13 @@ use std::sync::atomic::Ordering;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
-use crate::config::RESERVED_USE_CASE;
+use crate::config::DESCRIPTION_PREFIX;
 use crate::declare::status::{Role, StatusTable};
 use crate::dynamodb::{self, Context, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, KEY, number, string};
 use crate::protocol::expression::Expression;
 
-/// Stands before the use case in the key of its description. It does not depend on the declaration: with the declared separator, a
-/// deploy that changes the separator would look for the description under another key.
-const KEY_PREFIX: &str = "____";
 /// The attribute that holds the description.
 const DESCRIPTION: &str = "description";
 /// How often the description was written.
@@ -93,6 +90,13 @@ fn compare(stored: &Description, sep: &str, step: &str, own: &Enum, read_shards:
     }
     for described in stored.steps.values() {
         let of = &described.name;
+        // All steps of a use case have the same digits, also those that are declared no more.
+        if (described.code_pad, described.shard_pad) != (own.code_pad, own.shard_pad) {
+            found.differences.push(format!(
+                "`{of}` had {} digits for a code and {} for a shard, and `{name}` has {} and {} now",
+                described.code_pad, described.shard_pad, own.code_pad, own.shard_pad
+            ));
+        }
         for (code, was) in &described.statuses {
             match own.statuses.get(code) {
                 Some(is) if meaning(&is.role) != meaning(&was.role) => found.differences.push(format!(
@@ -104,12 +108,6 @@ fn compare(stored: &Description, sep: &str, step: &str, own: &Enum, read_shards:
         }
     }
     let Some(was) = stored.steps.get(step) else { return found };
-    if (was.code_pad, was.shard_pad) != (own.code_pad, own.shard_pad) {
-        found.differences.push(format!(
-            "`{name}` had {} digits for a code and {} for a shard, and has {} and {} now",
-            was.code_pad, was.shard_pad, own.code_pad, own.shard_pad
-        ));
-    }
     for (code, was) in &was.statuses {
         let Some(is) = own.statuses.get(code) else {
             let moved = own.statuses.iter().find(|(_, is)| is.role == was.role);
@@ -166,7 +164,7 @@ pub(super) async fn check(cx: &Context, write: Write) -> Result<(), Error> {
         return Ok(());
     }
     let sep = cx.use_case.sep();
-    let key = format!("{RESERVED_USE_CASE}{KEY_PREFIX}{}", cx.use_case.id());
+    let key = format!("{DESCRIPTION_PREFIX}{}", cx.use_case.id());
     let (step, own) = (cx.use_case.type_name(), Enum::from(cx.config.status));
     for _ in 0..ROUNDS {
         let item = match dynamodb::get(cx, &key, true, false).await {
@@ -180,7 +178,8 @@ pub(super) async fn check(cx: &Context, write: Write) -> Result<(), Error> {
             tracing::warn!(
                 target: "tracker_core::table",
                 key,
-                "the description of the statuses cannot be read by this version, and stays as it is"
+                "this version cannot read the description of the statuses, so nothing is compared, and the description stays \
+                 as it is; if no other version needs it, delete the item"
             );
             return Ok(());
         }
@@ -225,7 +224,7 @@ fn report(cx: &Context, key: &str, found: Comparison) -> Result<(), Error> {
     }
     let mut differences = found.differences;
     differences.push(format!(
-        "declare what was declared before; or, once no stored task depends on it, delete the item `{key}`"
+        "declare the old values again; or, if no stored task has them any more, delete the item `{key}`"
     ));
     Err(Error::new(ErrorKind::TableMismatch { table: cx.config.table.clone().into_owned(), differences }))
 }
@@ -345,6 +344,19 @@ mod tests {
         let stored = merged(&undescribed(), "Step", &declared());
         let own = Enum { code_pad: 4, ..declared() };
         assert_eq!(compare(&stored, "____", "Step", &own, 1).differences.len(), 1);
+        assert_eq!(compare(&stored, "____", "Renamed", &own, 1).differences.len(), 1);
+    }
+
+    #[test]
+    fn another_separator_is_a_difference_and_the_first_one_stays() {
+        let undescribed = Description { sep: "##".to_owned(), steps: BTreeMap::new() };
+        let stored = merged(&undescribed, "Step", &declared());
+        assert_eq!(stored.sep, "##");
+        assert_eq!(compare(&stored, "##", "Step", &declared(), 1), Comparison::default());
+        assert_eq!(
+            compare(&stored, "____", "Next", &declared(), 1).differences,
+            ["the separator was `##`, and is `____` now"]
+        );
     }
 
     #[test]

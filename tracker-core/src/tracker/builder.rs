@@ -263,12 +263,13 @@ impl<T: StatusTracker> TrackerBuilder<T> {
         self
     }
 
-    /// Sets whether the table keeps a description of this step's statuses: their codes, names, roles and shards. It is kept by
-    /// default, except with `wire = "pynamodb"`.
+    /// Sets whether the table keeps a description of the separator and of this step's statuses: their codes, names, roles and
+    /// shards. It is kept by default, except with `wire = "pynamodb"`.
     ///
     /// [`create_table`](Tracker::create_table) and [`verify_table`](Tracker::verify_table) write the description, and compare
     /// it with the declaration; a [worker](Tracker::worker) compares it when it begins. If a deploy has given a code to another
-    /// status, the tasks that are stored with that code would be taken for something else, so that is an error. The
+    /// status, the tasks that are stored with that code would be taken for something else, so that is an error. So is another
+    /// separator, with which no stored task would be found. The
     /// description is one item for each use case, whose `key` begins with `__tracker__`. It is not in the index.
     #[must_use]
     pub fn description(mut self, keep: bool) -> Self {

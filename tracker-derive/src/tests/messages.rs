@@ -185,6 +185,8 @@ fn derive_reports_wrong_strings() {
         ("a use case with the separator", use_case, "use_case_id = \"ex____tract\""),
         ("a use case that ends with the beginning of the separator", use_case, "use_case_id = \"extract_\""),
         ("a use case with the declared separator", use_case, "use_case_id = \"a/b\", sep = \"/\""),
+        ("a use case whose keys are reserved", use_case, "use_case_id = \"__tracker__x\""),
+        ("a use case whose keys may be reserved", use_case, "use_case_id = \"_\", sep = \"_t\""),
         ("a use case too long", use_case, &too_long),
         ("a use case without quotes", use_case, "use_case_id = extract"),
         ("a use case that is a byte string", use_case, "use_case_id = b\"extract\""),

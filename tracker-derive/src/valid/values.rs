@@ -103,8 +103,8 @@ pub(super) fn use_case_id(args: &Args, sep: Option<&str>, diagnostics: &Diagnost
     let message = if id.is_empty() {
         let usage = keys::USE_CASE_ID.usage();
         format!("a `use_case_id` cannot be empty: write a name, such as `{usage}`")
-    } else if id.starts_with("__tracker__") {
-        "a `use_case_id` cannot begin with `__tracker__`, which is reserved: write another beginning"
+    } else if may_be_reserved(&format!("{id}{sep}")) {
+        "keys of this `use_case_id` could begin with `__tracker__`, which is reserved: write another beginning"
             .to_owned()
     } else if id.contains(sep) {
         format!(
@@ -125,6 +125,11 @@ pub(super) fn use_case_id(args: &Args, sep: Option<&str>, diagnostics: &Diagnost
     };
     diagnostics.on(text, message);
     None
+}
+
+/// Returns whether keys with this prefix may be those of items that are no tasks.
+fn may_be_reserved(prefix: &str) -> bool {
+    prefix.starts_with("__tracker__") || "__tracker______".starts_with(prefix)
 }
 
 /// Reads one of a few words, and returns the name of the variant that the word stands for.
