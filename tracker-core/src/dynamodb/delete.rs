@@ -7,7 +7,7 @@ use super::context::Context;
 use super::response::{classify, failed_condition, write_error};
 use super::write_error::WriteError;
 use crate::item::attribute::{Item, KEY, string};
-use crate::protocol::expression::Expression;
+use crate::protocol::expression::{Expression, Parts};
 
 /// Deletes an item under a condition. Returns the deleted item, or `None` if there was no item.
 pub(crate) async fn delete(
@@ -15,14 +15,15 @@ pub(crate) async fn delete(
     key: &str,
     condition: Expression,
 ) -> Result<Option<Item>, WriteError> {
+    let Parts { condition, names, values, .. } = condition.into_parts();
     let result = cx
         .client()
         .delete_item()
         .table_name(&*cx.config.table)
         .key(KEY, string(key))
-        .condition_expression(condition.condition)
-        .set_expression_attribute_names(Some(condition.names))
-        .set_expression_attribute_values((!condition.values.is_empty()).then_some(condition.values))
+        .condition_expression(condition)
+        .set_expression_attribute_names(Some(names))
+        .set_expression_attribute_values((!values.is_empty()).then_some(values))
         .return_values(ReturnValue::AllOld)
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
         .send()

@@ -7,7 +7,7 @@ use super::context::Context;
 use super::response::{classify, failed_condition, write_error};
 use super::write_error::WriteError;
 use crate::item::attribute::{Item, KEY};
-use crate::protocol::expression::Expression;
+use crate::protocol::expression::{Expression, Parts};
 
 /// Puts an item, unless its key exists. An item that `seen` pins is replaced, if it is still the same.
 pub(crate) async fn put(
@@ -18,7 +18,10 @@ pub(crate) async fn put(
 ) -> Result<(), WriteError> {
     let (condition, names, values) = match seen {
         None => ("attribute_not_exists(#key)".to_owned(), [("#key".to_owned(), KEY.to_owned())].into(), None),
-        Some(pinned) => (pinned.condition.clone(), pinned.names.clone(), Some(pinned.values.clone())),
+        Some(pinned) => {
+            let Parts { condition, names, values, .. } = pinned.clone().into_parts();
+            (condition, names, Some(values))
+        }
     };
     let result = cx
         .client()

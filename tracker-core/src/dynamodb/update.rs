@@ -9,7 +9,7 @@ use super::route::Route;
 use super::shared::send_shared;
 use super::write_error::WriteError;
 use crate::item::attribute::{Item, KEY, string};
-use crate::protocol::expression::Expression;
+use crate::protocol::expression::{Expression, Parts};
 
 /// Updates an item under a condition. Returns the whole item if the caller asks for it.
 pub(crate) async fn update(
@@ -34,15 +34,16 @@ pub(super) async fn send_alone(
     update: Expression,
     returns_item: bool,
 ) -> Result<Option<Item>, WriteError> {
+    let Parts { update, condition, names, values } = update.into_parts();
     let result = cx
         .client_of(route)
         .update_item()
         .table_name(&*cx.config.table)
         .key(KEY, string(key))
-        .update_expression(update.update())
-        .condition_expression(update.condition)
-        .set_expression_attribute_names(Some(update.names))
-        .set_expression_attribute_values(Some(update.values))
+        .update_expression(update)
+        .condition_expression(condition)
+        .set_expression_attribute_names(Some(names))
+        .set_expression_attribute_values(Some(values))
         .return_values(if returns_item { ReturnValue::AllNew } else { ReturnValue::None })
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
         .send()

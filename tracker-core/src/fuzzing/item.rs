@@ -273,7 +273,10 @@ fn check_writes(head: &TaskHead, use_case: &UseCase, source: &mut Source<'_>) {
             let outcome = [Outcome::Succeeded, failed, Outcome::Released][nth - 2].clone();
             let (after, write) = writes.finish(head, &outcome, detail);
             write.check();
-            assert!(!after.is_locked() && write.values.values().any(|value| *value == free()));
+            assert!(
+                !after.is_locked()
+                    && write.clone().into_parts().values.values().any(|value| *value == free())
+            );
             if matches!(outcome, Outcome::Failed { .. }) && detail == HistoryDetail::All {
                 let last = after.errors().last().map(|entry| entry.error.as_str());
                 // A history without room has no entries.

@@ -1,5 +1,6 @@
 //! Update and condition expressions. Every attribute name has an alias, because many of them are reserved words.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -12,12 +13,23 @@ use crate::item::fields::Encoded;
 /// An update and its condition, as DynamoDB reads them: `#lock` is the attribute `lock`, and `:now` is a value bound to
 /// that name.
 ///
-/// The clauses that are the same for every task are built once, and cloned for each request.
+/// The clauses that are the same for every task are built once, and cloned for each request. The values are a list, because a
+/// list of ten is cloned and searched faster than a map.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Expression {
     pub(super) set: String,
     pub(super) remove: String,
     pub(super) add: String,
+    pub(super) condition: String,
+    /// The names that a user chose: `#g0` is the first.
+    given: Vec<&'static str>,
+    values: Vec<(Cow<'static, str>, AttributeValue)>,
+}
+
+/// The parts of a request: its expressions, and what their aliases and placeholders stand for.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) update: String,
     pub(crate) condition: String,
     pub(crate) names: HashMap<String, String>,
     pub(crate) values: HashMap<String, AttributeValue>,
@@ -31,7 +43,6 @@ impl Expression {
 
     /// Adds assignments, such as `#lock = :lock_id, #lock_time = :now`.
     pub(crate) fn set(mut self, assignments: &str) -> Self {
-        self.alias(assignments);
         push(&mut self.set, ", ", assignments);
         self
     }
@@ -43,21 +54,18 @@ impl Expression {
 
     /// Adds attributes to remove, such as `#cancel, #expires_at`.
     pub(crate) fn remove(mut self, names: &str) -> Self {
-        self.alias(names);
         push(&mut self.remove, ", ", names);
         self
     }
 
     /// Adds additions to numbers, such as `#attempt :one`.
     pub(crate) fn add(mut self, additions: &str) -> Self {
-        self.alias(additions);
         push(&mut self.add, ", ", additions);
         self
     }
 
     /// Adds a condition, which must hold together with the earlier conditions.
     pub(crate) fn and(mut self, condition: &str) -> Self {
-        self.alias(condition);
         push(&mut self.condition, " AND ", condition);
         self
     }
@@ -69,37 +77,67 @@ impl Expression {
             let placeholder = format!(":{name}_{nth}");
             condition.push_str(if nth == 0 { "" } else { ", " });
             condition.push_str(&placeholder);
-            self.values.insert(placeholder, value);
+            self = self.with(placeholder, value);
         }
         condition.push(')');
         self.and(&condition)
     }
 
-    /// Binds a value to a placeholder.
-    pub(crate) fn with(mut self, placeholder: impl Into<String>, value: AttributeValue) -> Self {
-        self.values.insert(placeholder.into(), value);
+    /// Binds a value to a placeholder, instead of an earlier value.
+    pub(crate) fn with(mut self, placeholder: impl Into<Cow<'static, str>>, value: AttributeValue) -> Self {
+        let placeholder = placeholder.into();
+        match self.values.iter_mut().find(|(bound, _)| *bound == placeholder) {
+            Some((_, earlier)) => *earlier = value,
+            None => self.values.push((placeholder, value)),
+        }
         self
     }
 
-    /// Adds the aliases of a clause to `names`. The name of an attribute is its alias without `#`.
-    fn alias(&mut self, text: &str) {
-        let starts = text.match_indices('#').map(|(at, _)| &text[at..]);
-        for rest in starts {
-            let end = rest[1..].find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
-            let alias = end.map_or(rest, |end| &rest[..=end]);
-            if !self.names.contains_key(alias) {
-                self.names.insert(alias.to_owned(), alias[1..].to_owned());
+    /// Returns the value of a placeholder.
+    pub(super) fn value(&self, placeholder: &str) -> Option<&AttributeValue> {
+        self.values.iter().find_map(|(bound, value)| (bound == placeholder).then_some(value))
+    }
+
+    /// Returns the parts of a request.
+    pub(crate) fn into_parts(self) -> Parts {
+        let (update, names) = (self.update(), self.names());
+        let values = self.values.into_iter().map(|(placeholder, value)| (placeholder.into_owned(), value));
+        Parts { update, condition: self.condition, names, values: values.collect() }
+    }
+
+    /// Returns the name of the attribute or member that an alias stands for: the alias without `#`, unless a user chose the name.
+    pub(super) fn name<'a>(&'a self, alias: &'a str) -> Option<&'a str> {
+        let name = alias.strip_prefix('#')?;
+        let nth = name.strip_prefix('g').and_then(|nth| nth.parse::<usize>().ok());
+        match nth {
+            Some(nth) => self.given.get(nth).copied(),
+            None => Some(name),
+        }
+    }
+
+    /// Returns the names of all aliases.
+    fn names(&self) -> HashMap<String, String> {
+        let mut names = HashMap::with_capacity(16 + self.given.len());
+        for text in [&self.set, &self.remove, &self.add, &self.condition] {
+            for rest in text.match_indices('#').map(|(at, _)| &text[at..]) {
+                let end = rest[1..].find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+                let alias = end.map_or(rest, |end| &rest[..=end]);
+                if !names.contains_key(alias)
+                    && let Some(name) = self.name(alias)
+                {
+                    names.insert(alias.to_owned(), name.to_owned());
+                }
             }
         }
+        names
     }
 
     /// Returns an alias for a name that a user chose, and a placeholder for its value. The name may have any
     /// characters. Both are short, because an expression has at most 4 KB and needs them for each changed field.
-    fn given_name(&mut self, name: &str) -> (String, String) {
-        let nth = self.names.len();
-        let alias = format!("#g{nth}");
-        self.names.insert(alias.clone(), name.to_owned());
-        (alias, format!(":g{nth}"))
+    fn given_name(&mut self, name: &'static str) -> (String, String) {
+        let nth = self.given.len();
+        self.given.push(name);
+        (format!("#g{nth}"), format!(":g{nth}"))
     }
 
     /// Adds the changed fields of a struct. If `data` is stored as a map, sets only the changed members; otherwise
@@ -116,19 +154,18 @@ impl Expression {
                 push(&mut self.remove, ", ", &alias);
             } else {
                 push(&mut self.set, ", ", &format!("{alias} = {placeholder}"));
-                self.values.insert(placeholder, value);
+                self.values.push((placeholder.into(), value));
             }
         }
         if changed.members.is_empty() {
             return Ok(self);
         }
         if matches!(document, Document::Map(_)) {
-            self.alias("#data");
             for (name, member) in changed.members {
                 if let Member::Map(value) = member {
                     let (alias, placeholder) = self.given_name(name);
                     push(&mut self.set, ", ", &format!("#data.{alias} = {placeholder}"));
-                    self.values.insert(placeholder, value);
+                    self.values.push((placeholder.into(), value));
                 }
             }
             return Ok(self);
@@ -174,8 +211,10 @@ impl Expression {
             let words = text.split(|letter: char| " ,().".contains(letter));
             words.filter(|word| word.starts_with(sign)).collect()
         };
-        assert_eq!(used('#'), self.names.keys().map(String::as_str).collect(), "{text}");
-        assert_eq!(used(':'), self.values.keys().map(String::as_str).collect(), "{text}");
+        assert_eq!(used('#'), self.names().keys().map(String::as_str).collect(), "{text}");
+        let placeholders: Vec<_> = self.values.iter().map(|(placeholder, _)| &**placeholder).collect();
+        assert_eq!(used(':'), placeholders.iter().copied().collect(), "{text}");
+        assert_eq!(used(':').len(), placeholders.len(), "no placeholder is bound twice: {text}");
     }
 }
 
@@ -197,6 +236,10 @@ mod tests {
         let write = Expression::new().set_fields(&mut stored, changed).unwrap();
         write.check();
         assert_eq!(write.values.len(), names.len());
+        let found = (write.name("#g0"), write.name("#g149"), write.name("#g150"));
+        assert_eq!(found, (Some("field_000"), Some("field_149"), None));
+        assert_eq!(write.names()["#g149"], "field_149");
+        assert_eq!(write.value(":g149"), Some(&string("text")));
         // The other clauses of a finish have fewer than 400 bytes.
         assert!(write.update().len() < EXPRESSION_BYTES - 400, "{}", write.update().len());
     }
@@ -221,7 +264,10 @@ mod tests {
             expression.condition,
             "(attribute_not_exists(#run_at) OR #run_at <= :lock_id) AND #status IN (:status_0, :status_1)"
         );
-        assert_eq!(expression.names["#run_at"], "run_at");
+        assert_eq!(expression.names()["#run_at"], "run_at");
+        let again = expression.clone().with(":lock_id", string("another"));
+        assert_eq!(again.value(":lock_id"), Some(&string("another")), "the later value stays");
+        again.check();
         expression.check();
     }
 }

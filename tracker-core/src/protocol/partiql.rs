@@ -31,7 +31,7 @@ impl Expression {
     /// attribute and `OR` are left to `UpdateItem`, because not every DynamoDB accepts them in a statement.
     pub(crate) fn statement(&self, table: &str, key: &str, returns_item: bool) -> Option<Statement> {
         let mut text = String::with_capacity(512);
-        let mut parameters = Vec::with_capacity(self.values.len() + 8);
+        let mut parameters = Vec::with_capacity(16);
         text.push_str("UPDATE ");
         push_quoted(&mut text, table);
         for assignment in parts(&self.set, ", ") {
@@ -39,7 +39,7 @@ impl Expression {
             text.push_str(" SET ");
             self.push_path(&mut text, target)?;
             text.push_str("=?");
-            parameters.push(self.values.get(source)?.clone());
+            parameters.push(self.value(source)?.clone());
         }
         for addition in parts(&self.add, ", ") {
             let (alias, added) = addition.split_once(' ')?;
@@ -48,7 +48,7 @@ impl Expression {
             {
                 return None;
             }
-            let (name, added) = (self.names.get(alias)?, self.values.get(added)?.as_n().ok()?);
+            let (name, added) = (self.name(alias)?, self.value(added)?.as_n().ok()?);
             // An embedded database takes no quoted name in a sum.
             let is_plain = name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
             let is_number = added.chars().all(|digit| digit.is_ascii_digit());
@@ -107,7 +107,7 @@ impl Expression {
         self.push_path(text, path)?;
         text.push_str(operator);
         text.push('?');
-        parameters.push(self.values.get(value)?.clone());
+        parameters.push(self.value(value)?.clone());
         Some(())
     }
 
@@ -117,7 +117,7 @@ impl Expression {
             if nth > 0 {
                 text.push('.');
             }
-            push_quoted(text, self.names.get(alias)?);
+            push_quoted(text, self.name(alias)?);
         }
         Some(())
     }

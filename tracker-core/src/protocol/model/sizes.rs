@@ -48,7 +48,7 @@ fn apply(item: &Item, write: &Expression) -> Option<Item> {
     let after = Sent::from(write.clone()).apply(Some(item)).expect("a condition that holds");
     let removed = write.update().split("REMOVE ").nth(1).map_or(0, |names| names.split(',').count());
     let key = attribute::KEY.len() + KEY.len();
-    let written = write.values.len();
+    let written = write.clone().into_parts().values.len();
     let size = size_of_item(&after);
     // The rule is from AWS; DynamoDB Local measures the item alone.
     let measured = size.max(size - key + 3 + 19 * written + 2 * removed);

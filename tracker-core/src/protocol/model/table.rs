@@ -16,7 +16,7 @@ use crate::item::head::{self, TaskHead};
 use crate::item::history::HistoryDetail;
 use crate::item::use_case::UseCase;
 use crate::protocol::classify::Rules;
-use crate::protocol::expression::Expression;
+use crate::protocol::expression::{Expression, Parts};
 use crate::protocol::outcome::{Outcome, Verdict};
 use crate::protocol::writes::{Expected, Writes};
 use crate::time::Timestamp;
@@ -240,12 +240,8 @@ fn with_data(write: Expression, data: Option<Data>) -> Expression {
 
 impl From<Expression> for Sent {
     fn from(expression: Expression) -> Self {
-        Self {
-            update: expression.update(),
-            condition: expression.condition,
-            names: expression.names,
-            values: expression.values,
-        }
+        let Parts { update, condition, names, values } = expression.into_parts();
+        Self { update, condition, names, values }
     }
 }
 
