@@ -32,7 +32,7 @@ use crate::time::{SystemClock, Timestamp};
 
 /// The names of attributes and members that a user may choose, apart from usual ones.
 const NAMES: [&str; 10] =
-    ["size", "g0", "#g1", "a.b", "with \"quotes\"", "naïve 日本", "1st", "a[0]", "'single'", "select"];
+    ["size", "g0", "g1", "a.b", "with \"quotes\"", "naïve 日本", "1st", "a[0]", "'single'", "select"];
 
 #[tokio::test]
 async fn an_update_and_its_statement_do_the_same_on_the_embedded_database() {
