@@ -192,14 +192,8 @@ impl TrackerConfig {
     /// [`InvalidConfig`](ErrorKind::InvalidConfig) if a value is out of range, or if no table is named.
     pub(crate) fn validate(&self, sep: &str) -> Result<(), Error> {
         let use_case_id = &*self.use_case_id;
-        let ambiguous = || {
-            let prefix = format!("{use_case_id}{sep}");
-            prefix.find(sep) != Some(use_case_id.len())
-        };
-        let may_be_reserved = || {
-            let prefix = format!("{use_case_id}{sep}");
-            prefix.starts_with(RESERVED) || DESCRIPTION_PREFIX.starts_with(&prefix)
-        };
+        let prefix = format!("{use_case_id}{sep}");
+        let may_be_reserved = prefix.starts_with(RESERVED) || DESCRIPTION_PREFIX.starts_with(&prefix);
         let is_invalid_name = |name: &str| {
             !(3..=255).contains(&name.len())
                 || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
@@ -216,7 +210,7 @@ impl TrackerConfig {
             format!("`{}` cannot be the name of an index: use {valid_names}", self.index)
         } else if use_case_id.is_empty() {
             "`use_case_id` cannot be empty: use at least one character".to_owned()
-        } else if may_be_reserved() {
+        } else if may_be_reserved {
             format!(
                 "keys of the `use_case_id` \"{use_case_id}\" could begin with `{RESERVED}`, which is reserved: use another \
                  beginning"
@@ -228,7 +222,7 @@ impl TrackerConfig {
             )
         } else if use_case_id.contains(sep) {
             format!("`use_case_id` \"{use_case_id}\" contains the separator \"{sep}\": remove the separator")
-        } else if ambiguous() {
+        } else if prefix.find(sep) != Some(use_case_id.len()) {
             format!(
                 "`use_case_id` \"{use_case_id}\" ends with the beginning of the separator \"{sep}\", so its keys \
                  would be ambiguous: use another ending"

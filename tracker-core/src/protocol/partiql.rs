@@ -28,7 +28,7 @@ impl Expression {
     /// Returns the write of an item as a `PartiQL` statement, or none if `PartiQL` cannot express the write.
     ///
     /// `PartiQL` has no `if_not_exists`: an addition needs the condition that the number exists. An assignment from another
-    /// attribute and `OR` are left to `UpdateItem`, because not every DynamoDB accepts them in a statement.
+    /// attribute, `OR` and names with `#` are left to `UpdateItem`, because not every DynamoDB accepts them in a statement.
     pub(crate) fn statement(&self, table: &str, key: &str, returns_item: bool) -> Option<Statement> {
         let mut text = String::with_capacity(512);
         let mut parameters = Vec::with_capacity(16);
@@ -117,7 +117,7 @@ impl Expression {
             if nth > 0 {
                 text.push('.');
             }
-            // DynamoDB Local refuses a statement with such a name.
+            // DynamoDB Local refuses a statement with such a name, even if the name is quoted.
             let name = self.name(alias).filter(|name| !name.contains('#'))?;
             push_quoted(text, name);
         }

@@ -1,5 +1,5 @@
-//! The description of a use case: its separator, and which codes, roles, names and shards its statuses have. The table keeps it, so that a deploy
-//! which gives a code to another status is noticed before it takes tasks for something else.
+//! The description of a use case: its separator, and which codes, roles, names and shards its statuses have. The table keeps
+//! it, so that a deploy which gives a code to another status is noticed before it takes tasks for something else.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;

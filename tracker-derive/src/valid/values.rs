@@ -100,17 +100,18 @@ pub(super) fn use_case_id(args: &Args, sep: Option<&str>, diagnostics: &Diagnost
     };
     // An index key holds the use case, the separator twice and two numbers. An item key has one separator and a task id.
     let most = KEY_BYTES.saturating_sub(2 * sep.len() + PADS_BYTES);
+    let prefix = format!("{id}{sep}");
     let message = if id.is_empty() {
         let usage = keys::USE_CASE_ID.usage();
         format!("a `use_case_id` cannot be empty: write a name, such as `{usage}`")
-    } else if may_be_reserved(&format!("{id}{sep}")) {
+    } else if may_be_reserved(&prefix) {
         "keys of this `use_case_id` could begin with `__tracker__`, which is reserved: write another beginning"
             .to_owned()
     } else if id.contains(sep) {
         format!(
             "this `use_case_id` contains the separator `{sep:?}`: remove the separator, or write another `sep`"
         )
-    } else if format!("{id}{sep}").find(sep) != Some(id.len()) {
+    } else if prefix.find(sep) != Some(id.len()) {
         format!(
             "this `use_case_id` ends with the beginning of the separator `{sep:?}`, so its keys would be ambiguous: write \
              another ending, or another `sep`"

@@ -45,10 +45,11 @@ fn head(item: &Item) -> TaskHead {
 
 /// Applies an update as AWS does. Returns none if the item would be too large.
 fn apply(item: &Item, write: &Expression) -> Option<Item> {
-    let after = Sent::from(write.clone()).apply(Some(item)).expect("a condition that holds");
+    let sent = Sent::from(write.clone());
+    let after = sent.apply(Some(item)).expect("a condition that holds");
     let removed = write.update().split("REMOVE ").nth(1).map_or(0, |names| names.split(',').count());
     let key = attribute::KEY.len() + KEY.len();
-    let written = write.clone().into_parts().values.len();
+    let written = sent.values.len();
     let size = size_of_item(&after);
     // The rule is from AWS; DynamoDB Local measures the item alone.
     let measured = size.max(size - key + 3 + 19 * written + 2 * removed);
