@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::declare::description::{Description, StepDescription};
 use crate::declare::spec::{BackoffShape, Takeover, TrackerSpec, Wire};
 use crate::declare::status::{Role, StatusTable};
 use crate::error::{Error, ErrorKind};
@@ -132,6 +133,62 @@ impl TrackerConfig {
             wire: spec.wire,
             status: spec.status,
         }
+    }
+
+    /// Returns the configuration of a step of a description. `spec` is the declaration of the step.
+    pub(crate) fn described(
+        description: &Description,
+        step: &StepDescription,
+        spec: &TrackerSpec,
+        table: &str,
+    ) -> Self {
+        let backoff = match (step.backoff_base_seconds, step.backoff_max_seconds) {
+            (Some(base), Some(max)) => {
+                Backoff::Exponential { base: Duration::from_secs(base), max: Duration::from_secs(max) }
+            }
+            _ => Backoff::None,
+        };
+        let most_shards = step.statuses.iter().map(|status| status.most_shards).max();
+        Self {
+            table: Cow::Owned(table.to_owned()),
+            index: Cow::Owned(description.index.clone()),
+            use_case_id: Cow::Owned(description.use_case_id.clone()),
+            max_retry: step.max_retry,
+            lock_expire: Duration::from_millis(step.lease_ms),
+            max_clock_skew: Duration::from_millis(step.max_clock_skew_ms),
+            backoff,
+            max_snoozes: step.max_snoozes,
+            retain: step.retain_seconds.map(Duration::from_secs),
+            retain_ignored: step.retain_ignored_seconds.map(Duration::from_secs),
+            history_limit: step.history_limit,
+            read_shards: most_shards.unwrap_or(1),
+            takeover: step.takeover,
+            ..Self::declared(spec)
+        }
+    }
+
+    /// Returns the description of a declaration whose values this configuration has replaced.
+    pub(crate) fn describe(&self, spec: &TrackerSpec) -> Description {
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let mut description = Description::declared(spec);
+        description.use_case_id = self.use_case_id.clone().into_owned();
+        description.table = Some(self.table.clone().into_owned());
+        description.index = self.index.clone().into_owned();
+        if let Some(step) = description.steps.get_mut(spec.type_name) {
+            step.lease_ms = millis(self.lock_expire);
+            step.max_clock_skew_ms = millis(self.max_clock_skew);
+            step.max_retry = self.max_retry;
+            (step.backoff_base_seconds, step.backoff_max_seconds) = match self.backoff {
+                Backoff::None => (None, None),
+                Backoff::Exponential { base, max } => (Some(base.as_secs()), Some(max.as_secs())),
+            };
+            step.max_snoozes = self.max_snoozes;
+            step.retain_seconds = self.retain.map(|retain| retain.as_secs());
+            step.retain_ignored_seconds = self.retain_ignored.map(|retain| retain.as_secs());
+            step.history_limit = self.history_limit;
+            step.takeover = self.takeover;
+        }
+        description
     }
 
     /// Returns the calculated number of tasks a second that the index takes in the long run.

@@ -6,7 +6,9 @@ pub use core::result::Result;
 pub use serde::{Deserializer, Serializer};
 
 pub use crate::declare::checks::{check_after, check_more_pending};
-pub use crate::declare::spec::{BackoffShape, MorePending, Takeover, TrackerSpec, Wire, more_pending, spec};
+pub use crate::declare::spec::{
+    BackoffShape, FieldSpec, MorePending, Takeover, TrackerSpec, Wire, more_pending, spec,
+};
 pub use crate::declare::status::{
     NoTable, Role, StatusRow, StatusTable, TableOf, TrackerStatus, UnknownStatus, unknown_status,
 };

@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use super::progress::{Callbacks, Progress, TaskResult, WRITERS, count};
 use crate::declare::status::{Role, TrackerStatus};
 use crate::error::{Error, ErrorKind};
+use crate::lifecycle::by_hand::ByHand;
 use crate::lifecycle::redrive::redrive;
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
@@ -81,7 +82,7 @@ impl<'t, T: StatusTracker> IntoFuture for RedriveAll<'t, T> {
                 // Otherwise a task that fails again during the redrive would be redriven a second time.
                 .rows()
                 .map(move |row| async move {
-                    Ok(match redrive(cx, &row?.key).await {
+                    Ok(match redrive(cx, &row?.key, &ByHand::default()).await {
                         Ok(_) => TaskResult::Done,
                         Err(error) if error.is_refusal() => TaskResult::Skipped,
                         Err(error) => TaskResult::Failed(error),

@@ -1,5 +1,6 @@
-//! The declarations that the derives emit: statuses, trackers, and checks between steps.
+//! The declarations that the derives emit: statuses, trackers, and checks between steps; and descriptions of them.
 
 pub(crate) mod checks;
+pub(crate) mod description;
 pub(crate) mod spec;
 pub(crate) mod status;

@@ -1,9 +1,12 @@
 //! The declaration of a tracker, which `#[derive(StatusTracker)]` emits.
 
+use serde::{Deserialize, Serialize};
+
 use crate::declare::status::{Role, StatusRow, StatusTable, TrackerStatus};
 
 /// The form in which a new item stores `data` and `errors`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Wire {
     /// DynamoDB maps.
@@ -13,7 +16,8 @@ pub enum Wire {
 }
 
 /// Whether a start can take over a task whose lease has expired.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Takeover {
     /// The task can be taken over. The lost attempt counts as failed. If it was the last attempt that
@@ -74,10 +78,25 @@ pub struct TrackerSpec {
     pub takeover: Takeover,
     /// The form in which a new item stores `data` and `errors`.
     pub wire: Wire,
+    /// The field that is the task's id.
+    pub task_id: &'static str,
+    /// The other fields that are stored.
+    pub fields: &'static [FieldSpec],
     /// The statuses of other enums from which this step starts as well: `more_pending_status`.
     pub more_pending: &'static [MorePending],
     /// The previous step: `after`.
     pub after: Option<&'static TrackerSpec>,
+}
+
+/// A field that is stored.
+#[derive(Debug, Clone, Copy)]
+pub struct FieldSpec {
+    /// The name of the field.
+    pub name: &'static str,
+    /// The name of the attribute, or of the member of `data`.
+    pub stored: &'static str,
+    /// Whether the field is an attribute of the item.
+    pub attribute: bool,
 }
 
 /// A status of another enum from which this step starts.
@@ -119,6 +138,8 @@ pub const fn spec(
         history_limit: 10,
         takeover: Takeover::Expired,
         wire: Wire::Native,
+        task_id: "",
+        fields: &[],
         more_pending: &[],
         after: None,
     }

@@ -3,13 +3,16 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use serde::{Deserialize, Serialize};
+
 use crate::escaped::Escaped;
 
 /// The meaning of a status to the tracker.
 ///
 /// Each role belongs to exactly one variant of a status enum, except [`MorePending`](Role::MorePending),
 /// which any number of variants may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Role {
     /// The task waits for a worker. A new task has this role.

@@ -30,5 +30,6 @@ pub(crate) use self::put::put;
 pub(crate) use self::response::{is_about_data, is_access_denied, is_access_refused};
 pub(crate) use self::route::Route;
 pub(crate) use self::settle::{SENDS, settle, settle_finish, settle_history};
+pub(crate) use self::statement::try_statement;
 pub(crate) use self::update::update;
 pub(crate) use self::write_error::{FailedCondition, WriteError};

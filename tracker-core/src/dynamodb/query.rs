@@ -80,13 +80,14 @@ fn is_not_projected(error: &impl ProvideErrorMetadata) -> bool {
         && error.message().is_some_and(|message| message.contains("does not project"))
 }
 
-/// Counts the rows of one page of the index. Also returns where the next page begins, or `None` at the end.
+/// Counts the rows of one page of the index, which has `most` rows at most. Also returns where the next page begins, or `None` at the end.
 pub(crate) async fn count(
     cx: &Context,
     range: &Range,
+    most: Option<i32>,
     start: Option<Item>,
 ) -> Result<(u64, Option<Item>), Error> {
-    let request = query_range(cx, range).select(Select::Count).set_exclusive_start_key(start);
+    let request = query_range(cx, range).select(Select::Count).set_limit(most).set_exclusive_start_key(start);
     match request.send().await {
         Ok(output) => Ok((u64::try_from(output.count).unwrap_or(0), output.last_evaluated_key)),
         Err(error) => Err(classify(&cx.config.table, error)),

@@ -1,6 +1,9 @@
 //! The request `Scan`.
 
+use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
 use aws_sdk_dynamodb::types::Select;
+
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
 use super::context::Context;
 use super::response::classify;
@@ -34,22 +37,7 @@ pub(crate) async fn scan(
     count_only: bool,
     start: Option<Item>,
 ) -> Result<Scanned, Error> {
-    let mut request = cx
-        .bulk_client
-        .scan()
-        .table_name(&*cx.config.table)
-        .segment(segment.nth)
-        .total_segments(segment.of)
-        // The keys of a use case `test_` begin with `test____`, too, but no digit follows in their values.
-        .filter_expression(
-            "begins_with(#key, :prefix) AND (attribute_not_exists(#value) OR #value BETWEEN :first AND :last)",
-        )
-        .expression_attribute_names("#key", KEY)
-        .expression_attribute_names("#value", VALUE)
-        .expression_attribute_values(":prefix", string(prefix))
-        .expression_attribute_values(":first", string(format!("{prefix}0")))
-        .expression_attribute_values(":last", string(format!("{prefix}:")))
-        .set_exclusive_start_key(start);
+    let mut request = scan_of(cx, segment, prefix).set_exclusive_start_key(start);
     request = if count_only { request.select(Select::Count) } else { request.projection_expression("#key") };
     match request.send().await {
         Ok(output) => {
@@ -66,4 +54,39 @@ pub(crate) async fn scan(
         }
         Err(error) => Err(classify(&cx.config.table, error)),
     }
+}
+
+/// Builds the scan of a segment for the items of a use case, whose keys begin with `prefix`.
+fn scan_of(cx: &Context, segment: Segment, prefix: &str) -> ScanFluentBuilder {
+    cx.bulk_client
+        .scan()
+        .table_name(&*cx.config.table)
+        .segment(segment.nth)
+        .total_segments(segment.of)
+        // The keys of a use case `test_` begin with `test____`, too, but no digit follows in their values.
+        .filter_expression(
+            "begins_with(#key, :prefix) AND (attribute_not_exists(#value) OR #value BETWEEN :first AND :last)",
+        )
+        .expression_attribute_names("#key", KEY)
+        .expression_attribute_names("#value", VALUE)
+        .expression_attribute_values(":prefix", string(prefix))
+        .expression_attribute_values(":first", string(format!("{prefix}0")))
+        .expression_attribute_values(":last", string(format!("{prefix}:")))
+}
+
+/// Scans a segment for the whole items of a use case, page by page.
+pub(crate) fn scan_items<'c>(
+    cx: &'c Context,
+    segment: Segment,
+    prefix: &str,
+) -> impl Stream<Item = Result<Item, Error>> + Send + use<'c> {
+    let request = scan_of(cx, segment, prefix);
+    let pages = stream::try_unfold(Some((request, None)), async |state| {
+        let Some((request, start)) = state else { return Ok::<_, Error>(None) };
+        let sent = request.clone().set_exclusive_start_key(start).send().await;
+        let output = sent.map_err(|error| classify(&cx.config.table, error))?;
+        let next = output.last_evaluated_key.map(|next| (request, Some(next)));
+        Ok(Some((stream::iter(output.items.unwrap_or_default().into_iter().map(Ok)), next)))
+    });
+    pages.try_flatten().boxed()
 }

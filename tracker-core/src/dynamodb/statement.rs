@@ -13,6 +13,8 @@ use super::response::{classify, failed_condition, not_built, write_error};
 use super::write_error::{FailedCondition, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, KEY};
+use crate::protocol::expression::Expression;
+use crate::protocol::partiql::Statement;
 
 /// Sends several updates in one request. No two members may have the same key. Returns the answer of each member, in order; none
 /// for those whose items must be read. Takes the statements out of the members.
@@ -145,5 +147,19 @@ pub(super) async fn add_images(
             // Alone, as after an update that is a request of its own. The permission for the other may be missing.
             _ => failed_condition(cx, key, None, None).await,
         })));
+    }
+}
+
+/// Sends one update as a statement, to find out whether that is allowed.
+pub(crate) async fn try_statement(cx: &Context, key: &str, update: Expression) -> Result<(), WriteError> {
+    let Some(Statement { text, parameters, .. }) = update.statement(&cx.config.table, key, false) else {
+        return Ok(());
+    };
+    let request = BatchStatementRequest::builder().statement(text).set_parameters(Some(parameters)).build();
+    let request = request.map_err(|error| WriteError::Refused(not_built(error)))?;
+    match cx.client().batch_execute_statement().statements(request).send().await {
+        // Its condition does not hold, which is an answer of the member.
+        Ok(_) => Ok(()),
+        Err(error) => Err(write_error(classify(&cx.config.table, error))),
     }
 }

@@ -60,9 +60,14 @@ impl Error {
             | ErrorKind::AlreadyExists
             | ErrorKind::Ignored
             | ErrorKind::Cancelled
-            | ErrorKind::NotReady { cause: NotReadyCause::LaterStep | NotReadyCause::Pending, .. } => {
-                Advice::Done
-            }
+            | ErrorKind::NotReady {
+                cause:
+                    NotReadyCause::LaterStep
+                    | NotReadyCause::Pending
+                    | NotReadyCause::AlreadyDue
+                    | NotReadyCause::NotHeld,
+                ..
+            } => Advice::Done,
 
             ErrorKind::Locked { until, .. } | ErrorKind::Snoozed { until } => later(Some(*until)),
             ErrorKind::NotDue { run_at } => later(Some(*run_at)),

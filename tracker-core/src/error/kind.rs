@@ -141,6 +141,18 @@ pub enum ErrorKind {
         /// What is wrong with the configuration, and what to do.
         reason: String,
     },
+    /// An operator has no description of the use case, so it does not know the statuses.
+    #[error("the use case is not described: {reason}")]
+    NotDescribed {
+        /// What is missing, and what to do.
+        reason: String,
+    },
+    /// An operator may read this table, and not write to it.
+    #[error("nothing may be written: {}", reasons.join("; "))]
+    ReadOnly {
+        /// Why nothing may be written, and what to do.
+        reasons: Vec<String>,
+    },
     /// The query cannot be run.
     #[error("the query cannot be run: {reason}")]
     InvalidQuery {
@@ -240,10 +252,19 @@ pub enum NotReadyCause {
     Pending,
     /// A redrive of a pending task that cannot be started before its `run_at`.
     #[error(
-        "the task waits for its time, `run_at`; only a failed or an ignored task can be redriven, and a redrive would \
-         not make it due"
+        "the task waits for its time, `run_at`; only a failed or an ignored task can be redriven, and `run_now` makes a \
+         task due"
     )]
     NotDue,
+    /// A `run_now` of a task that waits for no time.
+    #[error("the task waits for no time; a worker can start it now")]
+    AlreadyDue,
+    /// A release by hand of a task that no worker holds.
+    #[error("no worker holds the task; there is nothing to release")]
+    NotHeld,
+    /// The task has changed since the index showed it to an operation on many tasks.
+    #[error("the task has changed since it was found; find it again")]
+    MovedOn,
 }
 
 fn throttled(reasons: &[String], f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -316,6 +337,8 @@ mod tests {
             ErrorKind::DeadlinePassed,
             ErrorKind::InvalidTaskId { reason: text() },
             ErrorKind::InvalidConfig { reason: text() },
+            ErrorKind::NotDescribed { reason: text() },
+            ErrorKind::ReadOnly { reasons: vec![text()] },
             ErrorKind::InvalidQuery { reason: text() },
             ErrorKind::InvalidCursor { reason: text() },
             ErrorKind::ItemTooLarge,

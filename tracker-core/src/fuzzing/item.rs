@@ -16,7 +16,7 @@ use crate::item::attribute::{CREATE_TIME, DATA, ERRORS, HEAD, Item, KEY, NOT_LOC
 use crate::item::document::{Document, Member};
 use crate::item::fields::Encoded;
 use crate::item::head::{TaskHead, read_head};
-use crate::item::history::{History, HistoryDetail, HistoryEntry};
+use crate::item::history::{History, HistoryDetail, HistoryEntry, Note};
 use crate::item::python_json;
 use crate::item::use_case::UseCase;
 use crate::protocol::classify::{self, Rules};
@@ -260,14 +260,21 @@ fn check_writes(head: &TaskHead, use_case: &UseCase, source: &mut Source<'_>) {
     let detail = detail(source);
     let writes = Writes { use_case, config: &config, owner: "host/2", lock_id: LOCK_ID, now };
     let failed = Outcome::Failed { error: "E".to_owned(), traceback: String::new(), verdict: Verdict::Retry };
-    match source.below(5) {
+    let note = Note { by: Some("me".to_owned()), reason: None };
+    match source.below(7) {
         0 => {
-            let (after, write) = writes.redrive(head);
+            let (after, write) = writes.redrive(head, &note);
             write.check();
             assert!(after.is_pending() && after.update_time() >= head.update_time());
         }
         1 => {
             writes.take_over(head, detail).check();
+        }
+        5 => writes.release_expired(head, &note, detail).check(),
+        6 => {
+            let (after, write) = writes.run_now(head, &note);
+            write.check();
+            assert!(after.run_at().is_none());
         }
         nth => {
             let outcome = [Outcome::Succeeded, failed, Outcome::Released][nth - 2].clone();

@@ -28,6 +28,8 @@ pub(crate) const LOST_ATTEMPTS: &str = "lost_attempts";
 pub(crate) const LEASE_MS: &str = "lease_ms";
 pub(crate) const STARTED_FROM: &str = "started_from";
 pub(crate) const OWNER: &str = "owner";
+/// What the attempt has said of its progress.
+pub(crate) const PROGRESS: &str = "progress";
 /// The earliest time at which the task can be started.
 pub(crate) const RUN_AT: &str = "run_at";
 /// How many times in a row the task was snoozed.
@@ -38,7 +40,7 @@ pub(crate) const CANCEL: &str = "cancel";
 pub(crate) const EXPIRES_AT: &str = "expires_at";
 
 /// The attributes from which a `TaskHead` is read: all of the tracker's own except `data`.
-pub(crate) const HEAD: [&str; 20] = [
+pub(crate) const HEAD: [&str; 21] = [
     KEY,
     VALUE,
     STATUS,
@@ -59,6 +61,7 @@ pub(crate) const HEAD: [&str; 20] = [
     SNOOZES,
     CANCEL,
     EXPIRES_AT,
+    PROGRESS,
 ];
 
 /// The value of `lock` if no worker holds the task.

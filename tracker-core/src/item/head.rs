@@ -6,18 +6,34 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::declare::spec::Wire;
 use crate::declare::status::{Role, TrackerStatus};
 use crate::item::attribute::{
     ATTEMPT, CANCEL, CREATE_TIME, ERRORS, EXPIRES_AT, Item, KEY, LAST_LOCK, LEASE_MS, LOCK, LOCK_TIME,
-    LOST_ATTEMPTS, LOST_LOCK, NOT_LOCKED, OWNER, RETRY, RUN_AT, SNOOZES, STARTED_FROM, STATUS, UPDATE_TIME,
-    VALUE, size_of, size_of_item,
+    LOST_ATTEMPTS, LOST_LOCK, NOT_LOCKED, OWNER, PROGRESS, RETRY, RUN_AT, SNOOZES, STARTED_FROM, STATUS,
+    UPDATE_TIME, VALUE, size_of, size_of_item,
 };
 use crate::item::error::ItemError;
 use crate::item::history::{History, HistoryEntry};
 use crate::item::use_case::UseCase;
 use crate::time::Timestamp;
+
+/// What an attempt has said of its progress.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TaskProgress {
+    /// The number of the attempt.
+    pub attempt: u64,
+    /// How much is done, from 0 to 1.
+    pub fraction: f64,
+    /// What is done, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    /// When the attempt said so.
+    pub time: DateTime<Utc>,
+}
 
 /// The metadata of a task: all attributes of the tracker itself. It can be read even if the task's data
 /// cannot be decoded.
@@ -51,6 +67,7 @@ pub struct TaskHead {
     pub(crate) snoozes: u32,
     pub(crate) cancel: Option<String>,
     pub(crate) expires_at: Option<u64>,
+    pub(crate) progress: Option<TaskProgress>,
     pub(crate) errors: History,
     /// The size of the item without `errors`, from which follows how much history the item has room for.
     pub(crate) bytes_without_errors: usize,
@@ -228,6 +245,12 @@ impl TaskHead {
         self.lock.is_some() && self.cancel == self.lock
     }
 
+    /// Returns what the latest attempt has said of its [progress](crate::Execution::progress), if it has said anything.
+    #[must_use]
+    pub fn progress(&self) -> Option<&TaskProgress> {
+        self.progress.as_ref().filter(|progress| progress.attempt == self.attempt)
+    }
+
     /// Returns the time after which DynamoDB deletes the task, often within a few days, or `None` if no such
     /// time is set.
     #[must_use]
@@ -314,6 +337,8 @@ pub(crate) fn read_head(item: &mut Item, use_case: &UseCase, wire: Wire) -> Resu
         snoozes: read.number(SNOOZES)?.unwrap_or(0),
         cancel: read.string(CANCEL)?.map(str::to_owned),
         expires_at: read.number(EXPIRES_AT)?,
+        // For people alone: what cannot be read is left out.
+        progress: read.string(PROGRESS).ok().flatten().and_then(|text| serde_json::from_str(text).ok()),
         errors,
         bytes_without_errors,
         errors_bytes,

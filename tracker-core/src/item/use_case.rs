@@ -25,6 +25,11 @@ impl UseCase {
         self.spec.type_name
     }
 
+    /// Returns the declaration of the step.
+    pub(crate) fn spec(&self) -> &'static TrackerSpec {
+        self.spec
+    }
+
     /// Returns the use case's id.
     pub(crate) fn id(&self) -> &str {
         &self.use_case_id

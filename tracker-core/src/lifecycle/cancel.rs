@@ -5,13 +5,14 @@ use std::fmt::Display;
 
 use uuid::Uuid;
 
+use super::by_hand::ByHand;
 use super::race::{Race, Round, race};
 use crate::declare::status::Role;
 use crate::dynamodb::{self, Context, FailedCondition, Route, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
 use crate::item::head::TaskHead;
-use crate::item::history::HistoryDetail;
+use crate::item::history::{HistoryDetail, Note};
 use crate::observe::{EventDraft, EventKind};
 use crate::protocol::classify;
 use crate::protocol::expression::Expression;
@@ -82,21 +83,25 @@ impl<T: StatusTracker> Tracker<T> {
         T::TaskId: Borrow<Q>,
     {
         let key = self.cx().key(task_id)?;
-        cancel(self.cx(), &key).await.map_err(|error| error.with_key(&key))
+        cancel(self.cx(), &key, &ByHand::default()).await
     }
 }
 
 /// Cancels a task. The write of each round is pinned to the task that the round has seen.
-async fn cancel(cx: &Context, key: &str) -> Result<CancelOutcome, Error> {
-    cx.known_clock(key).await?;
-    let found = dynamodb::get(cx, key, true, true).await?;
-    let lock_id = Uuid::new_v4().simple().to_string();
-    race(Cancel { cx, lock_id }, found).await
+pub(crate) async fn cancel(cx: &Context, key: &str, by: &ByHand) -> Result<CancelOutcome, Error> {
+    let cancelled = async {
+        cx.known_clock(key).await?;
+        let found = dynamodb::get(cx, key, true, true).await?;
+        let lock_id = Uuid::new_v4().simple().to_string();
+        race(Cancel { cx, by, lock_id }, found).await
+    };
+    cancelled.await.map_err(|error| error.with_key(key))
 }
 
 /// The cancel of one task.
 struct Cancel<'a> {
     cx: &'a Context,
+    by: &'a ByHand,
     /// The lock id of a takeover that ignores the task. The takeover leaves it in `last_lock`.
     lock_id: String,
 }
@@ -109,7 +114,8 @@ impl Race for Cancel<'_> {
         let cx = self.cx;
         let mut item = found.ok_or_else(|| Error::new(ErrorKind::NotFound))?;
         let seen = cx.head(&mut item)?;
-        let round = match round(cx, &seen, &self.lock_id).await {
+        self.by.check(&seen)?;
+        let round = match round(cx, &seen, &self.lock_id, &self.by.note).await {
             Ok(round) => round,
             Err(error) if error.is_refusal() => return Err(error.with_task(seen)),
             Err(error) => return Err(error),
@@ -128,13 +134,13 @@ impl Race for Cancel<'_> {
 type CancelRound = Round<CancelOutcome, Option<Item>>;
 
 /// Sends the write that fits the task as it was seen, or refuses the cancel.
-async fn round(cx: &Context, seen: &TaskHead, lock_id: &str) -> Result<CancelRound, Error> {
+async fn round(cx: &Context, seen: &TaskHead, lock_id: &str, note: &Note) -> Result<CancelRound, Error> {
     let now = Timestamp::from(cx.now());
     let writes = cx.writes(lock_id, now);
     match (&seen.lock, seen.role) {
         (None, Some(Role::Succeeded)) => Err(Error::new(ErrorKind::AlreadySucceeded)),
         (None, Some(Role::Ignored)) => Err(Error::new(ErrorKind::Ignored)),
-        (None, Some(role)) if role.is_ready() => ignore(cx, writes, seen).await,
+        (None, Some(role)) if role.is_ready() => ignore(cx, writes, seen, note).await,
         (Some(_), Some(Role::InProgress)) if cx.rules().can_take_over(seen, now) => {
             take_over(cx, writes, seen).await
         }
@@ -144,10 +150,15 @@ async fn round(cx: &Context, seen: &TaskHead, lock_id: &str) -> Result<CancelRou
 }
 
 /// Ignores a free task.
-async fn ignore(cx: &Context, writes: Writes<'_>, seen: &TaskHead) -> Result<CancelRound, Error> {
-    let (after, _) = writes.cancel(seen, HistoryDetail::All);
+async fn ignore(
+    cx: &Context,
+    writes: Writes<'_>,
+    seen: &TaskHead,
+    note: &Note,
+) -> Result<CancelRound, Error> {
+    let (after, _) = writes.cancel(seen, note, HistoryDetail::All);
     let is_ours = |found: &TaskHead| classify::was_set_by_operator(found, &after);
-    let sent = send(cx, seen, |detail| writes.cancel(seen, detail).1, is_ours).await?;
+    let sent = send(cx, seen, |detail| writes.cancel(seen, note, detail).1, is_ours).await?;
     Ok(sent.into_round(seen, |stored| CancelOutcome::Ignored(stored.unwrap_or(after))))
 }
 

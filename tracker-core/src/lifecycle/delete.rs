@@ -3,9 +3,10 @@
 use std::borrow::Borrow;
 use std::fmt::Display;
 
+use super::by_hand::{ByHand, moved_on};
 use super::race::{Race, Round, race};
 use crate::dynamodb::{self, Context, SENDS, WriteError};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::item::head::TaskHead;
 use crate::protocol::expression::Expression;
 use crate::protocol::{classify, operator};
@@ -51,6 +52,35 @@ pub(crate) async fn delete(
     with_live_lease: bool,
 ) -> Result<Option<TaskHead>, Error> {
     send(cx, key, with_live_lease).await.map_err(|error| error.with_key(key))
+}
+
+/// Deletes a task by hand. A task that the index has shown is deleted only as it was shown.
+pub(crate) async fn delete_by_hand(cx: &Context, key: &str, by: &ByHand) -> Result<(), Error> {
+    let deleted = async {
+        let found = dynamodb::get(cx, key, true, true).await?;
+        let mut item = found.ok_or_else(|| Error::new(ErrorKind::NotFound))?;
+        if by.expected.is_none() {
+            return send(cx, key, false).await.map(drop);
+        }
+        cx.known_clock(key).await?;
+        let (seen, now) = (cx.head(&mut item)?, Timestamp::from(cx.now()));
+        by.check(&seen)?;
+        if seen.is_locked() && !cx.rules().can_take_over(&seen, now) {
+            let locked = cx.with_holder(classify::locked(&seen, &cx.rules()), &seen);
+            return Err(Error::new(locked).with_task(seen));
+        }
+        let condition = operator::delete_as_seen(&seen);
+        let sent = dynamodb::settle(&*cx.clock, SENDS, || dynamodb::delete(cx, key, condition.clone()));
+        match sent.await {
+            Ok(_) => Ok(()),
+            // An earlier send of this delete may have been applied.
+            Err(WriteError::Condition(failed)) if failed.image.is_none() => Ok(()),
+            Err(WriteError::Condition(_)) => Err(moved_on(&seen)),
+            Err(WriteError::Unknown(error)) => Err(WriteError::unknown_outcome(error)),
+            Err(WriteError::Refused(error)) => Err(error),
+        }
+    };
+    deleted.await.map_err(|error| error.with_key(key))
 }
 
 /// The delete of one task.

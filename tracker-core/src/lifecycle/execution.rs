@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::attempt::Attempt;
 use super::finish::{Changes, Finished};
+use super::progress::{self, with_progress};
 use crate::dynamodb::{self, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{DATA, ITEM_BYTES_WITH_DATA, Item};
@@ -111,6 +112,33 @@ impl<T: StatusTracker> Execution<T> {
         self.data.task_id()
     }
 
+    /// Says how much of the work is done, from 0 to 1, and what, in at most 100 bytes. The next heartbeat or
+    /// [`save`](Self::save) stores it, and an operator sees it with the task: [`TaskHead::progress`]. This sends no request by
+    /// itself, so call it as often as you like; only the latest progress is stored.
+    ///
+    /// The progress of an item of more than 300 KB is not stored, because the item needs its room for its end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use tracker_core::{Error, Failure, StatusTracker, Tracker};
+    /// # async fn read<T: StatusTracker<TaskId = String>>(documents: &Tracker<T>) -> Result<(), Error> {
+    /// documents
+    ///     .run("doc-1", async |task| {
+    ///         for page in 0..120 {
+    ///             task.progress(f64::from(page) / 120.0, format!("{page} of 120 pages"));
+    ///         }
+    ///         Ok::<_, Failure>(())
+    ///     })
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn progress(&self, fraction: f64, note: impl AsRef<str>) {
+        let time = self.attempt.cx.now().wall;
+        let progress = progress::of_attempt(self.head().attempt(), fraction, note.as_ref(), time);
+        self.attempt.lease.progress.set(progress);
+    }
+
     /// Writes the changed data as a checkpoint, and renews the lease, even if nothing has changed.
     ///
     /// # Errors
@@ -145,6 +173,8 @@ impl<T: StatusTracker> Execution<T> {
                 .save()
                 .set_fields(&mut document, changed.clone())
                 .map_err(|error| error.with_key(&self.attempt.head().key))?;
+            let progress = self.attempt.lease.progress.get(self.attempt.head());
+            let write = with_progress(write, progress.as_ref());
             // Boxed, because the SDK's future would make the future of every body large.
             let sent = Box::pin(dynamodb::settle(&*cx.clock, SENDS, || {
                 dynamodb::update(
@@ -168,8 +198,16 @@ impl<T: StatusTracker> Execution<T> {
                 Err(WriteError::Unknown(error)) => {
                     return Err(self.attempt.error(ErrorKind::OutcomeUnknown).with_source(error));
                 }
+                // Without the progress, the error is that of the data.
+                Err(WriteError::Refused(error)) if progress.is_some() && dynamodb::is_about_data(&error) => {
+                    self.attempt.lease.progress.done(progress.as_ref());
+                    continue;
+                }
                 Err(WriteError::Refused(error)) => return Err(error),
             };
+            if verdict == Save::Saved {
+                self.attempt.lease.progress.done(progress.as_ref());
+            }
             match verdict {
                 Save::Saved => return self.saved(now, document, encoded),
                 Save::Again => {}

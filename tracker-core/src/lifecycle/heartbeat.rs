@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::progress::with_progress;
 use super::shared_lease::SharedLease;
 use crate::dynamodb::{self, Context, Route, WriteError};
 use crate::error::Error;
@@ -51,15 +52,23 @@ pub(crate) async fn send_heartbeat(cx: &Context, lease: &SharedLease, by: Sender
         let asks = !lease.is_cancel_requested();
         let writes = cx.writes(&lease.lock_id, now.time);
         let write = if asks { writes.heartbeat() } else { writes.save() };
+        let progress = lease.progress.get(&lease.head);
+        let write = with_progress(write, progress.as_ref());
         let sent = dynamodb::update(cx, route, key, write, false).await;
         let found = match sent {
             Ok(_) => {
+                lease.progress.done(progress.as_ref());
                 let duration = cx.now().monotonic.saturating_sub(now.monotonic);
                 cx.emit(EventDraft::of_key(EventKind::Heartbeat, key).with_duration(duration));
                 return result(lease, now, Save::Saved);
             }
             Err(WriteError::Condition(mut failed)) => {
                 failed.image.as_mut().map(|item| cx.head(item)).transpose()
+            }
+            // The lease matters more than the progress.
+            Err(WriteError::Refused(error)) if progress.is_some() && dynamodb::is_about_data(&error) => {
+                lease.progress.done(progress.as_ref());
+                continue;
             }
             Err(WriteError::Unknown(error) | WriteError::Refused(error)) => Err(error),
         };

@@ -2,6 +2,7 @@
 
 mod attempt;
 pub(crate) mod blocking;
+pub(crate) mod by_hand;
 pub(crate) mod cancel;
 pub(crate) mod create;
 pub(crate) mod deadline;
@@ -12,10 +13,13 @@ pub(crate) mod failure;
 mod finish;
 mod heartbeat;
 mod lease;
+mod progress;
 mod race;
 pub(crate) mod read;
 pub(crate) mod redrive;
+pub(crate) mod release;
 pub(crate) mod run;
+pub(crate) mod run_now;
 pub(crate) mod shared_lease;
 pub(crate) mod sharing;
 mod start;

@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::fmt::Display;
 
+use super::by_hand::ByHand;
 use super::race::{Race, Round, race};
 use crate::declare::status::Role;
 use crate::dynamodb::{self, Context, Route, SENDS, WriteError};
@@ -39,16 +40,16 @@ impl<T: StatusTracker> Tracker<T> {
         Q: Display + ?Sized,
         T::TaskId: Borrow<Q>,
     {
-        redrive(self.cx(), &self.cx().key(task_id)?).await
+        redrive(self.cx(), &self.cx().key(task_id)?, &ByHand::default()).await
     }
 }
 
 /// Redrives a task. The write of each round is pinned to the task that the round has seen.
-pub(crate) async fn redrive(cx: &Context, key: &str) -> Result<TaskHead, Error> {
+pub(crate) async fn redrive(cx: &Context, key: &str, by: &ByHand) -> Result<TaskHead, Error> {
     let redriven = async {
         let found = dynamodb::get(cx, key, true, true).await?;
         cx.check_clock()?;
-        race(Redrive { cx }, found).await
+        race(Redrive { cx, by }, found).await
     };
     redriven.await.map_err(|error| error.with_key(key))
 }
@@ -56,6 +57,7 @@ pub(crate) async fn redrive(cx: &Context, key: &str) -> Result<TaskHead, Error> 
 /// The redrive of one task.
 struct Redrive<'a> {
     cx: &'a Context,
+    by: &'a ByHand,
 }
 
 impl Race for Redrive<'_> {
@@ -63,13 +65,14 @@ impl Race for Redrive<'_> {
     type Next = Option<Item>;
 
     async fn round(&mut self, found: Option<Item>) -> Result<Round<TaskHead, Option<Item>>, Error> {
-        let cx = self.cx;
+        let Self { cx, by } = *self;
         let mut item = found.ok_or_else(|| Error::new(ErrorKind::NotFound))?;
         let seen = cx.head(&mut item)?;
+        by.check(&seen)?;
         if let Some(refusal) = refusal(cx, &seen) {
             return Err(Error::new(refusal).with_task(seen));
         }
-        let (after, write) = cx.writes("", Timestamp::from(cx.now())).redrive(&seen);
+        let (after, write) = cx.writes("", Timestamp::from(cx.now())).redrive(&seen, &by.note);
         let sent = dynamodb::settle(&*cx.clock, SENDS, || {
             dynamodb::update(cx, Route::ALONE, &seen.key, write.clone(), false)
         });

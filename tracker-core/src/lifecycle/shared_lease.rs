@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::progress::PendingProgress;
 use super::sharing::Sharing;
 use crate::error::{Error, ErrorKind};
 use crate::item::head::TaskHead;
@@ -21,6 +22,8 @@ pub(crate) struct SharedLease {
     /// The task as it was started.
     pub(crate) head: Arc<TaskHead>,
     times: Mutex<Times>,
+    /// What the body has said of its progress.
+    pub(super) progress: PendingProgress,
     /// Which writes share requests.
     pub(super) sharing: Sharing,
     /// Cancelled when the worker stops.
@@ -93,7 +96,8 @@ impl SharedLease {
         let times =
             Mutex::new(Times { lease, timeout_at, deadline_at: None, cancelled_at: None, ended_at: None });
         let state = watch::Sender::new(LeaseState::default());
-        Self { lock_id, head: Arc::new(head), times, sharing, worker_stop: OnceLock::new(), state }
+        let progress = PendingProgress::default();
+        Self { lock_id, head: Arc::new(head), times, progress, sharing, worker_stop: OnceLock::new(), state }
     }
 
     fn times(&self) -> MutexGuard<'_, Times> {

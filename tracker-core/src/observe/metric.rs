@@ -8,7 +8,7 @@ const BODY_DURATION: &str = "tracker_body_duration_seconds";
 const HEARTBEAT_LATENCY: &str = "tracker_heartbeat_latency_seconds";
 
 /// The kinds that are counted, each with the counter and its description. Heartbeats have a histogram instead.
-const COUNTERS: [(EventKind, &str, &str); 16] = [
+const COUNTERS: [(EventKind, &str, &str); 18] = [
     (EventKind::Created, "tracker_created_total", "tasks that were created"),
     (EventKind::Started, "tracker_started_total", "attempts that began"),
     (
@@ -37,6 +37,8 @@ const COUNTERS: [(EventKind, &str, &str); 16] = [
     (EventKind::Redriven, "tracker_redriven_total", "tasks that were set back to pending"),
     (EventKind::Unreadable, "tracker_unreadable_total", "tasks that a worker could not read"),
     (EventKind::SlowedDown, "tracker_slowed_down_total", "times that a worker began to claim less"),
+    (EventKind::Paused, "tracker_paused_total", "times that a worker saw its step paused"),
+    (EventKind::Resumed, "tracker_resumed_total", "times that a worker saw a pause end"),
 ];
 
 /// Describes the metrics to the recorder.

@@ -54,6 +54,8 @@ pub(crate) use self::draft::{EventDraft, Teller};
 /// | `tracker_redriven_total` | counter | events | [`Redriven`](Self::Redriven) |
 /// | `tracker_unreadable_total` | counter | events | [`Unreadable`](Self::Unreadable) |
 /// | `tracker_slowed_down_total` | counter | events | [`SlowedDown`](Self::SlowedDown) |
+/// | `tracker_paused_total` | counter | events | [`Paused`](Self::Paused) |
+/// | `tracker_resumed_total` | counter | events | [`Resumed`](Self::Resumed) |
 /// | `tracker_body_duration_seconds` | histogram | seconds | an attempt, from its start to the end of its finish |
 /// | `tracker_heartbeat_latency_seconds` | histogram | seconds | a heartbeat, from its request to its response |
 ///
@@ -100,6 +102,10 @@ pub enum EventKind {
     /// A worker claims less for a while: DynamoDB throttled it, did not answer or refused its credentials, this machine's clock
     /// is off, or many tasks in a row cannot be read. The event is about no task. Its error is that of an example.
     SlowedDown,
+    /// A worker has seen that its step is [paused](crate::Operator::pause), and claims nothing. The event is about no task.
+    Paused,
+    /// A worker claims tasks again after a pause. The event is about no task.
+    Resumed,
 }
 
 impl EventKind {
@@ -124,6 +130,8 @@ impl EventKind {
             Self::Heartbeat => "heartbeat",
             Self::Unreadable => "unreadable",
             Self::SlowedDown => "slowed_down",
+            Self::Paused => "paused",
+            Self::Resumed => "resumed",
         }
     }
 

@@ -94,17 +94,22 @@ impl Writes<'_> {
                 None
             }
             Outcome::Cancelled => {
-                let entry = HistoryEntry::new(head.retry, self.now, CANCELLED, "");
+                let entry = self.of_own_attempt(head, HistoryEntry::new(head.retry, self.now, CANCELLED, ""));
                 after.errors.push(entry, self.config.history_limit as usize);
                 Some(Role::Ignored)
             }
         }
     }
 
+    /// Adds this attempt, as it was started, to an entry.
+    fn of_own_attempt(&self, started: &TaskHead, entry: HistoryEntry) -> HistoryEntry {
+        entry.of_attempt(started.attempt, Some(self.owner), self.now.since(started.update_time))
+    }
+
     /// Counts a failed attempt. Returns the role of the new status.
     fn fail(&self, after: &mut TaskHead, error: &str, traceback: &str, verdict: Verdict) -> Role {
         let next = backoff::next(after.retry, self.config.max_retry, verdict == Verdict::Fatal);
-        let entry = HistoryEntry::new(next.retry, self.now, error, traceback);
+        let entry = self.of_own_attempt(after, HistoryEntry::new(next.retry, self.now, error, traceback));
         after.errors.push(entry, self.config.history_limit as usize);
         after.retry = next.retry;
         if next.ignored {

@@ -1,22 +1,28 @@
-//! An operator's writes: redrive, cancel, delete, and the request to cancel an attempt.
+//! An operator's writes: redrive, run now, cancel, release, delete, and the request to cancel an attempt.
 
 use super::classify::Rules;
 use super::clauses::{CANCELLED, at_status, expires_at, set_errors, set_head_status, set_or_remove};
 use super::expression::Expression;
-use super::writes::Writes;
+use super::writes::{LostTo, Writes};
 use crate::declare::spec::Takeover;
 use crate::declare::status::Role;
 use crate::item::attribute::{
-    EXPIRES_AT, LOST_ATTEMPTS, NOT_LOCKED, RETRY, RUN_AT, SNOOZES, number, string, time,
+    ERRORS, EXPIRES_AT, ITEM_BYTES, LOST_ATTEMPTS, NOT_LOCKED, PROTOCOL_BYTES, RETRY, RUN_AT, SNOOZES,
+    number, size_of, string, time,
 };
 use crate::item::head::TaskHead;
-use crate::item::history::{HistoryDetail, HistoryEntry};
+use crate::item::history::{HistoryDetail, HistoryEntry, Note};
 use crate::time::Timestamp;
+
+/// The texts of the history's entries for what is done by hand, if somebody says who does it.
+pub(crate) const REDRIVEN: &str = "redriven by hand";
+pub(crate) const MADE_DUE: &str = "made due by hand";
 
 impl Writes<'_> {
     /// Returns the task as it is after a redrive, and the write, pinned to the task that was seen.
-    pub(crate) fn redrive(&self, seen: &TaskHead) -> (TaskHead, Expression) {
+    pub(crate) fn redrive(&self, seen: &TaskHead, note: &Note) -> (TaskHead, Expression) {
         let (mut after, write) = self.set_free_task(seen, Role::Pending);
+        let write = self.note(write, &mut after, REDRIVEN, note);
         let write = write.set_to(RETRY, number(0_u32));
         let write = set_or_remove(write, EXPIRES_AT, seen.expires_at.is_some(), None);
         after.retry = 0;
@@ -25,14 +31,59 @@ impl Writes<'_> {
     }
 
     /// Returns the free task as it is after a cancel, and the write, pinned to the task that was seen.
-    pub(crate) fn cancel(&self, seen: &TaskHead, detail: HistoryDetail) -> (TaskHead, Expression) {
+    pub(crate) fn cancel(
+        &self,
+        seen: &TaskHead,
+        note: &Note,
+        detail: HistoryDetail,
+    ) -> (TaskHead, Expression) {
         let (mut after, write) = self.set_free_task(seen, Role::Ignored);
         let entry = HistoryEntry::new(seen.retry, self.now, CANCELLED, &format!("by {}", self.owner));
-        after.errors.push(entry, self.config.history_limit as usize);
+        after.errors.push(entry.by_hand(note), self.config.history_limit as usize);
         after.expires_at = expires_at(self.config, Role::Ignored, self.now);
         let write = set_or_remove(write, EXPIRES_AT, seen.expires_at.is_some(), after.expires_at.map(number));
         let write = set_errors(write, seen, &mut after.errors, detail);
         (after, write)
+    }
+
+    /// Returns the task that waits for its time as it is if it can be started at once, and the write, pinned to the task that
+    /// was seen. The task keeps its place in the queue.
+    pub(crate) fn run_now(&self, seen: &TaskHead, note: &Note) -> (TaskHead, Expression) {
+        let write = Expression::new()
+            .remove("#run_at")
+            .and("#status = :seen_status AND #update_time = :seen_update_time AND #lock = :free")
+            .and("#run_at = :seen_run_at")
+            .with(":seen_status", number(seen.status_code))
+            .with(":seen_update_time", time(seen.update_time))
+            .with(":free", string(NOT_LOCKED))
+            .with(":seen_run_at", time(seen.run_at.unwrap_or(self.now)));
+        let mut after = TaskHead { run_at: None, ..seen.clone() };
+        let write = self.note(write, &mut after, MADE_DUE, note);
+        (after, write)
+    }
+
+    /// Returns the release of a task whose lease has expired, pinned to the lease that was seen. The lost attempt counts as
+    /// failed. If it was the last one, or had been asked to cancel, the task is ignored.
+    pub(crate) fn release_expired(&self, seen: &TaskHead, note: &Note, detail: HistoryDetail) -> Expression {
+        self.end_lost_attempt(seen, LostTo::Nobody(note), detail)
+    }
+
+    /// Adds to the history what somebody did by hand, if the item has room.
+    fn note(&self, write: Expression, after: &mut TaskHead, what: &str, note: &Note) -> Expression {
+        if note.is_empty() {
+            return write;
+        }
+        let mut errors = after.errors.clone();
+        let entry = HistoryEntry::new(after.retry, self.now, what, "").by_hand(note);
+        errors.push(entry, self.config.history_limit as usize);
+        let room = ITEM_BYTES.saturating_sub(after.bytes_without_errors + ERRORS.len() + PROTOCOL_BYTES);
+        match errors.encode(HistoryDetail::All) {
+            Some(encoded) if size_of(&encoded) <= room => {
+                after.errors = errors;
+                write.set_to(ERRORS, encoded)
+            }
+            _ => write,
+        }
     }
 
     /// Sets a free task to another status, pinned to the task that was seen.
@@ -96,6 +147,17 @@ pub(crate) fn delete_expired(seen: &TaskHead) -> Expression {
         .and("#lock = :seen_lock AND #lock_time = :seen_lock_time")
         .with(":seen_lock", string(seen.lock.as_deref().unwrap_or(NOT_LOCKED)))
         .with(":seen_lock_time", time(seen.lock_time))
+}
+
+/// Returns the condition of a delete of a task as it was seen: free, or with an expired lease.
+pub(crate) fn delete_as_seen(seen: &TaskHead) -> Expression {
+    Expression::new()
+        .and("#lock = :seen_lock AND #lock_time = :seen_lock_time")
+        .and("#status = :seen_status AND #update_time = :seen_update_time")
+        .with(":seen_lock", string(seen.lock.as_deref().unwrap_or(NOT_LOCKED)))
+        .with(":seen_lock_time", time(seen.lock_time))
+        .with(":seen_status", number(seen.status_code))
+        .with(":seen_update_time", time(seen.update_time))
 }
 
 /// Returns the condition that a free task which expires is still as it was seen.

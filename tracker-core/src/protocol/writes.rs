@@ -18,7 +18,7 @@ use crate::item::attribute::{
     number, string, time,
 };
 use crate::item::head::TaskHead;
-use crate::item::history::{HistoryDetail, HistoryEntry};
+use crate::item::history::{HistoryDetail, HistoryEntry, Note};
 use crate::item::use_case::{Status, UseCase};
 use crate::time::Timestamp;
 
@@ -35,6 +35,15 @@ pub(crate) struct Writes<'a> {
     /// The lock id of the attempt; empty for an operator, who holds no lock.
     pub(crate) lock_id: &'a str,
     pub(crate) now: Timestamp,
+}
+
+/// Who gets the task of an attempt whose lease has expired.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum LostTo<'a> {
+    /// The attempt that begins.
+    Attempt,
+    /// Nobody: the task is released by hand.
+    Nobody(&'a Note),
 }
 
 /// What the index, or an earlier read, has shown of a free task. Only a task that is still like that is started.
@@ -108,10 +117,21 @@ impl Writes<'_> {
     /// Returns the takeover of an expired lease, pinned to the lease that was seen. The takeover ignores the task
     /// instead if the lost attempt was its last, or had been asked to cancel.
     pub(crate) fn take_over(&self, seen: &TaskHead, detail: HistoryDetail) -> Expression {
+        self.end_lost_attempt(seen, LostTo::Attempt, detail)
+    }
+
+    /// Ends an attempt whose lease has expired, pinned to the lease that was seen. The next attempt begins in the same write,
+    /// or the task is free.
+    pub(super) fn end_lost_attempt(
+        &self,
+        seen: &TaskHead,
+        to: LostTo<'_>,
+        detail: HistoryDetail,
+    ) -> Expression {
         let cancelled = seen.is_cancel_requested();
         let next = backoff::next(seen.retry, self.config.max_retry, cancelled);
         let mut errors = seen.errors.clone();
-        errors.push(self.lost_attempt(seen, next.retry), self.config.history_limit as usize);
+        errors.push(self.lost_attempt(seen, next.retry, to), self.config.history_limit as usize);
         let takeover = Expression::new()
             .set("#value = :value, #status = :status, #update_time = :now, #retry = :retry")
             .with(":retry", number(next.retry))
@@ -129,12 +149,13 @@ impl Writes<'_> {
         let takeover = set_or_remove(takeover, LOST_LOCK, false, lost.map(string));
         let takeover = set_or_remove(takeover, LOST_ATTEMPTS, false, lost_attempts);
         let has_expiry = seen.expires_at.is_some();
-        let (role, takeover) = if next.ignored {
+        let (role, takeover) = if next.ignored || matches!(to, LostTo::Nobody(_)) {
             let freed = takeover.set(FREE).with(":free", string(NOT_LOCKED));
             let freed = set_or_remove(freed, LEASE_MS, seen.lease.is_some(), None);
-            let expires_at = expires_at(self.config, Role::Ignored, self.now);
+            let role = if next.ignored { Role::Ignored } else { Role::Failed };
+            let expires_at = expires_at(self.config, role, self.now);
             let expires_at = expires_at.filter(|_| detail != HistoryDetail::AsStored);
-            (Role::Ignored, set_or_remove(freed, EXPIRES_AT, has_expiry, expires_at.map(number)))
+            (role, set_or_remove(freed, EXPIRES_AT, has_expiry, expires_at.map(number)))
         } else {
             let held = takeover
                 .set("#lock = :lock_id, #lock_time = :now")
@@ -159,19 +180,25 @@ impl Writes<'_> {
     }
 
     /// Returns the history's entry for an attempt whose lease expired.
-    fn lost_attempt(&self, seen: &TaskHead, nth_retry: u32) -> HistoryEntry {
+    fn lost_attempt(&self, seen: &TaskHead, nth_retry: u32, to: LostTo<'_>) -> HistoryEntry {
         let holder = seen.owner.as_deref().unwrap_or("an unknown worker");
-        let then = if seen.is_cancel_requested() {
-            "the task was cancelled on request"
-        } else {
-            "the task was taken over"
+        let (then, by) = match to {
+            _ if seen.is_cancel_requested() => ("the task was cancelled on request", "taken over by"),
+            LostTo::Attempt => ("the task was taken over", "taken over by"),
+            LostTo::Nobody(_) => ("the task was released by hand", "released by"),
         };
-        HistoryEntry::new(
+        let entry = HistoryEntry::new(
             nth_retry,
             self.now,
             &format!("the lease expired: {holder} did not finish the attempt, and {then}"),
-            &format!("held since {}, taken over by {}", seen.lock_time, self.owner),
-        )
+            &format!("held since {}, {by} {}", seen.lock_time, self.owner),
+        );
+        let took = seen.lock_time.since(seen.update_time);
+        let entry = entry.of_attempt(seen.attempt, seen.owner.as_deref(), took);
+        match to {
+            LostTo::Attempt => entry,
+            LostTo::Nobody(note) => entry.by_hand(note),
+        }
     }
 
     /// Returns the length of this worker's lease. It is never shorter than the holder believes.

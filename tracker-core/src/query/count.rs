@@ -82,7 +82,7 @@ impl<T: StatusTracker> Tracker<T> {
 async fn count(cx: &Context, range: &Range) -> Result<u64, Error> {
     let (mut total, mut start) = (0, None);
     loop {
-        let (tasks, next) = dynamodb::query::count(cx, range, start).await?;
+        let (tasks, next) = dynamodb::query::count(cx, range, None, start).await?;
         total += tasks;
         match next {
             Some(next) => start = Some(next),

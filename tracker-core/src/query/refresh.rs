@@ -251,8 +251,8 @@ fn unique_keys<'r>(rows: impl Iterator<Item = &'r Row>) -> Vec<String> {
     rows.filter(|row| seen.insert(&row.key)).map(|row| row.key.clone()).collect()
 }
 
-/// Reads items by their keys. Keys that a request leaves unprocessed are sent again.
-async fn read_items(
+/// Reads items by their keys, at most 100. Keys that a request leaves unprocessed are sent again.
+pub(crate) async fn read_items(
     cx: &Context,
     keys: Vec<String>,
     projection: &[&str],

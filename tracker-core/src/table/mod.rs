@@ -1,6 +1,7 @@
 //! Creates, verifies and deletes the table with its index.
 
-mod description;
+pub(crate) mod description;
+pub(crate) mod pause;
 
 use std::fmt;
 use std::future::IntoFuture;

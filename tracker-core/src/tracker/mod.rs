@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use self::status_tracker::StatusTracker;
 use crate::config::TrackerConfig;
+use crate::declare::description::Description;
 use crate::declare::status::TrackerStatus;
 use crate::dynamodb::Context;
 use crate::error::Error;
@@ -54,6 +55,12 @@ impl<T: StatusTracker> Tracker<T> {
     #[must_use]
     pub fn owner(&self) -> &str {
         &self.cx.owner
+    }
+
+    /// Returns the description of the declaration, with the values that the builder has replaced.
+    #[must_use]
+    pub fn describe(&self) -> Description {
+        self.cx.config.describe(self.cx.use_case.spec())
     }
 
     /// Returns the attribute `key` of a task.

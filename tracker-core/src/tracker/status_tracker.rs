@@ -5,6 +5,7 @@ use std::fmt::Display;
 
 use aws_sdk_dynamodb::Client;
 
+use crate::declare::description::Description;
 use crate::declare::spec::TrackerSpec;
 use crate::declare::status::TrackerStatus;
 use crate::error::{Error, ErrorKind};
@@ -51,6 +52,15 @@ pub trait StatusTracker: Sized + Send + Sync + 'static {
     #[must_use]
     fn tracker_builder(client: &Client) -> TrackerBuilder<Self> {
         TrackerBuilder::new(client)
+    }
+
+    /// Returns the description of the declaration: its use case, its step and the steps before it, as plain data.
+    ///
+    /// A program without the type works with the description: the command line `tracker`, or an
+    /// [`Operator`](crate::Operator).
+    #[must_use]
+    fn describe() -> Description {
+        Description::declared(&Self::__SPEC)
     }
 
     /// Returns the attribute `key` of a task of the declared use case.

@@ -4,7 +4,9 @@ mod begin;
 mod claims;
 mod drain;
 mod handler;
+mod look;
 mod outcomes;
+mod paused;
 #[cfg(test)]
 mod poison;
 mod rivals;

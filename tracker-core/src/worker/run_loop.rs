@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::begin;
 use super::claims::{Chosen, Claims, SearchResult, SourceRead};
+use super::look::{PausesUnreadable, unless_paused};
 use super::search::{SearchEnd, SearchOutcome, Source, search, sources};
 use super::task::{Claim, TaskOutcome};
 use super::trouble::AccessRefused;
@@ -92,6 +93,7 @@ pub(super) struct RunLoop<T: StatusTracker> {
     pub(super) unreadable_in_a_row: u32,
     /// The leases that a search has found alive.
     alive: Arc<AliveLeases>,
+    pauses_unreadable: Arc<PausesUnreadable>,
     /// When the leases are searched again.
     expired_due: Duration,
     /// When a look for any task that has not ended has found none, if the later ones have found none either.
@@ -132,6 +134,7 @@ impl<T: StatusTracker> RunLoop<T> {
             access_refused: AccessRefused::default(),
             unreadable_in_a_row: 0,
             alive: Arc::default(),
+            pauses_unreadable: Arc::default(),
             expired_due: began,
             empty_look: None,
             stops_at: None,
@@ -303,7 +306,10 @@ impl<T: StatusTracker> RunLoop<T> {
                 plan.leave_out(expired);
             }
             let (sources, alive) = (Arc::clone(&self.sources), Arc::clone(&self.alive));
-            self.search = Some(Box::pin(search::<T>(cx, sources, plan, alive)));
+            let found = search::<T>(Arc::clone(&cx), sources, plan, alive);
+            let (unreadable, was_paused) =
+                (Arc::clone(&self.pauses_unreadable), self.summary.paused_until.is_some());
+            self.search = Some(Box::pin(unless_paused(cx, unreadable, was_paused, found)));
         }
     }
 
@@ -327,7 +333,9 @@ impl<T: StatusTracker> RunLoop<T> {
         let (found, unreadable) = match end {
             SearchEnd::Claimable(found, unreadable) => (found, unreadable),
             SearchEnd::AnyUnfinished(any) => return self.on_last_look(any, now),
+            SearchEnd::Paused(pause) => return self.on_pause(&pause, now),
         };
+        self.on_no_pause();
         self.on_expired_read(&found.sources, now);
         for error in unreadable {
             self.on_unreadable(&error, now);

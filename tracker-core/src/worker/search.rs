@@ -16,6 +16,7 @@ use crate::item::attribute::{Item, KEY, RUN_AT, UPDATE_TIME};
 use crate::protocol::writes::Expected;
 use crate::query::Query;
 use crate::query::alive::AliveLeases;
+use crate::table::pause::Pause;
 use crate::time::Timestamp;
 use crate::tracker::status_tracker::StatusTracker;
 
@@ -50,6 +51,8 @@ pub(crate) enum SearchEnd {
     Claimable(Found, Vec<Error>),
     /// Whether any task has not ended.
     AnyUnfinished(bool),
+    /// The step is paused.
+    Paused(Pause),
 }
 
 pub(crate) type SearchOutcome = Result<SearchEnd, Error>;

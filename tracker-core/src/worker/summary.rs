@@ -5,6 +5,7 @@ use std::iter::Sum;
 use std::ops::AddAssign;
 use std::time::Duration;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::watch;
 
@@ -38,6 +39,8 @@ pub struct Summary {
     pub left: u64,
     /// Tasks that run now.
     pub running: usize,
+    /// When the pause of the step ends, if the worker has seen one at its last look and claims nothing.
+    pub paused_until: Option<DateTime<Utc>>,
     /// The time since the worker began. It is serialized in seconds.
     #[serde(serialize_with = "seconds")]
     pub elapsed: Duration,
@@ -70,6 +73,7 @@ impl AddAssign for Summary {
             unreadable,
             left,
             running,
+            paused_until,
             elapsed,
         } = other;
         self.succeeded += succeeded;
@@ -83,6 +87,7 @@ impl AddAssign for Summary {
         self.unreadable += unreadable;
         self.left += left;
         self.running += running;
+        self.paused_until = self.paused_until.max(paused_until);
         self.elapsed = self.elapsed.max(elapsed);
     }
 }
@@ -113,6 +118,9 @@ impl fmt::Display for Summary {
             if count > 0 {
                 write!(f, ", {count} {what}")?;
             }
+        }
+        if let Some(until) = self.paused_until {
+            write!(f, ", paused until {}", until.to_rfc3339_opts(SecondsFormat::Secs, true))?;
         }
         write!(f, ", in {:.1} s", self.elapsed.as_secs_f64())
     }

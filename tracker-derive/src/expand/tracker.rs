@@ -81,10 +81,22 @@ fn spec(model: &Tracker) -> TokenStream {
         quote_spanned!(end=> #call(#reference #value, #value as u32))
     });
     let after = model.after.iter();
+    let task_id = model.task_id.ident.unraw().to_string();
+    let fields = model.fields.iter().filter_map(|Field { ident, store, .. }| {
+        let (attribute, Stored { name: stored, .. }) = match store {
+            Store::Skip => return None,
+            Store::Attribute(stored) => (true, stored),
+            Store::Member(stored) => (false, stored),
+        };
+        let name = ident.unraw().to_string();
+        Some(quote!(__private::FieldSpec { name: #name, stored: #stored, attribute: #attribute }))
+    });
     quote! {
         __private::TrackerSpec {
             #(#settings)*
             more_pending: &[#(#more_pending),*],
+            task_id: #task_id,
+            fields: &[#(#fields),*],
             #(after: __private::Some(__private::after::<#after>()),)*
             ..__private::spec(#type_name, #use_case_id, __private::TableOf::<#status>::TABLE)
         }

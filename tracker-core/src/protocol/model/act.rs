@@ -89,6 +89,7 @@ impl Act<'_> {
                 }
             }
             Event::Redrive { step } => self.redrive(step),
+            Event::Release { step } => self.release(step),
             Event::Start { step, expects } => {
                 let lock_id = self.world.ghost.new_lock();
                 self.start(Starting { step, lock_id, sent: Vec::new(), dropped: false }, expects)
@@ -112,6 +113,36 @@ impl Act<'_> {
         Phase::Redriving { wait: self.send(request), step, seen, now }
     }
 
+    /// Reads the task, and sends a release by hand if its lease has expired.
+    fn release(&mut self, step: u8) -> Phase {
+        let Some(seen) = self.world.row else {
+            return Phase::Idle;
+        };
+        let (found, now, lease) = (head(steps(), step, &seen), self.now(), self.lease());
+        let is_expired = table::rules(lease, self.mutant).is_expired(&found, now.into());
+        if seen.lock == 0 || found.role != Some(Role::InProgress) || !is_expired {
+            return Phase::Idle;
+        }
+        self.world.spent.hand_releases += 1;
+        let lock_id = self.world.ghost.new_lock();
+        let (now, sent_at) = (Time::of(now.into()), self.world.tick);
+        let request = Request::TakeOver { step, lock_id, frees: true, lease, seen, now, sent_at };
+        Phase::Releasing { wait: self.send(request) }
+    }
+
+    /// Ends a release by hand.
+    fn released(&mut self, wait: &Wait) {
+        let lock_id = wait.request.lock_id();
+        let released = match wait.answer {
+            Some(Err(Some(image))) => image.last_lock == lock_id,
+            Some(Err(None)) | None => false,
+            Some(Ok(_)) => true,
+        };
+        if released {
+            self.world.ghost.told_released(lock_id);
+        }
+    }
+
     /// Sends a start.
     fn start(&mut self, mut starting: Starting, expects: u8) -> Phase {
         let reading = starting.next(self.now());
@@ -127,6 +158,7 @@ impl Act<'_> {
         match phase {
             Phase::Creating { wait, token } => self.created(&wait, token),
             Phase::Redriving { wait, step, seen, now } => self.redriven(&wait, step, &seen, now),
+            Phase::Releasing { wait } => self.released(&wait),
             Phase::Starting { wait, starting } => {
                 return match wait.answer {
                     Some(Ok(row)) => self.started(&starting, row),
@@ -211,7 +243,7 @@ impl Act<'_> {
             (Start::TakeOver, Some(seen)) if may_send => {
                 let now = Time::of(starting.next(now).time);
                 let (lease, sent_at) = (self.lease(), self.world.tick);
-                let request = Request::TakeOver { step, lock_id, lease, seen, now, sent_at };
+                let request = Request::TakeOver { step, lock_id, frees: false, lease, seen, now, sent_at };
                 return Phase::Starting { wait: self.send(request), starting };
             }
             (Start::Again, Some(image)) if may_send => {

@@ -15,6 +15,8 @@ pub(super) struct Bounds {
     pub(super) heartbeats: u8,
     pub(super) saves: u8,
     pub(super) redrives: u8,
+    /// How many releases by hand there are.
+    pub(super) hand_releases: u8,
     /// How many attempts send a finish. The workers of the others crash, or lose their leases.
     pub(super) finishes: u8,
     /// How often the task is created; with 0, the task exists from the beginning.
@@ -44,6 +46,7 @@ impl Bounds {
         heartbeats: 0,
         saves: 0,
         redrives: 0,
+        hand_releases: 0,
         finishes: u8::MAX,
         creates: 0,
         clock_steps: 0,

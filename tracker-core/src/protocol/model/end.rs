@@ -66,8 +66,15 @@ fn work(mut row: Row, step: u8, kills: bool, mutant: Mutant) -> Option<Row> {
             let found = head(steps(), step, &row);
             match classify_start(Some(&found), &lock_text(lock_id), now.stamp(), &rules) {
                 Start::TakeOver => {
-                    let take_over =
-                        Request::TakeOver { step, lock_id, lease: LEASE, seen: row, now, sent_at: 0 };
+                    let take_over = Request::TakeOver {
+                        step,
+                        lock_id,
+                        frees: false,
+                        lease: LEASE,
+                        seen: row,
+                        now,
+                        sent_at: 0,
+                    };
                     apply(Some(row), take_over, mutant)
                 }
                 _ => None,

@@ -34,6 +34,8 @@ pub(super) enum Violation {
     FalseCreated,
     /// A worker was told that it has redriven the task, and no redrive was applied.
     FalseRedriven,
+    /// A worker was told that it has released the task by hand, and no such release was applied.
+    FalseReleased,
     /// A late write put older data back.
     OldData,
     /// A write set `lock_time` back.
@@ -141,7 +143,13 @@ impl Ghost {
                 let refused = self.lock(lock_id).refused;
                 self.check(!(refused && late), Violation::LateStart);
             }
-            Request::TakeOver { sent_at, .. } => {
+            Request::TakeOver { sent_at, frees, .. } => {
+                if frees {
+                    let lock = self.lock(lock_id);
+                    let first = lock.finished == 0;
+                    lock.finished = after.status;
+                    self.check(first && after.lock == 0, Violation::TwoFinishes);
+                }
                 self.count_failure();
                 self.losses += 1;
                 self.taken_over += 1;
@@ -240,6 +248,12 @@ impl Ghost {
     /// A worker is told whether it has created the task.
     pub(super) fn told_created(&mut self, token: u8, created: bool) {
         self.check((self.created == Some(token)) == created, Violation::FalseCreated);
+    }
+
+    /// A worker is told that it has released the task by hand.
+    pub(super) fn told_released(&mut self, lock_id: u8) {
+        let released = self.lock(lock_id).finished != 0;
+        self.check(released, Violation::FalseReleased);
     }
 
     /// A worker is told that it has redriven the task.

@@ -1,6 +1,6 @@
 //! A model of the protocol that is checked exhaustively: every order of events within bounds.
 //!
-//! Workers create, start, take over, renew, save, finish, redrive and crash. Each request may be lost, arrive late,
+//! Workers create, start, take over, renew, save, finish, redrive, release by hand and crash. Each request may be lost, arrive late,
 //! or arrive several times. Clocks differ and step. The model evaluates the crate's own expressions
 //! ([`writes`](crate::protocol::writes)) as DynamoDB would. It calls the crate's own decisions
 //! ([`classify`](crate::protocol::classify), [`lease`](crate::protocol::lease) and
@@ -96,6 +96,7 @@ properties! {
     "`saved` is true": FalseSaved,
     "`created` and `already exists` are true": FalseCreated,
     "`redriven` is true": FalseRedriven,
+    "`released` is true": FalseReleased,
     "no older data comes back": OldData,
     "no older lease comes back": OldLease,
     "attempts are counted": AttemptMiscounted,
@@ -117,5 +118,8 @@ properties! {
         && row.is_some_and(|row| row.lease == table::LONG_LEASE),
     "data is saved": |_, row| row.is_some_and(|row| row.lock != 0 && row.data.lock == row.lock),
     "a lease is renewed": |_, row| row.is_some_and(|row| row.lock != 0 && row.lock_time > row.update_time),
+    "a task is released by hand": |world, row| {
+        world.spent.hand_releases > 0 && row.is_some_and(|row| row.status == 14 && row.lock == 0)
+    },
     "a task is redriven": |world, row| world.spent.redrives > 0 && row.is_some_and(|row| row.status == 10),
 }

@@ -8,7 +8,7 @@ use super::table::steps;
 use crate::declare::spec::Wire;
 use crate::item::attribute::{self, ITEM_BYTES, ITEM_BYTES_WITH_DATA, Item, size_of, size_of_item, string};
 use crate::item::head::{TaskHead, read_head};
-use crate::item::history::{History, HistoryDetail, HistoryEntry};
+use crate::item::history::{History, HistoryDetail, HistoryEntry, Note};
 use crate::protocol::expression::Expression;
 use crate::protocol::operator;
 use crate::protocol::outcome::{Outcome, Verdict};
@@ -37,6 +37,11 @@ fn writes(nth: u8, seconds: u64) -> Writes<'static> {
     let lock_id: &'static str = lock_text(nth).leak();
     let now = Timestamp::EPOCH.plus(Duration::from_secs(2_000_000 + 1000 * seconds));
     Writes { owner: OWNER, ..steps()[0].writes_at(lock_id, now, super::table::LEASE) }
+}
+
+/// Returns the longest note.
+fn note() -> Note {
+    Note { by: Some("b".repeat(1000)), reason: Some("r".repeat(10_000)) }
 }
 
 fn head(item: &Item) -> TaskHead {
@@ -115,11 +120,12 @@ fn continue_after_end(ended: &Item, what: &str) {
     if after.is_ready() {
         let due = apply(ended, &writes(2, 3).start(KEY)).unwrap_or_else(|| panic!("a start after {what}"));
         take_over(&due, what);
-        let (cancelled, _) = settle(ended, |detail| writes(2, 3).cancel(&after, detail).1);
-        apply(&cancelled, &writes(3, 4).redrive(&head(&cancelled)).1).expect("a redrive of a cancelled task");
+        let (cancelled, _) = settle(ended, |detail| writes(2, 3).cancel(&after, &note(), detail).1);
+        apply(&cancelled, &writes(3, 4).redrive(&head(&cancelled), &note()).1)
+            .expect("a redrive of a cancelled task");
     }
     if after.is_failed() || after.is_ignored() {
-        let redriven = apply(ended, &writes(3, 3).redrive(&after).1);
+        let redriven = apply(ended, &writes(3, 3).redrive(&after, &note()).1);
         let redriven = redriven.unwrap_or_else(|| panic!("a redrive after {what}"));
         apply(&redriven, &writes(4, 4).start(KEY))
             .unwrap_or_else(|| panic!("a start of a redriven task, {what}"));
@@ -139,6 +145,10 @@ fn take_over(item: &Item, what: &str) {
             assert!(seen.is_ignored() && !seen.errors().is_empty(), "{what}");
             return;
         }
-        item = settle(&item, |detail| writes(nth, nth.into()).take_over(&seen, detail)).0;
+        let writes = writes(nth, nth.into());
+        let released = settle(&item, |detail| writes.release_expired(&seen, &note(), detail)).0;
+        let released = head(&released);
+        assert!(released.lock.is_none() && (released.is_failed() || released.is_ignored()), "{what}");
+        item = settle(&item, |detail| writes.take_over(&seen, detail)).0;
     }
 }

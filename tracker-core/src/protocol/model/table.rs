@@ -13,7 +13,7 @@ use crate::declare::spec::{Takeover, TrackerSpec, Wire, spec};
 use crate::declare::status::{Role, StatusRow, StatusTable};
 use crate::item::attribute::{self, number};
 use crate::item::head::{self, TaskHead};
-use crate::item::history::HistoryDetail;
+use crate::item::history::{HistoryDetail, Note};
 use crate::item::use_case::UseCase;
 use crate::protocol::classify::Rules;
 use crate::protocol::expression::{Expression, Parts};
@@ -119,6 +119,8 @@ pub(super) enum Request {
     TakeOver {
         step: u8,
         lock_id: u8,
+        /// Whether it only frees the task: a release by hand.
+        frees: bool,
         lease: u8,
         seen: Row,
         now: Time,
@@ -197,10 +199,16 @@ impl Request {
                 let expected = Expected { status: expects.into(), has_run_at: false };
                 mutant.start_expected(writes.start_expected(KEY, expected).into())
             }
-            Self::TakeOver { step, lock_id, lease, seen, now, .. } => {
+            Self::TakeOver { step, lock_id, frees, lease, seen, now, .. } => {
                 let lock_id = lock_text(lock_id);
                 let writes = steps[usize::from(step)].writes_at(&lock_id, now.stamp(), lease);
-                mutant.take_over(writes.take_over(&head(steps, step, &seen), HistoryDetail::All).into())
+                let seen = head(steps, step, &seen);
+                let write = if frees {
+                    writes.release_expired(&seen, &Note::default(), HistoryDetail::All)
+                } else {
+                    writes.take_over(&seen, HistoryDetail::All)
+                };
+                mutant.take_over(write.into())
             }
             Self::Save { lock_id, now, data } => {
                 let lock_id = lock_text(lock_id);
@@ -221,7 +229,7 @@ impl Request {
             }
             Self::Redrive { step, seen, now, .. } => {
                 let writes = steps[usize::from(step)].writes("", now);
-                let (_, redrive) = writes.redrive(&head(steps, step, &seen));
+                let (_, redrive) = writes.redrive(&head(steps, step, &seen), &Note::default());
                 mutant.redrive(redrive.into(), now.stamp())
             }
         }
@@ -293,7 +301,7 @@ pub(super) fn finished_as(step: u8, started: &Row, how: How) -> u8 {
 
 /// Returns the task as it is after a redrive.
 pub(super) fn redriven(step: u8, seen: &Row, now: Time) -> TaskHead {
-    steps()[usize::from(step)].writes("", now).redrive(&head(steps(), step, seen)).0
+    steps()[usize::from(step)].writes("", now).redrive(&head(steps(), step, seen), &Note::default()).0
 }
 
 /// Returns the statuses from which a step starts.

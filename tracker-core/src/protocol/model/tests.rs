@@ -146,6 +146,16 @@ fn promises_hold_with_a_redrive() {
 }
 
 #[test]
+fn promises_hold_with_a_release_by_hand() {
+    let bounds = Bounds { hand_releases: 1, starts: 3, finishes: 1, ..TAKEOVER };
+    assert_promises_hold(
+        "a release by hand",
+        bounds,
+        &["a task is released by hand", "a task is taken over"],
+    );
+}
+
+#[test]
 fn promises_hold_with_two_creates() {
     assert_promises_hold("two creates", Bounds { creates: 2, ..MOMENT }, &["a task succeeds"]);
 }

@@ -40,6 +40,9 @@ pub(super) enum Phase {
         seen: Row,
         now: Time,
     },
+    Releasing {
+        wait: Wait,
+    },
     Starting {
         wait: Wait,
         starting: Starting,
@@ -101,6 +104,9 @@ pub(super) struct Attempt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
     Create,
+    Release {
+        step: u8,
+    },
     Redrive {
         step: u8,
     },
@@ -205,6 +211,7 @@ impl Worker {
             Phase::Idle | Phase::Abandoning { .. } | Phase::Settling { .. } => [None, None],
             Phase::Creating { wait, .. }
             | Phase::Redriving { wait, .. }
+            | Phase::Releasing { wait }
             | Phase::Starting { wait, .. }
             | Phase::Finishing { wait, .. } => [Some(wait), None],
             Phase::Holding { heartbeat, save, .. } => {
@@ -228,6 +235,7 @@ impl Worker {
             Phase::Idle | Phase::Abandoning { .. } | Phase::Settling { .. } => [None, None],
             Phase::Creating { wait, .. }
             | Phase::Redriving { wait, .. }
+            | Phase::Releasing { wait }
             | Phase::Starting { wait, .. }
             | Phase::Finishing { wait, .. } => [Some(wait), None],
             Phase::Holding { heartbeat, save, .. } => {
@@ -279,9 +287,11 @@ impl Worker {
                         add(Event::Start { step, expects }, may_start && bounds.shares);
                     }
                     add(Event::Redrive { step }, world.spent.redrives < bounds.redrives);
+                    let may_release = world.spent.hand_releases < bounds.hand_releases;
+                    add(Event::Release { step }, may_release && self.clock_is_right());
                 }
             }
-            Phase::Creating { wait, .. } | Phase::Redriving { wait, .. } => {
+            Phase::Creating { wait, .. } | Phase::Redriving { wait, .. } | Phase::Releasing { wait } => {
                 add(Event::Receive, received(wait));
             }
             Phase::Starting { wait, starting } => {

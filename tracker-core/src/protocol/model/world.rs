@@ -23,6 +23,7 @@ pub(super) struct Spent {
     pub(super) heartbeats: u8,
     pub(super) saves: u8,
     pub(super) redrives: u8,
+    pub(super) hand_releases: u8,
     pub(super) creates: u8,
     /// Counted only if they are bounded.
     pub(super) finishes: u8,

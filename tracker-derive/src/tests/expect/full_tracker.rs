@@ -21,6 +21,29 @@ const _: () = {
             __private::more_pending(&A::One, A::One as u32),
             __private::more_pending(&b::B::Two, b::B::Two as u32),
         ],
+        task_id: "fn",
+        fields: &[
+            __private::FieldSpec {
+                name: "kind",
+                stored: "kind!",
+                attribute: true,
+            },
+            __private::FieldSpec {
+                name: "type",
+                stored: "type",
+                attribute: true,
+            },
+            __private::FieldSpec {
+                name: "state",
+                stored: "status",
+                attribute: false,
+            },
+            __private::FieldSpec {
+                name: "words",
+                stored: "words",
+                attribute: false,
+            },
+        ],
         after: __private::Some(__private::after::<steps::Extract<String>>()),
         ..__private::spec(
             "Summary",

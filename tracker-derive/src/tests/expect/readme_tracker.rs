@@ -5,6 +5,24 @@ const _: () = {
         table: __private::Some("documents"),
         max_retry: 3,
         more_pending: &[],
+        task_id: "id",
+        fields: &[
+            __private::FieldSpec {
+                name: "customer",
+                stored: "customer",
+                attribute: true,
+            },
+            __private::FieldSpec {
+                name: "pages",
+                stored: "pages",
+                attribute: false,
+            },
+            __private::FieldSpec {
+                name: "text_uri",
+                stored: "text_uri",
+                attribute: false,
+            },
+        ],
         ..__private::spec(
             "Document",
             "extract",

@@ -1,91 +1,15 @@
 //! The history of a task's failed attempts, in the attribute `errors`.
 
-use aws_sdk_dynamodb::types::AttributeValue;
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Deserializer, Serialize};
+mod entry;
 
+use aws_sdk_dynamodb::types::AttributeValue;
+
+pub use self::entry::HistoryEntry;
+pub(crate) use self::entry::{Note, cut};
 use crate::declare::spec::Wire;
 use crate::item::attribute::size_of;
 use crate::item::document::{Document, Member};
-use crate::item::error::BoxError;
 use crate::item::python_json;
-use crate::time::Timestamp;
-
-/// The most bytes of an entry's `error`. A longer text is cut in the middle.
-const ERROR_BYTES: usize = 2048;
-/// The most bytes of an entry's `traceback`. A longer text is cut in the middle.
-const TRACEBACK_BYTES: usize = 8192;
-/// The most bytes of the last entry's `error` if the item has no room for the whole history.
-const BRIEF_BYTES: usize = 256;
-
-/// An entry of a task's history: a failed attempt, or a cancel.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct HistoryEntry {
-    /// The number of failed attempts in a row, up to this entry: 1 for the first since the last success or
-    /// redrive. A cancel does not count as one.
-    #[serde(default, deserialize_with = "lenient_number")]
-    pub nth_retry: u32,
-    /// The time at which the entry was recorded, as text such as `2026-11-24T02:17:26.665693+00:00`.
-    /// [`time`](Self::time) parses it.
-    #[serde(default, deserialize_with = "lenient_text")]
-    pub update_time: String,
-    /// The text of the error. This crate cuts it in the middle to at most 2,048 bytes; Python does not.
-    #[serde(default, deserialize_with = "lenient_text")]
-    pub error: String,
-    /// The chain of causes, a Python traceback, or other details. This crate cuts it in the middle to at most
-    /// 8,192 bytes.
-    #[serde(default, deserialize_with = "lenient_text")]
-    pub traceback: String,
-    /// The members that this version does not know.
-    #[serde(flatten)]
-    extra: serde_json::Map<String, serde_json::Value>,
-}
-
-impl HistoryEntry {
-    pub(crate) fn new(nth_retry: u32, now: Timestamp, error: &str, traceback: &str) -> Self {
-        Self {
-            nth_retry,
-            update_time: now.in_history(),
-            error: cut(error, ERROR_BYTES),
-            traceback: cut(traceback, TRACEBACK_BYTES),
-            extra: serde_json::Map::new(),
-        }
-    }
-
-    /// Reads an entry, in whatever form other programs have written it.
-    fn read(entry: &serde_json::Value) -> Self {
-        match Self::deserialize(entry) {
-            Ok(entry) => entry,
-            Err(error) => Self::unreadable(&error.into(), entry.to_string()),
-        }
-    }
-
-    fn read_text(text: &str) -> Self {
-        match python_json::readable(text) {
-            Ok(entry) => Self::read(&entry),
-            Err(error) => Self::unreadable(&error.into(), text.to_owned()),
-        }
-    }
-
-    /// Returns an entry for a text that cannot be read, so that people see the text and the next write
-    /// preserves it.
-    fn unreadable(error: &BoxError, text: String) -> Self {
-        Self {
-            nth_retry: 0,
-            update_time: String::new(),
-            error: format!("this part of the history cannot be read: {error}"),
-            traceback: text,
-            extra: serde_json::Map::new(),
-        }
-    }
-
-    /// Returns the time at which the entry was recorded, or `None` if `update_time` is not a time.
-    #[must_use]
-    pub fn time(&self) -> Option<DateTime<Utc>> {
-        DateTime::parse_from_rfc3339(&self.update_time).ok().map(|time| time.to_utc())
-    }
-}
 
 /// The `errors` attribute of one item.
 #[derive(Debug, Clone)]
@@ -204,11 +128,7 @@ impl History {
                 self.entries.drain(..excess);
                 self.raw = vec![None; self.entries.len()];
                 self.omit(excess);
-                for entry in &mut self.entries {
-                    entry.error = cut(&entry.error, BRIEF_BYTES);
-                    entry.traceback = String::new();
-                    entry.extra.clear();
-                }
+                self.entries.iter_mut().for_each(HistoryEntry::shorten);
             }
             HistoryDetail::Nothing => {
                 let all = self.entries.drain(..).len();
@@ -248,37 +168,10 @@ fn as_text(document: &Document) -> String {
     }
 }
 
-/// Reads any value as text, because other programs may write any value.
-fn lenient_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Ok(match serde_json::Value::deserialize(deserializer)? {
-        serde_json::Value::String(text) => text,
-        serde_json::Value::Null => String::new(),
-        other => other.to_string(),
-    })
-}
-
-/// Reads any value as a number. A value that is no `u32` reads as 0.
-fn lenient_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    let number = serde_json::Value::deserialize(deserializer)?.as_u64();
-    Ok(number.and_then(|number| number.try_into().ok()).unwrap_or(0))
-}
-
-/// Cuts a text in the middle to at most `limit` bytes, because its beginning says what failed, and its end
-/// says why.
-fn cut(text: &str, limit: usize) -> String {
-    const MARK: &str = " [..] ";
-    if text.len() <= limit {
-        return text.to_owned();
-    }
-    let half = limit.saturating_sub(MARK.len()) / 2;
-    let head = text.floor_char_boundary(half);
-    let tail = text.ceil_char_boundary(text.len() - half);
-    [&text[..head], MARK, &text[tail..]].concat()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Timestamp;
 
     fn entry(nth: u32) -> HistoryEntry {
         HistoryEntry::new(nth, Timestamp::EPOCH, &format!("error {nth}"), "trace")
@@ -372,13 +265,5 @@ mod tests {
             assert!(history.encode(detail).is_some());
             assert_eq!(history.omitted(), u64::MAX);
         }
-    }
-
-    #[test]
-    fn cut_shortens_a_text_in_the_middle_between_characters() {
-        assert_eq!(cut("short", 10), "short");
-        let text = cut(&"é漢".repeat(1000), 100);
-        assert!(text.len() <= 100 && text.starts_with('é') && text.ends_with('漢'), "{text}");
-        assert!(text.contains(" [..] "));
     }
 }

@@ -1,0 +1,396 @@
+//! Changes tasks by hand: one, some by their ids, or all that a filter means.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::filter::TaskFilter;
+use super::{Operator, Step, role_name};
+use crate::declare::status::Role;
+use crate::dynamodb;
+use crate::error::{Error, ErrorKind};
+use crate::item::attribute::STATUS;
+use crate::lifecycle::by_hand::{ByHand, InIndex};
+use crate::lifecycle::cancel::{CancelOutcome, cancel};
+use crate::lifecycle::delete::delete_by_hand;
+use crate::lifecycle::redrive::redrive;
+use crate::lifecycle::release::release_expired;
+use crate::lifecycle::run_now::run_now;
+
+/// The number of tasks that are changed at the same time.
+const WRITERS: usize = 32;
+
+/// What can be done to a task by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Action {
+    /// Sets a failed or ignored task back to pending.
+    Redrive,
+    /// Makes a task due at once that waits for its time.
+    RunNow,
+    /// Ignores a task that waits, and asks the attempt of a task in progress to end.
+    Cancel,
+    /// Frees a task whose lease has expired. The lost attempt counts as failed.
+    Release,
+    /// Deletes a task, unless a worker holds it.
+    Delete,
+}
+
+impl Action {
+    /// Returns whether a task in this role can be changed so.
+    fn applies_to(self, role: Role) -> bool {
+        match self {
+            Self::Redrive => matches!(role, Role::Failed | Role::Ignored),
+            Self::RunNow => role.is_ready(),
+            Self::Cancel => role.is_ready() || role == Role::InProgress,
+            Self::Release => role == Role::InProgress,
+            Self::Delete => true,
+        }
+    }
+}
+
+/// Which tasks are changed: a task id, task ids, or a [`TaskFilter`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Selection {
+    /// The tasks with these ids.
+    Ids(Vec<String>),
+    /// All tasks that the filter means.
+    Filter(TaskFilter),
+}
+
+impl From<&str> for Selection {
+    fn from(id: &str) -> Self {
+        Self::Ids(vec![id.to_owned()])
+    }
+}
+
+impl From<Vec<String>> for Selection {
+    fn from(ids: Vec<String>) -> Self {
+        Self::Ids(ids)
+    }
+}
+
+impl From<TaskFilter> for Selection {
+    fn from(filter: TaskFilter) -> Self {
+        Self::Filter(filter)
+    }
+}
+
+/// What became of one task.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ActionOutcome {
+    /// The task was changed.
+    Done,
+    /// The attempt that holds the task was asked to end.
+    Requested,
+    /// The task would be changed, if this were no dry run.
+    WouldBeDone,
+    /// The task stays as it is, because it has moved on, a worker holds it, or it does not exist. The error says why.
+    Skipped(Error),
+    /// The change failed.
+    Failed(Error),
+}
+
+/// What became of one task of an operation on many.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ActionResult {
+    /// The id of the task.
+    pub task_id: String,
+    /// What became of it.
+    pub outcome: ActionOutcome,
+}
+
+/// Counts what became of the tasks of an operation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ActionSummary {
+    /// Tasks that were changed, or would be in a dry run.
+    pub done: u64,
+    /// Tasks that stay as they are, because they have moved on, are held, or do not exist.
+    pub skipped: u64,
+    /// Tasks whose change failed.
+    pub failed: u64,
+    /// Whether the operation was stopped before its end.
+    pub stopped: bool,
+}
+
+impl Operator {
+    /// Sets failed or ignored tasks back to pending. A filter without a status means both.
+    pub fn redrive(&self, tasks: impl Into<Selection>) -> Act<'_> {
+        self.act(Action::Redrive, tasks)
+    }
+
+    /// Makes tasks due at once that wait for their time.
+    pub fn run_now(&self, tasks: impl Into<Selection>) -> Act<'_> {
+        self.act(Action::RunNow, tasks)
+    }
+
+    /// Ignores tasks that wait, and asks the attempts of tasks in progress to end.
+    pub fn cancel(&self, tasks: impl Into<Selection>) -> Act<'_> {
+        self.act(Action::Cancel, tasks)
+    }
+
+    /// Frees tasks whose lease has expired. The lost attempts count as failed.
+    pub fn release_expired(&self, tasks: impl Into<Selection>) -> Act<'_> {
+        self.act(Action::Release, tasks)
+    }
+
+    /// Deletes tasks, unless a worker holds them.
+    pub fn delete(&self, tasks: impl Into<Selection>) -> Act<'_> {
+        self.act(Action::Delete, tasks)
+    }
+
+    /// Changes tasks by hand. Nothing happens before the returned value is awaited.
+    ///
+    /// A filter means the tasks as they are now: what changes during the operation is skipped, so no task is changed twice. A
+    /// task that the index shows and that has moved on is skipped, too.
+    ///
+    /// # Errors
+    ///
+    /// Awaiting the value returns these errors. The errors of single tasks are in their [results](Act::on_result).
+    ///
+    /// - [`ReadOnly`](ErrorKind::ReadOnly) or [`NotDescribed`](ErrorKind::NotDescribed).
+    /// - [`InvalidQuery`](ErrorKind::InvalidQuery) for a step or a status that does not exist, or if no task in a status of the
+    ///   filter can be changed so.
+    /// - An error of the query, which ends the operation.
+    pub fn act(&self, action: Action, tasks: impl Into<Selection>) -> Act<'_> {
+        Act {
+            operator: self,
+            action,
+            tasks: tasks.into(),
+            limit: None,
+            per_second: None,
+            dry_run: false,
+            stop: CancellationToken::new(),
+            on_result: Box::new(|_, _| {}),
+        }
+    }
+}
+
+/// An operation on tasks. It happens when this is awaited.
+#[must_use = "the tasks are changed when this is awaited"]
+pub struct Act<'o> {
+    operator: &'o Operator,
+    action: Action,
+    tasks: Selection,
+    limit: Option<u64>,
+    per_second: Option<f64>,
+    dry_run: bool,
+    stop: CancellationToken,
+    on_result: Box<dyn FnMut(&ActionResult, ActionSummary) + Send + 'o>,
+}
+
+impl<'o> Act<'o> {
+    /// Sets how many tasks are tried at most.
+    pub fn limit(mut self, tasks: u64) -> Self {
+        self.limit = Some(tasks);
+        self
+    }
+
+    /// Sets how many tasks are tried in a second at most, so that workers and the table are not flooded.
+    pub fn per_second(mut self, tasks: f64) -> Self {
+        self.per_second = Some(tasks);
+        self
+    }
+
+    /// Changes nothing, and counts the tasks that would be changed.
+    pub fn dry_run(mut self, on: bool) -> Self {
+        self.dry_run = on;
+        self
+    }
+
+    /// Sets what stops the operation. What has begun is finished.
+    pub fn stop(mut self, stop: CancellationToken) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    /// Sets a function that is called after each task, with its result and the counts so far.
+    pub fn on_result(mut self, on_result: impl FnMut(&ActionResult, ActionSummary) + Send + 'o) -> Self {
+        self.on_result = Box::new(on_result);
+        self
+    }
+
+    async fn run(mut self) -> Result<ActionSummary, Error> {
+        self.operator.check_writable_unless(self.dry_run)?;
+        if self.per_second.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
+            let reason = "`per_second` must be a number above 0".to_owned();
+            return Err(Error::new(ErrorKind::InvalidQuery { reason }));
+        }
+        let Self { operator, action, limit, dry_run, .. } = self;
+        let stop = self.stop.clone();
+        let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let pace = self.per_second.map(|rate| Duration::from_secs_f64(1.0 / rate));
+        let targets = self.targets()?.take(limit);
+        let stopped = stop.clone();
+        let targets = targets.take_until(async move { stopped.cancelled_owned().await }).boxed();
+        let paced = targets.then(move |target| {
+            let wait = pace.map(|pace| operator.cx.clock.sleep(pace));
+            async move {
+                if let Some(wait) = wait {
+                    wait.await;
+                }
+                target
+            }
+        });
+        let results = paced.map(move |target| {
+            async move { Ok::<_, Error>(operator.one(action, target?, dry_run).await) }.boxed()
+        });
+        let mut results = results.buffer_unordered(WRITERS).boxed();
+        let mut summary = ActionSummary::default();
+        while let Some(result) = results.try_next().await? {
+            match result.outcome {
+                ActionOutcome::Done | ActionOutcome::Requested | ActionOutcome::WouldBeDone => {
+                    summary.done += 1;
+                }
+                ActionOutcome::Skipped(_) => summary.skipped += 1,
+                ActionOutcome::Failed(_) => summary.failed += 1,
+            }
+            (self.on_result)(&result, summary);
+        }
+        summary.stopped = stop.is_cancelled();
+        Ok(summary)
+    }
+
+    /// Returns the tasks to change.
+    fn targets(&self) -> Result<BoxStream<'o, Result<Target, Error>>, Error> {
+        let Self { operator, action, .. } = self;
+        match &self.tasks {
+            Selection::Ids(ids) => {
+                let targets: Vec<_> =
+                    ids.iter().map(|id| Ok(Target { task_id: id.clone(), row: None })).collect();
+                Ok(stream::iter(targets).boxed())
+            }
+            Selection::Filter(filter) => {
+                let now = operator.timestamp();
+                let until = filter.until.map_or(now, |until| crate::time::Timestamp::new(until).min(now));
+                let filter = operator.for_action(filter, *action)?;
+                let targets = operator.found(&filter, until)?.try_filter_map(move |found| {
+                    let target = found.task.map(|task| Target {
+                        row: Some((task.key, InIndex { status: task.code, until })),
+                        task_id: task.task_id,
+                    });
+                    std::future::ready(Ok(target))
+                });
+                Ok(targets.boxed())
+            }
+        }
+    }
+}
+
+/// A task to change: by its id, or by a row of the index.
+struct Target {
+    task_id: String,
+    row: Option<(String, InIndex)>,
+}
+
+impl Operator {
+    fn check_writable_unless(&self, dry_run: bool) -> Result<(), Error> {
+        if dry_run { self.described_steps().map(drop) } else { self.check_writable() }
+    }
+
+    /// Refuses a filter for statuses in which no task can be changed so. Without a status, the filter means those in which
+    /// tasks can.
+    fn for_action(&self, filter: &TaskFilter, action: Action) -> Result<TaskFilter, Error> {
+        let statuses = self.statuses_of(filter)?;
+        let (fit, unfit): (Vec<_>, Vec<_>) =
+            statuses.into_iter().partition(|(_, status)| action.applies_to(status.row.role));
+        let mut filter = filter.clone();
+        if let Some((_, status)) = unfit.first().filter(|_| !filter.statuses.is_empty()) {
+            let reason = format!(
+                "no task can be changed so that is `{}`, {}; name other statuses",
+                status.row.name,
+                role_name(status.row.role)
+            );
+            return Err(Error::new(ErrorKind::InvalidQuery { reason }));
+        }
+        filter.statuses = fit.iter().map(|(_, status)| status.code().to_string()).collect();
+        Ok(filter)
+    }
+
+    /// Changes one task.
+    async fn one(&self, action: Action, target: Target, dry_run: bool) -> ActionResult {
+        let Target { task_id, row } = target;
+        let outcome = match self.change(action, &task_id, row, dry_run).await {
+            Ok(outcome) => outcome,
+            Err(error) if error.is_refusal() => ActionOutcome::Skipped(error),
+            Err(error) => ActionOutcome::Failed(error),
+        };
+        ActionResult { task_id, outcome }
+    }
+
+    async fn change(
+        &self,
+        action: Action,
+        task_id: &str,
+        row: Option<(String, InIndex)>,
+        dry_run: bool,
+    ) -> Result<ActionOutcome, Error> {
+        let (key, step, expected) = match row {
+            Some((key, expected)) => (key, self.step_of(expected.status), Some(expected)),
+            None => {
+                let key = self.cx.key(task_id)?;
+                let Some(item) = dynamodb::get(&self.cx, &key, true, true).await? else {
+                    return Err(Error::new(ErrorKind::NotFound).with_key(&key));
+                };
+                let code = item.get(STATUS).and_then(|code| code.as_n().ok()?.parse().ok());
+                let step = code.and_then(|code| self.step_of(code));
+                if dry_run
+                    && let Some(role) = step.zip(code).and_then(|(step, code)| step.cx.use_case.role(code))
+                    && !action.applies_to(role)
+                {
+                    return Ok(ActionOutcome::Skipped(Error::new(ErrorKind::NotReady {
+                        status: role_name(role),
+                        cause: crate::error::NotReadyCause::MovedOn,
+                    })));
+                }
+                (key, step, None)
+            }
+        };
+        if dry_run {
+            return Ok(ActionOutcome::WouldBeDone);
+        }
+        let cx = step.map_or(&self.cx, |step: &Step| &step.cx);
+        let by = ByHand { note: self.note.clone(), expected };
+        match action {
+            Action::Redrive => redrive(cx, &key, &by).await.map(drop)?,
+            Action::RunNow => run_now(cx, &key, &by).await.map(drop)?,
+            Action::Release => release_expired(cx, &key, &by).await.map(drop)?,
+            Action::Delete => delete_by_hand(cx, &key, &by).await.map(drop)?,
+            Action::Cancel => {
+                if let CancelOutcome::Requested(_) = cancel(cx, &key, &by).await? {
+                    return Ok(ActionOutcome::Requested);
+                }
+            }
+        }
+        Ok(ActionOutcome::Done)
+    }
+}
+
+impl<'o> IntoFuture for Act<'o> {
+    type Output = Result<ActionSummary, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'o>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+impl fmt::Debug for Act<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Act")
+            .field("action", &self.action)
+            .field("tasks", &self.tasks)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,161 @@
+//! Counts of tasks, the oldest task of each status, and how many tasks end.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+
+use super::filter::TaskFilter;
+use super::{Operator, Step};
+use crate::declare::status::Role;
+use crate::dynamodb::query::{Range, count, query};
+use crate::error::Error;
+use crate::item::attribute::UPDATE_TIME;
+use crate::time::Timestamp;
+
+/// How many partitions are read at the same time.
+const READERS: usize = 8;
+/// The most rows of one request of a count with a limit: about 110 bytes a row, and a page of 1 MB costs 128 units.
+const ROWS: i32 = 1000;
+
+/// The number of tasks in a status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct StatusCount {
+    /// The step of the status.
+    pub step: String,
+    /// The name of the status.
+    pub status: String,
+    /// What the status means.
+    pub role: Role,
+    /// The number of tasks, or how many were counted before the count ended.
+    pub tasks: u64,
+    /// Whether all tasks were counted. If not, there are at least `tasks`.
+    pub is_exact: bool,
+    /// Since when the oldest of the tasks has been in the status.
+    pub oldest: Option<DateTime<Utc>>,
+}
+
+/// How many tasks came into a status.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct StatusRate {
+    /// The step of the status.
+    pub step: String,
+    /// The name of the status.
+    pub status: String,
+    /// What the status means.
+    pub role: Role,
+    /// The number of tasks that came into the status within the time, and are still there.
+    pub tasks: u64,
+    /// The same for a minute.
+    pub per_minute: f64,
+    /// Whether all tasks were counted. If not, there are at least `tasks`.
+    pub is_exact: bool,
+}
+
+impl Operator {
+    /// Counts the tasks in each status, up to `cap` tasks of each; all of them if there is no cap. Also reads since when the
+    /// oldest task has been in its status.
+    ///
+    /// A count without a cap costs as much as reading all entries of the index.
+    ///
+    /// # Errors
+    ///
+    /// - [`NotDescribed`](crate::ErrorKind::NotDescribed), or [`InvalidQuery`](crate::ErrorKind::InvalidQuery) for a step or a
+    ///   status that does not exist.
+    /// - The error of a request that DynamoDB refused or did not answer.
+    pub async fn counts(&self, filter: &TaskFilter, cap: Option<u64>) -> Result<Vec<StatusCount>, Error> {
+        let plan = self.plan(filter, self.latest())?;
+        let counts = self.statuses_of(filter)?.into_iter().map(|(step, status)| {
+            let ranges = plan.ranges.iter().filter(move |(code, _)| *code == status.code());
+            let ranges: Vec<_> = ranges.map(|(_, range)| range.clone()).collect();
+            async move {
+                let (tasks, is_exact) = counted(step, ranges.clone(), cap).await?;
+                let oldest = if tasks == 0 { None } else { oldest(step, ranges).await? };
+                Ok::<_, Error>(StatusCount {
+                    step: step.name.clone(),
+                    status: status.row.name.to_owned(),
+                    role: status.row.role,
+                    tasks,
+                    is_exact,
+                    oldest,
+                })
+            }
+        });
+        stream::iter(counts).buffered(READERS).try_collect().await
+    }
+
+    /// Counts the tasks that ended within the last `time`: that succeeded or were ignored, and were not started since. Counts
+    /// up to `cap` of each.
+    ///
+    /// # Errors
+    ///
+    /// The same as those of [`counts`](Self::counts).
+    pub async fn rate(&self, time: Duration, cap: Option<u64>) -> Result<Vec<StatusRate>, Error> {
+        let now = self.now();
+        let since = now - chrono::TimeDelta::from_std(time).unwrap_or(chrono::TimeDelta::days(1));
+        let filter = TaskFilter::new().since(since);
+        let ended = self.statuses_of(&filter)?.into_iter();
+        let ended = ended.filter(|(_, status)| matches!(status.row.role, Role::Succeeded | Role::Ignored));
+        let rates = ended.map(|(step, status)| {
+            let ranges = step.ranges(status).into_iter();
+            let from = Some(Timestamp::new(since).to_string());
+            let ranges = ranges.map(|range| Range { from: from.clone(), ..range }).collect();
+            async move {
+                let (tasks, is_exact) = counted(step, ranges, cap).await?;
+                let minutes = time.as_secs_f64() / 60.0;
+                Ok::<_, Error>(StatusRate {
+                    step: step.name.clone(),
+                    status: status.row.name.to_owned(),
+                    role: status.row.role,
+                    tasks,
+                    #[allow(clippy::cast_precision_loss, reason = "a rate needs no more digits")]
+                    per_minute: tasks as f64 / minutes,
+                    is_exact,
+                })
+            }
+        });
+        stream::iter(rates).buffered(READERS).try_collect().await
+    }
+
+    /// Returns the latest time of a task: this clock's, and what another's may be ahead.
+    pub(super) fn latest(&self) -> Timestamp {
+        self.timestamp().plus(self.cx.config.max_clock_skew)
+    }
+}
+
+/// Counts the rows of some partitions, up to a cap. Returns whether all were counted.
+async fn counted(step: &Step, ranges: Vec<Range>, cap: Option<u64>) -> Result<(u64, bool), Error> {
+    let most = cap.map(|cap| i32::try_from(cap).map_or(ROWS, |cap| cap.clamp(1, ROWS)));
+    let pages = ranges.into_iter().map(|range| {
+        let first = Some((range, None));
+        stream::try_unfold(first, move |state| async move {
+            let Some((range, start)) = state else { return Ok::<_, Error>(None) };
+            let (rows, next) = count(&step.cx, &range, most, start).await?;
+            Ok(Some((rows, next.map(|next| (range, Some(next))))))
+        })
+        .boxed()
+    });
+    let mut pages = stream::iter(pages).flatten_unordered(READERS);
+    let mut tasks = 0;
+    while let Some(rows) = pages.try_next().await? {
+        tasks += rows;
+        if let Some(cap) = cap.filter(|cap| tasks > *cap) {
+            return Ok((cap, false));
+        }
+    }
+    Ok((tasks, true))
+}
+
+/// Returns since when the oldest task of some partitions has been there.
+async fn oldest(step: &Step, ranges: Vec<Range>) -> Result<Option<DateTime<Utc>>, Error> {
+    let firsts = ranges.into_iter().map(|range| async move {
+        let page = query(&step.cx, &range, false, 1, None).await?;
+        let first = page.items.first().and_then(|item| Timestamp::parse(item.get(UPDATE_TIME)?.as_s().ok()?));
+        Ok::<_, Error>(first.map(Timestamp::utc))
+    });
+    let firsts: Vec<_> = stream::iter(firsts).buffer_unordered(READERS).try_collect().await?;
+    Ok(firsts.into_iter().flatten().min())
+}
