@@ -45,7 +45,8 @@ pub enum Action {
 
 impl Action {
     /// Returns whether a task in this role can be changed so.
-    fn applies_to(self, role: Role) -> bool {
+    #[must_use]
+    pub fn applies_to(self, role: Role) -> bool {
         match self {
             Self::Redrive => matches!(role, Role::Failed | Role::Ignored),
             Self::RunNow => role.is_ready(),

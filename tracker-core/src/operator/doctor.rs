@@ -211,9 +211,7 @@ impl Operator {
     async fn check_leases(&self) -> Result<Vec<Finding>, Error> {
         let mut findings = Vec::new();
         for step in &self.steps {
-            let (lease, skew) = (step.cx.config.lock_expire, step.cx.config.max_clock_skew);
-            let stuck = self.stuck(Some(&step.name), lease + skew, 1000).await?;
-            let lost: Vec<_> = stuck.iter().filter(|task| task.lease_expired).collect();
+            let lost = self.lost(Some(&step.name), 1000).await?;
             if let Some(first) = lost.first() {
                 let more = if lost.len() == 1000 { "at least " } else { "" };
                 findings.push(Finding::warning(

@@ -35,6 +35,15 @@ pub struct StuckTask {
 }
 
 impl Operator {
+    /// Finds tasks in progress whose lease has expired: their workers are lost. The oldest come first, at most `limit` of them.
+    ///
+    /// # Errors
+    ///
+    /// The same as those of [`list`](Self::list).
+    pub async fn lost(&self, step: Option<&str>, limit: usize) -> Result<Vec<StuckTask>, Error> {
+        self.in_progress(step, Duration::ZERO, limit, |stuck| stuck.lease_expired).await
+    }
+
     /// Finds tasks that have been in progress for longer than `time`, the oldest first, and at most `limit` of them. Reads
     /// their items.
     ///
@@ -46,6 +55,16 @@ impl Operator {
         step: Option<&str>,
         time: Duration,
         limit: usize,
+    ) -> Result<Vec<StuckTask>, Error> {
+        self.in_progress(step, time, limit, |_| true).await
+    }
+
+    async fn in_progress(
+        &self,
+        step: Option<&str>,
+        time: Duration,
+        limit: usize,
+        is_meant: fn(&StuckTask) -> bool,
     ) -> Result<Vec<StuckTask>, Error> {
         let now = self.timestamp();
         let mut filter = TaskFilter::new().status("in_progress");
@@ -62,14 +81,17 @@ impl Operator {
             for task in tasks {
                 let Some(head) = heads.get(task.key()).filter(|head| head.is_in_progress()) else { continue };
                 let Some(step) = self.step_of(head.status_code()) else { continue };
-                stuck.push(StuckTask {
+                let found = StuckTask {
                     owner: head.owner().map(str::to_owned),
                     lease_expired: step.cx.rules().is_expired(head, now),
                     lock_time: head.lock_time(),
                     attempt: head.attempt(),
                     progress: head.progress().cloned(),
                     task,
-                });
+                };
+                if is_meant(&found) {
+                    stuck.push(found);
+                }
                 if stuck.len() == limit {
                     return Ok(stuck);
                 }

@@ -1,0 +1,333 @@
+//! The arguments of the command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 error, 2 wrong usage, 3 nothing found, 4 refused, 5 some of many failed.
+`check`: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. `doctor`: 0 or 1. `wait`: 0 succeeded, 6 ignored, 7 time is up.";
+
+/// Looks at the tasks of a use case on Amazon `DynamoDB`, and mends many at once.
+#[derive(Debug, Parser)]
+#[command(name = "tracker", version, about = "Look at the tasks of a use case on Amazon DynamoDB, and mend many at once", after_help = EXIT_CODES, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) options: Options,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The table; by default that of the description
+    #[arg(short, long, global = true, env = "TRACKER_TABLE", value_name = "NAME")]
+    pub(crate) table: Option<String>,
+    /// The use case; by default the only one that the table describes
+    #[arg(short, long, global = true, env = "TRACKER_USE_CASE", value_name = "ID")]
+    pub(crate) use_case: Option<String>,
+    /// Only this step of the use case
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub(crate) step: Option<String>,
+    /// Read the description of the use case from this file, as `tracker describe` prints it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) describe: Option<PathBuf>,
+    /// The profile of the AWS configuration
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Database")]
+    pub(crate) profile: Option<String>,
+    /// The AWS region
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Database")]
+    pub(crate) region: Option<String>,
+    /// The address of the database, for example `http://127.0.0.1:8000` for DynamoDB Local
+    #[arg(long, global = true, value_name = "URL", help_heading = "Database")]
+    pub(crate) endpoint_url: Option<String>,
+    /// Use an embedded database in this file, which no other process may have open
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Database", conflicts_with_all = ["endpoint_url", "profile"])]
+    pub(crate) embedded: Option<PathBuf>,
+    /// The form of the data on standard output [default: table on a terminal, else jsonl]
+    #[arg(short, long, global = true, value_name = "FORM", help_heading = "Output")]
+    pub(crate) output: Option<Form>,
+    /// Print the capacity units that were used to standard error
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(crate) units: bool,
+    /// Refuse every write
+    #[arg(long, global = true)]
+    pub(crate) read_only: bool,
+    /// Ask nothing
+    #[arg(short, long, global = true)]
+    pub(crate) yes: bool,
+    /// Who acts; the history of a changed task names them [default: user@host]
+    #[arg(long, global = true, env = "TRACKER_ACTOR", value_name = "NAME")]
+    pub(crate) actor: Option<String>,
+    /// Why; the history of a changed task has the reason
+    #[arg(long, global = true, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    Table,
+    Json,
+    Jsonl,
+    Ids,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Count the tasks in each status, and show the oldest and the rate
+    Status {
+        #[command(flatten)]
+        exact: Exact,
+        /// The time for which the rate is counted
+        #[arg(long, default_value = "5m", value_name = "TIME", value_parser = duration)]
+        rate: Duration,
+    },
+    /// List tasks
+    #[command(alias = "list")]
+    Ls {
+        /// Statuses: names, roles such as `in_progress`, or codes [default: all]
+        #[arg(value_name = "STATUS")]
+        statuses: Vec<String>,
+        #[command(flatten)]
+        filter: Filter,
+        /// How many tasks at most
+        #[arg(short = 'n', long, default_value_t = 100, value_name = "N")]
+        limit: usize,
+        /// List all tasks, without a limit
+        #[arg(long, conflicts_with_all = ["limit", "after"])]
+        all: bool,
+        /// The newest first
+        #[arg(long)]
+        newest: bool,
+        /// Continue after the page that printed this cursor
+        #[arg(long, value_name = "CURSOR")]
+        after: Option<String>,
+    },
+    /// Show all that is stored of tasks: status, lease, history, data
+    #[command(alias = "show")]
+    Get {
+        /// The ids of the tasks; `-` reads them from standard input, one in a line
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+    },
+    /// Group failed and ignored tasks by their last error
+    Errors {
+        /// Statuses [default: failed and ignored]
+        #[arg(value_name = "STATUS")]
+        statuses: Vec<String>,
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        exact: Exact,
+    },
+    /// Find tasks in progress whose worker is lost, or that take long
+    Stuck {
+        /// Tasks that have been in progress for longer than this [default: those whose lease has expired]
+        #[arg(long, value_name = "TIME", value_parser = duration)]
+        longer_than: Option<Duration>,
+        /// How many tasks at most
+        #[arg(short = 'n', long, default_value_t = 100, value_name = "N")]
+        limit: usize,
+    },
+    /// Show the counts again and again, until Ctrl-C
+    Watch {
+        /// How often
+        #[arg(long, default_value = "5s", value_name = "TIME", value_parser = duration)]
+        every: Duration,
+        /// How many times [default: until Ctrl-C]
+        #[arg(long, value_name = "N")]
+        times: Option<u64>,
+    },
+    /// Wait until a task has succeeded in the last step, or is ignored
+    Wait {
+        /// The id of the task
+        id: String,
+        /// The longest wait [default: none]
+        #[arg(long, value_name = "TIME", value_parser = duration)]
+        timeout: Option<Duration>,
+    },
+    /// Check ages and counts, for Nagios and others
+    Check {
+        /// The oldest task in a status may be this old: `pending=15m`
+        #[arg(long, value_name = "STATUS=TIME", value_parser = age)]
+        max_age: Vec<(String, Duration)>,
+        /// A status may have this many tasks: `ignored=0`
+        #[arg(long, value_name = "STATUS=N", value_parser = number)]
+        max: Vec<(String, u64)>,
+        /// The same as --max-age, for a warning
+        #[arg(long, value_name = "STATUS=TIME", value_parser = age)]
+        warn_age: Vec<(String, Duration)>,
+        /// The same as --max, for a warning
+        #[arg(long, value_name = "STATUS=N", value_parser = number)]
+        warn: Vec<(String, u64)>,
+    },
+    /// Set failed or ignored tasks back to pending
+    Redrive(Bulk),
+    /// Make tasks due at once that wait for their time
+    RunNow(Bulk),
+    /// Ignore tasks that wait, and ask the attempts of tasks in progress to end
+    Cancel(Bulk),
+    /// Free tasks whose worker is lost; the lost attempt counts as failed
+    Release(Bulk),
+    /// Delete tasks, unless a worker holds them
+    Delete(Bulk),
+    /// Pause a step: workers claim none of its tasks
+    Pause {
+        /// The step [default: the only one]
+        #[arg(value_name = "STEP")]
+        name: Option<String>,
+        /// For how long
+        #[arg(long = "for", value_name = "TIME", value_parser = duration, required_unless_present = "until", conflicts_with = "until")]
+        duration: Option<Duration>,
+        /// Until when
+        #[arg(long, value_name = "TIME", value_parser = moment)]
+        until: Option<DateTime<Utc>>,
+    },
+    /// End the pause of a step
+    Resume {
+        /// The step [default: the only one]
+        #[arg(value_name = "STEP")]
+        name: Option<String>,
+    },
+    /// Check the table, the permissions, the description and the tasks
+    Doctor {
+        /// How many items are scanned at most for tasks that nobody sees
+        #[arg(long, default_value_t = 10_000, value_name = "N")]
+        scan: usize,
+    },
+    /// Print the description of the use case
+    Describe {
+        /// Store the description of --describe, or of this program, in the table: once every program has been deployed with it
+        #[arg(long)]
+        publish: bool,
+    },
+    /// Print all that is stored of tasks as JSON lines
+    Export {
+        /// Statuses [default: all]
+        #[arg(value_name = "STATUS")]
+        statuses: Vec<String>,
+        #[command(flatten)]
+        filter: Filter,
+    },
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Filter {
+    /// Tasks whose status changed since then: `2h`, or `2026-11-29T08:00:00Z`
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) since: Option<DateTime<Utc>>,
+    /// Tasks whose status changed before then
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) until: Option<DateTime<Utc>>,
+    /// Tasks whose id begins with this text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prefix: Option<String>,
+    /// Tasks whose last error contains this text; the items are read for it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) error: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Exact {
+    /// Count all tasks, instead of 10,000 of each status; costs as much as reading the whole index
+    #[arg(long)]
+    pub(crate) exact: bool,
+}
+
+impl Exact {
+    pub(crate) fn cap(self) -> Option<u64> {
+        (!self.exact).then_some(10_000)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bulk {
+    /// The ids of the tasks; `-` reads them from standard input, one in a line
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+    /// Tasks in this status: a name, a role such as `in_progress`, or a code
+    #[arg(long, value_name = "STATUS")]
+    pub(crate) status: Vec<String>,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    /// All tasks to which this can be done
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// How many tasks are tried at most
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// How many tasks are tried in a second at most
+    #[arg(long, value_name = "N")]
+    pub(crate) per_second: Option<f64>,
+    /// Change nothing, and say what would be changed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write a time such as 30s, 15m or 2h"))
+}
+
+/// Reads a time, or how long ago it was.
+fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.to_utc());
+    }
+    let ago = duration(text).map_err(|error| format!("{error}, or a moment such as 2026-11-29T08:00:00Z"))?;
+    let ago = chrono::TimeDelta::from_std(ago).map_err(|error| error.to_string())?;
+    Utc::now().checked_sub_signed(ago).ok_or_else(|| "that is too long ago".to_owned())
+}
+
+fn split(text: &str) -> Result<(&str, &str), String> {
+    text.split_once('=')
+        .ok_or_else(|| "write a status and a limit, such as ignored=0 or pending=15m".to_owned())
+}
+
+fn age(text: &str) -> Result<(String, Duration), String> {
+    let (status, age) = split(text)?;
+    Ok((status.to_owned(), duration(age)?))
+}
+
+fn number(text: &str) -> Result<(String, u64), String> {
+    let (status, number) = split(text)?;
+    let number = number.parse().map_err(|_| format!("`{number}` is not a number"))?;
+    Ok((status.to_owned(), number))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn moments_are_times_or_how_long_ago() {
+        assert_eq!(moment("2026-11-29T08:00:00Z").unwrap().to_rfc3339(), "2026-11-29T08:00:00+00:00");
+        let ago = Utc::now() - moment("2h").unwrap();
+        assert!((7_199..7_260).contains(&ago.num_seconds()), "{ago}");
+        assert!(moment("yesterday").unwrap_err().contains("15m"));
+        assert!(moment("99999999999y").is_err());
+    }
+
+    #[test]
+    fn limits_name_a_status() {
+        assert_eq!(age("pending=15m"), Ok(("pending".to_owned(), Duration::from_mins(15))));
+        assert_eq!(number("ignored=0"), Ok(("ignored".to_owned(), 0)));
+        for wrong in ["ignored", "ignored=", "ignored=-1", "ignored=x"] {
+            assert!(number(wrong).is_err(), "{wrong}");
+        }
+    }
+}

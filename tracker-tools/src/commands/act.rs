@@ -1,0 +1,200 @@
+//! `redrive`, `run-now`, `cancel`, `release` and `delete`: change tasks by hand.
+
+use std::io::{self, BufRead as _, IsTerminal as _};
+
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+use tracker_core::{Action, ActionOutcome, ActionResult, ActionSummary, Error, Selection, TaskFilter};
+
+use super::ids;
+use crate::cli::{Bulk, Filter, Form};
+use crate::exit::{Exit, Failure, error_line};
+use crate::interrupt::on_interrupt;
+use crate::output::line;
+use crate::output::text::{escaped, thousands};
+use crate::session::Session;
+
+pub(crate) async fn act(session: &Session, action: Action, bulk: Bulk) -> Result<Exit, Failure> {
+    let (tasks, single) = selection(session, &bulk)?;
+    if !bulk.dry_run {
+        if let Some(reasons) = Some(session.operator.why_read_only()).filter(|reasons| !reasons.is_empty()) {
+            return Err(Failure::new(
+                Exit::Refused,
+                format!("nothing may be written: {}", reasons.join("; ")),
+            ));
+        }
+        confirm(session, action, &tasks, &bulk).await?;
+    }
+    let stop = on_interrupt();
+    let bar = match io::stderr().is_terminal() && !single {
+        true => ProgressBar::new_spinner(),
+        false => ProgressBar::hidden(),
+    };
+    let (mut broken, mut refusal) = (None, None);
+    let mut acted = session.operator.act(action, tasks).dry_run(bulk.dry_run).stop(stop.clone());
+    if let Some(limit) = bulk.limit {
+        acted = acted.limit(limit);
+    }
+    if let Some(rate) = bulk.per_second {
+        acted = acted.per_second(rate);
+    }
+    let on_result = |result: &ActionResult, summary: ActionSummary| {
+        if let Err(failure) = print(session, &bar, result) {
+            // Nobody reads the results any more, so no more is done.
+            broken = Some(failure);
+            stop.cancel();
+        }
+        if let ActionOutcome::Skipped(error) | ActionOutcome::Failed(error) = &result.outcome {
+            refusal = Some((error_line(error), error.kind().clone()));
+        }
+        bar.set_message(words(summary, bulk.dry_run));
+        bar.tick();
+    };
+    let summary = acted.on_result(on_result).await;
+    bar.finish_and_clear();
+    let summary = summary?;
+    if let Some(failure) = broken {
+        return Err(failure);
+    }
+    if single && let Some((message, kind)) = refusal {
+        let exit = match kind {
+            tracker_core::ErrorKind::NotFound => Exit::NothingFound,
+            _ if summary.skipped > 0 => Exit::Refused,
+            tracker_core::ErrorKind::InvalidTaskId { .. } => Exit::Usage,
+            _ => Exit::Error,
+        };
+        return Err(Failure::new(exit, message));
+    }
+    anstream::eprintln!("{}", words(summary, bulk.dry_run));
+    Ok(exit_of(summary))
+}
+
+fn exit_of(summary: ActionSummary) -> Exit {
+    let ActionSummary { done, skipped, failed, .. } = summary;
+    match (done, skipped, failed) {
+        (0, 0, 0) => Exit::NothingFound,
+        (0, 0, _) => Exit::Error,
+        (_, _, failed) if failed > 0 => Exit::SomeFailed,
+        (0, _, _) => Exit::Refused,
+        _ => Exit::Done,
+    }
+}
+
+/// Returns the tasks that the arguments mean, and whether that is one id.
+fn selection(session: &Session, bulk: &Bulk) -> Result<(Selection, bool), Failure> {
+    let filter = &bulk.filter;
+    let Filter { since, until, prefix, error } = filter;
+    let filters =
+        !bulk.status.is_empty() || since.is_some() || until.is_some() || prefix.is_some() || error.is_some();
+    if !bulk.ids.is_empty() {
+        if filters || bulk.all {
+            return Err(Failure::usage("name ids, or a filter, and not both"));
+        }
+        let single = bulk.ids.len() == 1 && bulk.ids != ["-"];
+        let ids = ids::read(bulk.ids.clone())?;
+        return Ok((ids.into(), single));
+    }
+    if !filters && !bulk.all {
+        return Err(Failure::usage("name ids, a filter such as --status ignored, or --all"));
+    }
+    Ok((session.filter(&bulk.status, filter).into(), false))
+}
+
+/// Says what will be done to many tasks, and asks.
+async fn confirm(session: &Session, action: Action, tasks: &Selection, bulk: &Bulk) -> Result<(), Failure> {
+    let Selection::Filter(filter) = tasks else { return Ok(()) };
+    let what = verb(action);
+    let count = count(session, filter, action).await?;
+    let limit = bulk.limit.map_or_else(String::new, |limit| format!(", at most {}", thousands(limit)));
+    let (table, use_case) = (session.operator.table(), session.operator.use_case_id());
+    anstream::eprintln!("{what} {count} of `{use_case}` in the table `{table}`{}{limit}", meant(bulk));
+    if session.options.yes {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Err(Failure::usage("nobody can be asked without a terminal: add --yes, or try --dry-run"));
+    }
+    anstream::eprint!("Go on? [y/N] ");
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Refused, "nothing was changed"))
+}
+
+/// Returns how many tasks the statuses of a filter have, in words.
+async fn count(session: &Session, filter: &TaskFilter, action: Action) -> Result<String, Failure> {
+    let counts = session.operator.counts(filter, Some(10_000)).await?;
+    let fit = counts.iter().filter(|count| action.applies_to(count.role));
+    let (tasks, is_exact) =
+        fit.fold((0, true), |(tasks, is_exact), count| (tasks + count.tasks, is_exact && count.is_exact));
+    let least = if is_exact { "" } else { "at least " };
+    Ok(format!("what matches of {least}{} tasks", thousands(tasks)))
+}
+
+/// Returns the filters of the arguments in words.
+fn meant(bulk: &Bulk) -> String {
+    let Filter { since, until, prefix, error } = &bulk.filter;
+    let mut parts = Vec::new();
+    if !bulk.status.is_empty() {
+        parts.push(format!("status {}", bulk.status.join(" or ")));
+    }
+    parts.extend(since.map(|since| format!("since {}", since.to_rfc3339())));
+    parts.extend(until.map(|until| format!("until {}", until.to_rfc3339())));
+    parts.extend(prefix.as_ref().map(|prefix| format!("ids that begin with \"{prefix}\"")));
+    parts.extend(error.as_ref().map(|error| format!("errors that contain \"{error}\"")));
+    if parts.is_empty() { String::new() } else { escaped(&format!(": {}", parts.join(", "))) }
+}
+
+fn verb(action: Action) -> &'static str {
+    match action {
+        Action::Redrive => "set back to pending",
+        Action::RunNow => "make due",
+        Action::Cancel => "cancel",
+        Action::Release => "release",
+        Action::Delete => "delete",
+        _ => "change",
+    }
+}
+
+/// Prints the result of one task.
+fn print(session: &Session, bar: &ProgressBar, result: &ActionResult) -> Result<(), Failure> {
+    let (outcome, error): (&str, Option<&Error>) = match &result.outcome {
+        ActionOutcome::Done => ("done", None),
+        ActionOutcome::Requested => ("requested", None),
+        ActionOutcome::WouldBeDone => ("would_be_done", None),
+        ActionOutcome::Skipped(error) => ("skipped", Some(error)),
+        ActionOutcome::Failed(error) => ("failed", Some(error)),
+        _ => ("unknown", None),
+    };
+    bar.suspend(|| match session.output.form {
+        Form::Table => {
+            let error = error.map_or_else(String::new, |error| format!("  {}", escaped(&error_line(error))));
+            line(&format!("{outcome:<14}{}{error}", escaped(&result.task_id)))
+        }
+        Form::Ids => match error {
+            None => line(&result.task_id),
+            Some(_) => Ok(()),
+        },
+        Form::Json | Form::Jsonl => {
+            let mut value = json!({ "task_id": result.task_id, "outcome": outcome });
+            if let Some(error) = error {
+                value["error"] = Value::String(error_line(error));
+            }
+            session.output.record(&value)
+        }
+    })
+}
+
+fn words(summary: ActionSummary, dry_run: bool) -> String {
+    let ActionSummary { done, skipped, failed, stopped, .. } = summary;
+    let done_word = if dry_run { "would be done" } else { "done" };
+    let stopped = if stopped { "; stopped before the end" } else { "" };
+    format!(
+        "{} {done_word}, {} skipped, {} failed{stopped}",
+        thousands(done),
+        thousands(skipped),
+        thousands(failed)
+    )
+}

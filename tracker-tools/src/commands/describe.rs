@@ -1,0 +1,35 @@
+//! `describe`: prints or stores the description of the use case.
+
+use crate::exit::{Exit, Failure};
+use crate::output::line;
+use crate::session::Session;
+
+pub(crate) async fn describe(session: &Session, publish: bool) -> Result<Exit, Failure> {
+    let operator = &session.operator;
+    if publish {
+        let why = "nothing to publish: give a description with --describe, or publish from a program that declares the use case";
+        let given = session.given.as_ref().ok_or_else(|| Failure::usage(why))?;
+        operator.publish(given).await?;
+        anstream::eprintln!(
+            "the table `{}` describes `{}` now, hash {}",
+            operator.table(),
+            given.use_case_id,
+            given.hash()
+        );
+        return Ok(Exit::Done);
+    }
+    // What a file can hold again: not with the shards of an operator.
+    let Some(description) = session.given.as_ref().or(operator.stored_description()) else {
+        let why =
+            format!("the table `{}` keeps no description of `{}`", operator.table(), operator.use_case_id());
+        return Err(Failure::new(Exit::NothingFound, why));
+    };
+    line(&serde_json::to_string_pretty(description).map_err(std::io::Error::other)?)?;
+    let hash = description.hash();
+    match operator.stored_description().map(tracker_core::Description::hash) {
+        None => anstream::eprintln!("hash {hash}; the table keeps no description"),
+        Some(stored) if stored == hash => anstream::eprintln!("hash {hash}, the same as in the table"),
+        Some(stored) => anstream::eprintln!("hash {hash}; the table has {stored}"),
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,87 @@
+//! Prints data on standard output: a table for people, JSON for programs, or ids for pipes.
+
+mod table;
+pub(crate) mod text;
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+pub(crate) use self::table::{Table, style_of};
+use crate::cli::Form;
+use crate::exit::Failure;
+
+/// The version of the JSON forms.
+const VERSION: u32 = 1;
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    pub(crate) form: Form,
+}
+
+impl Output {
+    pub(crate) fn new(form: Option<Form>) -> Self {
+        let default = if io::stdout().is_terminal() { Form::Table } else { Form::Jsonl };
+        Self { form: form.unwrap_or(default) }
+    }
+
+    pub(crate) fn is_table(self) -> bool {
+        self.form == Form::Table
+    }
+
+    /// Prints records: a table, a document, lines, or the ids.
+    pub(crate) fn records<R: Serialize>(
+        self,
+        name: &str,
+        records: &[R],
+        rest: Value,
+        table: impl FnOnce() -> Table,
+        id: impl Fn(&R) -> String,
+    ) -> Result<(), Failure> {
+        match self.form {
+            Form::Table => table().print(),
+            Form::Json => {
+                let mut document = with_version(rest);
+                document[name] = serde_json::to_value(records).map_err(io::Error::other)?;
+                line(&serde_json::to_string_pretty(&document).map_err(io::Error::other)?)
+            }
+            Form::Jsonl => records.iter().try_for_each(|record| self.record(record)),
+            Form::Ids => records.iter().try_for_each(|record| line(&id(record))),
+        }
+    }
+
+    /// Prints one record as a line of JSON.
+    pub(crate) fn record<R: Serialize>(self, record: &R) -> Result<(), Failure> {
+        let value = with_version(serde_json::to_value(record).map_err(io::Error::other)?);
+        line(&value.to_string())
+    }
+
+    /// Prints one document as JSON.
+    pub(crate) fn document<R: Serialize>(self, record: &R) -> Result<(), Failure> {
+        let value = with_version(serde_json::to_value(record).map_err(io::Error::other)?);
+        match self.form {
+            Form::Jsonl => line(&value.to_string()),
+            _ => line(&serde_json::to_string_pretty(&value).map_err(io::Error::other)?),
+        }
+    }
+}
+
+/// Adds the version to a JSON object, as its first member.
+fn with_version(value: Value) -> Value {
+    let mut document = json!({ "v": VERSION });
+    if let (Some(document), Value::Object(members)) = (document.as_object_mut(), value) {
+        for (name, value) in members {
+            document.insert(name, value);
+        }
+    }
+    document
+}
+
+/// Prints a line of data.
+pub(crate) fn line(text: &str) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    writeln!(out, "{text}")?;
+    Ok(())
+}
