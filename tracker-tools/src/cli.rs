@@ -221,6 +221,9 @@ pub(crate) enum Command {
 
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Filter {
+    /// Tasks in this status: a name, a role such as `in_progress`, or a code
+    #[arg(long, value_name = "STATUS")]
+    pub(crate) status: Vec<String>,
     /// Tasks whose status changed since then: `2h`, or `2026-11-29T08:00:00Z`
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) since: Option<DateTime<Utc>>,
@@ -253,9 +256,6 @@ pub(crate) struct Bulk {
     /// The ids of the tasks; `-` reads them from standard input, one in a line
     #[arg(value_name = "ID")]
     pub(crate) ids: Vec<String>,
-    /// Tasks in this status: a name, a role such as `in_progress`, or a code
-    #[arg(long, value_name = "STATUS")]
-    pub(crate) status: Vec<String>,
     #[command(flatten)]
     pub(crate) filter: Filter,
     /// All tasks to which this can be done

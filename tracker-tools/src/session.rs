@@ -57,8 +57,8 @@ impl Session {
 
     /// Returns a filter with the step of the options.
     pub(crate) fn filter(&self, statuses: &[String], filter: &Filter) -> TaskFilter {
-        let Filter { since, until, prefix, error } = filter.clone();
-        let mut tasks = statuses.iter().fold(TaskFilter::new(), TaskFilter::status);
+        let Filter { status, since, until, prefix, error } = filter.clone();
+        let mut tasks = statuses.iter().chain(&status).fold(TaskFilter::new(), TaskFilter::status);
         if let Some(step) = &self.options.step {
             tasks = tasks.step(step);
         }

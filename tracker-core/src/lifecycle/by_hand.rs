@@ -36,7 +36,7 @@ impl ByHand {
 }
 
 /// Returns the refusal of a task that has moved on.
-pub(super) fn moved_on(seen: &TaskHead) -> Error {
+pub(crate) fn moved_on(seen: &TaskHead) -> Error {
     let status = seen.status_name().to_owned();
     Error::new(ErrorKind::NotReady { status, cause: NotReadyCause::MovedOn }).with_task(seen.clone())
 }

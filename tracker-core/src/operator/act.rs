@@ -16,7 +16,7 @@ use crate::declare::status::Role;
 use crate::dynamodb;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::STATUS;
-use crate::lifecycle::by_hand::{ByHand, InIndex};
+use crate::lifecycle::by_hand::{ByHand, InIndex, moved_on};
 use crate::lifecycle::cancel::{CancelOutcome, cancel};
 use crate::lifecycle::delete::delete_by_hand;
 use crate::lifecycle::redrive::redrive;
@@ -178,6 +178,9 @@ impl Operator {
     }
 }
 
+/// Is called after each task, with its result and the counts so far.
+type OnResult<'o> = Box<dyn FnMut(&ActionResult, ActionSummary) + Send + 'o>;
+
 /// An operation on tasks. It happens when this is awaited.
 #[must_use = "the tasks are changed when this is awaited"]
 pub struct Act<'o> {
@@ -188,7 +191,7 @@ pub struct Act<'o> {
     per_second: Option<f64>,
     dry_run: bool,
     stop: CancellationToken,
-    on_result: Box<dyn FnMut(&ActionResult, ActionSummary) + Send + 'o>,
+    on_result: OnResult<'o>,
 }
 
 impl<'o> Act<'o> {
@@ -337,26 +340,21 @@ impl Operator {
         row: Option<(String, InIndex)>,
         dry_run: bool,
     ) -> Result<ActionOutcome, Error> {
-        let (key, step, expected) = match row {
-            Some((key, expected)) => (key, self.step_of(expected.status), Some(expected)),
-            None => {
-                let key = self.cx.key(task_id)?;
-                let Some(item) = dynamodb::get(&self.cx, &key, true, true).await? else {
-                    return Err(Error::new(ErrorKind::NotFound).with_key(&key));
-                };
-                let code = item.get(STATUS).and_then(|code| code.as_n().ok()?.parse().ok());
-                let step = code.and_then(|code| self.step_of(code));
-                if dry_run
-                    && let Some(role) = step.zip(code).and_then(|(step, code)| step.cx.use_case.role(code))
-                    && !action.applies_to(role)
-                {
-                    return Ok(ActionOutcome::Skipped(Error::new(ErrorKind::NotReady {
-                        status: role_name(role),
-                        cause: crate::error::NotReadyCause::MovedOn,
-                    })));
+        let (key, step, expected) = if let Some((key, expected)) = row {
+            (key, self.step_of(expected.status), Some(expected))
+        } else {
+            let key = self.cx.key(task_id)?;
+            let found = dynamodb::get(&self.cx, &key, true, true).await?;
+            let mut item = found.ok_or_else(|| Error::new(ErrorKind::NotFound).with_key(&key))?;
+            let code = item.get(STATUS).and_then(|code| code.as_n().ok()?.parse().ok());
+            let step = code.and_then(|code| self.step_of(code));
+            if dry_run && let Some(step) = step {
+                let head = step.cx.head(&mut item)?;
+                if !head.role().is_some_and(|role| action.applies_to(role)) {
+                    return Ok(ActionOutcome::Skipped(moved_on(&head).with_key(&key)));
                 }
-                (key, step, None)
             }
+            (key, step, None)
         };
         if dry_run {
             return Ok(ActionOutcome::WouldBeDone);

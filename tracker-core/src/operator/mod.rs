@@ -17,7 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 
 use self::builder::OperatorBuilder;
 use crate::declare::description::Description;
@@ -88,7 +88,6 @@ impl Step {
 
 impl Operator {
     /// Returns a builder.
-    #[must_use]
     pub fn builder(client: &Client) -> OperatorBuilder {
         OperatorBuilder::new(client)
     }
@@ -155,8 +154,8 @@ impl Operator {
         let step = self.step(step)?.name.clone();
         let pause = Pause {
             step,
-            until,
-            since: self.now(),
+            until: until.trunc_subsecs(0),
+            since: self.now().trunc_subsecs(0),
             by: self.note.by.clone(),
             reason: self.note.reason.clone(),
         };

@@ -26,7 +26,7 @@ impl Operator {
         let mut wait = FIRST;
         loop {
             let task = self.get(task_id).await?;
-            let task = task.ok_or_else(|| Error::new(ErrorKind::NotFound).with_key(&format!("{task_id}")))?;
+            let task = task.ok_or_else(|| Error::new(ErrorKind::NotFound).with_key(task_id))?;
             let is_last = self.step_of(task.status_code).is_none_or(|step| step.is_last);
             match task.role {
                 Some(Role::Ignored) => return Ok(task),

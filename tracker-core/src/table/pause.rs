@@ -81,9 +81,8 @@ fn parse(mut item: Item) -> Result<(Vec<Pause>, Option<u64>), Error> {
     };
     let revision = item.get(REVISION).and_then(|revision| revision.as_n().ok()?.parse().ok());
     let revision = revision.ok_or_else(|| unreadable(REVISION, "no revision".to_owned()))?;
-    let text = match item.remove(PAUSES) {
-        Some(AttributeValue::S(text)) => text,
-        _ => return Err(unreadable(PAUSES, "no text".to_owned())),
+    let Some(AttributeValue::S(text)) = item.remove(PAUSES) else {
+        return Err(unreadable(PAUSES, "no text".to_owned()));
     };
     let pauses = serde_json::from_str(&text).map_err(|error| unreadable(PAUSES, error.to_string()))?;
     Ok((pauses, Some(revision)))

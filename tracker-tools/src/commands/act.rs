@@ -10,8 +10,8 @@ use super::ids;
 use crate::cli::{Bulk, Filter, Form};
 use crate::exit::{Exit, Failure, error_line};
 use crate::interrupt::on_interrupt;
-use crate::output::line;
 use crate::output::text::{escaped, thousands};
+use crate::output::{line, record};
 use crate::session::Session;
 
 pub(crate) async fn act(session: &Session, action: Action, bulk: Bulk) -> Result<Exit, Failure> {
@@ -26,10 +26,8 @@ pub(crate) async fn act(session: &Session, action: Action, bulk: Bulk) -> Result
         confirm(session, action, &tasks, &bulk).await?;
     }
     let stop = on_interrupt();
-    let bar = match io::stderr().is_terminal() && !single {
-        true => ProgressBar::new_spinner(),
-        false => ProgressBar::hidden(),
-    };
+    let shows = io::stderr().is_terminal() && !single;
+    let bar = if shows { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
     let (mut broken, mut refusal) = (None, None);
     let mut acted = session.operator.act(action, tasks).dry_run(bulk.dry_run).stop(stop.clone());
     if let Some(limit) = bulk.limit {
@@ -83,9 +81,9 @@ fn exit_of(summary: ActionSummary) -> Exit {
 /// Returns the tasks that the arguments mean, and whether that is one id.
 fn selection(session: &Session, bulk: &Bulk) -> Result<(Selection, bool), Failure> {
     let filter = &bulk.filter;
-    let Filter { since, until, prefix, error } = filter;
+    let Filter { status, since, until, prefix, error } = filter;
     let filters =
-        !bulk.status.is_empty() || since.is_some() || until.is_some() || prefix.is_some() || error.is_some();
+        !status.is_empty() || since.is_some() || until.is_some() || prefix.is_some() || error.is_some();
     if !bulk.ids.is_empty() {
         if filters || bulk.all {
             return Err(Failure::usage("name ids, or a filter, and not both"));
@@ -97,7 +95,7 @@ fn selection(session: &Session, bulk: &Bulk) -> Result<(Selection, bool), Failur
     if !filters && !bulk.all {
         return Err(Failure::usage("name ids, a filter such as --status ignored, or --all"));
     }
-    Ok((session.filter(&bulk.status, filter).into(), false))
+    Ok((session.filter(&[], filter).into(), false))
 }
 
 /// Says what will be done to many tasks, and asks.
@@ -107,7 +105,7 @@ async fn confirm(session: &Session, action: Action, tasks: &Selection, bulk: &Bu
     let count = count(session, filter, action).await?;
     let limit = bulk.limit.map_or_else(String::new, |limit| format!(", at most {}", thousands(limit)));
     let (table, use_case) = (session.operator.table(), session.operator.use_case_id());
-    anstream::eprintln!("{what} {count} of `{use_case}` in the table `{table}`{}{limit}", meant(bulk));
+    anstream::eprintln!("of {count} of `{use_case}` in the table `{table}`, {what} {}{limit}", meant(bulk));
     if session.options.yes {
         return Ok(());
     }
@@ -130,26 +128,26 @@ async fn count(session: &Session, filter: &TaskFilter, action: Action) -> Result
     let (tasks, is_exact) =
         fit.fold((0, true), |(tasks, is_exact), count| (tasks + count.tasks, is_exact && count.is_exact));
     let least = if is_exact { "" } else { "at least " };
-    Ok(format!("what matches of {least}{} tasks", thousands(tasks)))
+    Ok(format!("{least}{} tasks", thousands(tasks)))
 }
 
 /// Returns the filters of the arguments in words.
 fn meant(bulk: &Bulk) -> String {
-    let Filter { since, until, prefix, error } = &bulk.filter;
+    let Filter { status, since, until, prefix, error } = &bulk.filter;
     let mut parts = Vec::new();
-    if !bulk.status.is_empty() {
-        parts.push(format!("status {}", bulk.status.join(" or ")));
+    if !status.is_empty() {
+        parts.push(format!("status {}", status.join(" or ")));
     }
     parts.extend(since.map(|since| format!("since {}", since.to_rfc3339())));
     parts.extend(until.map(|until| format!("until {}", until.to_rfc3339())));
     parts.extend(prefix.as_ref().map(|prefix| format!("ids that begin with \"{prefix}\"")));
     parts.extend(error.as_ref().map(|error| format!("errors that contain \"{error}\"")));
-    if parts.is_empty() { String::new() } else { escaped(&format!(": {}", parts.join(", "))) }
+    if parts.is_empty() { "all".to_owned() } else { escaped(&format!("those with {}", parts.join(", "))) }
 }
 
 fn verb(action: Action) -> &'static str {
     match action {
-        Action::Redrive => "set back to pending",
+        Action::Redrive => "redrive",
         Action::RunNow => "make due",
         Action::Cancel => "cancel",
         Action::Release => "release",
@@ -182,7 +180,7 @@ fn print(session: &Session, bar: &ProgressBar, result: &ActionResult) -> Result<
             if let Some(error) = error {
                 value["error"] = Value::String(error_line(error));
             }
-            session.output.record(&value)
+            record(&value)
         }
     })
 }

@@ -42,9 +42,9 @@ impl Limits {
             let least = if counts.iter().all(|count| count.is_exact) { "" } else { ">= " };
             let text = format!("{status} {least}{}", thousands(tasks));
             if tasks > *limit {
-                exceeded.push(format!("{text} > {}", thousands(*limit)))
+                exceeded.push(format!("{text} > {}", thousands(*limit)));
             } else {
-                within.push(text)
+                within.push(text);
             }
         }
         Ok((exceeded, within))

@@ -19,7 +19,7 @@ pub(crate) async fn doctor(session: &Session, scan: usize) -> Result<Exit, Failu
                 _ => ("problem", AnsiColor::Red.on_default()),
             };
             let advice = advice.clone().unwrap_or_default();
-            table.row(style, vec![word.to_owned(), check.clone(), found.clone(), advice]);
+            table.row(style, &[word.to_owned(), check.clone(), found.clone(), advice]);
         }
         table
     };

@@ -19,7 +19,7 @@ pub(crate) async fn errors(
         let mut table = Table::new(&["TASKS", "IGNORED", "FIRST", "LAST", "EXAMPLE", "ERROR"]);
         for group in &errors.groups {
             let error = if group.error.is_empty() { "(no error is stored)" } else { &group.error };
-            let cells = vec![
+            let cells = [
                 thousands(group.tasks),
                 thousands(group.ignored),
                 ago(group.first, now),
@@ -29,7 +29,7 @@ pub(crate) async fn errors(
             ];
             let role =
                 if group.ignored > 0 { tracker_core::Role::Ignored } else { tracker_core::Role::Failed };
-            table.row(style_of(Some(role)), cells);
+            table.row(style_of(Some(role)), &cells);
         }
         table
     };

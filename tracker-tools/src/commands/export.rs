@@ -8,6 +8,7 @@ use tracker_core::TaskFilter;
 
 use crate::exit::{Exit, Failure};
 use crate::interrupt::on_interrupt;
+use crate::output::record;
 use crate::session::Session;
 
 pub(crate) async fn export(session: &Session, filter: &TaskFilter) -> Result<Exit, Failure> {
@@ -26,7 +27,7 @@ pub(crate) async fn export(session: &Session, filter: &TaskFilter) -> Result<Exi
             None => break,
             Some(Ok(task)) => {
                 exported += 1;
-                session.output.record(&task)?;
+                record(&task)?;
             }
             Some(Err(error)) if matches!(error.kind(), tracker_core::ErrorKind::Decode { .. }) => {
                 failed += 1;

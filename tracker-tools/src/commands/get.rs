@@ -131,7 +131,7 @@ fn entry_line(entry: &HistoryEntry, now: chrono::DateTime<chrono::Utc>) -> Strin
     let reason = entry.reason.clone();
     let rest: Vec<_> = [attempt, took, owner, by, reason].into_iter().flatten().collect();
     if !rest.is_empty() {
-        text.push_str(&format!(" ({})", rest.join(", ")));
+        text = format!("{text} ({})", rest.join(", "));
     }
     text
 }

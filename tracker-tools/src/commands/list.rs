@@ -7,7 +7,7 @@ use tracker_core::{Cursor, TaskFilter, TaskSummary};
 use crate::cli::Form;
 use crate::exit::{Exit, Failure};
 use crate::output::text::{ago, brief};
-use crate::output::{Table, line, style_of};
+use crate::output::{Table, line, record, style_of};
 use crate::session::Session;
 
 pub(crate) async fn list(
@@ -46,7 +46,7 @@ async fn all(session: &Session, filter: &TaskFilter) -> Result<Exit, Failure> {
         any = true;
         match session.output.form {
             Form::Ids => line(&task.task_id)?,
-            Form::Jsonl => session.output.record(&task)?,
+            Form::Jsonl => record(&task)?,
             // The columns of a table, and a document, need all tasks.
             Form::Table | Form::Json => found.push(task),
         }
@@ -72,7 +72,7 @@ fn table(session: &Session, tasks: &[TaskSummary]) -> Table {
     let mut table = Table::new(&["ID", "STEP", "STATUS", "SINCE", "CREATED", "ERROR"]);
     for task in tasks {
         let error = task.error.as_deref().map_or_else(String::new, |error| brief(error, 100));
-        let cells = vec![
+        let cells = [
             task.task_id.clone(),
             task.step.clone(),
             task.status.clone(),
@@ -80,7 +80,7 @@ fn table(session: &Session, tasks: &[TaskSummary]) -> Table {
             ago(task.create_time, now),
             error,
         ];
-        table.row(style_of(Some(task.role)), cells);
+        table.row(style_of(Some(task.role)), &cells);
     }
     table
 }

@@ -10,7 +10,7 @@ use tracker_core::{Pause, StatusCount, StatusRate, TaskFilter};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::on_interrupt;
 use crate::output::text::{ago, span, thousands};
-use crate::output::{Table, line, style_of};
+use crate::output::{Table, line, record, style_of};
 use crate::session::Session;
 
 /// What `status` shows.
@@ -65,14 +65,9 @@ fn print(session: &Session, status: &Status, time: Duration) -> Result<(), Failu
         let tasks = thousands(count.tasks);
         let tasks = if count.is_exact { tasks } else { format!(">= {tasks}") };
         let style = style_of(Some(count.role).filter(|_| count.tasks > 0));
-        let cells = vec![
-            count.step.clone(),
-            count.status.clone(),
-            count.role.to_string(),
-            tasks,
-            ago(count.oldest, now),
-        ];
-        table.row(style, cells);
+        let cells =
+            [count.step.clone(), count.status.clone(), count.role.to_string(), tasks, ago(count.oldest, now)];
+        table.row(style, &cells);
     }
     table.print()?;
     let time = span(chrono::TimeDelta::from_std(time).unwrap_or_default());
@@ -94,10 +89,10 @@ fn print(session: &Session, status: &Status, time: Duration) -> Result<(), Failu
 pub(crate) fn pause_line(pause: &Pause, now: chrono::DateTime<chrono::Utc>) -> String {
     let mut text = format!("{} is paused for {}", pause.step, span(pause.until - now));
     if let Some(by) = &pause.by {
-        text.push_str(&format!(", by {by}"));
+        text = format!("{text}, by {by}");
     }
     if let Some(reason) = &pause.reason {
-        text.push_str(&format!(": {reason}"));
+        text = format!("{text}: {reason}");
     }
     crate::output::text::escaped(&text)
 }
@@ -122,7 +117,7 @@ pub(crate) async fn watch(session: &Session, every: Duration, times: Option<u64>
         } else {
             let mut value = serde_json::to_value(&status).map_err(io::Error::other)?;
             value["time"] = Value::String(session.operator.now().to_rfc3339());
-            session.output.record(&value)?;
+            record(&value)?;
         }
         left -= 1;
         if left == 0 {

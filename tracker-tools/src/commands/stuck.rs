@@ -27,7 +27,7 @@ pub(crate) async fn stuck(
             let progress = stuck.progress.as_ref();
             let progress =
                 progress.map(|progress| format!("{:.0} % {}", progress.fraction * 100.0, progress.note));
-            let cells = vec![
+            let cells = [
                 stuck.task.task_id.clone(),
                 stuck.task.step.clone(),
                 ago(stuck.task.update_time, now),
@@ -42,7 +42,7 @@ pub(crate) async fn stuck(
             } else {
                 tracker_core::Role::InProgress
             };
-            table.row(style_of(Some(role)), cells);
+            table.row(style_of(Some(role)), &cells);
         }
         table
     };

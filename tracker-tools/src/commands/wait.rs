@@ -12,13 +12,13 @@ pub(crate) async fn wait(session: &Session, id: &str, timeout: Option<Duration>)
     let ended = session.operator.wait(id);
     let task: TaskDetail = match timeout {
         None => ended.await?,
-        Some(timeout) => match tokio::time::timeout(timeout, ended).await {
-            Ok(ended) => ended?,
-            Err(_) => {
+        Some(timeout) => {
+            let Ok(ended) = tokio::time::timeout(timeout, ended).await else {
                 anstream::eprintln!("tracker: the time is up, and the task has not ended");
                 return Ok(Exit::TimeIsUp);
-            }
-        },
+            };
+            ended?
+        }
     };
     if session.output.is_table() {
         get::print(session, &task)?;

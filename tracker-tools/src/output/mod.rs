@@ -47,15 +47,9 @@ impl Output {
                 document[name] = serde_json::to_value(records).map_err(io::Error::other)?;
                 line(&serde_json::to_string_pretty(&document).map_err(io::Error::other)?)
             }
-            Form::Jsonl => records.iter().try_for_each(|record| self.record(record)),
+            Form::Jsonl => records.iter().try_for_each(record),
             Form::Ids => records.iter().try_for_each(|record| line(&id(record))),
         }
-    }
-
-    /// Prints one record as a line of JSON.
-    pub(crate) fn record<R: Serialize>(self, record: &R) -> Result<(), Failure> {
-        let value = with_version(serde_json::to_value(record).map_err(io::Error::other)?);
-        line(&value.to_string())
     }
 
     /// Prints one document as JSON.
@@ -66,6 +60,12 @@ impl Output {
             _ => line(&serde_json::to_string_pretty(&value).map_err(io::Error::other)?),
         }
     }
+}
+
+/// Prints one record as a line of JSON.
+pub(crate) fn record<R: Serialize>(record: &R) -> Result<(), Failure> {
+    let value = with_version(serde_json::to_value(record).map_err(io::Error::other)?);
+    line(&value.to_string())
 }
 
 /// Adds the version to a JSON object, as its first member.

@@ -19,7 +19,7 @@ impl Table {
         Self { head: head.to_vec(), rows: Vec::new() }
     }
 
-    pub(crate) fn row(&mut self, style: Style, cells: Vec<String>) {
+    pub(crate) fn row(&mut self, style: Style, cells: &[String]) {
         self.rows.push((style, cells.iter().map(|cell| escaped(cell)).collect()));
     }
 
@@ -43,7 +43,11 @@ impl Table {
             .collect()
     }
 
+    /// Prints the table, unless it has no rows.
     pub(crate) fn print(&self) -> Result<(), Failure> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
         self.lines().iter().try_for_each(|(style, text)| line(&format!("{style}{text}{style:#}")))
     }
 }
@@ -67,8 +71,8 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
         let mut table = Table::new(&["ID", "STATUS"]);
-        table.row(Style::new(), vec!["漢字".to_owned(), "Failed".to_owned()]);
-        table.row(Style::new(), vec!["a\u{1b}[31m".to_owned(), "Done".to_owned()]);
+        table.row(Style::new(), &["漢字".to_owned(), "Failed".to_owned()]);
+        table.row(Style::new(), &["a\u{1b}[31m".to_owned(), "Done".to_owned()]);
         let lines: Vec<_> = table.lines().into_iter().map(|(_, text)| text).collect();
         assert_eq!(lines, ["ID           STATUS", "漢字         Failed", "a\\u{1b}[31m  Done"]);
     }

@@ -4,6 +4,7 @@ pub(crate) mod compare;
 pub(crate) mod intern;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -189,10 +190,11 @@ impl Description {
         let mut text = format!("{}\n", self.sep);
         for (name, step) in &self.steps {
             let StepDescription { code_pad, shard_pad, after, .. } = step;
-            text.push_str(&format!("{name} {code_pad} {shard_pad} {after:?}\n"));
+            // Writing to a `String` does not fail.
+            let _ = writeln!(text, "{name} {code_pad} {shard_pad} {after:?}");
             let more = step.more_pending.iter().map(|more| &more.status);
             for StatusDescription { code, role, shards, .. } in step.statuses.iter().chain(more) {
-                text.push_str(&format!("{code} {role} {shards}\n"));
+                let _ = writeln!(text, "{code} {role} {shards}");
             }
         }
         format!("{:016x}", xxh3_64(text.as_bytes()))
