@@ -24,6 +24,7 @@ mod item;
 mod killed;
 mod lifecycle;
 mod observe;
+mod operator;
 mod query;
 mod runtime;
 mod shard_planner;

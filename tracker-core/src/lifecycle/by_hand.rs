@@ -1,10 +1,13 @@
 //! What somebody does by hand: who does it, why, and to which tasks.
 
 use crate::declare::status::Role;
+use crate::dynamodb::{self, Context, Route, SENDS, WriteError};
 use crate::error::{Error, ErrorKind, NotReadyCause};
+use crate::item::attribute::Item;
 use crate::item::head::TaskHead;
 use crate::item::history::Note;
 use crate::protocol::classify;
+use crate::protocol::expression::Expression;
 use crate::time::Timestamp;
 
 /// What somebody does by hand. Its default is a call of a tracker, which names nobody.
@@ -20,19 +23,37 @@ pub(crate) struct ByHand {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InIndex {
     pub(crate) status: u32,
-    /// The time up to which tasks are meant: what has changed since then has changed during the operation.
-    pub(crate) until: Timestamp,
+    pub(crate) update_time: Timestamp,
 }
 
 impl ByHand {
+    /// Returns whether a write was refused because of the note that it would add to the history.
+    pub(super) fn is_too_large<R>(&self, sent: &Result<R, WriteError>) -> bool {
+        let Err(WriteError::Refused(error)) = sent else { return false };
+        *error.kind() == ErrorKind::ItemTooLarge && !self.note.is_empty()
+    }
+
     /// Refuses a task that has moved on since the index has shown it.
     pub(crate) fn check(&self, seen: &TaskHead) -> Result<(), Error> {
-        let has_moved = |InIndex { status, until }| seen.status_code != status || seen.update_time > until;
+        let has_moved =
+            |shown: InIndex| (seen.status_code, seen.update_time) != (shown.status, shown.update_time);
         if !self.expected.is_some_and(has_moved) {
             return Ok(());
         }
         Err(moved_on(seen))
     }
+}
+
+/// Sends a write, pinned to the task that was seen, until its outcome is known.
+pub(super) async fn send(
+    cx: &Context,
+    seen: &TaskHead,
+    write: &Expression,
+) -> Result<Option<Item>, WriteError> {
+    let sent = dynamodb::settle(&*cx.clock, SENDS, || {
+        dynamodb::update(cx, Route::ALONE, &seen.key, write.clone(), false)
+    });
+    sent.await
 }
 
 /// Returns the refusal of a task that has moved on.

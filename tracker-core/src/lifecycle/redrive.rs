@@ -3,13 +3,14 @@
 use std::borrow::Borrow;
 use std::fmt::Display;
 
-use super::by_hand::ByHand;
+use super::by_hand::{ByHand, send};
 use super::race::{Race, Round, race};
 use crate::declare::status::Role;
-use crate::dynamodb::{self, Context, Route, SENDS, WriteError};
+use crate::dynamodb::{self, Context, WriteError};
 use crate::error::{Error, ErrorKind, NotReadyCause};
 use crate::item::attribute::Item;
 use crate::item::head::TaskHead;
+use crate::item::history::Note;
 use crate::observe::{EventDraft, EventKind};
 use crate::protocol::classify;
 use crate::time::Timestamp;
@@ -72,11 +73,15 @@ impl Race for Redrive<'_> {
         if let Some(refusal) = refusal(cx, &seen) {
             return Err(Error::new(refusal).with_task(seen));
         }
-        let (after, write) = cx.writes("", Timestamp::from(cx.now())).redrive(&seen, &by.note);
-        let sent = dynamodb::settle(&*cx.clock, SENDS, || {
-            dynamodb::update(cx, Route::ALONE, &seen.key, write.clone(), false)
-        });
-        let image = match sent.await {
+        let writes = cx.writes("", Timestamp::from(cx.now()));
+        let (mut after, mut write) = writes.redrive(&seen, &by.note);
+        let mut sent = send(cx, &seen, &write).await;
+        // The room for a note is known only now, because the data of the task was not read.
+        if by.is_too_large(&sent) {
+            (after, write) = writes.redrive(&seen, &Note::default());
+            sent = send(cx, &seen, &write).await;
+        }
+        let image = match sent {
             Ok(_) => return Ok(done(cx, &seen, after)),
             Err(WriteError::Condition(failed)) => failed.image,
             Err(WriteError::Unknown(error)) => return Err(WriteError::unknown_outcome(error)),

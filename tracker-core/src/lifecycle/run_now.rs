@@ -3,12 +3,13 @@
 use std::borrow::Borrow;
 use std::fmt::Display;
 
-use super::by_hand::{self, ByHand};
+use super::by_hand::{self, ByHand, send};
 use super::race::{Race, Round, race};
-use crate::dynamodb::{self, Context, Route, SENDS, WriteError};
+use crate::dynamodb::{self, Context, WriteError};
 use crate::error::{Error, ErrorKind, NotReadyCause};
 use crate::item::attribute::Item;
 use crate::item::head::TaskHead;
+use crate::item::history::Note;
 use crate::protocol::classify;
 use crate::time::Timestamp;
 use crate::tracker::Tracker;
@@ -72,11 +73,15 @@ impl Race for RunNow<'_> {
         if let Some(refusal) = refusal(cx, &seen, now) {
             return Err(Error::new(refusal).with_task(seen));
         }
-        let (after, write) = cx.writes("", now).run_now(&seen, &by.note);
-        let sent = dynamodb::settle(&*cx.clock, SENDS, || {
-            dynamodb::update(cx, Route::ALONE, &seen.key, write.clone(), false)
-        });
-        let image = match sent.await {
+        let writes = cx.writes("", now);
+        let (mut after, mut write) = writes.run_now(&seen, &by.note);
+        let mut sent = send(cx, &seen, &write).await;
+        // The room for a note is known only now, because the data of the task was not read.
+        if by.is_too_large(&sent) {
+            (after, write) = writes.run_now(&seen, &Note::default());
+            sent = send(cx, &seen, &write).await;
+        }
+        let image = match sent {
             Ok(_) => return Ok(Round::Done(after)),
             Err(WriteError::Condition(failed)) => failed.image,
             Err(WriteError::Unknown(error)) => return Err(WriteError::unknown_outcome(error)),

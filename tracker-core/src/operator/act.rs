@@ -1,5 +1,6 @@
 //! Changes tasks by hand: one, some by their ids, or all that a filter means.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::future::IntoFuture;
 use std::pin::Pin;
@@ -22,6 +23,7 @@ use crate::lifecycle::delete::delete_by_hand;
 use crate::lifecycle::redrive::redrive;
 use crate::lifecycle::release::release_expired;
 use crate::lifecycle::run_now::run_now;
+use crate::time::Timestamp;
 
 /// The number of tasks that are changed at the same time.
 const WRITERS: usize = 32;
@@ -153,8 +155,8 @@ impl Operator {
 
     /// Changes tasks by hand. Nothing happens before the returned value is awaited.
     ///
-    /// A filter means the tasks as they are now: what changes during the operation is skipped, so no task is changed twice. A
-    /// task that the index shows and that has moved on is skipped, too.
+    /// A filter means the tasks as they are now. No task is changed twice, also if it fails again during the operation, and a
+    /// task that has moved on since the index showed it is skipped.
     ///
     /// # Errors
     ///
@@ -276,12 +278,18 @@ impl<'o> Act<'o> {
                 Ok(stream::iter(targets).boxed())
             }
             Selection::Filter(filter) => {
-                let now = operator.timestamp();
-                let until = filter.until.map_or(now, |until| crate::time::Timestamp::new(until).min(now));
+                let latest = operator.latest();
+                let until = filter.until.map_or(latest, |until| Timestamp::new(until).min(latest));
                 let filter = operator.for_action(filter, *action)?;
+                // A task that fails again during the operation has a second row.
+                let mut begun = HashSet::new();
                 let targets = operator.found(&filter, until)?.try_filter_map(move |found| {
-                    let target = found.task.map(|task| Target {
-                        row: Some((task.key, InIndex { status: task.code, until })),
+                    let task = found.task.filter(|task| begun.insert(task.key.clone()));
+                    let target = task.map(|task| Target {
+                        row: task.update_time.map(|time| {
+                            let shown = InIndex { status: task.code, update_time: Timestamp::new(time) };
+                            (task.key, shown)
+                        }),
                         task_id: task.task_id,
                     });
                     std::future::ready(Ok(target))
