@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 error, 2 wrong usage, 3 nothing found, 4 refused, 5 some of many failed.
+Exit codes: 0 done, 1 error, 2 wrong usage, 3 nothing found, 4 refused, 5 some of many failed, 130 interrupted.
 `check`: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. `doctor`: 0 or 1. `wait`: 0 succeeded, 6 ignored, 7 time is up.";
 
 /// Looks at the tasks of a use case on Amazon `DynamoDB`, and mends many at once.

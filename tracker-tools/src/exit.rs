@@ -18,6 +18,8 @@ pub(crate) enum Exit {
     Ignored = 6,
     /// `wait`: the time is up.
     TimeIsUp = 7,
+    /// Ctrl-C or SIGTERM has ended an operation before its end.
+    Interrupted = 130,
 }
 
 impl Exit {

@@ -114,9 +114,9 @@ impl OperatorBuilder {
         let bare = self.bare(&table, &use_case_id);
         let stored = match description::read(&bare, &use_case_id).await? {
             Stored::Absent => None,
-            Stored::Described(description, _) => Some(*description),
+            Stored::Described(description) => Some(*description),
             Stored::Unreadable if self.description.is_some() => None,
-            Stored::Unreadable => return Err(description::unreadable(&description::key_of(&use_case_id))),
+            Stored::Unreadable => return Err(description::unreadable(&use_case_id)),
         };
         let (description, mut read_only) = match self.description.as_ref().or(stored.as_ref()) {
             None => (None, Vec::new()),

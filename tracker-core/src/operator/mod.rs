@@ -1,6 +1,7 @@
 //! Works on the tasks of a use case without their types: finds them, says why they failed, and mends many at once.
 
 pub(crate) mod act;
+pub(crate) mod action;
 pub(crate) mod builder;
 pub(crate) mod count;
 pub(crate) mod doctor;

@@ -2,6 +2,7 @@
 
 pub(crate) mod description;
 pub(crate) mod pause;
+mod versioned;
 
 use std::fmt;
 use std::future::IntoFuture;

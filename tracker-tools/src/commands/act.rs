@@ -68,7 +68,10 @@ pub(crate) async fn act(session: &Session, action: Action, bulk: Bulk) -> Result
 }
 
 fn exit_of(summary: ActionSummary) -> Exit {
-    let ActionSummary { done, skipped, failed, .. } = summary;
+    let ActionSummary { done, skipped, failed, stopped, .. } = summary;
+    if stopped {
+        return Exit::Interrupted;
+    }
     match (done, skipped, failed) {
         (0, 0, 0) => Exit::NothingFound,
         (0, 0, _) => Exit::Error,

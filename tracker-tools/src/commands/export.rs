@@ -40,6 +40,9 @@ pub(crate) async fn export(session: &Session, filter: &TaskFilter) -> Result<Exi
     }
     bar.finish_and_clear();
     anstream::eprintln!("{exported} tasks, {failed} that cannot be read");
+    if stop.is_cancelled() {
+        return Ok(Exit::Interrupted);
+    }
     Ok(match (exported, failed) {
         (0, 0) => Exit::NothingFound,
         (_, 0) => Exit::Done,
