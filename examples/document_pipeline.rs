@@ -129,6 +129,8 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, AnyError> {
     let extract = Extract::tracker_builder(&client).observer(slowed_down).build()?;
     let summarise = Summarise::tracker_builder(&client).like(&extract).build()?;
     extract.create_table().await?;
+    // Adds the second step to the description of the table, so that `tracker` knows it.
+    summarise.verify_table().await?;
 
     println!("{} documents in {}", found.len(), folder.display());
     let stop = CancellationToken::new();
@@ -189,6 +191,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, AnyError> {
     for head in &left {
         println!("not finished: {}: the status is {}", head.task_id(), head.status_name());
     }
+    arguments.database.print_how_to_look(&extract.config().table);
     let all_ended = held.is_empty() && left.is_empty() && failed.is_empty();
     Ok(if all_ended { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

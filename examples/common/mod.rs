@@ -50,6 +50,17 @@ impl Database {
         self.endpoint_url.is_none() && !self.aws
     }
 
+    /// Prints how to look at the tasks of a table with the command line, unless they are lost with this process.
+    pub fn print_how_to_look(&self, table: &str) {
+        let place = match (&self.endpoint_url, &self.db) {
+            (Some(url), _) => format!(" --endpoint-url {url}"),
+            (None, Some(file)) => format!(" --embedded '{}'", file.display()),
+            (None, None) if self.aws => String::new(),
+            (None, None) => return,
+        };
+        println!("look at the tasks: cargo run -p tracker-tools --{place} --table {table} status");
+    }
+
     /// Returns true if the tasks are lost when the process exits.
     pub fn is_in_memory(&self) -> bool {
         self.is_embedded() && self.db.is_none()

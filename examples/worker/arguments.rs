@@ -56,7 +56,7 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME")]
     pub table: Option<String>,
     #[command(flatten)]
-    database: Database,
+    pub database: Database,
 }
 
 const EXIT_STATUS: &str = "Exit status: 0 success, 1 an error or a task that is still held, 2 wrong arguments, \

@@ -167,6 +167,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, AnyError> {
     let summaries = summaries.into_iter().collect::<Result<Vec<_>, _>>()?;
 
     let is_clean = report(&deliveries, summaries.iter().copied().sum()).await?;
+    arguments.database.print_how_to_look(&deliveries.config().table);
     Ok(match (signalled.is_cancelled(), is_clean) {
         (true, _) => ExitCode::from(130),
         (false, true) => ExitCode::SUCCESS,

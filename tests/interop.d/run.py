@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 
+import checks_of_operator
 import checks_of_python
 import checks_of_rust
 import checks_of_work
@@ -17,7 +18,7 @@ from driver import Rust
 def chosen(part):
     """The checks whose names contain a part, with spaces as they are printed, or with underscores as in the code."""
     checks = []
-    for module in [checks_of_rust, checks_of_python, checks_of_work, race]:
+    for module in [checks_of_rust, checks_of_python, checks_of_work, race, checks_of_operator]:
         checks += [(name, check) for name, check in vars(module).items() if name.startswith("check_")]
     wanted = [name for name, _ in checks if part.replace(" ", "_") in name[len("check_") :]]
     if not wanted:

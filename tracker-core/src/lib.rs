@@ -59,6 +59,9 @@
 //! | find tasks | [`Tracker::query_by_status`], [`query_for_unfinished`](Tracker::query_for_unfinished), [`count_by_status`](Tracker::count_by_status) |
 //! | run ignored tasks again | [`Tracker::redrive`], [`redrive_all`](Tracker::redrive_all) |
 //! | end a task from outside | [`Tracker::cancel`], [`delete`](Tracker::delete) |
+//! | free a task whose worker is lost; start one before its time | [`release_expired`](Tracker::release_expired), [`run_now`](Tracker::run_now) |
+//! | tell how far a task is | [`Execution::progress`], [`TaskHead::progress`] |
+//! | work on tasks without their types | [`Operator`], by a [`Description`]; the command line `tracker` of the crate `tracker-tools` |
 //! | react to an error | [`Error::advice`], [`Advice`]; [`Error::kind`], [`ErrorKind`] |
 //! | name a status | [`TrackerStatus::name`], [`from_name`](TrackerStatus::from_name); `Display` and `FromStr` of the enum |
 //! | watch | [`Observer`], [`Event`]; `tracing` events with the target `tracker_core::task`; the feature `metrics` |
@@ -77,6 +80,7 @@
 //! | in progress | what it was before the start | [`release`](Execution::release), [`snooze`](Failure::snooze) |
 //! | waiting or in progress | ignored | [`cancel`](Tracker::cancel) |
 //! | failed or ignored | pending | [`redrive`](Tracker::redrive) |
+//! | in progress, with an expired lease | failed; ignored if that was its last attempt | [`release_expired`](Tracker::release_expired) |
 //!
 //! # Features
 //!
@@ -137,6 +141,7 @@ mod pages {
         faq: "docs/faq.md",
         finding_tasks: "docs/finding-tasks.md",
         from_pynamodb_mate: "docs/from-pynamodb-mate.md",
+        operating: "docs/operating.md",
         pipelines: "docs/pipelines.md",
         running_a_task: "docs/running-a-task.md",
         testing: "docs/testing.md",

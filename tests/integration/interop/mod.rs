@@ -10,11 +10,12 @@ use std::io::{BufRead, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tracker_core::aws_sdk_dynamodb::Client;
-use tracker_core::{Error, ErrorKind, StatusTracker, Takeover, Tracker};
+use tracker_core::{Error, ErrorKind, Operator, StatusTracker, Takeover, TaskFilter, Tracker};
 
 use self::commands::Commands;
 use self::types::{Blind, Job, Mail, Native};
@@ -99,6 +100,31 @@ impl Driver {
         })
     }
 
+    /// Does something by hand, by the description of a type: the table keeps none.
+    async fn operate(&self, command: &Command) -> Result<Value, Error> {
+        let operator = Operator::builder(&self.client).table(&*self.job.tracker.config().table);
+        let operator = operator.description(self.job.tracker.describe()).actor("alice").reason("by hand");
+        let operator = operator.open().await?;
+        let id = command.id.as_str();
+        let acted = match command.operation.as_str() {
+            "operator_get" => return Ok(json!(operator.get(id).await?)),
+            "operator_errors" => return Ok(json!(operator.errors(&TaskFilter::new(), None).await?)),
+            "operator_pause" => {
+                return Ok(json!(operator.pause("Job", operator.now() + TimeDelta::hours(1)).await?));
+            }
+            "operator_resume" => return Ok(json!(operator.resume("Job").await?)),
+            "operator_drain" => {
+                let worker = self.job.tracker.worker().drain();
+                return Ok(json!(worker.run_local(async |_| Ok(())).await?));
+            }
+            "operator_redrive_all" => operator.redrive(TaskFilter::new()).await?,
+            "operator_cancel" => operator.cancel(id).await?,
+            "operator_release" => operator.release_expired(id).await?,
+            other => panic!("unknown command {other}"),
+        };
+        Ok(json!(acted))
+    }
+
     async fn answer(&mut self, command: Command) -> Result<Value, Error> {
         if command.operation == "open" {
             *self = Self::open(self.client.clone(), &command.open)?;
@@ -106,6 +132,9 @@ impl Driver {
         }
         if command.operation == "race" {
             return Ok(race::race(&self.job.tracker, command.workers, command.tasks).await);
+        }
+        if command.operation.starts_with("operator_") {
+            return self.operate(&command).await;
         }
         match command.kind.as_str() {
             "blind" => self.blind.answer(command).await,

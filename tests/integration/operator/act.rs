@@ -26,7 +26,7 @@ async fn act(operator: &Operator, action: Action, id: &str) -> Result<&'static s
     outcome.expect("one result")
 }
 
-fn cause<R>(acted: Result<R, ErrorKind>) -> Option<NotReadyCause> {
+fn cause(acted: &Result<&'static str, ErrorKind>) -> Option<NotReadyCause> {
     match acted {
         Err(ErrorKind::NotReady { cause, .. }) => Some(cause),
         _ => None,
@@ -44,7 +44,7 @@ async fn redrive_by_hand_is_in_the_history_with_who_and_why(world: World) {
     assert_eq!(of_attempt, ["doc-1 timed out after 30 s", "1", "worker-1"]);
     let by_hand = ["error", "by", "reason"].map(|member| entry(&item, 1, member));
     assert_eq!(by_hand, ["redriven by hand", "alice", "as agreed"]);
-    assert_eq!(cause(act(&operator, Action::Redrive, "doc-1").await), Some(NotReadyCause::Pending));
+    assert_eq!(cause(&act(&operator, Action::Redrive, "doc-1").await), Some(NotReadyCause::Pending));
     assert_eq!(history(&world.stored().await).len(), 2);
     assert_eq!(act(&operator, Action::Redrive, "nobody").await, Err(ErrorKind::NotFound));
 }
@@ -63,7 +63,7 @@ async fn run_now_makes_a_task_due_and_keeps_its_place(world: World) {
     let mut expected = before.clone();
     expected.remove("run_at");
     assert_eq!(after, expected, "nothing else has changed");
-    assert_eq!(cause(act(&operator, Action::RunNow, "doc-1").await), Some(NotReadyCause::AlreadyDue));
+    assert_eq!(cause(&act(&operator, Action::RunNow, "doc-1").await), Some(NotReadyCause::AlreadyDue));
 
     let execution = documents.start("doc-1").await.unwrap();
     let held = act(&operator, Action::RunNow, "doc-1").await;
@@ -92,7 +92,7 @@ async fn cancel_names_who_and_asks_a_running_attempt(world: World) {
 async fn release_frees_a_task_whose_worker_is_lost(world: World) {
     let documents = world.create_document().await;
     let operator = operator(&world).await;
-    assert_eq!(cause(act(&operator, Action::Release, "doc-1").await), Some(NotReadyCause::NotHeld));
+    assert_eq!(cause(&act(&operator, Action::Release, "doc-1").await), Some(NotReadyCause::NotHeld));
     let lost = documents.start("doc-1").await.unwrap();
     let held = world.stored().await;
     let alive = act(&operator, Action::Release, "doc-1").await;

@@ -106,7 +106,7 @@ async fn task_is_shown_with_all_that_is_stored(world: World) {
     assert_eq!((progress.attempt, progress.fraction, &*progress.note), (2, 0.25, "3 of 12 pages"));
     execution.succeed().await.unwrap();
     world.expire_lease();
-    assert_eq!(operator(&world).await.get("nobody").await.unwrap().is_none(), true);
+    assert!(operator(&world).await.get("nobody").await.unwrap().is_none());
 }
 
 #[database_test]
@@ -117,7 +117,7 @@ async fn progress_of_an_earlier_attempt_is_not_shown(world: World) {
     execution.save().await.unwrap();
     let head = documents.head("doc-1").consistent().await.unwrap().unwrap();
     let progress = head.progress().unwrap();
-    assert_eq!(progress.fraction, 1.0);
+    assert!((0.999..=1.0).contains(&progress.fraction), "{progress:?}");
     assert!(progress.note.len() <= 100 && progress.note.contains(" [..] "), "{progress:?}");
     execution.fail("no").await.unwrap();
     let _next = documents.start("doc-1").await.unwrap();

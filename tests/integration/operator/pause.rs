@@ -24,7 +24,7 @@ async fn worker_claims_nothing_while_its_step_is_paused(world: World) {
         ("Document", Some("alice"), Some("as agreed"))
     );
     assert!(world.stored_under(PAUSES).await.unwrap()["pauses"].as_s().unwrap().contains("as agreed"));
-    assert_eq!(operator.pauses().await.unwrap(), [pause.clone()]);
+    assert_eq!(operator.pauses().await.unwrap(), std::slice::from_ref(&pause));
 
     let summary = documents.worker().drain().run_local(async |_| Ok(())).await.unwrap();
     assert_eq!((summary.attempts(), summary.paused_until), (0, Some(pause.until)), "{summary}");
@@ -70,7 +70,7 @@ async fn running_worker_sees_a_pause_and_its_end(world: World) {
     };
     let worker = documents.worker().concurrency(1).shutdown(stop.clone()).run_local(async |_| Ok(()));
     let both = async { tokio::join!(worker, operate).0.unwrap() };
-    let summary = world.run_while_advancing_clock(both).await;
+    let summary = Box::pin(world.run_while_advancing_clock(both)).await;
     assert_eq!((summary.succeeded, summary.paused_until), (3, None), "{summary}");
     let kinds = kinds.lock().unwrap().clone();
     assert_eq!(kinds[..2], [EventKind::Paused, EventKind::Resumed], "{kinds:?}");
@@ -91,7 +91,7 @@ async fn pause_that_a_worker_sees_late_ends_its_claims(world: World) {
         Ok(())
     };
     let worker = documents.worker().concurrency(1).drain().run_local(body);
-    let summary = world.run_while_advancing_clock(worker).await.unwrap();
+    let summary = Box::pin(world.run_while_advancing_clock(worker)).await.unwrap();
     assert!((1..60).contains(&summary.succeeded), "{summary}");
     assert!(summary.paused_until.is_some(), "{summary}");
     let left = documents.count_by_status().await.unwrap();

@@ -7,7 +7,7 @@ use super::head::TaskHead;
 /// Statuses are names, and times are texts such as `2026-11-28T12:00:00Z`.
 impl Serialize for TaskHead {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut head = serializer.serialize_struct("TaskHead", 18)?;
+        let mut head = serializer.serialize_struct("TaskHead", 19)?;
         head.serialize_field("key", self.key())?;
         head.serialize_field("use_case_id", self.use_case_id())?;
         head.serialize_field("task_id", self.task_id())?;
@@ -24,6 +24,7 @@ impl Serialize for TaskHead {
         head.serialize_field("update_time", &self.update_time())?;
         head.serialize_field("run_at", &self.run_at())?;
         head.serialize_field("expires_at", &self.expires_at())?;
+        head.serialize_field("progress", &self.progress())?;
         head.serialize_field("errors", self.errors())?;
         head.serialize_field("errors_omitted", &self.errors_omitted())?;
         head.end()

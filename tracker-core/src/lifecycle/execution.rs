@@ -113,7 +113,7 @@ impl<T: StatusTracker> Execution<T> {
     }
 
     /// Says how much of the work is done, from 0 to 1, and what, in at most 100 bytes. The next heartbeat or
-    /// [`save`](Self::save) stores it, and an operator sees it with the task: [`TaskHead::progress`]. This sends no request by
+    /// [`save`](Self::save) stores it, and an operator sees it with the task: [`TaskHead::progress`](crate::TaskHead::progress). This sends no request by
     /// itself, so call it as often as you like; only the latest progress is stored.
     ///
     /// The progress of an item of more than 300 KB is not stored, because the item needs its room for its end.

@@ -15,7 +15,7 @@ use crate::keys::{self, Key};
 use crate::model::{Field, Setting, SettingValue, Store, Stored, TaskId, Tracker};
 
 /// The names of the attributes that the tracker itself writes.
-pub(crate) const RESERVED: [&str; 21] = [
+pub(crate) const RESERVED: [&str; 22] = [
     "key",
     "value",
     "status",
@@ -37,6 +37,7 @@ pub(crate) const RESERVED: [&str; 21] = [
     "expires_at",
     "cancel",
     "snoozes",
+    "progress",
 ];
 
 /// The largest number of stored fields: an update expression, which may set all of them, has at most 4 KB.

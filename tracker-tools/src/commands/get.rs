@@ -106,7 +106,8 @@ pub(crate) fn print(session: &Session, task: &TaskDetail) -> Result<(), Failure>
         }
         for entry in &task.history {
             line(&format!("    {}", escaped(&entry_line(entry, now))))?;
-            for detail in entry.traceback.lines().take(20) {
+            let details = Some(&entry.traceback).filter(|details| **details != entry.error);
+            for detail in details.into_iter().flat_map(|details| details.lines()).take(20) {
                 line(&format!("      {}", escaped(detail)))?;
             }
         }
