@@ -28,7 +28,7 @@ async fn act(operator: &Operator, action: Action, id: &str) -> Result<&'static s
 
 fn cause(acted: &Result<&'static str, ErrorKind>) -> Option<NotReadyCause> {
     match acted {
-        Err(ErrorKind::NotReady { cause, .. }) => Some(cause),
+        Err(ErrorKind::NotReady { cause, .. }) => Some(*cause),
         _ => None,
     }
 }
