@@ -138,7 +138,7 @@ def check_rust_writes_history_entries_as_python_does(rust):
         pass
     ours, theirs = get("entry").errors["history"]
     assert ours.keys() - theirs.keys() == {"attempt", "owner", "seconds"} and theirs.keys() <= ours.keys()
-    assert [type(value) for value in ours.values()] == [type(theirs[name]) for name in ours]
+    assert all(type(ours[name]) is type(value) for name, value in theirs.items())
     assert len(ours["update_time"]) == len(theirs["update_time"])
 
 
