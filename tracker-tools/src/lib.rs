@@ -56,7 +56,9 @@ pub fn main(descriptions: impl IntoIterator<Item = Description>) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            let is_check = std::env::args().any(|argument| argument == "check");
+            let wrong = if is_check { Exit::UNKNOWN } else { Exit::Usage };
+            let exit = if error.use_stderr() { wrong } else { Exit::Done };
             // Nobody reads it if this fails.
             let _ = error.print();
             return exit.into();

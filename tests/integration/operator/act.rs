@@ -125,6 +125,9 @@ async fn release_of_the_last_attempt_ignores_the_task(world: World) {
     world.expire_lease();
     let error = documents.start("doc-1").await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Locked { .. }), "{error}");
+    let operator = builder(&world).open().await.unwrap();
+    let error = operator.release_expired(TaskFilter::new()).await.unwrap_err();
+    assert!(error.to_string().contains("name its id"), "{error}");
     let task = documents.release_expired("doc-1").await.unwrap();
     assert!(task.is_ignored() && !task.is_locked());
     assert_eq!(world.stored().await["status"], number(18));
@@ -213,6 +216,20 @@ async fn tasks_that_fail_again_meanwhile_are_redriven_once(world: World) {
             (0..history(&item).len()).filter(|nth| entry(&item, *nth, "error") == "redriven by hand");
         assert_eq!(by_hand.count(), 1, "{id}");
     }
+}
+
+#[database_test]
+async fn task_that_waits_for_the_second_step_is_cancelled_there(world: World) {
+    let summaries = world.summaries();
+    summaries.verify_table().await.unwrap();
+    let documents = world.create_document().await;
+    documents.start("doc-1").await.unwrap().succeed().await.unwrap();
+    summaries.start("doc-1").await.unwrap().fail(Failure::snooze(Duration::from_hours(1))).await.unwrap();
+    let operator = operator(&world).await;
+    assert_eq!(act(&operator, Action::RunNow, "doc-1").await, Ok("done"));
+    assert_eq!(world.stored().await.get("run_at"), None);
+    assert_eq!(act(&operator, Action::Cancel, "doc-1").await, Ok("done"));
+    assert_eq!(world.stored().await["status"], number(28));
 }
 
 #[database_test]

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use tracker_core::{Clock, Role, Severity, TaskFilter};
+use tracker_core::{Clock, Role, Severity, StatusTracker, TaskFilter};
 use tracker_test_macros::database_test;
 
 use super::{create_ignored, operator};
@@ -126,11 +126,10 @@ async fn progress_of_an_earlier_attempt_is_not_shown(world: World) {
 }
 
 #[database_test]
-async fn heartbeat_stores_the_progress_and_a_refused_one_does_not_cost_the_lease(world: World) {
+async fn heartbeat_stores_the_progress(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
     execution.progress(0.5, "half");
-    world.network.next("UpdateItem", [Fault::None]);
     execution.heartbeat().await.unwrap();
     assert!(world.stored().await["progress"].as_s().unwrap().contains("half"));
     let written = world.stored().await;
@@ -138,6 +137,66 @@ async fn heartbeat_stores_the_progress_and_a_refused_one_does_not_cost_the_lease
     assert_eq!(world.stored().await["progress"], written["progress"]);
     execution.succeed().await.unwrap();
     assert_eq!(world.stored().await["status"], number(16));
+}
+
+#[database_test]
+async fn progress_without_room_costs_no_lease(world: World) {
+    let documents = world.create_document().await;
+    let mut execution = documents.start("doc-1").await.unwrap();
+    // Another program fills the item, up to the last bytes.
+    let pad = 400 * 1024 - 650;
+    world.set_attribute("pad", text(&"x".repeat(pad))).await;
+    let before = world.stored().await;
+    for nth in 0..3 {
+        world.clock.advance(Duration::from_secs(1));
+        execution.progress(0.5, "n".repeat(100));
+        let updates = world.network.count("UpdateItem");
+        execution.heartbeat().await.unwrap();
+        let sent = world.network.count("UpdateItem") - updates;
+        assert_eq!(sent, if nth == 0 { 2 } else { 1 }, "it is tried once");
+    }
+    let after = world.stored().await;
+    assert_eq!(after.get("progress"), None);
+    assert!(after["lock_time"].as_s().unwrap() > before["lock_time"].as_s().unwrap(), "the lease is renewed");
+    world.remove_attributes(&["pad"]).await;
+    execution.save().await.unwrap();
+    execution.succeed().await.unwrap();
+}
+
+/// The pages allow to rename a tracked type: its codes say which tasks are its.
+#[database_test]
+async fn renamed_type_is_one_step(world: World) {
+    create_ignored(&world, ids(3)).await;
+    renamed::Renamed::tracker_builder(&world.client)
+        .table(&world.table)
+        .build()
+        .unwrap()
+        .verify_table()
+        .await
+        .unwrap();
+    let operator = operator(&world).await;
+    assert_eq!(operator.description().unwrap().steps.len(), 2);
+    let counts = operator.counts(&TaskFilter::new().status("ignored"), None).await.unwrap();
+    assert_eq!(counts.iter().map(|count| count.tasks).collect::<Vec<_>>(), [3]);
+    let listed: Vec<_> = operator.stream(&TaskFilter::new()).unwrap().try_collect().await.unwrap();
+    assert_eq!(listed.len(), 3, "{listed:?}");
+    assert_eq!(operator.pause("renamed", world.in_one_hour()).await.unwrap().step, "Renamed");
+    assert_eq!(operator.pause("Document", world.in_one_hour()).await.unwrap().step, "Document");
+    assert_eq!(operator.redrive(TaskFilter::new().step("Renamed")).await.unwrap().done, 3);
+}
+
+/// `Document` under another name.
+mod renamed {
+    use tracker_core::StatusTracker;
+
+    use crate::support::ExtractStatus;
+
+    #[derive(StatusTracker)]
+    #[tracker(use_case_id = "extract", status = ExtractStatus)]
+    pub struct Renamed {
+        #[tracker(task_id)]
+        pub id: String,
+    }
 }
 
 #[database_test]

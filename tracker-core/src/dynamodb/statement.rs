@@ -158,8 +158,15 @@ pub(crate) async fn try_statement(cx: &Context, key: &str, update: Expression) -
     let request = BatchStatementRequest::builder().statement(text).set_parameters(Some(parameters)).build();
     let request = request.map_err(|error| WriteError::Refused(not_built(error)))?;
     match cx.client().batch_execute_statement().statements(request).send().await {
-        // Its condition does not hold, which is an answer of the member.
-        Ok(_) => Ok(()),
+        Ok(output) => {
+            let refusal = output.responses().iter().find_map(|response| response.error()?.code());
+            if refusal == Some(&Code::AccessDenied) {
+                let code = Some("AccessDeniedException".to_owned());
+                return Err(WriteError::Refused(Error::new(ErrorKind::Service { code })));
+            }
+            // Its condition does not hold.
+            Ok(())
+        }
         Err(error) => Err(write_error(classify(&cx.config.table, error))),
     }
 }

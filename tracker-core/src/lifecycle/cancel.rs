@@ -142,7 +142,7 @@ async fn round(cx: &Context, seen: &TaskHead, lock_id: &str, note: &Note) -> Res
         (None, Some(Role::Ignored)) => Err(Error::new(ErrorKind::Ignored)),
         (None, Some(role)) if role.is_ready() => ignore(cx, writes, seen, note).await,
         (Some(_), Some(Role::InProgress)) if cx.rules().can_take_over(seen, now) => {
-            take_over(cx, writes, seen).await
+            take_over(cx, writes, seen, note).await
         }
         (Some(lock), Some(Role::InProgress)) => request(cx, seen, lock).await,
         _ => Err(Error::new(classify::not_ready(seen))),
@@ -163,10 +163,15 @@ async fn ignore(
 }
 
 /// Takes over an expired lease, and ignores the task.
-async fn take_over(cx: &Context, writes: Writes<'_>, seen: &TaskHead) -> Result<CancelRound, Error> {
+async fn take_over(
+    cx: &Context,
+    writes: Writes<'_>,
+    seen: &TaskHead,
+    note: &Note,
+) -> Result<CancelRound, Error> {
     let asked = TaskHead { cancel: seen.lock.clone(), ..seen.clone() };
     let is_ours = |found: &TaskHead| found.last_lock.as_deref() == Some(writes.lock_id);
-    let sent = send(cx, seen, |detail| writes.take_over(&asked, detail), is_ours).await?;
+    let sent = send(cx, seen, |detail| writes.release_expired(&asked, note, detail), is_ours).await?;
     Ok(sent.into_round(seen, |stored| CancelOutcome::Ignored(stored.unwrap_or(asked))))
 }
 

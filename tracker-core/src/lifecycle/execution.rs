@@ -200,7 +200,7 @@ impl<T: StatusTracker> Execution<T> {
                 }
                 // Without the progress, the error is that of the data.
                 Err(WriteError::Refused(error)) if progress.is_some() && dynamodb::is_about_data(&error) => {
-                    self.attempt.lease.progress.done(progress.as_ref());
+                    self.attempt.lease.progress.refuse();
                     continue;
                 }
                 Err(WriteError::Refused(error)) => return Err(error),

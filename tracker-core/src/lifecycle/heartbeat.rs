@@ -67,7 +67,7 @@ pub(crate) async fn send_heartbeat(cx: &Context, lease: &SharedLease, by: Sender
             }
             // The lease matters more than the progress.
             Err(WriteError::Refused(error)) if progress.is_some() && dynamodb::is_about_data(&error) => {
-                lease.progress.done(progress.as_ref());
+                lease.progress.refuse();
                 continue;
             }
             Err(WriteError::Unknown(error) | WriteError::Refused(error)) => Err(error),

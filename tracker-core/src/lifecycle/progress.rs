@@ -1,5 +1,6 @@
 //! The progress of an attempt, which its next heartbeat or save stores.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -17,27 +18,39 @@ const MOST_BYTES: usize = ITEM_BYTES / 4 * 3;
 /// Returns the progress of an attempt, within its limits.
 pub(super) fn of_attempt(attempt: u64, fraction: f64, note: &str, time: DateTime<Utc>) -> TaskProgress {
     let fraction = if fraction.is_nan() { 0.0 } else { fraction.clamp(0.0, 1.0) };
-    TaskProgress { attempt, fraction, note: cut(note, NOTE_BYTES), time }
+    // A control character would need six bytes.
+    let note = note.replace(char::is_control, " ");
+    TaskProgress { attempt, fraction, note: cut(&note, NOTE_BYTES), time }
 }
 
 /// The progress that is not stored yet.
 #[derive(Debug, Default)]
-pub(crate) struct PendingProgress(Mutex<Option<TaskProgress>>);
+pub(crate) struct PendingProgress {
+    latest: Mutex<Option<TaskProgress>>,
+    /// Whether the item had no room for one. It needs its room for its end.
+    is_refused: AtomicBool,
+}
 
 impl PendingProgress {
     pub(super) fn set(&self, progress: TaskProgress) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
     }
 
     /// Returns the progress to store with the next write of the attempt that has started a task.
     pub(super) fn get(&self, started: &TaskHead) -> Option<TaskProgress> {
         let has_room = started.bytes_without_errors + started.errors_bytes < MOST_BYTES;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().filter(|_| has_room)
+        let has_room = has_room && !self.is_refused.load(Ordering::Relaxed);
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone().filter(|_| has_room)
     }
 
-    /// Notes that a progress is stored, or that the item has no room for it.
+    /// Notes that the item has no room for a progress: the attempt stores none any more.
+    pub(super) fn refuse(&self) {
+        self.is_refused.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that a progress is stored.
     pub(super) fn done(&self, progress: Option<&TaskProgress>) {
-        let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         if pending.as_ref() == progress {
             *pending = None;
         }

@@ -48,7 +48,8 @@ impl<T: StatusTracker> Tracker<T> {
 /// Redrives a task. The write of each round is pinned to the task that the round has seen.
 pub(crate) async fn redrive(cx: &Context, key: &str, by: &ByHand) -> Result<TaskHead, Error> {
     let redriven = async {
-        let found = dynamodb::get(cx, key, true, true).await?;
+        // The room for a note follows from the whole item.
+        let found = dynamodb::get(cx, key, true, by.note.is_empty()).await?;
         cx.check_clock()?;
         race(Redrive { cx, by }, found).await
     };

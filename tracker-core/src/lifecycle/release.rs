@@ -58,7 +58,8 @@ impl<T: StatusTracker> Tracker<T> {
 pub(crate) async fn release_expired(cx: &Context, key: &str, by: &ByHand) -> Result<TaskHead, Error> {
     let released = async {
         cx.known_clock(key).await?;
-        let found = dynamodb::get(cx, key, true, true).await?;
+        // The room for the history follows from the whole item.
+        let found = dynamodb::get(cx, key, true, false).await?;
         let lock_id = Uuid::new_v4().simple().to_string();
         race(Release { cx, by, lock_id }, found).await
     };

@@ -49,7 +49,8 @@ impl<T: StatusTracker> Tracker<T> {
 /// Makes a task due. The write of each round is pinned to the task that the round has seen.
 pub(crate) async fn run_now(cx: &Context, key: &str, by: &ByHand) -> Result<TaskHead, Error> {
     let run = async {
-        let found = dynamodb::get(cx, key, true, true).await?;
+        // The room for a note follows from the whole item.
+        let found = dynamodb::get(cx, key, true, by.note.is_empty()).await?;
         race(RunNow { cx, by }, found).await
     };
     run.await.map_err(|error| error.with_key(key))

@@ -12,10 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::action::{Action, ActionOutcome, ActionResult, ActionSummary, Selection};
 use super::filter::TaskFilter;
+use super::view::TaskSummary;
 use super::{Operator, Step, role_name};
+use crate::declare::spec::Takeover;
 use crate::dynamodb;
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::STATUS;
+use crate::item::attribute::{STATUS, UPDATE_TIME};
 use crate::lifecycle::by_hand::{ByHand, InIndex, moved_on};
 use crate::lifecycle::cancel::{CancelOutcome, cancel};
 use crate::lifecycle::delete::delete_by_hand;
@@ -136,10 +138,10 @@ impl<'o> Act<'o> {
         let Self { operator, action, limit, dry_run, .. } = self;
         let stop = self.stop.clone();
         let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let pace = self.per_second.map(|rate| Duration::from_secs_f64(1.0 / rate));
+        let pace =
+            self.per_second.map(|rate| Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX));
         let targets = self.targets()?.take(limit);
         let stopped = stop.clone();
-        let targets = targets.take_until(async move { stopped.cancelled_owned().await }).boxed();
         let paced = targets.then(move |target| {
             let wait = pace.map(|pace| operator.cx.clock.sleep(pace));
             async move {
@@ -149,6 +151,7 @@ impl<'o> Act<'o> {
                 target
             }
         });
+        let paced = paced.take_until(async move { stopped.cancelled_owned().await }).boxed();
         let results = paced.map(move |target| {
             async move { Ok::<_, Error>(operator.one(action, target?, dry_run).await) }.boxed()
         });
@@ -185,19 +188,22 @@ impl<'o> Act<'o> {
                 let mut begun = HashSet::new();
                 let targets = operator.found(&filter, until)?.try_filter_map(move |found| {
                     let task = found.task.filter(|task| begun.insert(task.key.clone()));
-                    let target = task.map(|task| Target {
-                        row: task.update_time.map(|time| {
-                            let shown = InIndex { status: task.code, update_time: Timestamp::new(time) };
-                            (task.key, shown)
-                        }),
-                        task_id: task.task_id,
-                    });
-                    std::future::ready(Ok(target))
+                    std::future::ready(task.map(target_of).transpose())
                 });
                 Ok(targets.boxed())
             }
         }
     }
+}
+
+/// Returns the task of a row, pinned to what the row shows.
+fn target_of(task: TaskSummary) -> Result<Target, Error> {
+    let Some(time) = task.update_time else {
+        let kind = ErrorKind::Decode { attribute: UPDATE_TIME.to_owned() };
+        return Err(Error::new(kind).because("the index has no such time").with_key(&task.key));
+    };
+    let shown = InIndex { status: task.code, update_time: Timestamp::new(time) };
+    Ok(Target { row: Some((task.key, shown)), task_id: task.task_id })
 }
 
 /// A task to change: by its id, or by a row of the index.
@@ -226,8 +232,27 @@ impl Operator {
             );
             return Err(Error::new(ErrorKind::InvalidQuery { reason }));
         }
+        let never = fit.iter().find(|(step, _)| step.cx.config.takeover == Takeover::Never);
+        if let Some((step, _)) = never.filter(|_| action == Action::Release) {
+            let reason = format!(
+                "the step `{}` has `takeover = \"never\"`, so an expired lease does not tell that a worker is gone: make sure \
+                 for each task, and name its id",
+                step.name
+            );
+            return Err(Error::new(ErrorKind::InvalidQuery { reason }));
+        }
         filter.statuses = fit.iter().map(|(_, status)| status.code().to_string()).collect();
         Ok(filter)
+    }
+
+    /// Returns the step of a task: the one whose status it has, or the next one, if the task waits for that.
+    fn step_for(&self, action: Action, code: u32) -> Option<&Step> {
+        let own = self.step_of(code);
+        let is_left_alone =
+            own.is_none_or(|step| !step.cx.use_case.role(code).is_some_and(|role| action.applies_to(role)));
+        own.filter(|_| !is_left_alone)
+            .or_else(|| self.step_from(code).filter(|_| action != Action::Redrive))
+            .or(own)
     }
 
     /// Changes one task.
@@ -255,7 +280,7 @@ impl Operator {
             let found = dynamodb::get(&self.cx, &key, true, true).await?;
             let mut item = found.ok_or_else(|| Error::new(ErrorKind::NotFound).with_key(&key))?;
             let code = item.get(STATUS).and_then(|code| code.as_n().ok()?.parse().ok());
-            let step = code.and_then(|code| self.step_of(code));
+            let step = code.and_then(|code| self.step_for(action, code));
             if dry_run && let Some(step) = step {
                 let head = step.cx.head(&mut item)?;
                 if !head.role().is_some_and(|role| action.applies_to(role)) {

@@ -8,9 +8,9 @@ use aws_sdk_dynamodb::Client;
 
 use super::{Operator, Step};
 use crate::config::TrackerConfig;
+use crate::declare::description::Description;
 use crate::declare::description::compare::for_operator;
 use crate::declare::description::intern::interned;
-use crate::declare::description::{Description, StepDescription};
 use crate::declare::spec::{TrackerSpec, spec};
 use crate::declare::status::{StatusRow, StatusTable};
 use crate::dynamodb::Context;
@@ -112,10 +112,14 @@ impl OperatorBuilder {
             None => self.only_use_case(&table).await?,
         };
         let bare = self.bare(&table, &use_case_id);
+        let mut unreadable = false;
         let stored = match description::read(&bare, &use_case_id).await? {
             Stored::Absent => None,
             Stored::Described(description) => Some(*description),
-            Stored::Unreadable if self.description.is_some() => None,
+            Stored::Unreadable if self.description.is_some() => {
+                unreadable = true;
+                None
+            }
             Stored::Unreadable => return Err(description::unreadable(&use_case_id)),
         };
         let (description, mut read_only) = match self.description.as_ref().or(stored.as_ref()) {
@@ -128,6 +132,9 @@ impl OperatorBuilder {
         };
         if !read_only.is_empty() {
             read_only.push("use the description of the table, or the program that has written it".to_owned());
+        }
+        if unreadable {
+            read_only.push("this version cannot read the description of the table".to_owned());
         }
         if self.read_only {
             read_only.insert(0, "the operator is read-only".to_owned());
@@ -193,21 +200,39 @@ impl OperatorBuilder {
             let config = TrackerConfig::described(description, step, spec, table);
             config.validate(&description.sep)?;
             let use_case = UseCase::new(spec, description.use_case_id.clone());
-            let is_before = |other: &StepDescription| other.after.as_ref() == Some(name);
             steps.push(Step {
                 name: name.clone(),
+                aliases: Vec::new(),
                 cx: self.context(config, use_case),
                 read_shards: step
                     .statuses
                     .iter()
                     .map(|status| (status.code, status.most_shards))
                     .collect::<BTreeMap<_, _>>(),
-                is_last: !description.steps.values().any(is_before),
             });
         }
         steps.sort_by_key(|step| depth(&step.name));
-        Ok(steps)
+        Ok(without_twins(steps))
     }
+}
+
+/// Makes one step of those with the same codes: a type was renamed, or two types work on the same tasks.
+fn without_twins(steps: Vec<Step>) -> Vec<Step> {
+    let mut kept: Vec<Step> = Vec::new();
+    for step in steps {
+        let is_own = |code: u32| step.statuses().any(|status| status.code() == code);
+        match kept.iter_mut().find(|other| other.statuses().any(|status| is_own(status.code()))) {
+            None => kept.push(step),
+            Some(twin) => {
+                for (code, shards) in step.read_shards {
+                    let most = twin.read_shards.entry(code).or_insert(shards);
+                    *most = shards.max(*most);
+                }
+                twin.aliases.push(step.name);
+            }
+        }
+    }
+    kept
 }
 
 impl fmt::Debug for OperatorBuilder {

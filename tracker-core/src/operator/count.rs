@@ -59,6 +59,8 @@ impl Operator {
     /// Counts the tasks in each status, up to `cap` tasks of each; all of them if there is no cap. Also reads since when the
     /// oldest task has been in its status.
     ///
+    /// Of the filter, statuses, step and times count; a prefix and an error would need every entry.
+    ///
     /// A count without a cap costs as much as reading all entries of the index.
     ///
     /// # Errors
@@ -67,7 +69,9 @@ impl Operator {
     ///   status that does not exist.
     /// - The error of a request that DynamoDB refused or did not answer.
     pub async fn counts(&self, filter: &TaskFilter, cap: Option<u64>) -> Result<Vec<StatusCount>, Error> {
-        let plan = self.plan(filter, self.latest())?;
+        let until = filter.until.map_or_else(|| self.latest(), Timestamp::new);
+        let mut plan = self.plan(filter, until)?;
+        plan.ranges.retain(|(_, range)| range.from <= range.until || range.from.is_none());
         let counts = self.statuses_of(filter)?.into_iter().map(|(step, status)| {
             let ranges = plan.ranges.iter().filter(move |(code, _)| *code == status.code());
             let ranges: Vec<_> = ranges.map(|(_, range)| range.clone()).collect();
@@ -94,8 +98,7 @@ impl Operator {
     ///
     /// The same as those of [`counts`](Self::counts).
     pub async fn rate(&self, time: Duration, cap: Option<u64>) -> Result<Vec<StatusRate>, Error> {
-        let now = self.now();
-        let since = now - chrono::TimeDelta::from_std(time).unwrap_or(chrono::TimeDelta::days(1));
+        let since = self.timestamp().minus(time).utc();
         let filter = TaskFilter::new().since(since);
         let ended = self.statuses_of(&filter)?.into_iter();
         let ended = ended.filter(|(_, status)| matches!(status.row.role, Role::Succeeded | Role::Ignored));

@@ -4,6 +4,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use serde::Serialize;
 
 use super::Operator;
+use crate::declare::description::compare::for_operator;
 use crate::dynamodb::batch::batch_get;
 use crate::dynamodb::query::{Range, query};
 use crate::dynamodb::scan::{Segment, scan_items};
@@ -79,8 +80,8 @@ impl Operator {
         findings.extend(self.check_description());
         findings.extend(self.check_pauses().await);
         if findings.iter().all(|finding| finding.severity != Severity::Problem) {
-            findings.extend(self.check_leases().await?);
-            findings.extend(self.check_items(scan).await?);
+            findings.extend(unless_denied("leases", self.check_leases().await)?);
+            findings.extend(unless_denied("tasks", self.check_items(scan).await)?);
         }
         Ok(findings)
     }
@@ -168,9 +169,10 @@ impl Operator {
                 "call `verify_table` in a program that declares the use case, or publish a description";
             return vec![Finding::warning(check, "the table keeps none", advice)];
         };
-        if !self.read_only.is_empty() && used.hash() != stored.hash() {
+        let differences = for_operator(Some(stored), used).1;
+        if !differences.is_empty() {
             let advice = "use the description of the table, or deploy the declaration everywhere";
-            return vec![Finding::problem(check, self.read_only.join("; "), advice)];
+            return vec![Finding::problem(check, differences.join("; "), advice)];
         }
         let mut findings = Vec::new();
         for (name, step) in &stored.steps {
@@ -288,6 +290,17 @@ impl Operator {
             ));
         }
         Ok(findings)
+    }
+}
+
+/// Makes a finding of a missing permission.
+fn unless_denied(check: &str, found: Result<Vec<Finding>, Error>) -> Result<Vec<Finding>, Error> {
+    match found {
+        Err(error) if is_access_denied(&error) => {
+            let advice = "allow dynamodb:BatchGetItem and dynamodb:Scan to check this";
+            Ok(vec![Finding::warning(check, error.to_string(), advice)])
+        }
+        found => found,
     }
 }
 

@@ -6,7 +6,9 @@ use super::{Operator, Step, role_name};
 use crate::declare::status::Role;
 use crate::error::{Error, ErrorKind};
 use crate::item::head::TaskHead;
+use crate::item::history::HistoryEntry;
 use crate::item::use_case::Status;
+use crate::protocol::operator::{MADE_DUE, REDRIVEN};
 use crate::query::merge::Plan;
 use crate::time::Timestamp;
 
@@ -96,13 +98,9 @@ impl TaskFilter {
     }
 
     pub(super) fn has_error(&self, head: &TaskHead) -> bool {
-        let last = || {
-            head.errors().last().is_some_and(|entry| {
-                let wanted = self.error.as_deref().unwrap_or_default();
-                entry.error.to_lowercase().contains(wanted) || entry.traceback.to_lowercase().contains(wanted)
-            })
-        };
-        self.error.is_none() || last()
+        let wanted = self.error.as_deref().unwrap_or_default();
+        let has = |text: &str| text.to_lowercase().contains(wanted);
+        wanted.is_empty() || last_error(head).is_some_and(|entry| has(&entry.error) || has(&entry.traceback))
     }
 }
 
@@ -141,6 +139,11 @@ impl Operator {
         }
         Ok(Plan { ranges, newest_first: filter.newest_first, ..Plan::default() })
     }
+}
+
+/// Returns the last entry of the history that is an error, and not what somebody did by hand.
+pub(super) fn last_error(head: &TaskHead) -> Option<&HistoryEntry> {
+    head.errors().iter().rev().find(|entry| ![REDRIVEN, MADE_DUE].contains(&&*entry.error))
 }
 
 /// Returns whether a text means a status.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
-use super::filter::TaskFilter;
+use super::filter::{TaskFilter, last_error};
 use super::view::{TaskDetail, TaskList, TaskSummary};
 use super::{Operator, Step};
 use crate::dynamodb;
@@ -178,7 +178,7 @@ impl Operator {
             let Some(mut task) = of_row.take() else { continue };
             let head = heads.get(task.key()).filter(|head| head.status_code() == task.code);
             if let Some(head) = head.filter(|head| filter.has_error(head)) {
-                task.error = head.errors().last().map(|entry| entry.error.clone());
+                task.error = last_error(head).map(|entry| entry.error.clone());
                 *of_row = Some(task);
             }
         }
@@ -204,7 +204,7 @@ pub(super) struct Found {
 }
 
 /// Returns each key once, because a request must not have a key twice.
-fn unique<'k>(keys: impl Iterator<Item = &'k str>) -> Vec<String> {
+pub(super) fn unique<'k>(keys: impl Iterator<Item = &'k str>) -> Vec<String> {
     let mut keys: Vec<_> = keys.map(str::to_owned).collect();
     keys.sort_unstable();
     keys.dedup();

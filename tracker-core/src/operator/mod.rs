@@ -22,6 +22,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 
 use self::builder::OperatorBuilder;
 use crate::declare::description::Description;
+use crate::declare::description::intern::interned;
 use crate::declare::status::Role;
 use crate::dynamodb::Context;
 use crate::dynamodb::query::Range;
@@ -65,14 +66,18 @@ pub struct Operator {
 #[derive(Clone)]
 pub(crate) struct Step {
     pub(crate) name: String,
+    /// Other names of the step: of types that were renamed, or that work on the same statuses.
+    aliases: Vec<String>,
     pub(crate) cx: Arc<Context>,
     /// How many shards a status is looked for in, by its code.
     read_shards: BTreeMap<u32, u32>,
-    /// Whether no other step comes after this one.
-    is_last: bool,
 }
 
 impl Step {
+    fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&*self.name).chain(self.aliases.iter().map(|name| &**name))
+    }
+
     /// Returns the statuses of the step, in the order of the declaration.
     pub(crate) fn statuses(&self) -> impl Iterator<Item = Status> + use<> {
         let table = self.cx.use_case.spec().status;
@@ -139,6 +144,12 @@ impl Operator {
     /// - The error of a request that DynamoDB refused or did not answer.
     pub async fn publish(&self, description: &Description) -> Result<(), Error> {
         self.check_writable()?;
+        let invalid = |reason: String| Error::new(ErrorKind::InvalidConfig { reason });
+        interned(description).map_err(invalid)?;
+        if description.use_case_id != self.use_case_id() {
+            let (other, own) = (&description.use_case_id, self.use_case_id());
+            return Err(invalid(format!("the description is of `{other}`, and the operator of `{own}`")));
+        }
         description::publish(&self.cx, description).await
     }
 
@@ -152,7 +163,7 @@ impl Operator {
     /// - The error of a request that DynamoDB refused or did not answer.
     pub async fn pause(&self, step: &str, until: DateTime<Utc>) -> Result<Pause, Error> {
         self.check_writable()?;
-        let step = self.step(step)?.name.clone();
+        let step = self.name_of_step(step)?;
         let pause = Pause {
             step,
             until: until.trunc_subsecs(0),
@@ -171,7 +182,7 @@ impl Operator {
     /// The same as those of [`pause`](Self::pause).
     pub async fn resume(&self, step: &str) -> Result<bool, Error> {
         self.check_writable()?;
-        pause::set(&self.cx, &self.step(step)?.name, None).await
+        pause::set(&self.cx, &self.name_of_step(step)?, None).await
     }
 
     /// Returns the pauses that have not ended.
@@ -204,11 +215,24 @@ impl Operator {
     /// Returns the step with this name, whatever the case of its letters.
     fn step(&self, name: &str) -> Result<&Step, Error> {
         let steps = self.described_steps()?;
-        steps.iter().find(|step| step.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
-            let names: Vec<_> = steps.iter().map(|step| &*step.name).collect();
+        steps.iter().find(|step| step.names().any(|own| own.eq_ignore_ascii_case(name))).ok_or_else(|| {
+            let names: Vec<_> = steps.iter().flat_map(Step::names).collect();
             let reason = format!("the use case has no step `{name}`; it has {}", names.join(", "));
             Error::new(ErrorKind::InvalidQuery { reason })
         })
+    }
+
+    /// Returns the name of a step as it is declared.
+    fn name_of_step(&self, name: &str) -> Result<String, Error> {
+        let step = self.step(name)?;
+        let declared = step.names().find(|own| own.eq_ignore_ascii_case(name));
+        Ok(declared.unwrap_or(&step.name).to_owned())
+    }
+
+    /// Returns a step that starts tasks in another step's status.
+    fn step_from(&self, code: u32) -> Option<&Step> {
+        let is_own = |step: &Step| step.cx.use_case.spec().status.row(code).is_some();
+        self.steps.iter().find(|step| !is_own(step) && step.cx.use_case.ready().any(|ready| ready == code))
     }
 
     /// Returns the step whose own status has this code.

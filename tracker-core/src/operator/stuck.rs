@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::Operator;
 use super::filter::TaskFilter;
+use super::list::unique;
 use super::view::TaskSummary;
 use crate::dynamodb::batch::KEYS_PER_GET;
 use crate::error::Error;
@@ -76,7 +77,7 @@ impl Operator {
         let mut stuck = Vec::new();
         while let Some(chunk) = chunks.next().await {
             let tasks: Vec<TaskSummary> = chunk.into_iter().collect::<Result<_, _>>()?;
-            let keys = tasks.iter().map(|task| task.key().to_owned()).collect();
+            let keys = unique(tasks.iter().map(TaskSummary::key));
             let heads = self.heads(keys).await?;
             for task in tasks {
                 let Some(head) = heads.get(task.key()).filter(|head| head.is_in_progress()) else { continue };

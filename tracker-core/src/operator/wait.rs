@@ -25,13 +25,16 @@ impl Operator {
         self.described_steps()?;
         let mut wait = FIRST;
         loop {
-            let task = self.get(task_id).await?;
-            let task = task.ok_or_else(|| Error::new(ErrorKind::NotFound).with_key(task_id))?;
-            let is_last = self.step_of(task.status_code).is_none_or(|step| step.is_last);
-            match task.role {
-                Some(Role::Ignored) => return Ok(task),
-                Some(Role::Succeeded) if is_last => return Ok(task),
-                _ => {}
+            match self.get(task_id).await {
+                Ok(None) => return Err(Error::new(ErrorKind::NotFound).with_key(task_id)),
+                Ok(Some(task)) => {
+                    let goes_on = self.step_from(task.status_code).is_some();
+                    if matches!(task.role, Some(Role::Ignored | Role::Succeeded)) && !goes_on {
+                        return Ok(task);
+                    }
+                }
+                Err(error) if error.is_transient() => {}
+                Err(error) => return Err(error),
             }
             self.cx.clock.sleep(wait).await;
             wait = wait.saturating_mul(2).min(LONGEST);

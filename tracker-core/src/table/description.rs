@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use super::versioned::{self, Read};
 use crate::config::DESCRIPTION_PREFIX;
-use crate::declare::description::Description;
 use crate::declare::description::compare::{Comparison, Join, compare, joined};
+use crate::declare::description::{Description, VERSION};
 use crate::dynamodb::{self, Context};
 use crate::error::{Error, ErrorKind};
 
@@ -135,6 +135,7 @@ pub(crate) async fn read(cx: &Context, use_case_id: &str) -> Result<Stored, Erro
     Ok(match versioned::read(cx, &key_of(use_case_id), DESCRIPTION, true).await? {
         Read::Absent => Stored::Absent,
         Read::Unreadable => Stored::Unreadable,
+        Read::Found(Description { v, .. }, _) if v != VERSION => Stored::Unreadable,
         Read::Found(description, _) => Stored::Described(Box::new(description)),
     })
 }

@@ -52,7 +52,7 @@ pub(super) async fn write<V: Serialize + ?Sized>(
     let item: Item = [
         (KEY.to_owned(), string(key)),
         (attribute.to_owned(), AttributeValue::S(text)),
-        (REVISION.to_owned(), number(revision.unwrap_or(0) + 1)),
+        (REVISION.to_owned(), number(revision.unwrap_or(0).saturating_add(1))),
     ]
     .into();
     let seen = revision
@@ -60,7 +60,8 @@ pub(super) async fn write<V: Serialize + ?Sized>(
     let sent = dynamodb::settle(&*cx.clock, SENDS, || dynamodb::put(cx, key, item.clone(), seen.as_ref()));
     match sent.await {
         Ok(()) => Ok(true),
-        Err(WriteError::Condition(_)) => Ok(false),
+        // An earlier send may have been applied, if its response was lost.
+        Err(WriteError::Condition(failed)) => Ok(failed.image.is_some_and(|image| image == item)),
         Err(WriteError::Unknown(error)) => Err(WriteError::unknown_outcome(error)),
         Err(WriteError::Refused(error)) => Err(error),
     }

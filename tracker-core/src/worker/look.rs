@@ -30,9 +30,10 @@ pub(super) async fn unless_paused(
         };
     }
     let (pause, found) = join(read, search).await;
-    match pause? {
-        Some(pause) => Ok(SearchEnd::Paused(pause)),
-        None => found,
+    match pause {
+        Ok(Some(pause)) => Ok(SearchEnd::Paused(pause)),
+        // Without an answer, the step is as it was.
+        Ok(None) | Err(_) => found,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::cli::{Bulk, Filter, Form};
 use crate::exit::{Exit, Failure, error_line};
 use crate::interrupt::on_interrupt;
 use crate::output::text::{escaped, thousands};
-use crate::output::{line, record};
+use crate::output::{id_line, line, record};
 use crate::session::Session;
 
 pub(crate) async fn act(session: &Session, action: Action, bulk: Bulk) -> Result<Exit, Failure> {
@@ -52,7 +52,8 @@ pub(crate) async fn act(session: &Session, action: Action, bulk: Bulk) -> Result
     bar.finish_and_clear();
     let summary = summary?;
     if let Some(failure) = broken {
-        return Err(failure);
+        anstream::eprintln!("{}", words(summary, bulk.dry_run));
+        return Err(Failure { exit: Exit::Interrupted, ..failure });
     }
     if single && let Some((message, kind)) = refusal {
         let exit = match kind {
@@ -91,6 +92,9 @@ fn selection(session: &Session, bulk: &Bulk) -> Result<(Selection, bool), Failur
         if filters || bulk.all {
             return Err(Failure::usage("name ids, or a filter, and not both"));
         }
+        if session.options.step.is_some() {
+            return Err(Failure::usage("--step works with a filter: an id names one task"));
+        }
         let single = bulk.ids.len() == 1 && bulk.ids != ["-"];
         let ids = ids::read(bulk.ids.clone())?;
         return Ok((ids.into(), single));
@@ -108,7 +112,10 @@ async fn confirm(session: &Session, action: Action, tasks: &Selection, bulk: &Bu
     let count = count(session, filter, action).await?;
     let limit = bulk.limit.map_or_else(String::new, |limit| format!(", at most {}", thousands(limit)));
     let (table, use_case) = (session.operator.table(), session.operator.use_case_id());
-    anstream::eprintln!("of {count} of `{use_case}` in the table `{table}`, {what} {}{limit}", meant(bulk));
+    anstream::eprintln!(
+        "of {count} of `{use_case}` in the table `{table}`, {what} {}{limit}",
+        meant(session, bulk)
+    );
     if session.options.yes {
         return Ok(());
     }
@@ -135,9 +142,10 @@ async fn count(session: &Session, filter: &TaskFilter, action: Action) -> Result
 }
 
 /// Returns the filters of the arguments in words.
-fn meant(bulk: &Bulk) -> String {
+fn meant(session: &Session, bulk: &Bulk) -> String {
     let Filter { status, since, until, prefix, error } = &bulk.filter;
     let mut parts = Vec::new();
+    parts.extend(session.options.step.as_ref().map(|step| format!("step {step}")));
     if !status.is_empty() {
         parts.push(format!("status {}", status.join(" or ")));
     }
@@ -175,7 +183,7 @@ fn print(session: &Session, bar: &ProgressBar, result: &ActionResult) -> Result<
             line(&format!("{outcome:<14}{}{error}", escaped(&result.task_id)))
         }
         Form::Ids => match error {
-            None => line(&result.task_id),
+            None => id_line(&result.task_id),
             Some(_) => Ok(()),
         },
         Form::Json | Form::Jsonl => {

@@ -9,6 +9,7 @@ use tracker_core::TaskFilter;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::on_interrupt;
 use crate::output::record;
+use crate::output::text::escaped;
 use crate::session::Session;
 
 pub(crate) async fn export(session: &Session, filter: &TaskFilter) -> Result<Exit, Failure> {
@@ -31,7 +32,7 @@ pub(crate) async fn export(session: &Session, filter: &TaskFilter) -> Result<Exi
             }
             Some(Err(error)) if matches!(error.kind(), tracker_core::ErrorKind::Decode { .. }) => {
                 failed += 1;
-                bar.suspend(|| anstream::eprintln!("tracker: {}", crate::exit::error_line(&error)));
+                bar.suspend(|| anstream::eprintln!("tracker: {}", escaped(&crate::exit::error_line(&error))));
             }
             Some(Err(error)) => return Err(error.into()),
         }

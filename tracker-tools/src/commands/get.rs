@@ -44,7 +44,7 @@ pub(crate) async fn get(session: &Session, ids: Vec<String>) -> Result<Exit, Fai
     }
     Ok(match failed {
         Some(_) => Exit::SomeFailed,
-        None if missing > 0 => Exit::NothingFound,
+        None if missing > 0 || found.is_empty() => Exit::NothingFound,
         None => Exit::Done,
     })
 }

@@ -7,7 +7,7 @@ use tracker_core::{Cursor, TaskFilter, TaskSummary};
 use crate::cli::Form;
 use crate::exit::{Exit, Failure};
 use crate::output::text::{ago, brief};
-use crate::output::{Table, line, record, style_of};
+use crate::output::{Table, id_line, record, style_of};
 use crate::session::Session;
 
 pub(crate) async fn list(
@@ -45,7 +45,7 @@ async fn all(session: &Session, filter: &TaskFilter) -> Result<Exit, Failure> {
     while let Some(task) = tasks.try_next().await? {
         any = true;
         match session.output.form {
-            Form::Ids => line(&task.task_id)?,
+            Form::Ids => id_line(&task.task_id)?,
             Form::Jsonl => record(&task)?,
             // The columns of a table, and a document, need all tasks.
             Form::Table | Form::Json => found.push(task),

@@ -33,7 +33,9 @@ pub(crate) async fn run(cli: Cli, descriptions: Vec<Description>) -> Exit {
     match ended {
         Ok(exit) => exit,
         Err(failure) if is_check => {
-            println!("UNKNOWN - {}", crate::output::text::escaped(&failure.message));
+            let said = format!("UNKNOWN - {}", crate::output::text::escaped(&failure.message));
+            // Nobody reads it if this fails.
+            let _ = crate::output::line(&said);
             Exit::UNKNOWN
         }
         Err(failure) => {
@@ -49,7 +51,9 @@ async fn dispatch(cli: Cli, descriptions: Vec<Description>, units: &Units) -> Re
     let Cli { options, command } = cli;
     if let Command::Completions { shell } = command {
         let mut command = Cli::command();
-        clap_complete::generate(shell, &mut command, "tracker", &mut std::io::stdout());
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut command, "tracker", &mut script);
+        crate::output::line(&String::from_utf8_lossy(&script))?;
         return Ok(Exit::Done);
     }
     let session = Session::open(options, descriptions, units).await?;

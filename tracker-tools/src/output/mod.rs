@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::table::{Table, style_of};
 use crate::cli::Form;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 
 /// The version of the JSON forms.
 const VERSION: u32 = 1;
@@ -48,7 +48,7 @@ impl Output {
                 line(&serde_json::to_string_pretty(&document).map_err(io::Error::other)?)
             }
             Form::Jsonl => records.iter().try_for_each(record),
-            Form::Ids => records.iter().try_for_each(|record| line(&id(record))),
+            Form::Ids => records.iter().try_for_each(|record| id_line(&id(record))),
         }
     }
 
@@ -77,6 +77,15 @@ fn with_version(value: Value) -> Value {
         }
     }
     document
+}
+
+/// Prints an id for a pipe. An id with a control character would be another id, or several, for the next program.
+pub(crate) fn id_line(id: &str) -> Result<(), Failure> {
+    if id.chars().any(char::is_control) {
+        let why = format!("the id {id:?} has control characters: use -o jsonl");
+        return Err(Failure::new(Exit::Error, why));
+    }
+    line(id)
 }
 
 /// Prints a line of data.

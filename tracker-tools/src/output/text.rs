@@ -5,8 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 /// Escapes control characters and characters that reverse the direction of a text, so that an id or an error cannot change what
 /// the terminal shows.
 pub(crate) fn escaped(text: &str) -> String {
-    let is_override =
-        |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_override = |c| matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

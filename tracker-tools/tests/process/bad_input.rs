@@ -18,6 +18,8 @@ fn bad_arguments_are_usage_errors() {
             (&["redrive", "doc-000", "--all"], "name ids, or a filter, and not both"),
             (&["redrive", "--status", "succeeded", "--yes"], "`Succeeded`, succeeded"),
             (&["redrive", "doc-000", "--per-second", "0"], "above 0"),
+            (&["redrive", "-", "doc-000"], "not both"),
+            (&["redrive", "doc-000", "--step", "Document"], "--step works with a filter"),
         ] {
             let ended = database.run(arguments).with_code(2);
             assert!(ended.stderr.contains(said), "{ended:#?}");
@@ -28,6 +30,8 @@ fn bad_arguments_are_usage_errors() {
         {
             database.run(arguments).with_code(2);
         }
+        let check = database.run(&["check", "--max", "ignored"]).with_code(3);
+        assert!(check.stderr.contains("ignored=0"), "{check:#?}");
         assert_eq!(database.status_of("doc-000"), Some(Ignored));
     });
 }

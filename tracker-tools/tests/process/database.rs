@@ -166,6 +166,14 @@ impl Database {
     }
 }
 
+/// Waits for a condition.
+pub fn until(holds: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_mins(5), "waited for five minutes");
+    }
+}
+
 /// Creates a task that is ignored with an error.
 pub async fn ignore(documents: &Tracker<Document>, id: &str, error: &str) {
     documents.create(Document::new(id)).await.expect("a new task");

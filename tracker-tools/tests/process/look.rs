@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::database::{Document, ignore, on_each_database};
+use crate::database::{Document, ignore, on_each_database, until};
 
 /// Replaces the values that differ from run to run, and returns the text.
 fn without_times(mut value: Value) -> Value {
@@ -93,6 +93,8 @@ fn text_of_users_cannot_change_the_terminal() {
             assert_eq!(shown.lines().len(), 2, "{shown:#?}");
             assert!(shown.stdout.contains("a\\u{1b}[31m\\n\\u{202e}b"), "{shown:#?}");
         }
+        let ids = database.run(&["ls", "-o", "ids"]).with_code(1);
+        ids.said("has control characters: use -o jsonl");
         let shown = database.run(&["get", "a\u{1b}[31m\n\u{202e}b", "-o", "table"]).with_code(0);
         assert!(!shown.stdout.contains(['\u{1b}', '\u{202e}']), "{shown:#?}");
     });
@@ -123,7 +125,7 @@ fn get_shows_all_that_is_stored() {
         }
         let shown = database.run(&["get", "doc-000", "-o", "table"]).with_code(0);
         assert!(shown.stdout.contains("attempt 1"), "{shown:#?}");
-        let some = database.run_with(&["get", "-"], "doc-000\nnobody\r\n\n");
+        let some = database.run_with(&["get", "-"], "doc-000\nnobody\n\n");
         assert_eq!((some.code, some.json_lines().len()), (Some(3), 1), "{some:#?}");
         assert!(some.stderr.contains("nobody: there is no such task"), "{some:#?}");
     });
@@ -156,7 +158,7 @@ fn stuck_tasks_are_found_and_released() {
             std::mem::forget(short.start("doc-1").await.unwrap());
         });
         // The lease ends by the machine's clock.
-        while database.run(&["stuck", "-o", "ids"]).lines() != ["doc-1"] {}
+        until(|| database.run(&["stuck", "-o", "ids"]).lines() == ["doc-1"]);
         let stuck = database.run(&["stuck", "--longer-than", "1ms"]).with_code(0).json_lines();
         assert_eq!((&stuck[0]["task_id"], &stuck[0]["lease_expired"]), (&json!("doc-1"), &json!(true)));
         database.run(&["stuck", "--longer-than", "1h"]).with_code(3).said("no task is stuck");
@@ -207,6 +209,6 @@ fn check_speaks_like_nagios() {
             assert!(checked.stdout.starts_with(said), "{checked:#?}");
             assert_eq!(checked.lines().len(), 1, "{checked:#?}");
         }
-        while database.run(&["check", "--max-age", "ignored=1ms"]).code != Some(2) {}
+        until(|| database.run(&["check", "--max-age", "ignored=1ms"]).code == Some(2));
     });
 }

@@ -8,7 +8,8 @@ use futures_util::StreamExt;
 use crate::database::{Database, Document, on_dynamodb_local};
 use tracker_core::Failure;
 
-const TASKS: usize = 600;
+/// More results than a pipe holds, so that the command cannot end before it is stopped.
+const TASKS: usize = 2500;
 
 /// Creates many ignored tasks.
 fn create(database: &Database) {

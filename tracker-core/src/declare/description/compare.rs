@@ -1,6 +1,7 @@
 //! Compares a declaration with the description that a table keeps, and joins the two.
 
 use super::{Description, StatusDescription, StepDescription};
+use crate::declare::spec::Takeover;
 use crate::declare::status::Role;
 
 /// What a comparison has found.
@@ -119,7 +120,18 @@ pub(crate) fn joined(stored: &Description, own: &Description, step: &str, join: 
         let is = match described {
             None => is.clone(),
             Some(_) if name != step => continue,
-            Some(was) => StepDescription { statuses: joined_statuses(was, is, join), ..is.clone() },
+            Some(was) if join == Join::Replace => {
+                StepDescription { statuses: joined_statuses(was, is, join), ..is.clone() }
+            }
+            // What is safe for the programs of both.
+            Some(was) => StepDescription {
+                statuses: joined_statuses(was, is, join),
+                takeover: if was.takeover == Takeover::Never { was.takeover } else { is.takeover },
+                lease_ms: was.lease_ms.max(is.lease_ms),
+                max_clock_skew_ms: was.max_clock_skew_ms.max(is.max_clock_skew_ms),
+                max_retry: was.max_retry.max(is.max_retry),
+                ..is.clone()
+            },
         };
         joined.steps.insert(name.clone(), is);
     }

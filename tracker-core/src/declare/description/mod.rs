@@ -13,7 +13,7 @@ use super::spec::{BackoffShape, FieldSpec, Takeover, TrackerSpec, Wire};
 use super::status::{Role, StatusRow};
 
 /// The version of the form in which a description is stored.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 /// The clock skew that a declaration has, because only the builder can set another.
 pub(crate) const MAX_CLOCK_SKEW_MS: u64 = 5_000;
 

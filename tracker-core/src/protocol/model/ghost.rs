@@ -90,6 +90,8 @@ pub(super) struct Ghost {
     pub(super) taken_over: u8,
     /// Whether a takeover has ignored the task.
     pub(super) ignored_by_takeover: bool,
+    /// Whether a release by hand has freed the task.
+    pub(super) freed_by_hand: bool,
     /// The first promise that was broken.
     pub(super) violation: Option<Violation>,
 }
@@ -148,6 +150,7 @@ impl Ghost {
                     let lock = self.lock(lock_id);
                     let first = lock.finished == 0;
                     lock.finished = after.status;
+                    self.freed_by_hand = true;
                     self.check(first && after.lock == 0, Violation::TwoFinishes);
                 }
                 self.count_failure();

@@ -118,8 +118,6 @@ properties! {
         && row.is_some_and(|row| row.lease == table::LONG_LEASE),
     "data is saved": |_, row| row.is_some_and(|row| row.lock != 0 && row.data.lock == row.lock),
     "a lease is renewed": |_, row| row.is_some_and(|row| row.lock != 0 && row.lock_time > row.update_time),
-    "a task is released by hand": |world, row| {
-        world.spent.hand_releases > 0 && row.is_some_and(|row| row.status == 14 && row.lock == 0)
-    },
+    "a task is released by hand": |world, _| world.ghost.freed_by_hand,
     "a task is redriven": |world, row| world.spent.redrives > 0 && row.is_some_and(|row| row.status == 10),
 }
