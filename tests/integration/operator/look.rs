@@ -144,8 +144,16 @@ async fn progress_without_room_costs_no_lease(world: World) {
     let documents = world.create_document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
     // Another program fills the item, up to the last bytes.
-    let pad = 400 * 1024 - 650;
-    world.set_attribute("pad", text(&"x".repeat(pad))).await;
+    let mut pad = 400 * 1024 - 350;
+    loop {
+        let mut full = world.stored().await;
+        full.insert("pad".to_owned(), text(&"x".repeat(pad)));
+        let put = world.client.put_item().table_name(&world.table).set_item(Some(full));
+        if put.send().await.is_ok() {
+            break;
+        }
+        pad -= 40;
+    }
     let before = world.stored().await;
     for nth in 0..3 {
         world.clock.advance(Duration::from_secs(1));
