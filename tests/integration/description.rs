@@ -142,6 +142,17 @@ async fn more_shards_are_taken_over_and_fewer_are_no_error(world: World) {
     assert!(shards(&described().await, 2, 9), "the most shards stay, and an operator writes to the least");
     tracker::<Document>(&world).verify_table().await.unwrap();
     assert!(shards(&described().await, 2, 9), "{wider:?}");
+
+    // After a rollback, a program that only runs workers says so, too.
+    let operator = tracker_core::Operator::builder(&world.client).table(&world.table).open().await.unwrap();
+    operator.publish(&wider::Document::describe()).await.unwrap();
+    assert!(shards(&described().await, 9, 9));
+    tracker::<narrower::Document>(&world).worker().drain().run_local(async |_| Ok(())).await.unwrap();
+    assert!(shards(&described().await, 2, 9));
+    let read = world.builder::<narrower::Document>().read_shards(9).build().unwrap();
+    operator.publish(&wider::Document::describe()).await.unwrap();
+    read.worker().drain().run_local(async |_| Ok(())).await.unwrap();
+    assert!(shards(&described().await, 9, 9), "it reads them all");
 }
 
 #[database_test]

@@ -86,6 +86,25 @@ async fn cancel_names_who_and_asks_a_running_attempt(world: World) {
     assert_eq!(act(&operator, Action::Cancel, "doc-1").await, Ok("requested"));
     assert_eq!(world.stored().await["cancel"], world.stored().await["lock"]);
     execution.release().await.unwrap();
+
+    // The attempt records who has asked.
+    let running = documents.run("doc-1", async |_| {
+        assert_eq!(act(&operator, Action::Cancel, "doc-1").await, Ok("requested"));
+        Ok::<_, Failure>(())
+    });
+    running.await.unwrap();
+    documents.create(Document::new("doc-2")).await.unwrap();
+    let heartbeats = world.builder_with_heartbeat().build().unwrap();
+    let cancelled = heartbeats.run("doc-2", async |_| {
+        assert_eq!(act(&operator, Action::Cancel, "doc-2").await, Ok("requested"));
+        std::future::pending::<Result<(), Failure>>().await
+    });
+    let error = Box::pin(world.run_while_advancing_clock(cancelled)).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Cancelled);
+    let item = world.stored_under("extract____doc-2").await.unwrap();
+    let last = ["error", "by", "reason", "attempt"].map(|member| entry(&item, 0, member));
+    assert_eq!(last, ["cancelled on request", "alice", "as agreed", "1"]);
+    assert_eq!((item.get("cancel"), item.get("cancel_note")), (None, None));
 }
 
 #[database_test]

@@ -23,7 +23,7 @@ use crate::fuzzing::sample::SPEC;
 use crate::item::attribute::{self, Item, KEY, NOT_LOCKED, number, string, time};
 use crate::item::document::{Document, Member as Data};
 use crate::item::fields::Encoded;
-use crate::item::history::HistoryDetail;
+use crate::item::history::{HistoryDetail, Note};
 use crate::item::use_case::UseCase;
 use crate::protocol::expression::Expression;
 use crate::protocol::outcome::{Outcome, Verdict};
@@ -205,7 +205,7 @@ fn case(cx: &Context, rng: &mut fastrand::Rng, key: &str) -> Case {
         6 => ("failure", finish(rng, &fail(Verdict::Retry), false)),
         7 => ("last fail", finish(rng, &fail(Verdict::Fatal), false)),
         8 => ("release", finish(rng, &Outcome::Released, false)),
-        _ => ("cancel", finish(rng, &Outcome::Cancelled, false)),
+        _ => ("cancel", finish(rng, &Outcome::Cancelled(Note::default()), false)),
     };
     Case { item, write, what, returns_item: rng.bool() }
 }

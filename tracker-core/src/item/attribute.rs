@@ -28,6 +28,8 @@ pub(crate) const LOST_ATTEMPTS: &str = "lost_attempts";
 pub(crate) const LEASE_MS: &str = "lease_ms";
 pub(crate) const STARTED_FROM: &str = "started_from";
 pub(crate) const OWNER: &str = "owner";
+/// Who has asked the attempt to end that `cancel` names, and why.
+pub(crate) const CANCEL_NOTE: &str = "cancel_note";
 /// What the attempt has said of its progress.
 pub(crate) const PROGRESS: &str = "progress";
 /// The earliest time at which the task can be started.
@@ -40,7 +42,7 @@ pub(crate) const CANCEL: &str = "cancel";
 pub(crate) const EXPIRES_AT: &str = "expires_at";
 
 /// The attributes from which a `TaskHead` is read: all of the tracker's own except `data`.
-pub(crate) const HEAD: [&str; 21] = [
+pub(crate) const HEAD: [&str; 22] = [
     KEY,
     VALUE,
     STATUS,
@@ -62,6 +64,7 @@ pub(crate) const HEAD: [&str; 21] = [
     CANCEL,
     EXPIRES_AT,
     PROGRESS,
+    CANCEL_NOTE,
 ];
 
 /// The value of `lock` if no worker holds the task.

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use crate::declare::spec::Wire;
 use crate::declare::status::{Role, TrackerStatus};
 use crate::item::attribute::{
-    ATTEMPT, CANCEL, CREATE_TIME, ERRORS, EXPIRES_AT, Item, KEY, LAST_LOCK, LEASE_MS, LOCK, LOCK_TIME,
-    LOST_ATTEMPTS, LOST_LOCK, NOT_LOCKED, OWNER, PROGRESS, RETRY, RUN_AT, SNOOZES, STARTED_FROM, STATUS,
-    UPDATE_TIME, VALUE, size_of, size_of_item,
+    ATTEMPT, CANCEL, CANCEL_NOTE, CREATE_TIME, ERRORS, EXPIRES_AT, Item, KEY, LAST_LOCK, LEASE_MS, LOCK,
+    LOCK_TIME, LOST_ATTEMPTS, LOST_LOCK, NOT_LOCKED, OWNER, PROGRESS, RETRY, RUN_AT, SNOOZES, STARTED_FROM,
+    STATUS, UPDATE_TIME, VALUE, size_of, size_of_item,
 };
 use crate::item::error::ItemError;
-use crate::item::history::{History, HistoryEntry};
+use crate::item::history::{History, HistoryEntry, Note};
 use crate::item::use_case::UseCase;
 use crate::time::Timestamp;
 
@@ -66,6 +66,8 @@ pub struct TaskHead {
     pub(crate) run_at: Option<Timestamp>,
     pub(crate) snoozes: u32,
     pub(crate) cancel: Option<String>,
+    /// Who has asked the attempt to end, and why.
+    pub(crate) cancel_note: Note,
     pub(crate) expires_at: Option<u64>,
     pub(crate) progress: Option<TaskProgress>,
     pub(crate) errors: History,
@@ -336,6 +338,13 @@ pub(crate) fn read_head(item: &mut Item, use_case: &UseCase, wire: Wire) -> Resu
         run_at: read.item.contains_key(RUN_AT).then(|| read.time(RUN_AT)).transpose()?,
         snoozes: read.number(SNOOZES)?.unwrap_or(0),
         cancel: read.string(CANCEL)?.map(str::to_owned),
+        // For people alone: what cannot be read is left out.
+        cancel_note: read
+            .string(CANCEL_NOTE)
+            .ok()
+            .flatten()
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default(),
         expires_at: read.number(EXPIRES_AT)?,
         // For people alone: what cannot be read is left out.
         progress: read.string(PROGRESS).ok().flatten().and_then(|text| serde_json::from_str(text).ok()),

@@ -96,7 +96,8 @@ impl Attempt {
 
     /// Ends the attempt and ignores the task, because somebody cancelled it. Returns the error of `run`.
     pub(crate) async fn cancel(self) -> Error {
-        let recorded = self.finish(Outcome::Cancelled, Changes::default(), false).await;
+        let cancelled = Outcome::Cancelled(self.lease.cancel_note());
+        let recorded = self.finish(cancelled, Changes::default(), false).await;
         match recorded {
             Ok(Finished { head, .. }) => {
                 let key = head.key.clone();

@@ -144,7 +144,7 @@ async fn round(cx: &Context, seen: &TaskHead, lock_id: &str, note: &Note) -> Res
         (Some(_), Some(Role::InProgress)) if cx.rules().can_take_over(seen, now) => {
             take_over(cx, writes, seen, note).await
         }
-        (Some(lock), Some(Role::InProgress)) => request(cx, seen, lock).await,
+        (Some(lock), Some(Role::InProgress)) => request(cx, seen, lock, note).await,
         _ => Err(Error::new(classify::not_ready(seen))),
     }
 }
@@ -176,11 +176,14 @@ async fn take_over(
 }
 
 /// Asks the attempt that holds this lock to cancel. A late copy of the request fits no other attempt.
-async fn request(cx: &Context, seen: &TaskHead, lock: &str) -> Result<CancelRound, Error> {
+async fn request(cx: &Context, seen: &TaskHead, lock: &str, note: &Note) -> Result<CancelRound, Error> {
     if seen.is_cancel_requested() {
         return Ok(Round::Done(CancelOutcome::Requested(seen.clone())));
     }
-    let sent = send(cx, seen, |_| operator::request_cancel(lock), |_| false).await?;
+    let nobody = Note::default();
+    // A request without room for the note is sent without it.
+    let note = |detail| if detail == HistoryDetail::All { note } else { &nobody };
+    let sent = send(cx, seen, |detail| operator::request_cancel(lock, note(detail)), |_| false).await?;
     Ok(sent.into_round(seen, |stored| CancelOutcome::Requested(stored.unwrap_or_else(|| seen.clone()))))
 }
 

@@ -76,8 +76,9 @@ pub(crate) async fn send_heartbeat(cx: &Context, lease: &SharedLease, by: Sender
             Ok(found) => found,
             Err(error) => return HeartbeatResult::Unanswered(error.with_key(key)),
         };
-        if asks && found.as_ref().is_some_and(|found| classify::is_cancelled(found, &lease.lock_id)) {
-            lease.request_cancel(cx.now());
+        let asked = found.as_ref().filter(|found| asks && classify::is_cancelled(found, &lease.lock_id));
+        if let Some(found) = asked {
+            lease.request_cancel(cx.now(), found.cancel_note.clone());
             continue;
         }
         let verdict = classify::classify_save(found.as_ref(), &lease.lock_id, now.time);

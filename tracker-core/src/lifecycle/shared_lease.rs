@@ -11,6 +11,7 @@ use super::progress::PendingProgress;
 use super::sharing::Sharing;
 use crate::error::{Error, ErrorKind};
 use crate::item::head::TaskHead;
+use crate::item::history::Note;
 use crate::protocol::lease::{Lease, Reading};
 use crate::runtime::held_locks::HeldLock;
 use crate::time::{ClockReading, Timestamp};
@@ -28,6 +29,8 @@ pub(crate) struct SharedLease {
     pub(super) sharing: Sharing,
     /// Cancelled when the worker stops.
     worker_stop: OnceLock<CancellationToken>,
+    /// Who has asked the attempt to end, and why.
+    cancel_note: OnceLock<Note>,
     state: watch::Sender<LeaseState>,
 }
 
@@ -97,7 +100,16 @@ impl SharedLease {
             Mutex::new(Times { lease, timeout_at, deadline_at: None, cancelled_at: None, ended_at: None });
         let state = watch::Sender::new(LeaseState::default());
         let progress = PendingProgress::default();
-        Self { lock_id, head: Arc::new(head), times, progress, sharing, worker_stop: OnceLock::new(), state }
+        Self {
+            lock_id,
+            head: Arc::new(head),
+            times,
+            progress,
+            sharing,
+            worker_stop: OnceLock::new(),
+            cancel_note: OnceLock::new(),
+            state,
+        }
     }
 
     fn times(&self) -> MutexGuard<'_, Times> {
@@ -201,9 +213,16 @@ impl SharedLease {
     }
 
     /// Notes that a heartbeat has seen a request to cancel.
-    pub(super) fn request_cancel(&self, now: ClockReading) {
+    pub(super) fn request_cancel(&self, now: ClockReading, note: Note) {
+        // The first request counts.
+        let _ = self.cancel_note.set(note);
         self.times().cancelled_at.get_or_insert(now.monotonic);
         self.state.send_modify(|state| state.cancel_requested = true);
+    }
+
+    /// Returns who has asked the attempt to end, and why.
+    pub(super) fn cancel_note(&self) -> Note {
+        self.cancel_note.get().cloned().unwrap_or_default()
     }
 
     /// Notes that a worker runs the task, and what stops the worker.

@@ -40,8 +40,8 @@ impl Writes<'_> {
         if ended.is_some() {
             write = write.set_to(RETRY, number(after.retry));
         }
-        if matches!(outcome, Outcome::Cancelled) {
-            write = write.remove("#cancel");
+        if matches!(outcome, Outcome::Cancelled(_)) {
+            write = write.remove("#cancel, #cancel_note");
         }
         if ended.is_some_and(|role| role != Role::Succeeded) {
             write = set_errors(write, head, &mut after.errors, detail);
@@ -93,8 +93,9 @@ impl Writes<'_> {
                 after.snoozes = head.snoozes;
                 None
             }
-            Outcome::Cancelled => {
-                let entry = self.of_own_attempt(head, HistoryEntry::new(head.retry, self.now, CANCELLED, ""));
+            Outcome::Cancelled(note) => {
+                let entry = HistoryEntry::new(head.retry, self.now, CANCELLED, "").by_hand(note);
+                let entry = self.of_own_attempt(head, entry);
                 after.errors.push(entry, self.config.history_limit as usize);
                 Some(Role::Ignored)
             }

@@ -7,8 +7,8 @@ use super::writes::{LostTo, Writes};
 use crate::declare::spec::Takeover;
 use crate::declare::status::Role;
 use crate::item::attribute::{
-    ERRORS, EXPIRES_AT, ITEM_BYTES, LOST_ATTEMPTS, NOT_LOCKED, PROTOCOL_BYTES, RETRY, RUN_AT, SNOOZES,
-    number, size_of, string, time,
+    CANCEL_NOTE, ERRORS, EXPIRES_AT, ITEM_BYTES, LOST_ATTEMPTS, NOT_LOCKED, PROTOCOL_BYTES, RETRY, RUN_AT,
+    SNOOZES, number, size_of, string, time,
 };
 use crate::item::head::TaskHead;
 use crate::item::history::{HistoryDetail, HistoryEntry, Note};
@@ -120,9 +120,13 @@ impl Writes<'_> {
     }
 }
 
-/// Returns the request to cancel. It applies only to the attempt that holds this lock.
-pub(crate) fn request_cancel(lock: &str) -> Expression {
-    Expression::new().set("#cancel = :lock").and("#lock = :lock").with(":lock", string(lock))
+/// Returns the request to cancel. It applies only to the attempt that holds this lock, which records the note.
+pub(crate) fn request_cancel(lock: &str, note: &Note) -> Expression {
+    let request = Expression::new().set("#cancel = :lock").and("#lock = :lock").with(":lock", string(lock));
+    match note.to_brief_text() {
+        Some(text) => request.set_to(CANCEL_NOTE, string(text)),
+        None => request.remove("#cancel_note"),
+    }
 }
 
 /// Returns the condition of a delete: the task is free, or its lease has expired. Without takeover the task must be

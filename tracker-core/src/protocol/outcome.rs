@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::item::history::Note;
+
 /// How an attempt ends.
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
@@ -14,7 +16,7 @@ pub(crate) enum Outcome {
     /// The task returns to the status that the attempt started from. No failed attempt is counted.
     Released,
     /// The task is ignored because somebody cancelled it.
-    Cancelled,
+    Cancelled(Note),
 }
 
 /// What a failure means for the task.
@@ -42,7 +44,7 @@ impl Outcome {
     pub(crate) fn writes_history(&self) -> bool {
         match self {
             Self::Failed { .. } => !self.is_snooze(),
-            Self::Cancelled => true,
+            Self::Cancelled(_) => true,
             Self::Succeeded | Self::Released => false,
         }
     }

@@ -196,6 +196,7 @@ impl Writes<'_> {
         let took = seen.lock_time.since(seen.update_time);
         let entry = entry.of_attempt(seen.attempt, seen.owner.as_deref(), took);
         match to {
+            LostTo::Attempt if seen.is_cancel_requested() => entry.by_hand(&seen.cancel_note),
             LostTo::Attempt => entry,
             LostTo::Nobody(note) => entry.by_hand(note),
         }

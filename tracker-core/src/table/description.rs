@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::versioned::{self, Read};
 use crate::config::DESCRIPTION_PREFIX;
-use crate::declare::description::compare::{Comparison, Join, compare, joined};
+use crate::declare::description::compare::{Comparison, Join, compare, joined, lowered};
 use crate::declare::description::{Description, VERSION};
 use crate::dynamodb::{self, Context};
 use crate::error::{Error, ErrorKind};
@@ -23,7 +23,8 @@ const USE_CASE_IDS: &str = "use_case_ids";
 pub(super) enum Write {
     /// If the declaration has something new.
     IfNew,
-    Never,
+    /// If this program reads fewer shards than an operator writes to.
+    IfFewerShards,
 }
 
 /// Returns the key of the description of a use case.
@@ -38,7 +39,7 @@ pub(super) async fn check(cx: &Context, write: Write) -> Result<(), Error> {
     }
     match compare_and_write(cx, write).await {
         Err(error) if dynamodb::is_access_denied(&error) => {
-            if write == Write::IfNew && !cx.warned_of_description.swap(true, Ordering::Relaxed) {
+            if !cx.warned_of_description.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
                     target: "tracker_core::table",
                     key = key_of(cx.use_case.id()),
@@ -79,7 +80,21 @@ async fn compare_and_write(cx: &Context, write: Write) -> Result<(), Error> {
         Stored::Absent => None,
         Stored::Described(stored) => Some(*stored),
     };
-    if is(stored.as_ref())?.is_none() || write == Write::Never {
+    let is_new = is(stored.as_ref())?.is_some();
+    if write == Write::IfFewerShards {
+        let lower = |stored: Option<Description>| {
+            let stored = stored.unwrap_or_else(|| own.clone());
+            let lowered = lowered(&stored, &own, step, cx.config.read_shards);
+            Ok(((lowered != stored).then_some(lowered), ()))
+        };
+        return match stored {
+            Some(stored) if lowered(&stored, &own, step, cx.config.read_shards) != stored => {
+                versioned::change(cx, &key, DESCRIPTION, lower).await
+            }
+            _ => Ok(()),
+        };
+    }
+    if !is_new {
         return Ok(());
     }
     if stored.is_none() {

@@ -15,7 +15,7 @@ use crate::keys::{self, Key};
 use crate::model::{Field, Setting, SettingValue, Store, Stored, TaskId, Tracker};
 
 /// The names of the attributes that the tracker itself writes.
-pub(crate) const RESERVED: [&str; 22] = [
+pub(crate) const RESERVED: [&str; 23] = [
     "key",
     "value",
     "status",
@@ -38,6 +38,7 @@ pub(crate) const RESERVED: [&str; 22] = [
     "cancel",
     "snoozes",
     "progress",
+    "cancel_note",
 ];
 
 /// The largest number of stored fields: an update expression, which may set all of them, has at most 4 KB.

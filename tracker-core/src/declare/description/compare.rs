@@ -138,6 +138,18 @@ pub(crate) fn joined(stored: &Description, own: &Description, step: &str, join: 
     joined
 }
 
+/// Lowers the shards of a step to those that its declaration reads: at least `read_shards`.
+pub(crate) fn lowered(stored: &Description, own: &Description, step: &str, read_shards: u32) -> Description {
+    let mut lowered = stored.clone();
+    let statuses = lowered.steps.get_mut(step).map(|step| &mut step.statuses);
+    for status in statuses.into_iter().flatten() {
+        if let Some(is) = own.steps.get(step).and_then(|own| own.status(status.code)) {
+            status.shards = status.shards.min(is.shards.max(read_shards));
+        }
+    }
+    lowered
+}
+
 fn joined_statuses(was: &StepDescription, is: &StepDescription, join: Join) -> Vec<StatusDescription> {
     let own = is.statuses.iter().map(|is| match was.status(is.code) {
         None => is.clone(),

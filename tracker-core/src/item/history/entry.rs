@@ -137,13 +137,24 @@ impl HistoryEntry {
 }
 
 /// Who does something by hand, and why.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Note {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) by: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
 }
 
 impl Note {
+    /// Returns the note as text, short enough for an item that is almost full.
+    pub(crate) fn to_brief_text(&self) -> Option<String> {
+        let brief = |text: &Option<String>| {
+            text.as_ref().map(|text| cut(&text.replace(char::is_control, " "), BRIEF_NAME_BYTES))
+        };
+        let brief = Self { by: brief(&self.by), reason: brief(&self.reason) };
+        serde_json::to_string(&brief).ok().filter(|_| !self.is_empty())
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.by.is_none() && self.reason.is_none()
     }

@@ -83,7 +83,7 @@ fn ends() -> Vec<(&'static str, Outcome, usize)> {
         ("fail for good", failed(Verdict::Fatal), 1),
         ("snooze", failed(Verdict::Snooze(Duration::from_mins(1))), 0),
         ("release", Outcome::Released, 0),
-        ("cancel", Outcome::Cancelled, 1),
+        ("cancel", Outcome::Cancelled(note()), 1),
         ("succeed", Outcome::Succeeded, 0),
     ]
 }
@@ -96,7 +96,7 @@ fn every_later_write_of_a_full_item_fits() {
         for failures in [few, 3].into_iter().skip(usize::from(few == 3)) {
             let item = saved(bytes, failures);
             let started = head(&item);
-            let asked = apply(&item, &operator::request_cancel(started.lock.as_deref().unwrap()));
+            let asked = apply(&item, &operator::request_cancel(started.lock.as_deref().unwrap(), &note()));
             for (item, is_asked) in [(item.clone(), false), (asked.expect("a request to cancel"), true)] {
                 apply(&item, &writes(1, 2).save()).expect("a heartbeat");
                 let started = head(&item);
