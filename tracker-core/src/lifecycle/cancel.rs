@@ -91,7 +91,8 @@ impl<T: StatusTracker> Tracker<T> {
 pub(crate) async fn cancel(cx: &Context, key: &str, by: &ByHand) -> Result<CancelOutcome, Error> {
     let cancelled = async {
         cx.known_clock(key).await?;
-        let found = dynamodb::get(cx, key, true, true).await?;
+        // The room for a note follows from the whole item.
+        let found = dynamodb::get(cx, key, true, by.note.is_empty()).await?;
         let lock_id = Uuid::new_v4().simple().to_string();
         race(Cancel { cx, by, lock_id }, found).await
     };
@@ -183,7 +184,7 @@ async fn request(cx: &Context, seen: &TaskHead, lock: &str, note: &Note) -> Resu
     let nobody = Note::default();
     // A request without room for the note is sent without it.
     let note = |detail| if detail == HistoryDetail::All { note } else { &nobody };
-    let sent = send(cx, seen, |detail| operator::request_cancel(lock, note(detail)), |_| false).await?;
+    let sent = send(cx, seen, |detail| operator::request_cancel(seen, lock, note(detail)), |_| false).await?;
     Ok(sent.into_round(seen, |stored| CancelOutcome::Requested(stored.unwrap_or_else(|| seen.clone()))))
 }
 

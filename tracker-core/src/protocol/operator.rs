@@ -7,8 +7,8 @@ use super::writes::{LostTo, Writes};
 use crate::declare::spec::Takeover;
 use crate::declare::status::Role;
 use crate::item::attribute::{
-    CANCEL_NOTE, ERRORS, EXPIRES_AT, ITEM_BYTES, LOST_ATTEMPTS, NOT_LOCKED, PROTOCOL_BYTES, RETRY, RUN_AT,
-    SNOOZES, number, size_of, string, time,
+    CANCEL_NOTE, ERRORS, EXPIRES_AT, ITEM_BYTES, ITEM_BYTES_WITH_DATA, LOST_ATTEMPTS, NOT_LOCKED,
+    PROTOCOL_BYTES, RETRY, RUN_AT, SNOOZES, number, size_of, string, time,
 };
 use crate::item::head::TaskHead;
 use crate::item::history::{HistoryDetail, HistoryEntry, Note};
@@ -17,6 +17,8 @@ use crate::time::Timestamp;
 /// The texts of the history's entries for what is done by hand, if somebody says who does it.
 pub(crate) const REDRIVEN: &str = "redriven by hand";
 pub(crate) const MADE_DUE: &str = "made due by hand";
+/// The most bytes of the note of a request to cancel, as AWS measures an update.
+const CANCEL_NOTE_BYTES: usize = 400;
 
 impl Writes<'_> {
     /// Returns the task as it is after a redrive, and the write, pinned to the task that was seen.
@@ -121,9 +123,11 @@ impl Writes<'_> {
 }
 
 /// Returns the request to cancel. It applies only to the attempt that holds this lock, which records the note.
-pub(crate) fn request_cancel(lock: &str, note: &Note) -> Expression {
+/// The note is left out if the item needs its room for the end of the attempt.
+pub(crate) fn request_cancel(seen: &TaskHead, lock: &str, note: &Note) -> Expression {
+    let has_room = seen.bytes_without_errors + seen.errors_bytes + CANCEL_NOTE_BYTES <= ITEM_BYTES_WITH_DATA;
     let request = Expression::new().set("#cancel = :lock").and("#lock = :lock").with(":lock", string(lock));
-    match note.to_brief_text() {
+    match note.to_brief_text().filter(|_| has_room) {
         Some(text) => request.set_to(CANCEL_NOTE, string(text)),
         None => request.remove("#cancel_note"),
     }

@@ -96,7 +96,8 @@ fn every_later_write_of_a_full_item_fits() {
         for failures in [few, 3].into_iter().skip(usize::from(few == 3)) {
             let item = saved(bytes, failures);
             let started = head(&item);
-            let asked = apply(&item, &operator::request_cancel(started.lock.as_deref().unwrap(), &note()));
+            let asked =
+                apply(&item, &operator::request_cancel(&started, started.lock.as_deref().unwrap(), &note()));
             for (item, is_asked) in [(item.clone(), false), (asked.expect("a request to cancel"), true)] {
                 apply(&item, &writes(1, 2).save()).expect("a heartbeat");
                 let started = head(&item);
