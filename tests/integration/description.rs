@@ -1,6 +1,6 @@
 //! The description of the statuses that the table keeps, and deploys that change codes.
 
-use tracker_core::{ErrorKind, StatusTracker, Tracker, TrackerStatus};
+use tracker_core::{ErrorKind, StatusTracker, Tracker};
 use tracker_test_macros::database_test;
 
 use crate::support::Fault::Deny;
@@ -9,11 +9,11 @@ use crate::support::{Document, ExtractStatus, World, number, text};
 const KEY: &str = "__tracker______extract";
 
 macro_rules! deploys {
-    ($($module:ident: $pending:literal $failed:literal $succeeded:literal, shards $shards:literal;)*) => {
+    ($($module:ident: $pending:literal $failed:literal $succeeded:literal $ignored:literal, shards $shards:literal;)*) => {
         $(
             /// A later version of the enum `ExtractStatus`.
             mod $module {
-                use super::*;
+                use tracker_core::{StatusTracker, TrackerStatus};
 
                 #[derive(TrackerStatus, Clone, Copy)]
                 pub enum ExtractStatus {
@@ -26,7 +26,7 @@ macro_rules! deploys {
                     #[status(succeeded, shards = 10)]
                     Succeeded = $succeeded,
                     #[status(ignored, shards = 5)]
-                    Ignored = 18,
+                    Ignored = $ignored,
                 }
 
                 #[derive(StatusTracker)]
@@ -40,11 +40,13 @@ macro_rules! deploys {
     };
 }
 
+pub(crate) use deploys;
+
 deploys! {
-    permuted: 10 16 14, shards 5;
-    renumbered: 11 14 16, shards 5;
-    wider: 10 14 16, shards 9;
-    narrower: 10 14 16, shards 2;
+    permuted: 10 16 14 18, shards 5;
+    renumbered: 11 14 16 18, shards 5;
+    wider: 10 14 16 18, shards 9;
+    narrower: 10 14 16 18, shards 2;
 }
 
 /// A later version of `Document`, with another separator.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::declare::description::{Description, StepDescription};
 use crate::declare::spec::{BackoffShape, Takeover, TrackerSpec, Wire};
-use crate::declare::status::{Role, StatusTable};
+use crate::declare::status::{MOST_SHARDS, Role, StatusTable};
 use crate::error::{Error, ErrorKind};
 
 /// DynamoDB's limit for the value of a key, in bytes.
@@ -13,9 +13,6 @@ const KEY_BYTES: usize = 2048;
 
 /// The largest number of digits that a code and a shard have in the `value` of an item.
 const NUMBERS_BYTES: usize = 2 * 9;
-
-/// More shards than any status needs: 1,000 shards take half a million tasks a second.
-const MOST_SHARDS: u32 = 1000;
 
 /// DynamoDB's limit for one partition of an index, in writes a second of rows of up to 1 KB.
 const WRITES_PER_SECOND: u32 = 1000;

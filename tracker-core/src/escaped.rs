@@ -2,9 +2,18 @@
 
 use std::fmt::{self, Write};
 
-/// Shows a text without the characters that could forge a line of a log or turn the direction of the text around it.
-/// Keys, names of owners and the like are under the control of whoever creates a task.
-pub(crate) struct Escaped<'t>(pub(crate) &'t str);
+/// Shows a text without the characters that could forge a line of a log, change a terminal, or turn the direction of the text
+/// around it. Ids, names of owners, errors and the like are under the control of whoever creates a task.
+///
+/// # Examples
+///
+/// ```
+/// use tracker_core::Escaped;
+///
+/// assert_eq!(Escaped("doc-1\nforged").to_string(), "doc-1\\nforged");
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Escaped<'t>(pub &'t str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

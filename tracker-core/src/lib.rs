@@ -168,6 +168,7 @@ pub use self::declare::description::{
 pub use self::declare::spec::{Takeover, Wire};
 pub use self::declare::status::{Role, TrackerStatus, UnknownStatus};
 pub use self::error::{Advice, Error, ErrorKind, NotReadyCause};
+pub use self::escaped::Escaped;
 pub use self::item::fields::TaskId;
 pub use self::item::head::{TaskHead, TaskProgress};
 pub use self::item::history::HistoryEntry;

@@ -219,7 +219,7 @@ pub(crate) enum Command {
     },
 }
 
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub(crate) struct Filter {
     /// Tasks in this status: a name, a role such as `in_progress`, or a code
     #[arg(long, value_name = "STATUS")]

@@ -60,6 +60,12 @@ impl fmt::Display for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
         let exit = match error.kind() {
             ErrorKind::NotFound => Exit::NothingFound,
             ErrorKind::ReadOnly { .. } => Exit::Refused,
@@ -71,7 +77,7 @@ impl From<Error> for Failure {
             _ if error.is_refusal() => Exit::Refused,
             _ => Exit::Error,
         };
-        Self { exit, message: error_line(&error) }
+        Self { exit, message: error_line(error) }
     }
 }
 

@@ -1,63 +1,19 @@
 //! How an operator is opened: by which description, and whether it may write.
 
-use tracker_core::{Description, ErrorKind, StatusTracker, TrackerStatus};
+use tracker_core::{Description, ErrorKind, StatusTracker};
 use tracker_test_macros::database_test;
 
 use super::{builder, create_ignored, operator};
+use crate::description::deploys;
 use crate::support::{Document, Summary, World, ids, number, text};
 
 const KEY: &str = "__tracker______extract";
 
-/// A later version of `Document`, with other numbers of shards.
-mod wider {
-    use super::{StatusTracker, TrackerStatus};
-
-    #[derive(TrackerStatus, Clone, Copy)]
-    pub enum ExtractStatus {
-        #[status(pending, shards = 50)]
-        Pending = 10,
-        #[status(in_progress, shards = 5)]
-        InProgress = 12,
-        #[status(failed, shards = 5)]
-        Failed = 14,
-        #[status(succeeded, shards = 10)]
-        Succeeded = 16,
-        #[status(ignored, shards = 5)]
-        Ignored = 18,
-    }
-
-    #[derive(StatusTracker)]
-    #[tracker(use_case_id = "extract", status = ExtractStatus)]
-    pub struct Document {
-        #[tracker(task_id)]
-        pub id: String,
-    }
-}
-
-/// A version of `Document` that gives a code to another status.
-mod permuted {
-    use super::{StatusTracker, TrackerStatus};
-
-    #[derive(TrackerStatus, Clone, Copy)]
-    pub enum ExtractStatus {
-        #[status(pending, shards = 5)]
-        Pending = 10,
-        #[status(in_progress, shards = 5)]
-        InProgress = 12,
-        #[status(failed, shards = 5)]
-        Failed = 18,
-        #[status(succeeded, shards = 10)]
-        Succeeded = 16,
-        #[status(ignored, shards = 5)]
-        Ignored = 14,
-    }
-
-    #[derive(StatusTracker)]
-    #[tracker(use_case_id = "extract", status = ExtractStatus)]
-    pub struct Document {
-        #[tracker(task_id)]
-        pub id: String,
-    }
+deploys! {
+    // Other numbers of shards.
+    wider: 10 14 16 18, shards 50;
+    // A code belongs to another status.
+    permuted: 10 18 16 14, shards 5;
 }
 
 /// Returns how many shards a stored description writes and reads for a status.

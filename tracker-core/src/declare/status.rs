@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::escaped::Escaped;
 
+/// More shards than any status needs: 1,000 shards take half a million tasks a second.
+pub(crate) const MOST_SHARDS: u32 = 1000;
+
 /// The meaning of a status to the tracker.
 ///
 /// Each role belongs to exactly one variant of a status enum, except [`MorePending`](Role::MorePending),

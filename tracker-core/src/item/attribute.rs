@@ -70,6 +70,11 @@ pub(crate) const HEAD: [&str; 22] = [
 /// The value of `lock` if no worker holds the task.
 pub(crate) const NOT_LOCKED: &str = "__not_locked__";
 
+/// Returns the code of the status of an item, if it has one.
+pub(crate) fn status_code(item: &Item) -> Option<u32> {
+    item.get(STATUS)?.as_n().ok()?.parse().ok()
+}
+
 pub(crate) fn string(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
 }

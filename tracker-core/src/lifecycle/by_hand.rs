@@ -1,13 +1,10 @@
 //! What somebody does by hand: who does it, why, and to which tasks.
 
 use crate::declare::status::Role;
-use crate::dynamodb::{self, Context, Route, SENDS, WriteError};
 use crate::error::{Error, ErrorKind, NotReadyCause};
-use crate::item::attribute::Item;
 use crate::item::head::TaskHead;
 use crate::item::history::Note;
 use crate::protocol::classify;
-use crate::protocol::expression::Expression;
 use crate::time::Timestamp;
 
 /// What somebody does by hand. Its default is a call of a tracker, which names nobody.
@@ -27,12 +24,6 @@ pub(crate) struct InIndex {
 }
 
 impl ByHand {
-    /// Returns whether a write was refused because of the note that it would add to the history.
-    pub(super) fn is_too_large<R>(&self, sent: &Result<R, WriteError>) -> bool {
-        let Err(WriteError::Refused(error)) = sent else { return false };
-        *error.kind() == ErrorKind::ItemTooLarge && !self.note.is_empty()
-    }
-
     /// Refuses a task that has moved on since the index has shown it.
     pub(crate) fn check(&self, seen: &TaskHead) -> Result<(), Error> {
         let has_moved =
@@ -42,18 +33,6 @@ impl ByHand {
         }
         Err(moved_on(seen))
     }
-}
-
-/// Sends a write, pinned to the task that was seen, until its outcome is known.
-pub(super) async fn send(
-    cx: &Context,
-    seen: &TaskHead,
-    write: &Expression,
-) -> Result<Option<Item>, WriteError> {
-    let sent = dynamodb::settle(&*cx.clock, SENDS, || {
-        dynamodb::update(cx, Route::ALONE, &seen.key, write.clone(), false)
-    });
-    sent.await
 }
 
 /// Returns the refusal of a task that has moved on.

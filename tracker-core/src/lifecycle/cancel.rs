@@ -6,6 +6,7 @@ use std::fmt::Display;
 use uuid::Uuid;
 
 use super::by_hand::ByHand;
+use super::free_task;
 use super::race::{Race, Round, race};
 use crate::declare::status::Role;
 use crate::dynamodb::{self, Context, FailedCondition, Route, WriteError};
@@ -91,8 +92,7 @@ impl<T: StatusTracker> Tracker<T> {
 pub(crate) async fn cancel(cx: &Context, key: &str, by: &ByHand) -> Result<CancelOutcome, Error> {
     let cancelled = async {
         cx.known_clock(key).await?;
-        // The room for a note follows from the whole item.
-        let found = dynamodb::get(cx, key, true, by.note.is_empty()).await?;
+        let found = free_task::read(cx, key, by).await?;
         let lock_id = Uuid::new_v4().simple().to_string();
         race(Cancel { cx, by, lock_id }, found).await
     };

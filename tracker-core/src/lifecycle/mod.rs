@@ -11,6 +11,7 @@ pub(crate) mod ensure;
 pub(crate) mod execution;
 pub(crate) mod failure;
 mod finish;
+mod free_task;
 mod heartbeat;
 mod lease;
 mod progress;

@@ -17,7 +17,7 @@ use super::{Operator, Step, role_name};
 use crate::declare::spec::Takeover;
 use crate::dynamodb;
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::{STATUS, UPDATE_TIME};
+use crate::item::attribute::{UPDATE_TIME, status_code};
 use crate::lifecycle::by_hand::{ByHand, InIndex, moved_on};
 use crate::lifecycle::cancel::{CancelOutcome, cancel};
 use crate::lifecycle::delete::delete_by_hand;
@@ -275,12 +275,14 @@ impl Operator {
     ) -> Result<ActionOutcome, Error> {
         let (key, step, expected) = if let Some((key, expected)) = row {
             (key, self.step_of(expected.status), Some(expected))
+        } else if let ([only], false) = (&self.steps[..], dry_run) {
+            // The operation reads the task itself.
+            (self.cx.key(task_id)?, Some(only), None)
         } else {
             let key = self.cx.key(task_id)?;
             let found = dynamodb::get(&self.cx, &key, true, true).await?;
             let mut item = found.ok_or_else(|| Error::new(ErrorKind::NotFound).with_key(&key))?;
-            let code = item.get(STATUS).and_then(|code| code.as_n().ok()?.parse().ok());
-            let step = code.and_then(|code| self.step_for(action, code));
+            let step = status_code(&item).and_then(|code| self.step_for(action, code));
             if dry_run && let Some(step) = step {
                 let head = step.cx.head(&mut item)?;
                 if !head.role().is_some_and(|role| action.applies_to(role)) {

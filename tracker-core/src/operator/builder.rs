@@ -1,6 +1,5 @@
 //! The builder of an operator.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,7 +16,8 @@ use crate::dynamodb::Context;
 use crate::error::{Error, ErrorKind};
 use crate::item::history::Note;
 use crate::item::use_case::UseCase;
-use crate::table::description::{self, Stored};
+use crate::table::description;
+use crate::table::versioned::Read;
 use crate::time::{Clock, SystemClock};
 
 /// Builds an [`Operator`].
@@ -114,13 +114,13 @@ impl OperatorBuilder {
         let bare = self.bare(&table, &use_case_id);
         let mut unreadable = false;
         let stored = match description::read(&bare, &use_case_id).await? {
-            Stored::Absent => None,
-            Stored::Described(description) => Some(*description),
-            Stored::Unreadable if self.description.is_some() => {
+            Read::Absent => None,
+            Read::Found(description, _) => Some(description),
+            Read::Unreadable if self.description.is_some() => {
                 unreadable = true;
                 None
             }
-            Stored::Unreadable => return Err(description::unreadable(&use_case_id)),
+            Read::Unreadable => return Err(description::unreadable(&use_case_id)),
         };
         let (description, mut read_only) = match self.description.as_ref().or(stored.as_ref()) {
             None => (None, Vec::new()),
@@ -149,23 +149,16 @@ impl OperatorBuilder {
 
     /// Returns the only use case that the table describes.
     async fn only_use_case(&self, table: &str) -> Result<String, Error> {
-        let mut described = description::use_cases(&self.bare(table, "")).await?;
-        match described.pop() {
-            Some(only) if described.is_empty() => Ok(only),
-            Some(last) => {
-                described.push(last);
-                let reason =
-                    format!("the table `{table}` describes several; name one: {}", described.join(", "));
-                Err(Error::new(ErrorKind::NotDescribed { reason }))
-            }
-            None => {
-                let reason = format!(
-                    "the table `{table}` describes none; name the use case, and give its description, or call \
-                     `verify_table` in a program that declares it"
-                );
-                Err(Error::new(ErrorKind::NotDescribed { reason }))
-            }
-        }
+        let described = description::use_cases(&self.bare(table, "")).await?;
+        let reason = match &described[..] {
+            [only] => return Ok(only.clone()),
+            [] => format!(
+                "the table `{table}` describes none; name the use case, and give its description, or call \
+                 `verify_table` in a program that declares it"
+            ),
+            several => format!("the table `{table}` describes several; name one: {}", several.join(", ")),
+        };
+        Err(Error::new(ErrorKind::NotDescribed { reason }))
     }
 
     /// Returns a context without statuses.
@@ -204,11 +197,7 @@ impl OperatorBuilder {
                 name: name.clone(),
                 aliases: Vec::new(),
                 cx: self.context(config, use_case),
-                read_shards: step
-                    .statuses
-                    .iter()
-                    .map(|status| (status.code, status.most_shards))
-                    .collect::<BTreeMap<_, _>>(),
+                read_shards: step.statuses.iter().map(|status| (status.code, status.most_shards)).collect(),
             });
         }
         steps.sort_by_key(|step| depth(&step.name));

@@ -117,7 +117,7 @@ impl Operator {
         let update = never().set("#value = :value").with(":value", string(NOBODY));
         let item = [(KEY.to_owned(), string(NOBODY))].into();
         let pinned = never().and("#value = :value").with(":value", string(NOBODY));
-        let shared = never().set("#value = :value").with(":value", string(NOBODY));
+        let shared = update.clone();
         let tried = [
             ("GetItem", dynamodb::get(cx, NOBODY, false, true).await.map(drop)),
             ("Query", query(cx, &range, false, 1, None).await.map(drop)),

@@ -82,12 +82,6 @@ impl TaskFilter {
         self
     }
 
-    /// Returns whether the filter means all tasks.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        *self == Self { newest_first: self.newest_first, ..Self::default() }
-    }
-
     /// Returns whether the items are needed.
     pub(super) fn reads_items(&self) -> bool {
         self.error.is_some()

@@ -1,6 +1,7 @@
 //! Lists tasks, and reads one with all that is stored of it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
@@ -11,10 +12,10 @@ use super::{Operator, Step};
 use crate::dynamodb;
 use crate::dynamodb::batch::KEYS_PER_GET;
 use crate::error::Error;
-use crate::item::attribute::{HEAD, Item};
+use crate::item::attribute::{HEAD, Item, status_code};
 use crate::item::head::TaskHead;
 use crate::query::cursor::Cursor;
-use crate::query::merge::{Plan, Position, Row};
+use crate::query::merge::{Position, Row};
 use crate::query::refresh::read_items;
 use crate::query::rows;
 use crate::time::Timestamp;
@@ -43,7 +44,7 @@ impl Operator {
         let of_filter = filter.until.map(Timestamp::new);
         let until = of_filter.or_else(|| after?.until()).unwrap_or_else(|| self.latest());
         let plan = self.plan(filter, until)?;
-        let rows = rows(std::sync::Arc::clone(&self.cx), plan.clone(), false, None, after.cloned());
+        let rows = rows(Arc::clone(&self.cx), plan.clone(), false, None, after.cloned());
         let mut found = std::pin::pin!(self.matching(rows, filter).take(MOST_READ));
         let (mut tasks, mut last) = (Vec::new(), None::<Position>);
         let mut read = 0;
@@ -112,9 +113,7 @@ impl Operator {
     }
 
     fn detail(&self, item: Item) -> Result<TaskDetail, Error> {
-        let code = item.get(crate::item::attribute::STATUS);
-        let code = code.and_then(|code| code.as_n().ok()?.parse().ok());
-        let step = code.and_then(|code| self.step_of(code));
+        let step = status_code(&item).and_then(|code| self.step_of(code));
         let cx = step.map_or(&self.cx, |step| &step.cx);
         TaskDetail::new(item, step.map(|step| &*step.name), cx, self.timestamp())
     }
@@ -125,8 +124,8 @@ impl Operator {
         filter: &TaskFilter,
         until: Timestamp,
     ) -> Result<impl Stream<Item = Result<Found, Error>> + Send + use<'_>, Error> {
-        let plan: Plan = self.plan(filter, until)?;
-        let rows = rows(std::sync::Arc::clone(&self.cx), plan, false, None, None);
+        let plan = self.plan(filter, until)?;
+        let rows = rows(Arc::clone(&self.cx), plan, false, None, None);
         Ok(self.matching(rows, filter))
     }
 
@@ -189,7 +188,7 @@ impl Operator {
     pub(super) async fn heads(&self, keys: Vec<String>) -> Result<HashMap<String, TaskHead>, Error> {
         let items = read_items(&self.cx, keys, &HEAD).await?;
         let head = |(key, mut item): (String, Item)| {
-            let code = item.get(crate::item::attribute::STATUS)?.as_n().ok()?.parse().ok()?;
+            let code = status_code(&item)?;
             let cx = self.step_of(code).map_or(&self.cx, |step: &Step| &step.cx);
             Some((key, cx.head(&mut item).ok()?))
         };

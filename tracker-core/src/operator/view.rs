@@ -8,7 +8,7 @@ use crate::declare::status::Role;
 use crate::dynamodb::Context;
 use crate::error::Error;
 use crate::item::attribute::{DATA, HEAD, Item, size_of_item};
-use crate::item::head::{TaskHead, TaskProgress};
+use crate::item::head::TaskProgress;
 use crate::item::history::HistoryEntry;
 use crate::item::json::{as_json, document_as_json};
 use crate::query::merge::Row;
@@ -150,26 +150,12 @@ impl TaskDetail {
         let attributes = item.iter().filter(|(name, _)| !own(name));
         let attributes = attributes.map(|(name, value)| (name.clone(), as_json(value))).collect();
         Ok(Self {
-            step: step.map(str::to_owned),
-            status: head.status_name().to_owned(),
-            role: head.role(),
-            lease_until: head.is_locked().then(|| rules.takeover_at(&head).utc()),
-            lease_expired: head.is_locked() && rules.is_expired(&head, now),
-            data,
-            attributes,
-            bytes,
-            ..Self::of_head(&head)
-        })
-    }
-
-    fn of_head(head: &TaskHead) -> Self {
-        Self {
             task_id: head.task_id().to_owned(),
             use_case_id: head.use_case_id().to_owned(),
-            step: None,
-            status: String::new(),
+            step: step.map(str::to_owned),
+            status: head.status_name().to_owned(),
             status_code: head.status_code(),
-            role: None,
+            role: head.role(),
             failed_attempts: head.failed_attempts(),
             lost_attempts: head.lost_attempts(),
             attempt: head.attempt(),
@@ -177,8 +163,8 @@ impl TaskDetail {
             update_time: head.update_time(),
             lock_time: head.lock_time(),
             locked: head.is_locked(),
-            lease_until: None,
-            lease_expired: false,
+            lease_until: head.is_locked().then(|| rules.takeover_at(&head).utc()),
+            lease_expired: head.is_locked() && rules.is_expired(&head, now),
             owner: head.owner().map(str::to_owned),
             progress: head.progress().cloned(),
             run_at: head.run_at(),
@@ -188,9 +174,9 @@ impl TaskDetail {
             shard: head.shard_id(),
             history: head.errors().to_vec(),
             history_omitted: head.errors_omitted(),
-            data: Value::Null,
-            attributes: Map::new(),
-            bytes: 0,
-        }
+            data,
+            attributes,
+            bytes,
+        })
     }
 }

@@ -56,6 +56,11 @@ pub(super) fn set_or_remove(
     }
 }
 
+/// Returns how many bytes `errors` may have, so that every later write of the protocol fits.
+pub(super) fn room_for_errors(head: &TaskHead) -> usize {
+    ITEM_BYTES.saturating_sub(head.bytes_without_errors + ERRORS.len() + PROTOCOL_BYTES)
+}
+
 /// Sets `errors` to as much of the history as fits, from `detail` downwards. With `AsStored`, leaves `errors`
 /// unchanged and removes `owner` and `started_from` to make room.
 pub(super) fn set_errors(
@@ -64,8 +69,7 @@ pub(super) fn set_errors(
     errors: &mut History,
     detail: HistoryDetail,
 ) -> Expression {
-    let room = ITEM_BYTES.saturating_sub(head.bytes_without_errors + ERRORS.len() + PROTOCOL_BYTES);
-    match errors.encode_within(detail, room) {
+    match errors.encode_within(detail, room_for_errors(head)) {
         Some(encoded) => write.set_to(ERRORS, encoded),
         None if detail == HistoryDetail::AsStored => write.remove("#owner, #started_from"),
         None => write,

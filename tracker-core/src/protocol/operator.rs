@@ -1,14 +1,16 @@
 //! An operator's writes: redrive, run now, cancel, release, delete, and the request to cancel an attempt.
 
 use super::classify::Rules;
-use super::clauses::{CANCELLED, at_status, expires_at, set_errors, set_head_status, set_or_remove};
+use super::clauses::{
+    CANCELLED, at_status, expires_at, room_for_errors, set_errors, set_head_status, set_or_remove,
+};
 use super::expression::Expression;
 use super::writes::{LostTo, Writes};
 use crate::declare::spec::Takeover;
 use crate::declare::status::Role;
 use crate::item::attribute::{
-    CANCEL_NOTE, ERRORS, EXPIRES_AT, ITEM_BYTES, ITEM_BYTES_WITH_DATA, LOST_ATTEMPTS, NOT_LOCKED,
-    PROTOCOL_BYTES, RETRY, RUN_AT, SNOOZES, number, size_of, string, time,
+    CANCEL_NOTE, ERRORS, EXPIRES_AT, ITEM_BYTES_WITH_DATA, LOST_ATTEMPTS, NOT_LOCKED, RETRY, RUN_AT, SNOOZES,
+    number, size_of, string, time,
 };
 use crate::item::head::TaskHead;
 use crate::item::history::{HistoryDetail, HistoryEntry, Note};
@@ -78,9 +80,8 @@ impl Writes<'_> {
         let mut errors = after.errors.clone();
         let entry = HistoryEntry::new(after.retry, self.now, what, "").by_hand(note);
         errors.push(entry, self.config.history_limit as usize);
-        let room = ITEM_BYTES.saturating_sub(after.bytes_without_errors + ERRORS.len() + PROTOCOL_BYTES);
         match errors.encode(HistoryDetail::All) {
-            Some(encoded) if size_of(&encoded) <= room => {
+            Some(encoded) if size_of(&encoded) <= room_for_errors(after) => {
                 after.errors = errors;
                 write.set_to(ERRORS, encoded)
             }

@@ -15,7 +15,7 @@ use crate::declare::status::Role;
 use crate::dynamodb::Context;
 use crate::dynamodb::batch::{KEYS_PER_GET, batch_get, until_processed};
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::{ERRORS, HEAD, Item, KEY, STATUS};
+use crate::item::attribute::{ERRORS, HEAD, Item, KEY, status_code};
 use crate::time::Timestamp;
 use crate::tracker::codec::read_task;
 use crate::tracker::status_tracker::StatusTracker;
@@ -179,8 +179,7 @@ async fn read_tasks<T: StatusTracker>(
             Some(Err(error))
         }
         Ok(row) => {
-            let status = items.get(&row.key)?.get(STATUS).and_then(|status| status.as_n().ok()?.parse().ok());
-            let moved = status.is_some_and(|status: u32| status != row.code);
+            let moved = status_code(items.get(&row.key)?).is_some_and(|status| status != row.code);
             // A moved item stays in the map, because the index may show the task in its new status as well.
             if moved && !with_moved { None } else { Some(read_task(cx, items.remove(&row.key)?)) }
         }

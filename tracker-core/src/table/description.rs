@@ -37,7 +37,8 @@ pub(super) async fn check(cx: &Context, write: Write) -> Result<(), Error> {
     if !cx.config.description {
         return Ok(());
     }
-    match compare_and_write(cx, write).await {
+    // Boxed, because the futures of the callers would become large.
+    match Box::pin(compare_and_write(cx, write)).await {
         Err(error) if dynamodb::is_access_denied(&error) => {
             if !cx.warned_of_description.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
@@ -57,18 +58,9 @@ pub(super) async fn check(cx: &Context, write: Write) -> Result<(), Error> {
 async fn compare_and_write(cx: &Context, write: Write) -> Result<(), Error> {
     let own = Description { table: None, ..cx.config.describe(cx.use_case.spec()) };
     let (key, step) = (key_of(cx.use_case.id()), cx.use_case.type_name());
-    let is = |stored: Option<&Description>| -> Result<Option<Description>, Error> {
-        let is = match stored {
-            None => own.clone(),
-            Some(stored) => {
-                report(cx, &key, compare(stored, &own, step, cx.config.read_shards))?;
-                joined(stored, &own, step, Join::Least)
-            }
-        };
-        Ok((stored != Some(&is)).then_some(is))
-    };
-    let stored = match read(cx, cx.use_case.id()).await? {
-        Stored::Unreadable => {
+    let stored = read(cx, cx.use_case.id()).await?;
+    match (&stored, write) {
+        (Read::Unreadable, _) => {
             tracing::warn!(
                 target: "tracker_core::table",
                 key,
@@ -77,31 +69,21 @@ async fn compare_and_write(cx: &Context, write: Write) -> Result<(), Error> {
             );
             return Ok(());
         }
-        Stored::Absent => None,
-        Stored::Described(stored) => Some(*stored),
-    };
-    let is_new = is(stored.as_ref())?.is_some();
-    if write == Write::IfFewerShards {
-        let lower = |stored: Option<Description>| {
-            let stored = stored.unwrap_or_else(|| own.clone());
-            let lowered = lowered(&stored, &own, step, cx.config.read_shards);
-            Ok(((lowered != stored).then_some(lowered), ()))
-        };
-        return match stored {
-            Some(stored) if lowered(&stored, &own, step, cx.config.read_shards) != stored => {
-                versioned::change(cx, &key, DESCRIPTION, lower).await
-            }
-            _ => Ok(()),
-        };
-    }
-    if !is_new {
-        return Ok(());
-    }
-    if stored.is_none() {
+        (Read::Absent, Write::IfFewerShards) => return Ok(()),
         // First, so that no description is left out of the list.
-        list(cx, cx.use_case.id()).await?;
+        (Read::Absent, Write::IfNew) => list(cx, cx.use_case.id()).await?,
+        (Read::Found(..), _) => {}
     }
-    versioned::change(cx, &key, DESCRIPTION, |stored| Ok((is(stored.as_ref())?, ()))).await
+    let change = |stored: Option<Description>| {
+        let Some(stored) = stored else { return Ok((Some(own.clone()), ())) };
+        report(cx, &key, compare(&stored, &own, step, cx.config.read_shards))?;
+        let is = match write {
+            Write::IfNew => joined(&stored, &own, step, Join::Least),
+            Write::IfFewerShards => lowered(&stored, &own, step, cx.config.read_shards),
+        };
+        Ok(((is != stored).then_some(is), ()))
+    };
+    versioned::change_read(cx, &key, DESCRIPTION, stored, change).await
 }
 
 /// Replaces the description of a use case by a declaration, although other programs may have declared other shards.
@@ -137,21 +119,12 @@ fn report(cx: &Context, key: &str, found: Comparison) -> Result<(), Error> {
     Err(Error::new(ErrorKind::TableMismatch { table: cx.config.table.clone().into_owned(), differences }))
 }
 
-/// The description that a table keeps of a use case.
-pub(crate) enum Stored {
-    Absent,
-    /// A newer version has written it.
-    Unreadable,
-    Described(Box<Description>),
-}
-
 /// Reads the description of a use case.
-pub(crate) async fn read(cx: &Context, use_case_id: &str) -> Result<Stored, Error> {
+pub(crate) async fn read(cx: &Context, use_case_id: &str) -> Result<Read<Description>, Error> {
     Ok(match versioned::read(cx, &key_of(use_case_id), DESCRIPTION, true).await? {
-        Read::Absent => Stored::Absent,
-        Read::Unreadable => Stored::Unreadable,
-        Read::Found(Description { v, .. }, _) if v != VERSION => Stored::Unreadable,
-        Read::Found(description, _) => Stored::Described(Box::new(description)),
+        // A newer version has written it.
+        Read::Found(Description { v, .. }, _) if v != VERSION => Read::Unreadable,
+        read => read,
     })
 }
 

@@ -2,7 +2,7 @@
 
 pub(crate) mod description;
 pub(crate) mod pause;
-mod versioned;
+pub(crate) mod versioned;
 
 use std::fmt;
 use std::future::IntoFuture;

@@ -15,7 +15,7 @@ const REVISION: &str = "revision";
 const ROUNDS: u32 = 6;
 
 /// What a key has.
-pub(super) enum Read<V> {
+pub(crate) enum Read<V> {
     Absent,
     /// Another version of this crate has written it, or another program.
     Unreadable,
@@ -73,10 +73,22 @@ pub(super) async fn change<V: Serialize + DeserializeOwned, R>(
     cx: &Context,
     key: &str,
     attribute: &str,
+    change: impl FnMut(Option<V>) -> Result<(Option<V>, R), Error>,
+) -> Result<R, Error> {
+    let first = read(cx, key, attribute, true).await?;
+    change_read(cx, key, attribute, first, change).await
+}
+
+/// Changes a value that was read already.
+pub(super) async fn change_read<V: Serialize + DeserializeOwned, R>(
+    cx: &Context,
+    key: &str,
+    attribute: &str,
+    mut found: Read<V>,
     mut change: impl FnMut(Option<V>) -> Result<(Option<V>, R), Error>,
 ) -> Result<R, Error> {
     for _ in 0..ROUNDS {
-        let (was, revision) = match read(cx, key, attribute, true).await? {
+        let (was, revision) = match found {
             Read::Absent => (None, None),
             Read::Found(value, revision) => (Some(value), Some(revision)),
             Read::Unreadable => return Err(unreadable(key, attribute)),
@@ -86,6 +98,7 @@ pub(super) async fn change<V: Serialize + DeserializeOwned, R>(
         if write(cx, key, attribute, &is, revision).await? {
             return Ok(result);
         }
+        found = read(cx, key, attribute, true).await?;
     }
     Err(Error::new(ErrorKind::Contended).with_key(key))
 }

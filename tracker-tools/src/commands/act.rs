@@ -17,11 +17,10 @@ use crate::session::Session;
 pub(crate) async fn act(session: &Session, action: Action, bulk: Bulk) -> Result<Exit, Failure> {
     let (tasks, single) = selection(session, &bulk)?;
     if !bulk.dry_run {
-        if let Some(reasons) = Some(session.operator.why_read_only()).filter(|reasons| !reasons.is_empty()) {
-            return Err(Failure::new(
-                Exit::Refused,
-                format!("nothing may be written: {}", reasons.join("; ")),
-            ));
+        let reasons = session.operator.why_read_only();
+        if !reasons.is_empty() {
+            let why = format!("nothing may be written: {}", reasons.join("; "));
+            return Err(Failure::new(Exit::Refused, why));
         }
         confirm(session, action, &tasks, &bulk).await?;
     }
@@ -43,7 +42,7 @@ pub(crate) async fn act(session: &Session, action: Action, bulk: Bulk) -> Result
             stop.cancel();
         }
         if let ActionOutcome::Skipped(error) | ActionOutcome::Failed(error) = &result.outcome {
-            refusal = Some((error_line(error), error.kind().clone()));
+            refusal = Some(Failure::from(error));
         }
         bar.set_message(words(summary, bulk.dry_run));
         bar.tick();
@@ -55,14 +54,8 @@ pub(crate) async fn act(session: &Session, action: Action, bulk: Bulk) -> Result
         anstream::eprintln!("{}", words(summary, bulk.dry_run));
         return Err(Failure { exit: Exit::Interrupted, ..failure });
     }
-    if single && let Some((message, kind)) = refusal {
-        let exit = match kind {
-            tracker_core::ErrorKind::NotFound => Exit::NothingFound,
-            _ if summary.skipped > 0 => Exit::Refused,
-            tracker_core::ErrorKind::InvalidTaskId { .. } => Exit::Usage,
-            _ => Exit::Error,
-        };
-        return Err(Failure::new(exit, message));
+    if let Some(failure) = refusal.filter(|_| single) {
+        return Err(failure);
     }
     anstream::eprintln!("{}", words(summary, bulk.dry_run));
     Ok(exit_of(summary))
@@ -85,9 +78,7 @@ fn exit_of(summary: ActionSummary) -> Exit {
 /// Returns the tasks that the arguments mean, and whether that is one id.
 fn selection(session: &Session, bulk: &Bulk) -> Result<(Selection, bool), Failure> {
     let filter = &bulk.filter;
-    let Filter { status, since, until, prefix, error } = filter;
-    let filters =
-        !status.is_empty() || since.is_some() || until.is_some() || prefix.is_some() || error.is_some();
+    let filters = *filter != Filter::default();
     if !bulk.ids.is_empty() {
         if filters || bulk.all {
             return Err(Failure::usage("name ids, or a filter, and not both"));

@@ -1,22 +1,11 @@
 //! Texts for people: times, numbers, and text of users.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tracker_core::Escaped;
 
-/// Escapes control characters and characters that reverse the direction of a text, so that an id or an error cannot change what
-/// the terminal shows.
+/// Escapes what an id or an error could change the terminal with.
 pub(crate) fn escaped(text: &str) -> String {
-    let is_override = |c| matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' => escaped.push_str("\\n"),
-            '\t' => escaped.push_str("\\t"),
-            '\r' => escaped.push_str("\\r"),
-            c if c.is_control() || is_override(c) => escaped.extend(c.escape_unicode()),
-            c => escaped.push(c),
-        }
-    }
-    escaped
+    Escaped(text).to_string()
 }
 
 /// Returns how long ago a time was, such as `3m ago`.

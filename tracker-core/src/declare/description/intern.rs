@@ -5,10 +5,9 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use super::{Description, StatusDescription, StepDescription};
 use crate::declare::spec::{MorePending, TrackerSpec, spec};
-use crate::declare::status::{Role, StatusRow, StatusTable};
+use crate::declare::status::{MOST_SHARDS, Role, StatusRow, StatusTable};
 
-/// The most shards and digits that a description can have. The derive has the same limits.
-const MOST_SHARDS: u32 = 1000;
+/// The most digits that a description can have. The derive has the same limit.
 const MOST_DIGITS: u8 = 9;
 
 /// The declarations of a description, by the names of its steps.

@@ -116,16 +116,10 @@ impl HistoryEntry {
     /// preserves it.
     pub(super) fn unreadable(error: &BoxError, text: String) -> Self {
         Self {
-            nth_retry: 0,
             update_time: String::new(),
             error: format!("this part of the history cannot be read: {error}"),
             traceback: text,
-            attempt: None,
-            owner: None,
-            seconds: None,
-            by: None,
-            reason: None,
-            extra: serde_json::Map::new(),
+            ..Self::new(0, Timestamp::EPOCH, "", "")
         }
     }
 
