@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 const EXIT_CODES: &str = "\
@@ -23,17 +23,24 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The table; by default that of the description
-    #[arg(short, long, global = true, env = "TRACKER_TABLE", value_name = "NAME")]
+    /// The table; by default that of the declaration, if this program has one
+    #[arg(short, long, global = true, help_heading = "Use case", env = "TRACKER_TABLE", value_name = "NAME")]
     pub(crate) table: Option<String>,
     /// The use case; by default the only one that the table describes
-    #[arg(short, long, global = true, env = "TRACKER_USE_CASE", value_name = "ID")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        help_heading = "Use case",
+        env = "TRACKER_USE_CASE",
+        value_name = "ID"
+    )]
     pub(crate) use_case: Option<String>,
     /// Only this step of the use case
-    #[arg(short, long, global = true, value_name = "NAME")]
+    #[arg(short, long, global = true, help_heading = "Use case", value_name = "NAME")]
     pub(crate) step: Option<String>,
     /// Read the description of the use case from this file, as `tracker describe` prints it
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = "Use case", value_name = "FILE")]
     pub(crate) describe: Option<PathBuf>,
     /// The profile of the AWS configuration
     #[arg(long, global = true, value_name = "NAME", help_heading = "Database")]
@@ -54,16 +61,16 @@ pub(crate) struct Options {
     #[arg(long, global = true, help_heading = "Output")]
     pub(crate) units: bool,
     /// Refuse every write
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Changes")]
     pub(crate) read_only: bool,
     /// Ask nothing
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = "Changes")]
     pub(crate) yes: bool,
     /// Who acts; the history of a changed task names them [default: user@host]
-    #[arg(long, global = true, env = "TRACKER_ACTOR", value_name = "NAME")]
+    #[arg(long, global = true, help_heading = "Changes", env = "TRACKER_ACTOR", value_name = "NAME")]
     pub(crate) actor: Option<String>,
     /// Why; the history of a changed task has the reason
-    #[arg(long, global = true, value_name = "TEXT")]
+    #[arg(long, global = true, help_heading = "Changes", value_name = "TEXT")]
     pub(crate) reason: Option<String>,
 }
 
@@ -175,14 +182,15 @@ pub(crate) enum Command {
     /// Delete tasks, unless a worker holds them
     Delete(Bulk),
     /// Pause a step: workers claim none of its tasks
+    #[command(group(ArgGroup::new("end").required(true).args(["duration", "until"])))]
     Pause {
         /// The step [default: the only one]
         #[arg(value_name = "STEP")]
         name: Option<String>,
         /// For how long
-        #[arg(long = "for", value_name = "TIME", value_parser = duration, required_unless_present = "until", conflicts_with = "until")]
+        #[arg(long = "for", value_name = "TIME", value_parser = duration)]
         duration: Option<Duration>,
-        /// Until when
+        /// Until when: `2026-11-29T08:00:00Z`
         #[arg(long, value_name = "TIME", value_parser = moment)]
         until: Option<DateTime<Utc>>,
     },
@@ -219,12 +227,45 @@ pub(crate) enum Command {
     },
 }
 
+impl Command {
+    /// Returns whether the command shows tasks, by the description.
+    pub(crate) fn shows_tasks(&self) -> bool {
+        matches!(
+            self,
+            Self::Status { .. }
+                | Self::Ls { .. }
+                | Self::Get { .. }
+                | Self::Errors { .. }
+                | Self::Stuck { .. }
+                | Self::Watch { .. }
+                | Self::Wait { .. }
+                | Self::Check { .. }
+                | Self::Export { .. }
+        )
+    }
+
+    /// Returns the name and the forms of a command that does not have them all.
+    pub(crate) fn forms(&self) -> Option<(&'static str, &'static [Form])> {
+        const DATA: [Form; 3] = [Form::Table, Form::Json, Form::Jsonl];
+        match self {
+            Self::Status { .. } => Some(("status", &DATA)),
+            Self::Watch { .. } => Some(("watch", &[Form::Table, Form::Jsonl])),
+            Self::Doctor { .. } => Some(("doctor", &DATA)),
+            Self::Pause { .. } => Some(("pause", &DATA)),
+            Self::Describe { .. } => Some(("describe", &[Form::Json])),
+            Self::Export { .. } => Some(("export", &[Form::Jsonl])),
+            Self::Check { .. } => Some(("check", &[Form::Table])),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub(crate) struct Filter {
     /// Tasks in this status: a name, a role such as `in_progress`, or a code
     #[arg(long, value_name = "STATUS")]
     pub(crate) status: Vec<String>,
-    /// Tasks whose status changed since then: `2h`, or `2026-11-29T08:00:00Z`
+    /// Tasks whose status changed since then: `2h` ago, `2026-11-29`, or `2026-11-29T08:00:00Z`
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) since: Option<DateTime<Utc>>,
     /// Tasks whose status changed before then
@@ -233,7 +274,7 @@ pub(crate) struct Filter {
     /// Tasks whose id begins with this text
     #[arg(long, value_name = "TEXT")]
     pub(crate) prefix: Option<String>,
-    /// Tasks whose last error contains this text; the items are read for it
+    /// Tasks whose last error contains this text, or a text that `errors` prints; the items are read for it
     #[arg(long, value_name = "TEXT")]
     pub(crate) error: Option<String>,
 }
@@ -262,7 +303,7 @@ pub(crate) struct Bulk {
     #[arg(long)]
     pub(crate) all: bool,
     /// How many tasks are tried at most
-    #[arg(long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N")]
     pub(crate) limit: Option<u64>,
     /// How many tasks are tried in a second at most
     #[arg(long, value_name = "N")]
@@ -276,10 +317,16 @@ fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; write a time such as 30s, 15m or 2h"))
 }
 
-/// Reads a time, or how long ago it was.
+/// Reads a time, a day, or how long ago it was. A time without an offset is UTC.
 fn moment(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.to_utc());
+    }
+    if let Ok(time) = text.parse::<NaiveDateTime>() {
+        return Ok(time.and_utc());
+    }
+    if let Ok(day) = text.parse::<NaiveDate>() {
+        return Ok(day.and_time(NaiveTime::MIN).and_utc());
     }
     let ago = duration(text).map_err(|error| format!("{error}, or a moment such as 2026-11-29T08:00:00Z"))?;
     let ago = chrono::TimeDelta::from_std(ago).map_err(|error| error.to_string())?;
@@ -316,6 +363,8 @@ mod tests {
     #[test]
     fn moments_are_times_or_how_long_ago() {
         assert_eq!(moment("2026-11-29T08:00:00Z").unwrap().to_rfc3339(), "2026-11-29T08:00:00+00:00");
+        assert_eq!(moment("2026-11-29").unwrap(), moment("2026-11-29T00:00:00Z").unwrap());
+        assert_eq!(moment("2026-11-29T08:00:00").unwrap(), moment("2026-11-29T08:00:00Z").unwrap());
         let ago = Utc::now() - moment("2h").unwrap();
         assert!((7_199..7_260).contains(&ago.num_seconds()), "{ago}");
         assert!(moment("yesterday").unwrap_err().contains("15m"));

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use tracker_core::{Error, ErrorKind};
+use chrono::{DateTime, Utc};
+use tracker_core::{Error, ErrorKind, Escaped};
 
 /// The codes with which the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,11 @@ impl Failure {
         Self { exit, message: message.into() }
     }
 
+    /// Returns the failure of a command about one task.
+    pub(crate) fn of_task(error: &Error, task_id: &str) -> Self {
+        Self { message: task_error_line(error, task_id), ..Self::from(error) }
+    }
+
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, message)
     }
@@ -81,6 +87,20 @@ impl From<&Error> for Failure {
     }
 }
 
+/// Returns an error about a task in one line, with the id instead of the key, and advice for an operator.
+pub(crate) fn task_error_line(error: &Error, task_id: &str) -> String {
+    let text = match error.kind() {
+        ErrorKind::NotFound => "there is no such task; check the id and the use case".to_owned(),
+        ErrorKind::Locked { owner, until, .. } => locked(owner.as_deref(), *until, Utc::now()),
+        _ => {
+            let line = error_line(error);
+            let Some(key) = error.key() else { return line };
+            return line.replacen(&Escaped(key).to_string(), &Escaped(task_id).to_string(), 1);
+        }
+    };
+    format!("task `{}`: {text}", Escaped(task_id))
+}
+
 /// Returns an error and its causes in one line.
 pub(crate) fn error_line(error: &Error) -> String {
     let mut line = error.to_string();
@@ -95,6 +115,20 @@ pub(crate) fn error_line(error: &Error) -> String {
         source = cause.source();
     }
     line
+}
+
+/// Returns why a task stays as it is that a worker holds.
+fn locked(owner: Option<&str>, until: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let owner = Escaped(owner.unwrap_or("an unknown worker"));
+    if until <= now {
+        return format!(
+            "its lease of {owner} has expired; `tracker release` frees it, and the next start takes it over"
+        );
+    }
+    format!(
+        "held by {owner} until {}, unless the lease is renewed; wait for that, or ask the attempt to end: `tracker cancel`",
+        until.to_rfc3339()
+    )
 }
 
 impl From<std::io::Error> for Failure {

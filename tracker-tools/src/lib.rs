@@ -59,6 +59,10 @@ pub fn main(descriptions: impl IntoIterator<Item = Description>) -> ExitCode {
             let is_check = std::env::args().any(|argument| argument == "check");
             let wrong = if is_check { Exit::UNKNOWN } else { Exit::Usage };
             let exit = if error.use_stderr() { wrong } else { Exit::Done };
+            if exit == Exit::UNKNOWN && is_check {
+                // Monitoring programs read standard output.
+                let _ = output::line("UNKNOWN - wrong usage, see standard error");
+            }
             // Nobody reads it if this fails.
             let _ = error.print();
             return exit.into();

@@ -8,6 +8,7 @@ use crate::cli::{Filter, Options};
 use crate::client::client;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::output::text::escaped;
 use crate::units::Units;
 
 pub(crate) struct Session {
@@ -53,6 +54,15 @@ impl Session {
         let operator = builder.open().await?;
         let output = Output::new(options.output);
         Ok(Self { options, operator, given, output })
+    }
+
+    /// Says so if what is shown may be wrong, because the description is not that of the table.
+    pub(crate) fn warn(&self) {
+        let reasons = self.operator.why_read_only().iter().skip(usize::from(self.options.read_only));
+        let reasons: Vec<_> = reasons.map(String::as_str).collect();
+        if !reasons.is_empty() {
+            anstream::eprintln!("tracker: what is shown may be wrong: {}", escaped(&reasons.join("; ")));
+        }
     }
 
     /// Returns a filter with the step of the options.

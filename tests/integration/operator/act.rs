@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tracker_core::{
     Action, ActionOutcome, ActionResult, CancellationToken, ErrorKind, Failure, NotReadyCause, Operator,
-    Takeover, TaskFilter,
+    Selection, Takeover, TaskFilter,
 };
 use tracker_test_macros::database_test;
 
 use super::{builder, create_ignored, operator};
-use crate::support::{Document, World, entry, history, ids, number, text};
+use crate::support::{Document, Item, World, entry, history, ids, number, text};
 
 /// Changes one task, and returns what became of it, or why it stays as it is.
 async fn act(operator: &Operator, action: Action, id: &str) -> Result<&'static str, ErrorKind> {
@@ -72,6 +72,53 @@ async fn run_now_makes_a_task_due_and_keeps_its_place(world: World) {
     assert!(documents.run_now("doc-1").await.unwrap().run_at().is_none());
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();
     assert_eq!(act(&operator, Action::RunNow, "doc-1").await, Err(ErrorKind::AlreadySucceeded));
+}
+
+async fn stored_under(world: &World, ids: &[String]) -> Vec<Item> {
+    let mut items = Vec::new();
+    for id in ids {
+        items.push(world.stored_under(&format!("extract____{id}")).await.expect("a task"));
+    }
+    items
+}
+
+#[database_test]
+async fn dry_run_decides_as_the_change_does_and_writes_nothing(world: World) {
+    let documents = world.create_document().await;
+    create_ignored(&world, ["doc-2".to_owned()]).await;
+    documents.create_at(Document::new("doc-3"), world.in_one_hour()).await.unwrap();
+    let operator = operator(&world).await;
+    let execution = documents.start("doc-1").await.unwrap();
+    let everything = TaskFilter::new();
+    let ids: Vec<_> = ["doc-1", "doc-2", "doc-3"].map(str::to_owned).into();
+    // doc-1 is held, doc-2 ignored, and doc-3 waits.
+    for (action, done) in [
+        (Action::Redrive, &["doc-2"][..]),
+        (Action::RunNow, &["doc-3"]),
+        (Action::Cancel, &["doc-1", "doc-3"]),
+        (Action::Release, &[]),
+        (Action::Delete, &["doc-2", "doc-3"]),
+    ] {
+        let before = stored_under(&world, &ids).await;
+        for tasks in [Selection::from(everything.clone()), ids.clone().into()] {
+            let mut would = Vec::new();
+            let on_result = |result: &ActionResult, _| {
+                if let ActionOutcome::WouldBeDone = result.outcome {
+                    would.push(result.task_id.clone());
+                }
+            };
+            let summary = operator.act(action, tasks).dry_run(true).on_result(on_result).await.unwrap();
+            would.sort();
+            assert_eq!(would, done, "{action:?}");
+            assert_eq!((summary.requested, summary.failed), (0, 0));
+        }
+        assert_eq!(stored_under(&world, &ids).await, before, "{action:?} wrote");
+    }
+    world.clock.advance(Duration::from_mins(20));
+    assert_eq!(operator.release_expired(everything.clone()).dry_run(true).await.unwrap().done, 1);
+    let summary = operator.cancel(everything).await.unwrap();
+    assert_eq!((summary.done, summary.requested), (2, 0));
+    drop(execution);
 }
 
 #[database_test]

@@ -14,6 +14,8 @@ pub(crate) struct ByHand {
     pub(crate) note: Note,
     /// What the index has shown of the task.
     pub(crate) expected: Option<InIndex>,
+    /// Whether nothing is written. All decisions are the same.
+    pub(crate) dry_run: bool,
 }
 
 /// What the index has shown of a task. It may be stale.

@@ -116,10 +116,19 @@ impl Race for Cancel<'_> {
         let mut item = found.ok_or_else(|| Error::new(ErrorKind::NotFound))?;
         let seen = cx.head(&mut item)?;
         self.by.check(&seen)?;
-        let round = match round(cx, &seen, &self.lock_id, &self.by.note).await {
-            Ok(round) => round,
-            Err(error) if error.is_refusal() => return Err(error.with_task(seen)),
-            Err(error) => return Err(error),
+        let now = Timestamp::from(cx.now());
+        let way = match way(&seen, cx.rules().can_take_over(&seen, now)) {
+            Ok(way) => way,
+            Err(refusal) => return Err(Error::new(refusal).with_task(seen)),
+        };
+        if self.by.dry_run {
+            return Ok(Round::Done(way.outcome(seen)));
+        }
+        let (writes, note) = (cx.writes(&self.lock_id, now), &self.by.note);
+        let round = match way {
+            Way::Ignore => ignore(cx, writes, &seen, note).await?,
+            Way::TakeOver => take_over(cx, writes, &seen, note).await?,
+            Way::Request { ref lock } => request(cx, &seen, lock, note).await?,
         };
         if let Round::Done(outcome) = &round {
             let (kind, head) = match outcome {
@@ -134,19 +143,35 @@ impl Race for Cancel<'_> {
 
 type CancelRound = Round<CancelOutcome, Option<Item>>;
 
-/// Sends the write that fits the task as it was seen, or refuses the cancel.
-async fn round(cx: &Context, seen: &TaskHead, lock_id: &str, note: &Note) -> Result<CancelRound, Error> {
-    let now = Timestamp::from(cx.now());
-    let writes = cx.writes(lock_id, now);
-    match (&seen.lock, seen.role) {
-        (None, Some(Role::Succeeded)) => Err(Error::new(ErrorKind::AlreadySucceeded)),
-        (None, Some(Role::Ignored)) => Err(Error::new(ErrorKind::Ignored)),
-        (None, Some(role)) if role.is_ready() => ignore(cx, writes, seen, note).await,
-        (Some(_), Some(Role::InProgress)) if cx.rules().can_take_over(seen, now) => {
-            take_over(cx, writes, seen, note).await
+/// How a task is cancelled.
+enum Way {
+    /// Nobody holds the task.
+    Ignore,
+    /// The lease has expired.
+    TakeOver,
+    /// An attempt holds the task with this lock.
+    Request { lock: String },
+}
+
+impl Way {
+    /// Returns what the cancel comes to, with the task as it was seen.
+    fn outcome(&self, seen: TaskHead) -> CancelOutcome {
+        match self {
+            Self::Ignore | Self::TakeOver => CancelOutcome::Ignored(seen),
+            Self::Request { .. } => CancelOutcome::Requested(seen),
         }
-        (Some(lock), Some(Role::InProgress)) => request(cx, seen, lock, note).await,
-        _ => Err(Error::new(classify::not_ready(seen))),
+    }
+}
+
+/// Returns how a task is cancelled as it was seen, or why it cannot be.
+fn way(seen: &TaskHead, can_take_over: bool) -> Result<Way, ErrorKind> {
+    match (&seen.lock, seen.role) {
+        (None, Some(Role::Succeeded)) => Err(ErrorKind::AlreadySucceeded),
+        (None, Some(Role::Ignored)) => Err(ErrorKind::Ignored),
+        (None, Some(role)) if role.is_ready() => Ok(Way::Ignore),
+        (Some(_), Some(Role::InProgress)) if can_take_over => Ok(Way::TakeOver),
+        (Some(lock), Some(Role::InProgress)) => Ok(Way::Request { lock: lock.clone() }),
+        _ => Err(classify::not_ready(seen)),
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) async fn delete_by_hand(cx: &Context, key: &str, by: &ByHand) -> Resu
     let deleted = async {
         let found = dynamodb::get(cx, key, true, true).await?;
         let mut item = found.ok_or_else(|| Error::new(ErrorKind::NotFound))?;
-        if by.expected.is_none() {
+        if by.expected.is_none() && !by.dry_run {
             return send(cx, key, false).await.map(drop);
         }
         cx.known_clock(key).await?;
@@ -68,6 +68,9 @@ pub(crate) async fn delete_by_hand(cx: &Context, key: &str, by: &ByHand) -> Resu
         if seen.is_locked() && !cx.rules().can_take_over(&seen, now) {
             let locked = cx.with_holder(classify::locked(&seen, &cx.rules()), &seen);
             return Err(Error::new(locked).with_task(seen));
+        }
+        if by.dry_run {
+            return Ok(());
         }
         let condition = operator::delete_as_seen(&seen);
         let sent = dynamodb::settle(&*cx.clock, SENDS, || dynamodb::delete(cx, key, condition.clone()));

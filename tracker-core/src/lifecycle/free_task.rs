@@ -64,6 +64,9 @@ impl Race for Rounds<'_> {
         if let Some(refusal) = refusal {
             return Err(Error::new(refusal).with_task(seen));
         }
+        if by.dry_run {
+            return Ok(Round::Done(seen));
+        }
         let writes = cx.writes("", now);
         let (mut after, mut write) = (change.write)(&writes, &seen, &by.note);
         let mut sent = send(cx, &seen, &write).await;

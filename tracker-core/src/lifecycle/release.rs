@@ -90,6 +90,9 @@ impl Race for Release<'_> {
             let locked = cx.with_holder(classify::locked(&seen, &rules), &seen);
             return Err(Error::new(locked).with_task(seen));
         }
+        if by.dry_run {
+            return Ok(Round::Done(seen));
+        }
         let writes = cx.writes(lock_id, now);
         let write = |detail| writes.release_expired(&seen, &by.note, detail);
         let after = match dynamodb::settle_history(cx, Route::ALONE, &seen.key, write).await {

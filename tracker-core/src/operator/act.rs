@@ -18,7 +18,7 @@ use crate::declare::spec::Takeover;
 use crate::dynamodb;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{UPDATE_TIME, status_code};
-use crate::lifecycle::by_hand::{ByHand, InIndex, moved_on};
+use crate::lifecycle::by_hand::{ByHand, InIndex};
 use crate::lifecycle::cancel::{CancelOutcome, cancel};
 use crate::lifecycle::delete::delete_by_hand;
 use crate::lifecycle::redrive::redrive;
@@ -111,7 +111,7 @@ impl<'o> Act<'o> {
         self
     }
 
-    /// Changes nothing, and counts the tasks that would be changed.
+    /// Changes nothing, and counts the tasks that would be changed. Each task is read, and judged as it would be without this.
     pub fn dry_run(mut self, on: bool) -> Self {
         self.dry_run = on;
         self
@@ -159,9 +159,8 @@ impl<'o> Act<'o> {
         let mut summary = ActionSummary::default();
         while let Some(result) = results.try_next().await? {
             match result.outcome {
-                ActionOutcome::Done | ActionOutcome::Requested | ActionOutcome::WouldBeDone => {
-                    summary.done += 1;
-                }
+                ActionOutcome::Done | ActionOutcome::WouldBeDone => summary.done += 1,
+                ActionOutcome::Requested => summary.requested += 1,
                 ActionOutcome::Skipped(_) => summary.skipped += 1,
                 ActionOutcome::Failed(_) => summary.failed += 1,
             }
@@ -275,39 +274,30 @@ impl Operator {
     ) -> Result<ActionOutcome, Error> {
         let (key, step, expected) = if let Some((key, expected)) = row {
             (key, self.step_of(expected.status), Some(expected))
-        } else if let ([only], false) = (&self.steps[..], dry_run) {
+        } else if let [only] = &self.steps[..] {
             // The operation reads the task itself.
             (self.cx.key(task_id)?, Some(only), None)
         } else {
             let key = self.cx.key(task_id)?;
             let found = dynamodb::get(&self.cx, &key, true, true).await?;
-            let mut item = found.ok_or_else(|| Error::new(ErrorKind::NotFound).with_key(&key))?;
-            let step = status_code(&item).and_then(|code| self.step_for(action, code));
-            if dry_run && let Some(step) = step {
-                let head = step.cx.head(&mut item)?;
-                if !head.role().is_some_and(|role| action.applies_to(role)) {
-                    return Ok(ActionOutcome::Skipped(moved_on(&head).with_key(&key)));
-                }
-            }
-            (key, step, None)
+            let item = found.ok_or_else(|| Error::new(ErrorKind::NotFound).with_key(&key))?;
+            (key, status_code(&item).and_then(|code| self.step_for(action, code)), None)
         };
-        if dry_run {
-            return Ok(ActionOutcome::WouldBeDone);
-        }
         let cx = step.map_or(&self.cx, |step: &Step| &step.cx);
-        let by = ByHand { note: self.note.clone(), expected };
+        let by = ByHand { note: self.note.clone(), expected, dry_run };
         match action {
             Action::Redrive => redrive(cx, &key, &by).await.map(drop)?,
             Action::RunNow => run_now(cx, &key, &by).await.map(drop)?,
             Action::Release => release_expired(cx, &key, &by).await.map(drop)?,
             Action::Delete => delete_by_hand(cx, &key, &by).await.map(drop)?,
             Action::Cancel => {
-                if let CancelOutcome::Requested(_) = cancel(cx, &key, &by).await? {
+                let outcome = cancel(cx, &key, &by).await?;
+                if !dry_run && let CancelOutcome::Requested(_) = outcome {
                     return Ok(ActionOutcome::Requested);
                 }
             }
         }
-        Ok(ActionOutcome::Done)
+        Ok(if dry_run { ActionOutcome::WouldBeDone } else { ActionOutcome::Done })
     }
 }
 

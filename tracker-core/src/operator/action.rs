@@ -97,6 +97,8 @@ pub struct ActionResult {
 pub struct ActionSummary {
     /// Tasks that were changed, or would be in a dry run.
     pub done: u64,
+    /// Attempts that were asked to end. Each sees that with its next heartbeat, within a third of the lease.
+    pub requested: u64,
     /// Tasks that stay as they are, because they have moved on, are held, or do not exist.
     pub skipped: u64,
     /// Tasks whose change failed.

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::normalise::{CUT, normalise};
 use super::{Operator, Step, role_name};
 use crate::declare::status::Role;
 use crate::error::{Error, ErrorKind};
@@ -71,6 +72,9 @@ impl TaskFilter {
     }
 
     /// Means tasks whose last error contains this text. Capital letters do not matter. The items are read for it.
+    ///
+    /// The text may be an [`ErrorGroup::error`](crate::ErrorGroup::error), or a part of one: `#` then stands for any number, and
+    /// `{id}` for the id of the task.
     pub fn error(mut self, text: impl Into<String>) -> Self {
         self.error = Some(text.into().to_lowercase());
         self
@@ -92,9 +96,17 @@ impl TaskFilter {
     }
 
     pub(super) fn has_error(&self, head: &TaskHead) -> bool {
-        let wanted = self.error.as_deref().unwrap_or_default();
+        // A table cuts a long error.
+        let wanted = self.error.as_deref().unwrap_or_default().trim_end_matches(CUT);
         let has = |text: &str| text.to_lowercase().contains(wanted);
-        wanted.is_empty() || last_error(head).is_some_and(|entry| has(&entry.error) || has(&entry.traceback))
+        if wanted.is_empty() {
+            return true;
+        }
+        let Some(entry) = last_error(head) else { return false };
+        let is_normal = wanted.contains(['#', '{']);
+        has(&entry.error)
+            || has(&entry.traceback)
+            || (is_normal && has(&normalise(&entry.error, head.task_id())))
     }
 }
 

@@ -3,6 +3,9 @@
 /// The most characters of a normalised error.
 const MOST: usize = 200;
 
+/// Follows an error that is cut.
+pub(super) const CUT: char = '…';
+
 /// Replaces the task's id, numbers and long hexadecimal words of an error, and cuts it after 200 characters.
 pub(super) fn normalise(error: &str, task_id: &str) -> String {
     let error = if task_id.len() < 3 { error.to_owned() } else { error.replace(task_id, "{id}") };
@@ -28,7 +31,7 @@ pub(super) fn normalise(error: &str, task_id: &str) -> String {
         }
     }
     match normal.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &normal[..end]),
+        Some((end, _)) => format!("{}{CUT}", &normal[..end]),
         None => normal,
     }
 }

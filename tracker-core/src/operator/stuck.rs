@@ -27,6 +27,8 @@ pub struct StuckTask {
     /// Whether the lease has expired: the worker is lost, and the next start takes the task over. If not, the worker renews
     /// the lease, and its body takes long.
     pub lease_expired: bool,
+    /// When the task can be taken over, unless the lease is renewed.
+    pub lease_until: DateTime<Utc>,
     /// When the lease was last acquired or renewed.
     pub lock_time: DateTime<Utc>,
     /// The number of the attempt.
@@ -85,6 +87,7 @@ impl Operator {
                 let found = StuckTask {
                     owner: head.owner().map(str::to_owned),
                     lease_expired: step.cx.rules().is_expired(head, now),
+                    lease_until: step.cx.rules().takeover_at(head).utc(),
                     lock_time: head.lock_time(),
                     attempt: head.attempt(),
                     progress: head.progress().cloned(),

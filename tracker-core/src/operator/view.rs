@@ -9,7 +9,7 @@ use crate::dynamodb::Context;
 use crate::error::Error;
 use crate::item::attribute::{DATA, HEAD, Item, size_of_item};
 use crate::item::head::TaskProgress;
-use crate::item::history::HistoryEntry;
+use crate::item::history::{HistoryEntry, Note};
 use crate::item::json::{as_json, document_as_json};
 use crate::query::merge::Row;
 use crate::time::Timestamp;
@@ -118,6 +118,12 @@ pub struct TaskDetail {
     pub snoozes: u32,
     /// Whether the attempt was asked to end.
     pub cancel_requested: bool,
+    /// Who asked for that, if they said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancel_requested_by: Option<String>,
+    /// Why they asked, if they said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancel_reason: Option<String>,
     /// When DynamoDB deletes the task, if it does.
     pub expires_at: Option<DateTime<Utc>>,
     /// The shard of the index.
@@ -149,6 +155,7 @@ impl TaskDetail {
         let own = |name: &str| HEAD.contains(&name);
         let attributes = item.iter().filter(|(name, _)| !own(name));
         let attributes = attributes.map(|(name, value)| (name.clone(), as_json(value))).collect();
+        let asked = if head.is_cancel_requested() { head.cancel_note.clone() } else { Note::default() };
         Ok(Self {
             task_id: head.task_id().to_owned(),
             use_case_id: head.use_case_id().to_owned(),
@@ -170,6 +177,8 @@ impl TaskDetail {
             run_at: head.run_at(),
             snoozes: head.snoozes(),
             cancel_requested: head.is_cancel_requested(),
+            cancel_requested_by: asked.by,
+            cancel_reason: asked.reason,
             expires_at: head.expires_at(),
             shard: head.shard_id(),
             history: head.errors().to_vec(),

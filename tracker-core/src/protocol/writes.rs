@@ -194,7 +194,9 @@ impl Writes<'_> {
             &format!("held since {}, {by} {}", seen.lock_time, self.owner),
         );
         let took = seen.lock_time.since(seen.update_time);
-        let entry = entry.of_attempt(seen.attempt, seen.owner.as_deref(), took);
+        let mut entry = entry.of_attempt(seen.attempt, seen.owner.as_deref(), took);
+        // Nobody knows how long an attempt worked that never renewed its lease.
+        entry.seconds = entry.seconds.filter(|_| !took.is_zero());
         match to {
             LostTo::Attempt if seen.is_cancel_requested() => entry.by_hand(&seen.cancel_note),
             LostTo::Attempt => entry,

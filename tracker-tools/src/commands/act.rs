@@ -1,14 +1,17 @@
 //! `redrive`, `run-now`, `cancel`, `release` and `delete`: change tasks by hand.
 
-use std::io::{self, BufRead as _, IsTerminal as _};
+use std::io::{self, IsTerminal as _};
 
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
-use tracker_core::{Action, ActionOutcome, ActionResult, ActionSummary, Error, Selection, TaskFilter};
+use tracker_core::{
+    Action, ActionOutcome, ActionResult, ActionSummary, Error, ErrorKind, Selection, TaskFilter,
+};
 
+use super::confirm::confirm as ask;
 use super::ids;
 use crate::cli::{Bulk, Filter, Form};
-use crate::exit::{Exit, Failure, error_line};
+use crate::exit::{Exit, Failure, task_error_line};
 use crate::interrupt::on_interrupt;
 use crate::output::text::{escaped, thousands};
 use crate::output::{id_line, line, record};
@@ -16,6 +19,7 @@ use crate::session::Session;
 
 pub(crate) async fn act(session: &Session, action: Action, bulk: Bulk) -> Result<Exit, Failure> {
     let (tasks, single) = selection(session, &bulk)?;
+    let by_id = matches!(tasks, Selection::Ids(_));
     if !bulk.dry_run {
         let reasons = session.operator.why_read_only();
         if !reasons.is_empty() {
@@ -27,7 +31,7 @@ pub(crate) async fn act(session: &Session, action: Action, bulk: Bulk) -> Result
     let stop = on_interrupt();
     let shows = io::stderr().is_terminal() && !single;
     let bar = if shows { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-    let (mut broken, mut refusal) = (None, None);
+    let (mut broken, mut refusal, mut missing) = (None, None, 0);
     let mut acted = session.operator.act(action, tasks).dry_run(bulk.dry_run).stop(stop.clone());
     if let Some(limit) = bulk.limit {
         acted = acted.limit(limit);
@@ -42,7 +46,8 @@ pub(crate) async fn act(session: &Session, action: Action, bulk: Bulk) -> Result
             stop.cancel();
         }
         if let ActionOutcome::Skipped(error) | ActionOutcome::Failed(error) = &result.outcome {
-            refusal = Some(Failure::from(error));
+            refusal = Some(Failure::of_task(error, &result.task_id));
+            missing += u64::from(by_id && *error.kind() == ErrorKind::NotFound);
         }
         bar.set_message(words(summary, bulk.dry_run));
         bar.tick();
@@ -58,19 +63,21 @@ pub(crate) async fn act(session: &Session, action: Action, bulk: Bulk) -> Result
         return Err(failure);
     }
     anstream::eprintln!("{}", words(summary, bulk.dry_run));
-    Ok(exit_of(summary))
+    Ok(exit_of(summary, missing))
 }
 
-fn exit_of(summary: ActionSummary) -> Exit {
-    let ActionSummary { done, skipped, failed, stopped, .. } = summary;
+/// Returns the code of an operation. Ids that do not exist are `missing`, and part of what was skipped.
+fn exit_of(summary: ActionSummary, missing: u64) -> Exit {
+    let ActionSummary { done, requested, skipped, failed, stopped, .. } = summary;
     if stopped {
         return Exit::Interrupted;
     }
-    match (done, skipped, failed) {
-        (0, 0, 0) => Exit::NothingFound,
+    match (done + requested, skipped, failed) {
+        (0, skipped, 0) if skipped == missing => Exit::NothingFound,
         (0, 0, _) => Exit::Error,
         (_, _, failed) if failed > 0 => Exit::SomeFailed,
         (0, _, _) => Exit::Refused,
+        _ if missing > 0 => Exit::SomeFailed,
         _ => Exit::Done,
     }
 }
@@ -103,23 +110,8 @@ async fn confirm(session: &Session, action: Action, tasks: &Selection, bulk: &Bu
     let count = count(session, filter, action).await?;
     let limit = bulk.limit.map_or_else(String::new, |limit| format!(", at most {}", thousands(limit)));
     let (table, use_case) = (session.operator.table(), session.operator.use_case_id());
-    anstream::eprintln!(
-        "of {count} of `{use_case}` in the table `{table}`, {what} {}{limit}",
-        meant(session, bulk)
-    );
-    if session.options.yes {
-        return Ok(());
-    }
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Err(Failure::usage("nobody can be asked without a terminal: add --yes, or try --dry-run"));
-    }
-    anstream::eprint!("Go on? [y/N] ");
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
-        return Ok(());
-    }
-    Err(Failure::new(Exit::Refused, "nothing was changed"))
+    let meant = meant(session, bulk);
+    ask(session, &format!("of {count} of `{use_case}` in the table `{table}`, {what} {meant}{limit}"))
 }
 
 /// Returns how many tasks the statuses of a filter have, in words.
@@ -170,8 +162,9 @@ fn print(session: &Session, bar: &ProgressBar, result: &ActionResult) -> Result<
     };
     bar.suspend(|| match session.output.form {
         Form::Table => {
-            let error = error.map_or_else(String::new, |error| format!("  {}", escaped(&error_line(error))));
-            line(&format!("{outcome:<14}{}{error}", escaped(&result.task_id)))
+            let id = escaped(&result.task_id);
+            let what = error.map_or(id, |error| escaped(&task_error_line(error, &result.task_id)));
+            line(&format!("{outcome:<14}{what}"))
         }
         Form::Ids => match error {
             None => id_line(&result.task_id),
@@ -180,7 +173,7 @@ fn print(session: &Session, bar: &ProgressBar, result: &ActionResult) -> Result<
         Form::Json | Form::Jsonl => {
             let mut value = json!({ "task_id": result.task_id, "outcome": outcome });
             if let Some(error) = error {
-                value["error"] = Value::String(error_line(error));
+                value["error"] = Value::String(task_error_line(error, &result.task_id));
             }
             record(&value)
         }
@@ -188,11 +181,15 @@ fn print(session: &Session, bar: &ProgressBar, result: &ActionResult) -> Result<
 }
 
 fn words(summary: ActionSummary, dry_run: bool) -> String {
-    let ActionSummary { done, skipped, failed, stopped, .. } = summary;
+    let ActionSummary { done, requested, skipped, failed, stopped, .. } = summary;
     let done_word = if dry_run { "would be done" } else { "done" };
     let stopped = if stopped { "; stopped before the end" } else { "" };
+    let requested = match requested {
+        0 => String::new(),
+        some => format!("{} asked to end, which they see with their next heartbeat, ", thousands(some)),
+    };
     format!(
-        "{} {done_word}, {} skipped, {} failed{stopped}",
+        "{} {done_word}, {requested}{} skipped, {} failed{stopped}",
         thousands(done),
         thousands(skipped),
         thousands(failed)

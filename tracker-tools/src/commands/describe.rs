@@ -1,5 +1,6 @@
 //! `describe`: prints or stores the description of the use case.
 
+use super::confirm::confirm;
 use crate::exit::{Exit, Failure};
 use crate::output::line;
 use crate::session::Session;
@@ -9,6 +10,19 @@ pub(crate) async fn describe(session: &Session, publish: bool) -> Result<Exit, F
     if publish {
         let why = "nothing to publish: give a description with --describe, or publish from a program that declares the use case";
         let given = session.given.as_ref().ok_or_else(|| Failure::usage(why))?;
+        if let Some(reason) = operator.why_read_only().first() {
+            return Err(Failure::new(Exit::Refused, format!("nothing may be written: {reason}")));
+        }
+        let (table, use_case) = (operator.table(), &given.use_case_id);
+        let steps: Vec<_> = given.steps.keys().map(String::as_str).collect();
+        let steps = steps.join(", ");
+        let mut what = format!("store the description of `{use_case}` ({steps}) in the table `{table}`");
+        if operator.stored_description().is_some_and(|stored| stored.hash() != given.hash()) {
+            what.push_str(
+                ", in place of another; every program of the table must have been deployed with it",
+            );
+        }
+        confirm(session, &what)?;
         operator.publish(given).await?;
         anstream::eprintln!(
             "the table `{}` describes `{}` now, hash {}",
@@ -24,6 +38,7 @@ pub(crate) async fn describe(session: &Session, publish: bool) -> Result<Exit, F
             format!("the table `{}` keeps no description of `{}`", operator.table(), operator.use_case_id());
         return Err(Failure::new(Exit::NothingFound, why));
     };
+    // A file can hold this, so it has no version of the output.
     line(&serde_json::to_string_pretty(description).map_err(std::io::Error::other)?)?;
     let hash = description.hash();
     match operator.stored_description().map(tracker_core::Description::hash) {

@@ -21,7 +21,7 @@ pub(crate) async fn get(session: &Session, ids: Vec<String>) -> Result<Exit, Fai
                 anstream::eprintln!("tracker: {}: there is no such task", escaped(id));
             }
             Err(error) => {
-                let failure = Failure::from(error);
+                let failure = Failure::of_task(&error, id);
                 if ids.len() == 1 {
                     return Err(failure);
                 }
@@ -44,7 +44,8 @@ pub(crate) async fn get(session: &Session, ids: Vec<String>) -> Result<Exit, Fai
     }
     Ok(match failed {
         Some(_) => Exit::SomeFailed,
-        None if missing > 0 || found.is_empty() => Exit::NothingFound,
+        None if found.is_empty() => Exit::NothingFound,
+        None if missing > 0 => Exit::SomeFailed,
         None => Exit::Done,
     })
 }
@@ -83,7 +84,9 @@ pub(crate) fn print(session: &Session, task: &TaskDetail) -> Result<(), Failure>
         rows.push(("waits", format!("can be started {}", ago(Some(run_at), now))));
     }
     if task.cancel_requested {
-        rows.push(("cancel", "the attempt was asked to end".to_owned()));
+        let by = task.cancel_requested_by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+        let why = task.cancel_reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        rows.push(("cancel", format!("the attempt was asked to end{by}{why}")));
     }
     if let Some(expires_at) = task.expires_at {
         rows.push(("expires", ago(Some(expires_at), now)));

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead as _};
 
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 
 /// Returns the ids; `-` stands for the lines of standard input.
 pub(crate) fn read(ids: Vec<String>) -> Result<Vec<String>, Failure> {
@@ -18,6 +18,9 @@ pub(crate) fn read(ids: Vec<String>) -> Result<Vec<String>, Failure> {
         if !line.is_empty() {
             all.push(line);
         }
+    }
+    if all.is_empty() {
+        return Err(Failure::new(Exit::NothingFound, "there are no ids on standard input"));
     }
     Ok(all)
 }

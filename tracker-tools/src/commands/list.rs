@@ -69,17 +69,20 @@ async fn all(session: &Session, filter: &TaskFilter) -> Result<Exit, Failure> {
 
 fn table(session: &Session, tasks: &[TaskSummary]) -> Table {
     let now = session.operator.now();
-    let mut table = Table::new(&["ID", "STEP", "STATUS", "SINCE", "CREATED", "ERROR"]);
+    let has_errors = tasks.iter().any(|task| task.error.is_some());
+    let head = ["ID", "STEP", "STATUS", "SINCE", "CREATED", "ERROR"];
+    let mut table = Table::new(if has_errors { &head } else { &head[..5] });
     for task in tasks {
-        let error = task.error.as_deref().map_or_else(String::new, |error| brief(error, 100));
-        let cells = [
+        let mut cells = vec![
             task.task_id.clone(),
             task.step.clone(),
             task.status.clone(),
             ago(task.update_time, now),
             ago(task.create_time, now),
-            error,
         ];
+        if has_errors {
+            cells.push(task.error.as_deref().map_or_else(String::new, |error| brief(error, 100)));
+        }
         table.row(style_of(Some(task.role)), &cells);
     }
     table

@@ -2,6 +2,7 @@
 
 mod act;
 mod check;
+mod confirm;
 mod describe;
 mod doctor;
 mod errors;
@@ -57,6 +58,12 @@ async fn dispatch(cli: Cli, descriptions: Vec<Description>, units: &Units) -> Re
         return Ok(Exit::Done);
     }
     let session = Session::open(options, descriptions, units).await?;
+    if let Some((name, forms)) = command.forms() {
+        session.output.check(name, forms)?;
+    }
+    if command.shows_tasks() {
+        session.warn();
+    }
     match command {
         Command::Status { exact, rate } => status::status(&session, exact.cap(), rate).await,
         Command::Ls { statuses, filter, limit, all, newest, after } => {

@@ -25,7 +25,7 @@ pub(crate) async fn pause(
         }
     };
     if until <= now {
-        return Err(Failure::usage("the pause would have ended already"));
+        return Err(Failure::usage("the pause would have ended already; --for 1h is a pause of an hour"));
     }
     let pause = session.operator.pause(&step, until).await?;
     if session.output.is_table() {

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tracker_core::{Pause, StatusCount, StatusRate, TaskFilter};
 
 use crate::exit::{Exit, Failure};
@@ -28,15 +28,7 @@ pub(crate) async fn status(session: &Session, cap: Option<u64>, rate: Duration) 
     if session.output.is_table() {
         print(session, &status, rate)?;
     } else {
-        let rest = json!({
-            "table": status.table,
-            "use_case_id": status.use_case_id,
-            "rates": status.rates,
-            "pauses": status.pauses,
-        });
-        session
-            .output
-            .records("counts", &status.counts, rest, Table::default, |count| count.status.clone())?;
+        session.output.document(&status)?;
     }
     Ok(Exit::Done)
 }

@@ -5,6 +5,7 @@ pub(crate) mod text;
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use clap::ValueEnum as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -19,16 +20,27 @@ const VERSION: u32 = 1;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     pub(crate) form: Form,
+    /// The form of the arguments.
+    asked: Option<Form>,
 }
 
 impl Output {
     pub(crate) fn new(form: Option<Form>) -> Self {
         let default = if io::stdout().is_terminal() { Form::Table } else { Form::Jsonl };
-        Self { form: form.unwrap_or(default) }
+        Self { form: form.unwrap_or(default), asked: form }
     }
 
     pub(crate) fn is_table(self) -> bool {
         self.form == Form::Table
+    }
+
+    /// Refuses a form that a command does not have.
+    pub(crate) fn check(self, command: &str, forms: &[Form]) -> Result<(), Failure> {
+        let Some(asked) = self.asked.filter(|asked| !forms.contains(asked)) else { return Ok(()) };
+        let name = |form: Form| form.to_possible_value().map(|value| value.get_name().to_owned());
+        let asked = name(asked).unwrap_or_default();
+        let forms: Vec<_> = forms.iter().filter_map(|form| name(*form)).collect();
+        Err(Failure::usage(format!("{command} has no output `{asked}`, but {}", forms.join(", "))))
     }
 
     /// Prints records: a table, a document, lines, or the ids.

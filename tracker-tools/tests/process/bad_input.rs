@@ -32,6 +32,16 @@ fn bad_arguments_are_usage_errors() {
         }
         let check = database.run(&["check", "--max", "ignored"]).with_code(3);
         assert!(check.stderr.contains("ignored=0"), "{check:#?}");
+        assert!(check.stdout.starts_with("UNKNOWN - "), "{check:#?}");
+        for (command, form) in
+            [("status", "ids"), ("doctor", "ids"), ("export", "table"), ("describe", "jsonl")]
+        {
+            database
+                .run(&[command, "-o", form])
+                .with_code(2)
+                .said(&format!("{command} has no output `{form}`"));
+        }
+        database.run_with(&["redrive", "-"], "").with_code(3).said("no ids on standard input");
         assert_eq!(database.status_of("doc-000"), Some(Ignored));
     });
 }

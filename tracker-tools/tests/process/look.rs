@@ -41,8 +41,10 @@ fn status_counts_each_status() {
             json!({"step": "Document", "status": "Ignored", "role": "ignored", "tasks": 3, "is_exact": true, "oldest": ".."})
         );
         assert_eq!(status["rates"][1]["tasks"], 3);
-        let lines = database.run(&["status"]).with_code(0);
-        assert_eq!(lines.json_lines().len(), 5);
+        let lines = database.run(&["status"]).with_code(0).json_lines();
+        assert_eq!(lines.len(), 1, "a snapshot in a line");
+        assert_eq!(lines[0]["counts"].as_array().unwrap().len(), 5);
+        assert_eq!(lines[0]["pauses"], json!([]));
         let table = database.run(&["status", "-o", "table"]).with_code(0);
         assert!(table.lines()[0].starts_with("STEP"), "{table:#?}");
         assert!(!table.stdout.contains('\u{1b}'), "no colour without a terminal: {table:#?}");
@@ -126,7 +128,7 @@ fn get_shows_all_that_is_stored() {
         let shown = database.run(&["get", "doc-000", "-o", "table"]).with_code(0);
         assert!(shown.stdout.contains("attempt 1"), "{shown:#?}");
         let some = database.run_with(&["get", "-"], "doc-000\nnobody\n\n");
-        assert_eq!((some.code, some.json_lines().len()), (Some(3), 1), "{some:#?}");
+        assert_eq!((some.code, some.json_lines().len()), (Some(5), 1), "{some:#?}");
         assert!(some.stderr.contains("nobody: there is no such task"), "{some:#?}");
     });
 }

@@ -90,6 +90,68 @@ fn some_of_many_that_fail_are_told_apart() {
 }
 
 #[test]
+fn id_that_does_not_exist_is_told_apart() {
+    on_each_database(|database| {
+        database.create_ignored(1);
+        let none = database.run(&["redrive", "nope", "nobody"]).with_code(3);
+        assert!(none.stderr.contains("0 done, 2 skipped"), "{none:#?}");
+        let error = none.json_lines()[0]["error"].as_str().unwrap().to_owned();
+        assert_eq!(error, "task `nope`: there is no such task; check the id and the use case");
+        database.run(&["redrive", "doc-000", "nope"]).with_code(5);
+        assert_eq!(database.status_of("doc-000"), Some(Pending));
+        database.run(&["get", "doc-000", "nope"]).with_code(5);
+        database.run(&["get", "nope"]).with_code(3);
+    });
+}
+
+#[test]
+fn held_task_is_judged_by_a_dry_run_and_asked_to_end() {
+    on_each_database(|database| {
+        database.create(|documents| async move {
+            documents.create(Document::new("doc-1")).await.unwrap();
+            // The process that holds the task is gone.
+            std::mem::forget(documents.start("doc-1").await.unwrap());
+        });
+        for arguments in [&["release", "doc-1"][..], &["release", "--all"]] {
+            let dry = database.run(&[arguments, &["--dry-run"]].concat()).with_code(4);
+            assert!(
+                dry.stderr.contains("skipped") || dry.stderr.contains("held by worker-1 until"),
+                "{dry:#?}"
+            );
+        }
+        let held = database.run(&["redrive", "doc-1"]).with_code(4);
+        assert!(held.stderr.contains("ask the attempt to end: `tracker cancel`"), "{held:#?}");
+        let stuck = database.run(&["stuck"]).with_code(3);
+        assert!(stuck.stderr.contains("1 in progress, whose first lease ends in "), "{stuck:#?}");
+        database.run(&["cancel", "doc-1", "--dry-run"]).with_code(0);
+        let asked = database.run(&["cancel", "doc-1", "--reason", "wrong file"]).with_code(0);
+        assert!(asked.stderr.contains("0 done, 1 asked to end"), "{asked:#?}");
+        let task = database.run(&["get", "doc-1", "-o", "json"]).json();
+        assert_eq!([&task["cancel_requested"], &task["cancel_reason"]], [&json!(true), &json!("wrong file")]);
+        assert!(task["cancel_requested_by"].as_str().unwrap().starts_with("alice@"), "{task}");
+    });
+}
+
+#[test]
+fn text_that_errors_prints_is_a_filter() {
+    on_each_database(|database| {
+        database.create_ignored(3);
+        let groups = database.run(&["errors"]).with_code(0).json_lines();
+        assert_eq!(groups[0]["error"], "{id} timed out after # s");
+        let text = groups[0]["error"].as_str().unwrap();
+        let dry =
+            database.run(&["redrive", "--status", "ignored", "--error", text, "--dry-run"]).with_code(0);
+        assert!(dry.stderr.contains("3 would be done"), "{dry:#?}");
+        database.run(&["ls", "--error", "# minutes"]).with_code(3);
+        database.run(&["redrive", "--error", text, "--yes", "-n", "2"]).with_code(0);
+        assert_eq!(
+            [0, 1, 2].map(|nth| database.status_of(&format!("doc-{nth:03}"))),
+            [Some(Pending), Some(Pending), Some(Ignored)]
+        );
+    });
+}
+
+#[test]
 fn paused_step_is_seen_by_status_and_by_a_worker() {
     on_each_database(|database| {
         database.create(|documents| async move { documents.create(Document::new("doc-1")).await.unwrap() });

@@ -28,12 +28,16 @@ fn description_goes_through_a_file() {
         let file = database.folder.path().join("extract.json");
         fs::write(&file, &described.stdout).unwrap();
         let file = file.to_str().unwrap();
-        database.run(&["--describe", file, "describe", "--publish"]).with_code(0);
+        let asked = database.run(&["--describe", file, "describe", "--publish"]).with_code(2);
+        assert!(asked.stderr.contains("store the description of `extract` (Document)"), "{asked:#?}");
+        database.run(&["--describe", file, "describe", "--publish", "--yes"]).with_code(0);
         database.run(&["describe", "--publish"]).with_code(2).said("nothing to publish");
 
         let permuted = described.stdout.replace("\"code\": 14", "\"code\": 15");
         fs::write(file, permuted).unwrap();
         database.run(&["--describe", file, "redrive", "doc-000"]).with_code(4).said("nothing may be written");
+        let shown = database.run(&["--describe", file, "ls", "-o", "ids"]);
+        assert!(shown.stderr.contains("what is shown may be wrong: "), "{shown:#?}");
         database
             .run(&["--describe", file, "describe", "--publish"])
             .with_code(4)

@@ -43,7 +43,7 @@ pub struct HistoryEntry {
     /// The owner of that attempt.
     #[serde(default, deserialize_with = "lenient_option", skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// How long that attempt took, in seconds. For a lost attempt, until the last renewal of its lease.
+    /// How long that attempt took, in seconds. For a lost attempt, until the last renewal of its lease, if there was one.
     #[serde(default, deserialize_with = "lenient_option", skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
     /// Who did by hand what the entry records.
