@@ -95,8 +95,9 @@ fn id_that_does_not_exist_is_told_apart() {
         database.create_ignored(1);
         let none = database.run(&["redrive", "nope", "nobody"]).with_code(3);
         assert!(none.stderr.contains("0 done, 2 skipped"), "{none:#?}");
-        let error = none.json_lines()[0]["error"].as_str().unwrap().to_owned();
-        assert_eq!(error, "task `nope`: there is no such task; check the id and the use case");
+        let lines = none.json_lines();
+        let of_nope = lines.iter().find(|line| line["task_id"] == "nope").unwrap();
+        assert_eq!(of_nope["error"], "task `nope`: there is no such task; check the id and the use case");
         database.run(&["redrive", "doc-000", "nope"]).with_code(5);
         assert_eq!(database.status_of("doc-000"), Some(Pending));
         database.run(&["get", "doc-000", "nope"]).with_code(5);
