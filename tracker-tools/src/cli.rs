@@ -8,7 +8,8 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 error, 2 wrong usage, 3 nothing found, 4 refused, 5 some of many failed, 130 interrupted.
+Exit codes: 0 done, 1 error, 2 wrong usage, 3 nothing found, 4 refused,
+5 some of many failed or do not exist, 130 interrupted.
 `check`: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. `doctor`: 0 or 1. `wait`: 0 succeeded, 6 ignored, 7 time is up.";
 
 /// Looks at the tasks of a use case on Amazon `DynamoDB`, and mends many at once.
@@ -109,6 +110,9 @@ pub(crate) enum Command {
         /// The newest first
         #[arg(long)]
         newest: bool,
+        /// Read the items, and show the last error of each task
+        #[arg(long)]
+        errors: bool,
         /// Continue after the page that printed this cursor
         #[arg(long, value_name = "CURSOR")]
         after: Option<String>,
@@ -265,7 +269,7 @@ pub(crate) struct Filter {
     /// Tasks in this status: a name, a role such as `in_progress`, or a code
     #[arg(long, value_name = "STATUS")]
     pub(crate) status: Vec<String>,
-    /// Tasks whose status changed since then: `2h` ago, `2026-11-29`, or `2026-11-29T08:00:00Z`
+    /// Tasks whose status changed since then: `2h` ago, the day `2026-11-29` (UTC), or `2026-11-29T08:00:00Z`
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) since: Option<DateTime<Utc>>,
     /// Tasks whose status changed before then
@@ -274,7 +278,7 @@ pub(crate) struct Filter {
     /// Tasks whose id begins with this text
     #[arg(long, value_name = "TEXT")]
     pub(crate) prefix: Option<String>,
-    /// Tasks whose last error contains this text, or a text that `errors` prints; the items are read for it
+    /// Tasks whose last error contains this text, or a text that `errors` prints, in capital letters or not; the items are read for it
     #[arg(long, value_name = "TEXT")]
     pub(crate) error: Option<String>,
 }

@@ -101,9 +101,15 @@ pub(crate) fn task_error_line(error: &Error, task_id: &str) -> String {
     format!("task `{}`: {text}", Escaped(task_id))
 }
 
+/// What the keys of the tracker's own items begin with. They are no tasks.
+const OWN: &str = "__tracker__";
+
 /// Returns an error and its causes in one line.
 pub(crate) fn error_line(error: &Error) -> String {
     let mut line = error.to_string();
+    if let Some(key) = error.key().filter(|key| key.starts_with(OWN)) {
+        line = line.replacen(&format!("task `{key}`: "), "", 1);
+    }
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         let text = cause.to_string();
@@ -122,7 +128,7 @@ fn locked(owner: Option<&str>, until: DateTime<Utc>, now: DateTime<Utc>) -> Stri
     let owner = Escaped(owner.unwrap_or("an unknown worker"));
     if until <= now {
         return format!(
-            "its lease of {owner} has expired; `tracker release` frees it, and the next start takes it over"
+            "the lease of {owner} has expired; make sure that the worker is gone, then free the task: `tracker release`"
         );
     }
     format!(

@@ -42,7 +42,7 @@ mod units;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser as _};
 use tracker_core::Description;
 
 use self::cli::Cli;
@@ -56,7 +56,8 @@ pub fn main(descriptions: impl IntoIterator<Item = Description>) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let is_check = std::env::args().any(|argument| argument == "check");
+            let lenient = Cli::command().ignore_errors(true).try_get_matches();
+            let is_check = lenient.is_ok_and(|matches| matches.subcommand_name() == Some("check"));
             let wrong = if is_check { Exit::UNKNOWN } else { Exit::Usage };
             let exit = if error.use_stderr() { wrong } else { Exit::Done };
             if exit == Exit::UNKNOWN && is_check {

@@ -103,14 +103,14 @@ async fn dry_run_decides_as_the_change_does_and_writes_nothing(world: World) {
         for tasks in [Selection::from(everything.clone()), ids.clone().into()] {
             let mut would = Vec::new();
             let on_result = |result: &ActionResult, _| {
-                if let ActionOutcome::WouldBeDone = result.outcome {
+                if let ActionOutcome::WouldBeDone | ActionOutcome::WouldBeRequested = result.outcome {
                     would.push(result.task_id.clone());
                 }
             };
             let summary = operator.act(action, tasks).dry_run(true).on_result(on_result).await.unwrap();
             would.sort();
             assert_eq!(would, done, "{action:?}");
-            assert_eq!((summary.requested, summary.failed), (0, 0));
+            assert_eq!((summary.requested, summary.failed), (u64::from(action == Action::Cancel), 0));
         }
         assert_eq!(stored_under(&world, &ids).await, before, "{action:?} wrote");
     }
@@ -119,6 +119,43 @@ async fn dry_run_decides_as_the_change_does_and_writes_nothing(world: World) {
     let summary = operator.cancel(everything).await.unwrap();
     assert_eq!((summary.done, summary.requested), (2, 0));
     drop(execution);
+}
+
+#[database_test]
+async fn release_of_a_cancelled_attempt_keeps_who_cancelled_and_why(world: World) {
+    let documents = world.create_document().await;
+    let execution = documents.start("doc-1").await.unwrap();
+    let operator = operator(&world).await;
+    operator.cancel("doc-1").reason("wrong file").await.unwrap();
+    world.expire_lease();
+    operator.release_expired("doc-1").reason("the worker is gone").await.unwrap();
+    let item = world.stored().await;
+    assert_eq!(item["status"], number(18));
+    assert_eq!(["by", "reason"].map(|member| entry(&item, 0, member)), ["alice", "wrong file"]);
+    // Nobody renewed the lease, so nobody knows how long the attempt worked.
+    assert!(!history(&item)[0].as_m().unwrap().contains_key("seconds"));
+    drop(execution);
+}
+
+#[database_test]
+async fn task_that_is_named_twice_is_changed_once(world: World) {
+    create_ignored(&world, ["doc-1".to_owned()]).await;
+    let operator = operator(&world).await;
+    let twice = vec!["doc-1".to_owned(), "doc-1".to_owned()];
+    assert_eq!(operator.delete(twice.clone()).dry_run(true).await.unwrap().done, 1);
+    let summary = operator.delete(twice).await.unwrap();
+    assert_eq!((summary.done, summary.skipped), (1, 0));
+}
+
+#[database_test]
+async fn task_that_cannot_be_read_is_deleted_also_in_a_dry_run(world: World) {
+    world.create_document().await;
+    world.set_attribute("update_time", text("yesterday")).await;
+    let operator = operator(&world).await;
+    assert_eq!(operator.delete("doc-1").dry_run(true).await.unwrap().done, 1);
+    assert!(world.stored_under("extract____doc-1").await.is_some());
+    assert_eq!(operator.delete("doc-1").await.unwrap().done, 1);
+    assert!(world.stored_under("extract____doc-1").await.is_none());
 }
 
 #[database_test]

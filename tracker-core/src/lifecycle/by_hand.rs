@@ -14,7 +14,7 @@ pub(crate) struct ByHand {
     pub(crate) note: Note,
     /// What the index has shown of the task.
     pub(crate) expected: Option<InIndex>,
-    /// Whether nothing is written. All decisions are the same.
+    /// Whether nothing is written. All that is decided before the write is decided as without this.
     pub(crate) dry_run: bool,
 }
 

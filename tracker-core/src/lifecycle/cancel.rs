@@ -195,7 +195,10 @@ async fn take_over(
     seen: &TaskHead,
     note: &Note,
 ) -> Result<CancelRound, Error> {
-    let asked = TaskHead { cancel: seen.lock.clone(), ..seen.clone() };
+    let mut asked = TaskHead { cancel: seen.lock.clone(), ..seen.clone() };
+    if !seen.is_cancel_requested() {
+        asked.cancel_note = Note::default();
+    }
     let is_ours = |found: &TaskHead| found.last_lock.as_deref() == Some(writes.lock_id);
     let sent = send(cx, seen, |detail| writes.release_expired(&asked, note, detail), is_ours).await?;
     Ok(sent.into_round(seen, |stored| CancelOutcome::Ignored(stored.unwrap_or(asked))))

@@ -7,6 +7,7 @@ use super::by_hand::{ByHand, moved_on};
 use super::race::{Race, Round, race};
 use crate::dynamodb::{self, Context, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
+use crate::item::attribute::{Item, LOCK, NOT_LOCKED};
 use crate::item::head::TaskHead;
 use crate::protocol::expression::Expression;
 use crate::protocol::{classify, operator};
@@ -62,6 +63,10 @@ pub(crate) async fn delete_by_hand(cx: &Context, key: &str, by: &ByHand) -> Resu
         if by.expected.is_none() && !by.dry_run {
             return send(cx, key, false).await.map(drop);
         }
+        // An item that is free is deleted by its id even if it cannot be read.
+        if by.expected.is_none() && is_free(&item) {
+            return Ok(());
+        }
         cx.known_clock(key).await?;
         let (seen, now) = (cx.head(&mut item)?, Timestamp::from(cx.now()));
         by.check(&seen)?;
@@ -84,6 +89,10 @@ pub(crate) async fn delete_by_hand(cx: &Context, key: &str, by: &ByHand) -> Resu
         }
     };
     deleted.await.map_err(|error| error.with_key(key))
+}
+
+fn is_free(item: &Item) -> bool {
+    item.get(LOCK).is_none_or(|lock| lock.as_s().is_ok_and(|lock| lock == NOT_LOCKED))
 }
 
 /// The delete of one task.

@@ -27,7 +27,7 @@ pub(super) struct Change {
 
 /// Reads an item: all of it if there is a note, because the room for the note follows from its size.
 pub(super) async fn read(cx: &Context, key: &str, by: &ByHand) -> Result<Option<Item>, Error> {
-    dynamodb::get(cx, key, true, by.note.is_empty()).await
+    dynamodb::get(cx, key, true, by.note.is_empty() || by.dry_run).await
 }
 
 /// Changes a task. The write of each round is pinned to the task that the round has seen.

@@ -59,7 +59,7 @@ pub(crate) async fn release_expired(cx: &Context, key: &str, by: &ByHand) -> Res
     let released = async {
         cx.known_clock(key).await?;
         // The room for the history follows from the whole item.
-        let found = dynamodb::get(cx, key, true, false).await?;
+        let found = dynamodb::get(cx, key, true, by.dry_run).await?;
         let lock_id = Uuid::new_v4().simple().to_string();
         race(Release { cx, by, lock_id }, found).await
     };

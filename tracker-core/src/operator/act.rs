@@ -18,6 +18,7 @@ use crate::declare::spec::Takeover;
 use crate::dynamodb;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{UPDATE_TIME, status_code};
+use crate::item::history::Note;
 use crate::lifecycle::by_hand::{ByHand, InIndex};
 use crate::lifecycle::cancel::{CancelOutcome, cancel};
 use crate::lifecycle::delete::delete_by_hand;
@@ -76,6 +77,7 @@ impl Operator {
             limit: None,
             per_second: None,
             dry_run: false,
+            note: self.note.clone(),
             stop: CancellationToken::new(),
             on_result: Box::new(|_, _| {}),
         }
@@ -94,6 +96,7 @@ pub struct Act<'o> {
     limit: Option<u64>,
     per_second: Option<f64>,
     dry_run: bool,
+    note: Note,
     stop: CancellationToken,
     on_result: OnResult<'o>,
 }
@@ -117,6 +120,12 @@ impl<'o> Act<'o> {
         self
     }
 
+    /// Sets why this is done, instead of the operator's [reason](crate::OperatorBuilder::reason).
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.note.reason = Some(reason.into());
+        self
+    }
+
     /// Sets what stops the operation. What has begun is finished.
     pub fn stop(mut self, stop: CancellationToken) -> Self {
         self.stop = stop;
@@ -136,7 +145,7 @@ impl<'o> Act<'o> {
             return Err(Error::new(ErrorKind::InvalidQuery { reason }));
         }
         let Self { operator, action, limit, dry_run, .. } = self;
-        let stop = self.stop.clone();
+        let (stop, note) = (self.stop.clone(), self.note.clone());
         let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let pace =
             self.per_second.map(|rate| Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX));
@@ -153,14 +162,15 @@ impl<'o> Act<'o> {
         });
         let paced = paced.take_until(async move { stopped.cancelled_owned().await }).boxed();
         let results = paced.map(move |target| {
-            async move { Ok::<_, Error>(operator.one(action, target?, dry_run).await) }.boxed()
+            let note = note.clone();
+            async move { Ok::<_, Error>(operator.one(action, target?, note, dry_run).await) }.boxed()
         });
         let mut results = results.buffer_unordered(WRITERS).boxed();
         let mut summary = ActionSummary::default();
         while let Some(result) = results.try_next().await? {
             match result.outcome {
                 ActionOutcome::Done | ActionOutcome::WouldBeDone => summary.done += 1,
-                ActionOutcome::Requested => summary.requested += 1,
+                ActionOutcome::Requested | ActionOutcome::WouldBeRequested => summary.requested += 1,
                 ActionOutcome::Skipped(_) => summary.skipped += 1,
                 ActionOutcome::Failed(_) => summary.failed += 1,
             }
@@ -175,8 +185,9 @@ impl<'o> Act<'o> {
         let Self { operator, action, .. } = self;
         match &self.tasks {
             Selection::Ids(ids) => {
-                let targets: Vec<_> =
-                    ids.iter().map(|id| Ok(Target { task_id: id.clone(), row: None })).collect();
+                let mut begun = HashSet::new();
+                let once = ids.iter().filter(|id| begun.insert(*id));
+                let targets: Vec<_> = once.map(|id| Ok(Target { task_id: id.clone(), row: None })).collect();
                 Ok(stream::iter(targets).boxed())
             }
             Selection::Filter(filter) => {
@@ -255,9 +266,11 @@ impl Operator {
     }
 
     /// Changes one task.
-    async fn one(&self, action: Action, target: Target, dry_run: bool) -> ActionResult {
+    async fn one(&self, action: Action, target: Target, note: Note, dry_run: bool) -> ActionResult {
         let Target { task_id, row } = target;
-        let outcome = match self.change(action, &task_id, row, dry_run).await {
+        let expected = row.as_ref().map(|(_, shown)| *shown);
+        let by = ByHand { note, expected, dry_run };
+        let outcome = match self.change(action, &task_id, row.map(|(key, _)| key), &by).await {
             Ok(outcome) => outcome,
             Err(error) if error.is_refusal() => ActionOutcome::Skipped(error),
             Err(error) => ActionOutcome::Failed(error),
@@ -269,35 +282,35 @@ impl Operator {
         &self,
         action: Action,
         task_id: &str,
-        row: Option<(String, InIndex)>,
-        dry_run: bool,
+        key: Option<String>,
+        by: &ByHand,
     ) -> Result<ActionOutcome, Error> {
-        let (key, step, expected) = if let Some((key, expected)) = row {
-            (key, self.step_of(expected.status), Some(expected))
+        let (key, step) = if let (Some(key), Some(expected)) = (key, by.expected) {
+            (key, self.step_of(expected.status))
         } else if let [only] = &self.steps[..] {
             // The operation reads the task itself.
-            (self.cx.key(task_id)?, Some(only), None)
+            (self.cx.key(task_id)?, Some(only))
         } else {
             let key = self.cx.key(task_id)?;
             let found = dynamodb::get(&self.cx, &key, true, true).await?;
             let item = found.ok_or_else(|| Error::new(ErrorKind::NotFound).with_key(&key))?;
-            (key, status_code(&item).and_then(|code| self.step_for(action, code)), None)
+            (key, status_code(&item).and_then(|code| self.step_for(action, code)))
         };
         let cx = step.map_or(&self.cx, |step: &Step| &step.cx);
-        let by = ByHand { note: self.note.clone(), expected, dry_run };
         match action {
-            Action::Redrive => redrive(cx, &key, &by).await.map(drop)?,
-            Action::RunNow => run_now(cx, &key, &by).await.map(drop)?,
-            Action::Release => release_expired(cx, &key, &by).await.map(drop)?,
-            Action::Delete => delete_by_hand(cx, &key, &by).await.map(drop)?,
+            Action::Redrive => redrive(cx, &key, by).await.map(drop)?,
+            Action::RunNow => run_now(cx, &key, by).await.map(drop)?,
+            Action::Release => release_expired(cx, &key, by).await.map(drop)?,
+            Action::Delete => delete_by_hand(cx, &key, by).await.map(drop)?,
             Action::Cancel => {
-                let outcome = cancel(cx, &key, &by).await?;
-                if !dry_run && let CancelOutcome::Requested(_) = outcome {
-                    return Ok(ActionOutcome::Requested);
+                let outcome = cancel(cx, &key, by).await?;
+                if let CancelOutcome::Requested(_) = outcome {
+                    let would = ActionOutcome::WouldBeRequested;
+                    return Ok(if by.dry_run { would } else { ActionOutcome::Requested });
                 }
             }
         }
-        Ok(if dry_run { ActionOutcome::WouldBeDone } else { ActionOutcome::Done })
+        Ok(if by.dry_run { ActionOutcome::WouldBeDone } else { ActionOutcome::Done })
     }
 }
 

@@ -75,6 +75,8 @@ pub enum ActionOutcome {
     Requested,
     /// The task would be changed, if this were no dry run.
     WouldBeDone,
+    /// The attempt that holds the task would be asked to end, if this were no dry run.
+    WouldBeRequested,
     /// The task stays as it is, because it has moved on, a worker holds it, or it does not exist. The error says why.
     Skipped(Error),
     /// The change failed.
@@ -97,7 +99,7 @@ pub struct ActionResult {
 pub struct ActionSummary {
     /// Tasks that were changed, or would be in a dry run.
     pub done: u64,
-    /// Attempts that were asked to end. Each sees that with its next heartbeat, within a third of the lease.
+    /// Attempts that were asked to end, or would be in a dry run. Each sees that with its next heartbeat, within a third of the lease.
     pub requested: u64,
     /// Tasks that stay as they are, because they have moved on, are held, or do not exist.
     pub skipped: u64,

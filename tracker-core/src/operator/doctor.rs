@@ -76,7 +76,7 @@ impl Operator {
     pub async fn doctor(&self, scan: usize) -> Result<Vec<Finding>, Error> {
         let mut findings = vec![self.check_table().await];
         findings.extend(self.check_permissions().await?);
-        findings.push(self.check_clock());
+        findings.push(self.clock());
         findings.extend(self.check_description());
         findings.extend(self.check_pauses().await);
         if findings.iter().all(|finding| finding.severity != Severity::Problem) {
@@ -155,8 +155,8 @@ impl Operator {
         Ok(findings)
     }
 
-    fn check_clock(&self) -> Finding {
-        match self.cx.check_clock() {
+    fn clock(&self) -> Finding {
+        match self.check_clock() {
             Ok(()) => Finding::ok("clock", "fits DynamoDB's"),
             Err(error) => Finding::problem("clock", error.to_string(), "set this machine's clock"),
         }

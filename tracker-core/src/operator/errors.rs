@@ -54,9 +54,7 @@ impl Operator {
         if filter.statuses.is_empty() {
             filter = filter.status("failed").status("ignored");
         }
-        if !filter.reads_items() {
-            filter = filter.error("");
-        }
+        filter = filter.with_errors();
         let cap = cap.unwrap_or(u64::MAX);
         let (mut groups, mut tasks, mut is_exact) = (HashMap::<String, ErrorGroup>::new(), 0, true);
         let mut all = std::pin::pin!(self.stream(&filter)?.fuse());

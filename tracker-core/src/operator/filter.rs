@@ -32,6 +32,7 @@ pub struct TaskFilter {
     pub(super) until: Option<DateTime<Utc>>,
     id_prefix: Option<String>,
     error: Option<String>,
+    reads_errors: bool,
     newest_first: bool,
 }
 
@@ -74,9 +75,15 @@ impl TaskFilter {
     /// Means tasks whose last error contains this text. Capital letters do not matter. The items are read for it.
     ///
     /// The text may be an [`ErrorGroup::error`](crate::ErrorGroup::error), or a part of one: `#` then stands for any number, and
-    /// `{id}` for the id of the task.
+    /// `{id}` for the id of the task. An empty text means tasks without an error.
     pub fn error(mut self, text: impl Into<String>) -> Self {
         self.error = Some(text.into().to_lowercase());
+        self
+    }
+
+    /// Reads the items, so that each [`TaskSummary`](crate::TaskSummary) has the last error, the failed attempts and the owner.
+    pub fn with_errors(mut self) -> Self {
+        self.reads_errors = true;
         self
     }
 
@@ -88,7 +95,7 @@ impl TaskFilter {
 
     /// Returns whether the items are needed.
     pub(super) fn reads_items(&self) -> bool {
-        self.error.is_some()
+        self.error.is_some() || self.reads_errors
     }
 
     pub(super) fn has_id(&self, task_id: &str) -> bool {
@@ -96,14 +103,15 @@ impl TaskFilter {
     }
 
     pub(super) fn has_error(&self, head: &TaskHead) -> bool {
-        // A table cuts a long error.
-        let wanted = self.error.as_deref().unwrap_or_default().trim_end_matches(CUT);
-        let has = |text: &str| text.to_lowercase().contains(wanted);
+        let Some(wanted) = self.error.as_deref() else { return true };
+        let Some(entry) = last_error(head) else { return wanted.is_empty() };
         if wanted.is_empty() {
-            return true;
+            return entry.error.is_empty();
         }
-        let Some(entry) = last_error(head) else { return false };
-        let is_normal = wanted.contains(['#', '{']);
+        // A table cuts a long error.
+        let wanted = wanted.strip_suffix(CUT).filter(|begin| !begin.is_empty()).unwrap_or(wanted);
+        let has = |text: &str| text.to_lowercase().contains(wanted);
+        let is_normal = wanted.contains('#') || wanted.contains("{id}");
         has(&entry.error)
             || has(&entry.traceback)
             || (is_normal && has(&normalise(&entry.error, head.task_id())))

@@ -178,6 +178,8 @@ impl Operator {
             let head = heads.get(task.key()).filter(|head| head.status_code() == task.code);
             if let Some(head) = head.filter(|head| filter.has_error(head)) {
                 task.error = last_error(head).map(|entry| entry.error.clone());
+                task.failed_attempts = Some(head.failed_attempts());
+                task.owner = head.owner().map(str::to_owned);
                 *of_row = Some(task);
             }
         }

@@ -134,6 +134,15 @@ impl Operator {
         self.cx.now().wall
     }
 
+    /// Compares this machine's clock with that of DynamoDB, as the responses so far have shown it.
+    ///
+    /// # Errors
+    ///
+    /// [`ClockOff`](ErrorKind::ClockOff) if they differ by more than half of `max_clock_skew`.
+    pub fn check_clock(&self) -> Result<(), Error> {
+        self.cx.check_clock()
+    }
+
     /// Stores the description with which the operator works, and counts only its shards from then on: call this once every
     /// program of the table has been deployed with it.
     ///

@@ -33,6 +33,12 @@ pub struct TaskSummary {
     /// The text of the last error, if the items were read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// How many attempts have failed since the last success or redrive, if the items were read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_attempts: Option<u32>,
+    /// The owner of the lease, or its last owner, if the items were read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     #[serde(skip)]
     pub(crate) key: String,
     #[serde(skip)]
@@ -52,6 +58,8 @@ impl TaskSummary {
             update_time: time(&row.update_time),
             create_time: row.create_time.as_deref().and_then(time),
             error: None,
+            failed_attempts: None,
+            owner: None,
             code: row.code,
             key: row.key,
         }

@@ -200,6 +200,9 @@ impl Writes<'_> {
         match to {
             LostTo::Attempt if seen.is_cancel_requested() => entry.by_hand(&seen.cancel_note),
             LostTo::Attempt => entry,
+            LostTo::Nobody(note) if seen.is_cancel_requested() => {
+                entry.by_hand(&seen.cancel_note.clone().or(note))
+            }
             LostTo::Nobody(note) => entry.by_hand(note),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _};
 
+use chrono::SecondsFormat;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use tracker_core::{
@@ -20,12 +21,15 @@ use crate::session::Session;
 pub(crate) async fn act(session: &Session, action: Action, bulk: Bulk) -> Result<Exit, Failure> {
     let (tasks, single) = selection(session, &bulk)?;
     let by_id = matches!(tasks, Selection::Ids(_));
+    let reasons = session.operator.why_read_only().join("; ");
+    if bulk.dry_run && !reasons.is_empty() {
+        anstream::eprintln!("tracker: the change itself would be refused: {}", escaped(&reasons));
+    } else if !reasons.is_empty() {
+        return Err(Failure::new(Exit::Refused, format!("nothing may be written: {reasons}")));
+    }
     if !bulk.dry_run {
-        let reasons = session.operator.why_read_only();
-        if !reasons.is_empty() {
-            let why = format!("nothing may be written: {}", reasons.join("; "));
-            return Err(Failure::new(Exit::Refused, why));
-        }
+        // A filter that cannot be meant is refused before the question.
+        session.operator.act(action, tasks.clone()).limit(0).await?;
         confirm(session, action, &tasks, &bulk).await?;
     }
     let stop = on_interrupt();
@@ -75,9 +79,8 @@ fn exit_of(summary: ActionSummary, missing: u64) -> Exit {
     match (done + requested, skipped, failed) {
         (0, skipped, 0) if skipped == missing => Exit::NothingFound,
         (0, 0, _) => Exit::Error,
-        (_, _, failed) if failed > 0 => Exit::SomeFailed,
+        (_, _, failed) if failed + missing > 0 => Exit::SomeFailed,
         (0, _, _) => Exit::Refused,
-        _ if missing > 0 => Exit::SomeFailed,
         _ => Exit::Done,
     }
 }
@@ -111,7 +114,8 @@ async fn confirm(session: &Session, action: Action, tasks: &Selection, bulk: &Bu
     let limit = bulk.limit.map_or_else(String::new, |limit| format!(", at most {}", thousands(limit)));
     let (table, use_case) = (session.operator.table(), session.operator.use_case_id());
     let meant = meant(session, bulk);
-    ask(session, &format!("of {count} of `{use_case}` in the table `{table}`, {what} {meant}{limit}"))
+    let what = format!("of {count} of `{use_case}` in the table `{table}`, {what} {meant}{limit}");
+    ask(session, &what, "add --yes, or try --dry-run")
 }
 
 /// Returns how many tasks the statuses of a filter have, in words.
@@ -132,11 +136,15 @@ fn meant(session: &Session, bulk: &Bulk) -> String {
     if !status.is_empty() {
         parts.push(format!("status {}", status.join(" or ")));
     }
-    parts.extend(since.map(|since| format!("since {}", since.to_rfc3339())));
-    parts.extend(until.map(|until| format!("until {}", until.to_rfc3339())));
+    parts.extend(
+        since.map(|since| format!("a status since {}", since.to_rfc3339_opts(SecondsFormat::Secs, true))),
+    );
+    parts.extend(
+        until.map(|until| format!("a status until {}", until.to_rfc3339_opts(SecondsFormat::Secs, true))),
+    );
     parts.extend(prefix.as_ref().map(|prefix| format!("ids that begin with \"{prefix}\"")));
     parts.extend(error.as_ref().map(|error| format!("errors that contain \"{error}\"")));
-    if parts.is_empty() { "all".to_owned() } else { escaped(&format!("those with {}", parts.join(", "))) }
+    if parts.is_empty() { "all".to_owned() } else { format!("those with {}", parts.join(", ")) }
 }
 
 fn verb(action: Action) -> &'static str {
@@ -156,6 +164,7 @@ fn print(session: &Session, bar: &ProgressBar, result: &ActionResult) -> Result<
         ActionOutcome::Done => ("done", None),
         ActionOutcome::Requested => ("requested", None),
         ActionOutcome::WouldBeDone => ("would_be_done", None),
+        ActionOutcome::WouldBeRequested => ("would_be_requested", None),
         ActionOutcome::Skipped(error) => ("skipped", Some(error)),
         ActionOutcome::Failed(error) => ("failed", Some(error)),
         _ => ("unknown", None),
@@ -164,7 +173,7 @@ fn print(session: &Session, bar: &ProgressBar, result: &ActionResult) -> Result<
         Form::Table => {
             let id = escaped(&result.task_id);
             let what = error.map_or(id, |error| escaped(&task_error_line(error, &result.task_id)));
-            line(&format!("{outcome:<14}{what}"))
+            line(&format!("{outcome:<18}{what}"))
         }
         Form::Ids => match error {
             None => id_line(&result.task_id),
@@ -186,10 +195,13 @@ fn words(summary: ActionSummary, dry_run: bool) -> String {
     let stopped = if stopped { "; stopped before the end" } else { "" };
     let requested = match requested {
         0 => String::new(),
-        some => format!("{} asked to end, which they see with their next heartbeat, ", thousands(some)),
+        some if dry_run => format!("{} would be asked to end, ", thousands(some)),
+        some => format!("{} asked to end, ", thousands(some)),
     };
+    let seen =
+        if requested.is_empty() || dry_run { "" } else { "; attempts see that with their next heartbeat" };
     format!(
-        "{} {done_word}, {requested}{} skipped, {} failed{stopped}",
+        "{} {done_word}, {requested}{} skipped, {} failed{seen}{stopped}",
         thousands(done),
         thousands(skipped),
         thousands(failed)

@@ -42,7 +42,14 @@ impl Limits {
             let least = if counts.iter().all(|count| count.is_exact) { "" } else { ">= " };
             let text = format!("{status} {least}{}", thousands(tasks));
             if tasks > *limit {
-                exceeded.push(format!("{text} > {}", thousands(*limit)));
+                let limit = thousands(*limit);
+                // The count ends at the first task too many.
+                let text = if least.is_empty() {
+                    format!("{text} > {limit}")
+                } else {
+                    format!("{status} more than {limit}")
+                };
+                exceeded.push(text);
             } else {
                 within.push(text);
             }

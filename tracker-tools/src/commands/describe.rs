@@ -22,7 +22,7 @@ pub(crate) async fn describe(session: &Session, publish: bool) -> Result<Exit, F
                 ", in place of another; every program of the table must have been deployed with it",
             );
         }
-        confirm(session, &what)?;
+        confirm(session, &what, "add --yes")?;
         operator.publish(given).await?;
         anstream::eprintln!(
             "the table `{}` describes `{}` now, hash {}",

@@ -15,7 +15,7 @@ pub(crate) fn read(ids: Vec<String>) -> Result<Vec<String>, Failure> {
     let mut all = Vec::new();
     for line in io::stdin().lock().lines() {
         let line = line?;
-        if !line.is_empty() {
+        if !line.trim().is_empty() {
             all.push(line);
         }
     }

@@ -20,6 +20,7 @@ use tracker_core::{Action, Description};
 
 use crate::cli::{Cli, Command};
 use crate::exit::{Exit, Failure};
+use crate::output::Output;
 use crate::session::Session;
 use crate::units::Units;
 
@@ -57,17 +58,20 @@ async fn dispatch(cli: Cli, descriptions: Vec<Description>, units: &Units) -> Re
         crate::output::line(&String::from_utf8_lossy(&script))?;
         return Ok(Exit::Done);
     }
-    let session = Session::open(options, descriptions, units).await?;
     if let Some((name, forms)) = command.forms() {
-        session.output.check(name, forms)?;
+        Output::new(options.output).check(name, forms)?;
     }
+    let session = Session::open(options, descriptions, units).await?;
     if command.shows_tasks() {
         session.warn();
     }
     match command {
         Command::Status { exact, rate } => status::status(&session, exact.cap(), rate).await,
-        Command::Ls { statuses, filter, limit, all, newest, after } => {
+        Command::Ls { statuses, filter, limit, all, newest, errors, after } => {
             let mut tasks = session.filter(&statuses, &filter);
+            if errors {
+                tasks = tasks.with_errors();
+            }
             if newest {
                 tasks = tasks.newest_first();
             }

@@ -27,7 +27,11 @@ pub(crate) async fn pause(
     if until <= now {
         return Err(Failure::usage("the pause would have ended already; --for 1h is a pause of an hour"));
     }
+    let before = session.operator.pauses().await?;
     let pause = session.operator.pause(&step, until).await?;
+    if let Some(before) = before.iter().find(|before| before.step == pause.step) {
+        anstream::eprintln!("in place of this pause: {}", pause_line(before, now));
+    }
     if session.output.is_table() {
         line(&pause_line(&pause, now))?;
     } else {

@@ -79,7 +79,7 @@ async fn alive(session: &Session, longer_than: Option<Duration>) -> Result<Strin
     let least = if tasks.len() == MOST { "at least " } else { "" };
     let ends = ago(Some(first), session.operator.now());
     Ok(format!(
-        "; {least}{} in progress, whose first lease ends {ends}, unless its worker renews it: --longer-than 1s shows them",
+        "; {least}{} in progress, and a lease of them ends {ends}, unless its worker renews it: --longer-than 1s shows them",
         tasks.len()
     ))
 }

@@ -41,6 +41,8 @@ fn bad_arguments_are_usage_errors() {
                 .with_code(2)
                 .said(&format!("{command} has no output `{form}`"));
         }
+        let wrong = database.run(&["ls", "check", "--bogus"]).with_code(2);
+        assert_eq!(wrong.stdout, "");
         database.run_with(&["redrive", "-"], "").with_code(3).said("no ids on standard input");
         assert_eq!(database.status_of("doc-000"), Some(Ignored));
     });

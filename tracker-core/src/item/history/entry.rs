@@ -152,6 +152,14 @@ impl Note {
     pub(crate) fn is_empty(&self) -> bool {
         self.by.is_none() && self.reason.is_none()
     }
+
+    /// Returns the note with what it lacks from another.
+    pub(crate) fn or(self, other: &Self) -> Self {
+        Self {
+            by: self.by.or_else(|| other.by.clone()),
+            reason: self.reason.or_else(|| other.reason.clone()),
+        }
+    }
 }
 
 /// Reads any value as text, because other programs may write any value.
