@@ -1,6 +1,7 @@
 //! Every future of the library is `Send`, so that it can be spawned.
 
-use tracker_core::{End, Error, Failure, Tracker};
+use futures_util::StreamExt;
+use tracker_core::{End, Error, Failure, Operator, TaskFilter, Tracker};
 
 use crate::support::{Document, ExtractStatus};
 
@@ -61,4 +62,26 @@ pub fn every_future_is_send<F: Fn() -> Document>(documents: &Tracker<Document>, 
         execution.succeed().await?;
         Ok::<(), Error>(())
     });
+}
+
+/// Is compiled, but not run.
+pub fn every_future_of_an_operator_is_send(operator: &Operator) {
+    is_send(async {
+        let filter = TaskFilter::new().error("no");
+        operator.counts(&filter, None).await?;
+        operator.rate(std::time::Duration::ZERO, None).await?;
+        operator.list(&filter, 1, None).await?;
+        operator.details(&filter)?.collect::<Vec<_>>().await;
+        operator.errors(&filter, None).await?;
+        operator.stuck(None, std::time::Duration::ZERO, 1).await?;
+        operator.lost(None, 1).await?;
+        operator.doctor(1).await?;
+        operator.pauses().await?;
+        operator.pause("a", operator.now()).await?;
+        operator.resume("a").await?;
+        operator.wait("a").await?;
+        operator.redrive(filter).await?;
+        Ok::<(), Error>(())
+    });
+    is_send(operator.get("a"));
 }

@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         return code;
     }
     let _ = futures_are_send::every_future_is_send::<fn() -> support::Document>;
+    let _ = futures_are_send::every_future_of_an_operator_is_send;
     let arguments = Arguments::from_args();
     let backends = Backend::available();
     let tests = Test::all();

@@ -224,6 +224,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         filter: Filter,
     },
+    /// Serve a page to look at the tasks, and to act on them, until Ctrl-C
+    #[cfg(feature = "serve")]
+    Serve(Serve),
     /// Print the completions of a shell
     Completions {
         /// The shell
@@ -294,6 +297,32 @@ impl Exact {
     pub(crate) fn cap(self) -> Option<u64> {
         (!self.exact).then_some(10_000)
     }
+}
+
+#[cfg(feature = "serve")]
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The address to listen on; one of another machine needs --token
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// Allow changes; without this, the page only shows
+    #[arg(long)]
+    pub(crate) allow_writes: bool,
+    /// The password of the page, for any user name
+    #[arg(long, env = "TRACKER_TOKEN", hide_env_values = true, value_name = "TEXT")]
+    pub(crate) token: Option<String>,
+    /// A name under which browsers reach the page, with its port [default: those of --listen]
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Vec<String>,
+    /// A field of the data that is not shown
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) redact: Vec<String>,
+    /// Show no data of tasks
+    #[arg(long)]
+    pub(crate) hide_data: bool,
+    /// How many read units pages that are refreshed by themselves may use in an hour
+    #[arg(long, default_value_t = 1500, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) units_per_hour: u32,
 }
 
 #[derive(Debug, Args)]

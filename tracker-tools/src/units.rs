@@ -26,6 +26,14 @@ struct Used {
     requests: u64,
 }
 
+impl Units {
+    /// Returns the read units that were used so far.
+    #[cfg(feature = "serve")]
+    pub(crate) fn read(&self) -> f64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).read
+    }
+}
+
 impl fmt::Display for Units {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Used { read, write, requests } = *self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -88,6 +88,8 @@ impl Operator {
                 })
             }
         });
+        // Collected, because a future that holds the closure cannot be spawned.
+        let counts: Vec<_> = counts.collect();
         stream::iter(counts).buffered(READERS).try_collect().await
     }
 
@@ -120,6 +122,7 @@ impl Operator {
                 })
             }
         });
+        let rates: Vec<_> = rates.collect();
         stream::iter(rates).buffered(READERS).try_collect().await
     }
 

@@ -11,6 +11,8 @@ mod get;
 mod ids;
 mod list;
 mod pause;
+#[cfg(feature = "serve")]
+mod serve;
 mod status;
 mod stuck;
 mod wait;
@@ -103,6 +105,8 @@ async fn dispatch(cli: Cli, descriptions: Vec<Description>, units: &Units) -> Re
         Command::Export { statuses, filter } => {
             export::export(&session, &session.filter(&statuses, &filter)).await
         }
+        #[cfg(feature = "serve")]
+        Command::Serve(serve) => serve::serve(session, serve, units).await,
         Command::Completions { .. } => Ok(Exit::Done),
     }
 }

@@ -1,0 +1,168 @@
+//! The filter that an address on the page holds.
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use tracker_core::{Cursor, TaskFilter};
+
+/// The filter of the list, as its address and its forms have it. An empty field means nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Query {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) step: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) status: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) prefix: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) since: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) until: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) error: String,
+    /// `oldest` for the oldest first.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) order: String,
+    /// `1` if the items are read for their errors.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) details: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) after: String,
+}
+
+impl Query {
+    pub(crate) fn of_status(step: &str, status: &str) -> Self {
+        Self { step: step.to_owned(), status: status.to_owned(), ..Self::default() }
+    }
+
+    /// Returns whether the query means only some of the tasks.
+    pub(crate) fn is_filter(&self) -> bool {
+        [&self.step, &self.status, &self.prefix, &self.since, &self.until, &self.error]
+            .iter()
+            .any(|field| !field.is_empty())
+    }
+
+    pub(crate) fn reads_items(&self) -> bool {
+        !self.details.is_empty() || !self.error.is_empty()
+    }
+
+    /// Returns the filter, or which field is wrong.
+    pub(crate) fn filter(&self, now: DateTime<Utc>) -> Result<TaskFilter, String> {
+        let mut filter = TaskFilter::new();
+        if !self.step.is_empty() {
+            filter = filter.step(&self.step);
+        }
+        if !self.status.is_empty() {
+            filter = filter.status(&self.status);
+        }
+        if !self.prefix.is_empty() {
+            filter = filter.id_prefix(&self.prefix);
+        }
+        if !self.since.is_empty() {
+            filter = filter.since(moment(&self.since, now).map_err(|error| format!("since: {error}"))?);
+        }
+        if !self.until.is_empty() {
+            filter = filter.until(moment(&self.until, now).map_err(|error| format!("until: {error}"))?);
+        }
+        if !self.error.is_empty() {
+            filter = filter.error(&self.error);
+        }
+        Ok(filter)
+    }
+
+    /// Returns the filter of the list, which has an order and may read the items.
+    pub(crate) fn of_list(&self, now: DateTime<Utc>) -> Result<TaskFilter, String> {
+        let mut filter = self.filter(now)?;
+        if self.order != "oldest" {
+            filter = filter.newest_first();
+        }
+        if self.reads_items() {
+            filter = filter.with_errors();
+        }
+        Ok(filter)
+    }
+
+    pub(crate) fn cursor(&self) -> Option<Cursor> {
+        (!self.after.is_empty()).then(|| Cursor::from_text(&self.after))
+    }
+
+    /// Returns the query in the form of an address: `?status=ignored`.
+    pub(crate) fn address(&self) -> String {
+        let fields = serde_urlencoded::to_string(self).unwrap_or_default();
+        if fields.is_empty() { fields } else { format!("?{fields}") }
+    }
+
+    /// Returns the options of a `tracker` command that mean the same.
+    pub(crate) fn options(&self) -> String {
+        let fields = [
+            ("--step", &self.step),
+            ("--status", &self.status),
+            ("--prefix", &self.prefix),
+            ("--since", &self.since),
+            ("--until", &self.until),
+            ("--error", &self.error),
+        ];
+        let some = fields.into_iter().filter(|(_, value)| !value.is_empty());
+        let options: Vec<String> = some.map(|(name, value)| format!(" {name} {}", quoted(value))).collect();
+        if options.is_empty() { " --all".to_owned() } else { options.concat() }
+    }
+}
+
+/// Quotes a text for a shell, if it needs quotes.
+pub(crate) fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// Reads a time, a day, or how long ago it was. A time without an offset is UTC.
+fn moment(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
+    let text = text.trim();
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.to_utc());
+    }
+    if let Ok(time) = text.parse::<NaiveDateTime>() {
+        return Ok(time.and_utc());
+    }
+    if let Ok(day) = text.parse::<NaiveDate>() {
+        return Ok(day.and_time(NaiveTime::MIN).and_utc());
+    }
+    let help =
+        || "write how long ago, such as 15m, 2h or 1d, or a time such as 2026-11-29T08:00:00Z".to_owned();
+    let ago = humantime::parse_duration(text).map_err(|_| help())?;
+    let ago = TimeDelta::from_std(ago).map_err(|_| help())?;
+    now.checked_sub_signed(ago).ok_or_else(help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn query_is_the_same_in_an_address_and_in_a_command() {
+        let query = Query {
+            status: "ignored".to_owned(),
+            error: "timed out & 'so'".to_owned(),
+            since: "2h".to_owned(),
+            ..Query::default()
+        };
+        assert_eq!(query.address(), "?status=ignored&since=2h&error=timed+out+%26+%27so%27");
+        assert_eq!(query.options(), " --status ignored --since 2h --error 'timed out & '\\''so'\\'''");
+        assert_eq!(Query::default().options(), " --all");
+        assert_eq!(Query::default().address(), "");
+        assert!(query.is_filter() && !Query::default().is_filter());
+    }
+
+    #[test]
+    fn times_are_moments_or_how_long_ago() {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(1);
+        assert_eq!(moment("2h", now), Ok(now - TimeDelta::hours(2)));
+        assert_eq!(moment(" 1970-01-02 ", now), Ok(now));
+        assert_eq!(moment("1970-01-02T00:00:00+00:00", now), Ok(now));
+        for wrong in ["yesterday", "", "99999999999y", "1970-13-01"] {
+            assert!(moment(wrong, now).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Changes: the confirmation, and how far a job is.
+
+use maud::{Markup, html};
+use tracker_core::{Action, ActionSummary};
+
+use super::layout::at_least;
+use super::parts::{command, hidden_filter, label_of, name_of};
+use super::text::{ago, plain, thousands};
+use crate::jobs::Job;
+use crate::query::{Query, quoted};
+use crate::routes::Addresses;
+use crate::state::{App, UseCase};
+
+/// The tasks that a change is about.
+pub(crate) enum Meant {
+    Ids(Vec<String>),
+    /// All tasks of a filter: the filter, and how many its statuses have.
+    All {
+        query: Box<Query>,
+        tasks: u64,
+        is_exact: bool,
+    },
+}
+
+impl Meant {
+    /// Returns the tasks, for people.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::Ids(ids) if ids.len() == 1 => format!("task {}", plain(&ids[0])),
+            Self::Ids(ids) => format!("{} tasks", thousands(ids.len() as u64)),
+            Self::All { query, .. } => {
+                format!("all tasks that match{}", plain(&query.options().replace(" --", ", ")))
+            }
+        }
+    }
+
+    /// Returns what a change costs at most, in read and write units: two reads and a write of an item of up to 1 KB.
+    fn cost(&self) -> (u64, bool) {
+        match self {
+            Self::Ids(ids) => (ids.len() as u64, true),
+            Self::All { tasks, is_exact, .. } => (*tasks, *is_exact),
+        }
+    }
+
+    fn command(&self, cli: &str, action: Action, reason: Option<&str>) -> String {
+        let what = match self {
+            Self::Ids(ids) => ids.iter().map(|id| format!(" {}", quoted(id))).collect::<Vec<_>>().concat(),
+            Self::All { query, .. } => query.options(),
+        };
+        let reason = reason.map_or_else(String::new, |reason| format!(" --reason {}", quoted(reason)));
+        format!("{cli} {}{what}{reason}", name_of(action))
+    }
+}
+
+/// Asks before a change.
+pub(crate) fn confirm(app: &App, use_case: &UseCase, action: Action, meant: &Meant, back: &str) -> Markup {
+    let to = Addresses { base: &app.settings.base };
+    let (tasks, is_exact) = meant.cost();
+    html! {
+        p { b { (label_of(action)) } " " (meant.words()) "." }
+        @if let Meant::All { tasks, is_exact, .. } = meant {
+            p { "The statuses of the filter have " b { (at_least(*tasks, *is_exact)) } " tasks. Those that match are changed, as they are when you confirm." }
+        }
+        p { (effect(action)) }
+        p.faint { "About " (at_least(tasks * 2, is_exact)) " read units and " (at_least(tasks * 2, is_exact)) " write units, for items of up to 1 KB." }
+        form action=(to.page(use_case.id(), "act")) method="post" {
+            input type="hidden" name="action" value=(name_of(action));
+            input type="hidden" name="back" value=(back);
+            @match meant {
+                Meant::Ids(ids) => { @for id in ids { input type="hidden" name="id" value=(id); } }
+                Meant::All { query, .. } => { input type="hidden" name="all" value="1"; (hidden_filter(query)) }
+            }
+            label { "Reason, for the history of the tasks" input name="reason" maxlength="500" autocomplete="off"; }
+            p.actions {
+                button.danger[action == Action::Delete] type="submit" autofocus { (label_of(action)) " now" }
+                a href=(back) { "Back" }
+            }
+        }
+        h2 { "The same on the command line" }
+        (command(&meant.command(&app.settings.command, action, None)))
+    }
+}
+
+fn effect(action: Action) -> &'static str {
+    match action {
+        Action::Redrive => {
+            "Failed and ignored tasks are pending again, with no failed attempt. Their history stays."
+        }
+        Action::RunNow => "Tasks that wait for their time can be started at once.",
+        Action::Cancel => {
+            "Tasks that wait are ignored. Attempts in progress are asked to end, which they see with their next heartbeat."
+        }
+        Action::Release => {
+            "Tasks whose lease has expired are failed, or ignored if that was the last attempt."
+        }
+        Action::Delete => "Tasks are deleted for good, unless a worker holds them.",
+        _ => "",
+    }
+}
+
+/// Shows how far a job is.
+pub(crate) fn job(app: &App, use_case: &UseCase, job: &Job) -> Markup {
+    let to = Addresses { base: &app.settings.base };
+    let progress = job.progress();
+    let ActionSummary { done, requested, skipped, failed, stopped, .. } = progress.summary;
+    let now = use_case.operator.now();
+    html! {
+        p { b { (label_of(job.action)) } " " (job.tasks) ", begun " (ago(job.begun, now)) "." }
+        @match &progress.ended {
+            None => p.banner role="status" { "Under way." },
+            Some(Err(error)) => p.banner.bad role="alert" { "Ended by an error: " (plain(error)) },
+            Some(Ok(())) if stopped => p.banner role="status" { "Stopped; what was begun is done." },
+            Some(Ok(())) if failed > 0 => p.banner.bad role="status" { "Ended; some changes failed." },
+            Some(Ok(())) => p.banner.good role="status" { "Done." },
+        }
+        dl {
+            dt { "Done" } dd { (thousands(done)) }
+            @if requested > 0 { dt { "Asked to end" } dd { (thousands(requested)) } }
+            dt { "Skipped" } dd { (thousands(skipped)) }
+            dt { "Failed" } dd { (thousands(failed)) }
+        }
+        @if progress.ended.is_none() {
+            form action=(to.job(use_case.id(), job.id, "/stop")) method="post" { button type="submit" { "Stop" } }
+        }
+        @if !progress.errors.is_empty() {
+            h2 { "Not changed" }
+            ul { @for (id, error) in &progress.errors { li { (super::parts::task_link(&to, use_case.id(), id)) ": " (plain(error)) } } }
+        }
+        p { a href=(job.back) { "Go on" } }
+    }
+}

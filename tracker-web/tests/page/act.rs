@@ -1,0 +1,93 @@
+//! Changes: the confirmation, the job, and what is stored after them.
+
+use tracker_web::Page;
+
+use crate::site::ExtractStatus::{Ignored, Pending, Succeeded};
+use crate::site::Site;
+
+#[tokio::test]
+async fn task_is_redriven_after_a_confirmation() {
+    for site in Site::on_each_database().await {
+        site.ignore("doc-1", "timed out").await;
+        let page = site.page(Page::allow_writes).await;
+        page.get("/").await.with(200).says("changes allowed");
+        page.get("/u/extract/task?id=doc-1")
+            .await
+            .with(200)
+            .says(">Redrive</button>")
+            .says_not(">Release</button>");
+        let fields = [("action", "redrive"), ("id", "doc-1")];
+        let asked = page.post("/u/extract/confirm", &fields).await.with(200);
+        asked.says("Redrive now").says("tracker redrive doc-1");
+        assert_eq!(site.status_of("doc-1").await, Some(Ignored));
+        let with_reason =
+            [&fields[..], &[("reason", "as agreed"), ("back", "http://evil.example/")]].concat();
+        let begun = page.post("/u/extract/act", &with_reason).await.with(303);
+        page.ended(&begun.location()).await.says("Done.").says_not("evil.example");
+        assert_eq!(site.status_of("doc-1").await, Some(Pending));
+        page.get("/u/extract/task?id=doc-1").await.with(200).says("because: as agreed").says("by alice");
+    }
+}
+
+#[tokio::test]
+async fn group_is_redriven_and_others_stay() {
+    for site in Site::on_each_database().await {
+        for nth in 0..3 {
+            site.ignore(&format!("doc-{nth}"), &format!("timed out after {nth} s")).await;
+        }
+        site.ignore("other", "no such file").await;
+        let page = site.page(Page::allow_writes).await;
+        page.get("/u/extract/errors").await.with(200).says("Redrive this group");
+        let group =
+            [("action", "redrive"), ("all", "1"), ("status", "ignored"), ("error", "timed out after # s")];
+        let asked = page.post("/u/extract/confirm", &group).await.with(200);
+        asked.says("<b>4</b> tasks").says("tracker redrive --status ignored --error 'timed out after # s'");
+        let begun = page.post("/u/extract/act", &group).await.with(303);
+        page.ended(&begun.location()).await.says("<dt>Done</dt><dd>3</dd>");
+        assert_eq!(
+            (site.status_of("doc-2").await, site.status_of("other").await),
+            (Some(Pending), Some(Ignored))
+        );
+    }
+}
+
+#[tokio::test]
+async fn task_that_has_moved_on_is_named_with_the_reason() {
+    for site in Site::on_each_database().await {
+        site.create("doc-1").await;
+        site.documents.start("doc-1").await.unwrap().succeed().await.unwrap();
+        let page = site.page(Page::allow_writes).await;
+        let begun = page
+            .post("/u/extract/act", &[("action", "redrive"), ("id", "doc-1"), ("id", "nobody")])
+            .await
+            .with(303);
+        let ended = page.ended(&begun.location()).await.says("<dt>Skipped</dt><dd>2</dd>");
+        ended.says("has succeeded already").says("there is no such task");
+        assert_eq!(site.status_of("doc-1").await, Some(Succeeded));
+    }
+}
+
+#[tokio::test]
+async fn form_that_lost_its_filter_changes_nothing() {
+    for site in Site::on_each_database().await {
+        site.ignore("doc-1", "timed out").await;
+        let page = site.page(Page::allow_writes).await;
+        for fields in [
+            &[("action", "delete")][..],
+            &[("action", "delete"), ("all", "0")],
+            &[("action", "delete"), ("all", "1"), ("id", "doc-1")],
+            &[("action", "delete"), ("status", "ignored")],
+            &[("action", "explode"), ("id", "doc-1")],
+            &[("action", "delete"), ("all", "1"), ("error_", "x")],
+            &[("action", "redrive"), ("all", "1"), ("status", "succeeded")],
+        ] {
+            page.post("/u/extract/confirm", fields).await.with(400);
+        }
+        for fields in [&[("action", "delete")][..], &[("action", "delete"), ("status", "ignored")]] {
+            page.post("/u/extract/act", fields).await.with(400);
+        }
+        assert_eq!(site.status_of("doc-1").await, Some(Ignored));
+        page.get("/u/extract/jobs/7").await.with(404);
+        page.post("/u/extract/jobs/7/stop", &[]).await.with(404);
+    }
+}
