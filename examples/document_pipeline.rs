@@ -7,6 +7,7 @@
 //! ```text
 //! cargo run --example document_pipeline                              # the text files of this repository
 //! cargo run --example document_pipeline -- examples/documents       # a few texts, one of them not UTF-8
+//! cargo run --example document_pipeline -- --serve                 # then shows the tasks in a browser
 //! cargo run --example document_pipeline -- FOLDER --db tasks.db      # a second run skips finished documents
 //! cargo run --example document_pipeline -- FOLDER --endpoint-url http://127.0.0.1:8000
 //! cargo run --example document_pipeline --features aws -- FOLDER --aws
@@ -18,6 +19,7 @@
 mod common;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -25,7 +27,8 @@ use clap::Parser;
 use futures_util::{Stream, StreamExt, TryStreamExt, future, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use tracker_core::{
-    CancellationToken, Created, Event, EventKind, StatusTracker, Summary, TaskHead, Tracker, TrackerStatus,
+    CancellationToken, Created, Event, EventKind, Operator, StatusTracker, Summary, TaskHead, Tracker,
+    TrackerStatus,
 };
 
 use common::{AnyError, Database};
@@ -93,6 +96,9 @@ struct Arguments {
     /// How many documents are processed at the same time
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1000))]
     workers: u16,
+    /// Serve a page about the tasks at the end, until Ctrl-C
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8080")]
+    serve: Option<SocketAddr>,
     #[command(flatten)]
     database: Database,
 }
@@ -192,6 +198,10 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, AnyError> {
         println!("not finished: {}: the status is {}", head.task_id(), head.status_name());
     }
     arguments.database.print_how_to_look(&extract.config().table);
+    if let Some(address) = arguments.serve {
+        let operator = Operator::builder(&client).description(Summarise::describe()).open().await?;
+        common::serve(operator, address, &stop).await?;
+    }
     let all_ended = held.is_empty() && left.is_empty() && failed.is_empty();
     Ok(if all_ended { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -4,17 +4,36 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use indicatif::ProgressBar;
+use tokio::net::TcpListener;
 use tokio::signal::ctrl_c;
 use tracker_core::aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use tracker_core::aws_sdk_dynamodb::{Client, Config};
-use tracker_core::{CancellationToken, embedded};
+use tracker_core::{CancellationToken, Operator, embedded};
 
 pub type AnyError = Box<dyn Error + Send + Sync>;
+
+/// Serves a page about the tasks of an operator until `stop` is cancelled.
+pub async fn serve(
+    operator: Operator,
+    address: SocketAddr,
+    stop: &CancellationToken,
+) -> Result<(), AnyError> {
+    let listener = TcpListener::bind(address).await.map_err(|error| format!("{address}: {error}"))?;
+    let address = listener.local_addr()?;
+    let hosts = [address.to_string(), format!("localhost:{}", address.port())];
+    println!("the tasks in a browser, until Ctrl-C: http://{address}/");
+    let page = tracker_web::Page::new([operator]).hosts(hosts).into_router();
+    tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        served = async { axum::serve(listener, page).await } => Ok(served?),
+    }
+}
 
 // The arguments that choose a database. No doc comment here: clap would print it as the description of the example.
 #[derive(Args)]

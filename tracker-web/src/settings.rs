@@ -32,7 +32,7 @@ impl Default for Settings {
             hides_data: false,
             place: None,
             command: "tracker".to_owned(),
-            budget: Budget { per_hour: 1500.0, used: None },
+            budget: Budget::new(1500.0),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::error::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ErrorGroup {
-    /// The text of the error, with `#` for numbers and long hexadecimal words, and `{id}` for the task's id.
+    /// The text of the error, with `#` for numbers and long hexadecimal words, and `{id}` for the task's id, in one line.
     pub error: String,
     /// The number of tasks.
     pub tasks: u64,

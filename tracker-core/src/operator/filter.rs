@@ -111,7 +111,7 @@ impl TaskFilter {
         // A table cuts a long error.
         let wanted = wanted.strip_suffix(CUT).filter(|begin| !begin.is_empty()).unwrap_or(wanted);
         let has = |text: &str| text.to_lowercase().contains(wanted);
-        let is_normal = wanted.contains('#') || wanted.contains("{id}");
+        let is_normal = wanted.contains(['#', ' ']) || wanted.contains("{id}");
         has(&entry.error)
             || has(&entry.traceback)
             || (is_normal && has(&normalise(&entry.error, head.task_id())))

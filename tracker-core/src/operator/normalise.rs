@@ -6,9 +6,10 @@ const MOST: usize = 200;
 /// Follows an error that is cut.
 pub(super) const CUT: char = '…';
 
-/// Replaces the task's id, numbers and long hexadecimal words of an error, and cuts it after 200 characters.
+/// Replaces the task's id, numbers and long hexadecimal words of an error, makes one line of it, and cuts it after 200 characters.
 pub(super) fn normalise(error: &str, task_id: &str) -> String {
     let error = if task_id.len() < 3 { error.to_owned() } else { error.replace(task_id, "{id}") };
+    let error = error.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut normal = String::with_capacity(error.len());
     let mut rest = error.as_str();
     while let Some(first) = rest.chars().next() {
@@ -47,6 +48,7 @@ mod tests {
             ("doc-17 not found in S3", "{id} not found in S#"),
             ("request 8f14e45f-ceea-467f-a9d3-0d1a2b3c4d5e failed", "request # failed"),
             ("object deadbeef01 is gone", "object # is gone"),
+            ("a\r\n\t b ", "a b"),
             ("a decade faced", "a decade faced"),
             ("", ""),
         ] {

@@ -9,4 +9,5 @@ mod database;
 mod look;
 mod many;
 mod mend;
+mod serve;
 mod table;

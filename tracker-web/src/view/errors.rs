@@ -35,7 +35,7 @@ pub(crate) fn groups(app: &App, use_case: &UseCase, errors: &ErrorGroups) -> Mar
                                         form action=(to.page(id, "confirm")) method="post" {
                                             input type="hidden" name="all" value="1";
                                             (hidden_filter(&query))
-                                            button type="submit" name="action" value=(name_of(Action::Redrive)) aria-label=(format!("Redrive the tasks with {}", brief(&group.error, 60))) { "Redrive this group" }
+                                            button type="submit" name="action" value=(name_of(Action::Redrive)) aria-label=(format!("Redrive this group: {}", brief(&group.error, 60))) { "Redrive this group" }
                                         }
                                     }
                                 } }

@@ -47,7 +47,7 @@ pub(crate) fn task(app: &App, use_case: &UseCase, task: &TaskDetail) -> Markup {
         @if app.writes(use_case) && !actions.is_empty() {
             form.actions action=(to.page(use_case.id(), "confirm")) method="post" {
                 input type="hidden" name="id" value=(task.task_id);
-                @for action in &actions { button type="submit" name="action" value=(name_of(*action)) { (label_of(*action)) } }
+                @for action in &actions { button.danger[*action == Action::Delete] type="submit" name="action" value=(name_of(*action)) { (label_of(*action)) } }
             }
         }
         h2 { "Timeline" }
