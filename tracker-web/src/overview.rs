@@ -9,6 +9,8 @@ use tracker_core::{Error, Operator, Pause, Role, StatusCount, StuckTask, TaskFil
 
 /// How many tasks of a status are counted: about 19 read units for a full count.
 const CAP: u64 = 1000;
+/// How many tasks are counted that were ignored within the last day.
+const TODAY: u64 = 100;
 /// How many ended tasks are read for the rate and the turnaround: about 10 read units.
 const ENDED: usize = 500;
 /// How many of the oldest tasks in progress are looked at for an expired lease.
@@ -67,7 +69,7 @@ pub(crate) async fn overview(operator: &Operator) -> Result<Overview, Error> {
         operator.counts(&everything, Some(CAP)),
         operator.list(&hour, ENDED, None),
         operator.stuck(None, std::time::Duration::ZERO, OLDEST),
-        operator.counts(&today, Some(CAP)),
+        operator.counts(&today, Some(TODAY)),
         operator.pauses(),
     )?;
     let is_whole = ended.next.is_none();

@@ -18,6 +18,8 @@ use crate::time::Timestamp;
 const READERS: usize = 8;
 /// The most rows of one request of a count with a limit: about 110 bytes a row, and a page of 1 MB costs 128 units.
 const ROWS: i32 = 1000;
+/// The fewest rows of one request, if as many are to be counted: fewer would not cost less, as a unit has about 70 rows.
+const FEW: u64 = 100;
 
 /// The number of tasks in a status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -134,7 +136,10 @@ impl Operator {
 
 /// Counts the rows of some partitions, up to a cap. Returns whether all were counted.
 async fn counted(step: &Step, ranges: Vec<Range>, cap: Option<u64>) -> Result<(u64, bool), Error> {
-    let most = cap.map(|cap| i32::try_from(cap).map_or(ROWS, |cap| cap.clamp(1, ROWS)));
+    // Several partitions are read at the same time, and all that they read is paid.
+    let shards = u64::try_from(ranges.len()).unwrap_or(1).max(1);
+    let most = cap.map(|cap| (cap / shards + 1).max(cap.min(FEW)));
+    let most = most.map(|most| i32::try_from(most).map_or(ROWS, |most| most.clamp(1, ROWS)));
     let pages = ranges.into_iter().map(|range| {
         let first = Some((range, None));
         stream::try_unfold(first, move |state| async move {
