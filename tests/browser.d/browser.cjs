@@ -70,7 +70,7 @@ async function redriveOfAGroup(page, site) {
   const row = page.getByRole("row").filter({ hasText: "timed out after # s" });
   await row.getByRole("link", { name: "timed out after # s" }).click();
   await page.getByRole("heading", { level: 1, name: "Tasks" }).waitFor();
-  assert.equal(await page.getByLabel("Error contains").inputValue(), group);
+  assert.equal(await page.getByLabel("Error is").inputValue(), group);
   assert.equal(await page.locator("tbody tr").count(), 10);
   await page.goBack();
   await page.getByRole("heading", { level: 1, name: "Errors" }).waitFor();
@@ -78,7 +78,7 @@ async function redriveOfAGroup(page, site) {
   await row.getByRole("button", { name: /^Redrive/ }).click();
   await page.getByRole("heading", { level: 1, name: "Redrive?" }).waitFor();
   const command = await page.locator("pre.command").innerText();
-  assert.equal(command.trim(), "tracker redrive --status ignored --error '" + group + "'");
+  assert.equal(command.trim(), "tracker redrive --status ignored --error-group '" + group + "'");
   await accessible(page, "confirmation");
   await page.getByLabel(/Reason/).fill("the network is back");
   await page.getByRole("button", { name: "Redrive now" }).click();

@@ -284,6 +284,9 @@ pub(crate) struct Filter {
     /// Tasks whose last error contains this text, or a text that `errors` prints, in capital letters or not; the items are read for it
     #[arg(long, value_name = "TEXT")]
     pub(crate) error: Option<String>,
+    /// Tasks of one group of errors: the whole text that `errors` prints, with -o json
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) error_group: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Args)]

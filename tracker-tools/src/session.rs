@@ -67,7 +67,7 @@ impl Session {
 
     /// Returns a filter with the step of the options.
     pub(crate) fn filter(&self, statuses: &[String], filter: &Filter) -> TaskFilter {
-        let Filter { status, since, until, prefix, error } = filter.clone();
+        let Filter { status, since, until, prefix, error, error_group } = filter.clone();
         let mut tasks = statuses.iter().chain(&status).fold(TaskFilter::new(), TaskFilter::status);
         if let Some(step) = &self.options.step {
             tasks = tasks.step(step);
@@ -83,6 +83,9 @@ impl Session {
         }
         if let Some(error) = error {
             tasks = tasks.error(error);
+        }
+        if let Some(group) = error_group {
+            tasks = tasks.error_group(group);
         }
         tasks
     }

@@ -1,5 +1,7 @@
 //! Keeps what was read for a while, so that pages that stay open cannot cost more than their budget.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
 
@@ -17,33 +19,41 @@ const LONGEST: Duration = Duration::from_hours(1);
 /// The longest wait for a read. A page must not keep its reader waiting.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// The read units that pages which are refreshed by themselves share.
+/// A page that nobody has asked for in this time has no share of the budget.
+const OPEN: Duration = Duration::from_mins(2);
+
+/// The read units that pages which are refreshed by themselves share, each the same.
 #[derive(Clone)]
 pub(crate) struct Budget {
     pub(crate) per_hour: f64,
     /// Returns the read units that were used so far, if somebody counts them.
     pub(crate) used: Option<Arc<dyn Fn() -> f64 + Send + Sync>>,
-    /// Until when the reads so far use up the budget.
-    paid_off: Arc<SyncMutex<Option<Instant>>>,
+    /// What is shown now: the numbers of the values, and when each was asked for last.
+    open: Arc<SyncMutex<HashMap<u64, Instant>>>,
 }
 
 impl Budget {
     pub(crate) fn new(per_hour: f64) -> Self {
-        Self { per_hour, used: None, paid_off: Arc::default() }
+        Self { per_hour, used: None, open: Arc::default() }
+    }
+
+    /// Returns a budget without a limit, for what somebody asks for.
+    pub(crate) fn unlimited(&self) -> Self {
+        Self { per_hour: f64::INFINITY, used: self.used.clone(), open: Arc::default() }
     }
 
     pub(crate) fn used(&self) -> Option<f64> {
         self.used.as_ref().map(|used| used())
     }
 
-    fn allows_a_read(&self, now: Instant) -> bool {
-        self.paid_off.lock().unwrap_or_else(PoisonError::into_inner).is_none_or(|paid_off| now >= paid_off)
-    }
-
-    /// Waits longer before the next read, because one has cost so many units.
-    fn pay(&self, cost: f64, now: Instant) {
-        let mut paid_off = self.paid_off.lock().unwrap_or_else(PoisonError::into_inner);
-        *paid_off = Some(paid_off.map_or(now, |before| before.max(now)) + time_of(cost, self.per_hour));
+    /// Notes that a value is shown, and returns its share of the budget.
+    fn share_of(&self, value: u64, now: Instant) -> f64 {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.insert(value, now);
+        open.retain(|_, asked| now.duration_since(*asked) < OPEN);
+        #[allow(clippy::cast_precision_loss, reason = "a few values")]
+        let values = open.len() as f64;
+        self.per_hour / values
     }
 }
 
@@ -52,9 +62,13 @@ fn time_of(cost: f64, per_hour: f64) -> Duration {
     Duration::try_from_secs_f64(3600.0 * cost / per_hour).unwrap_or(LONGEST).min(LONGEST)
 }
 
-/// A value that is read at most as often as the budget allows.
+/// The number of the next value.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// A value that is read at most as often as its share of the budget allows.
 #[derive(Debug)]
 pub(crate) struct Cached<T> {
+    number: u64,
     slot: Mutex<Slot<T>>,
     /// What a read costs if nobody counts.
     estimate: f64,
@@ -83,7 +97,7 @@ pub(crate) struct Shown<T> {
 impl<T> Cached<T> {
     pub(crate) fn new(estimate: f64) -> Self {
         let slot = Slot { value: None, read_at: DateTime::UNIX_EPOCH, read_again: None, error: None };
-        Self { slot: Mutex::new(slot), estimate }
+        Self { number: NEXT.fetch_add(1, Ordering::Relaxed), slot: Mutex::new(slot), estimate }
     }
 
     /// Returns the value, and reads it if it is too old. Requests that come meanwhile wait for the same read.
@@ -95,20 +109,30 @@ impl<T> Cached<T> {
     ) -> Shown<T> {
         let mut slot = self.slot.lock().await;
         let begun = Instant::now();
-        if slot.read_again.is_none_or(|again| begun >= again && budget.allows_a_read(begun)) {
+        let share = budget.share_of(self.number, begun);
+        let pace = |cost| time_of(cost, share).max(SHORTEST);
+        if slot.read_again.is_none_or(|again| begun >= again) {
+            // Paid before: a reader who goes away meanwhile has used the units as well.
+            slot.read_again = Some(begun + pace(self.estimate));
             let before = budget.used();
-            match tokio::time::timeout(PATIENCE, read).await {
+            let read = tokio::time::timeout(PATIENCE, read).await;
+            let cost = before.zip(budget.used()).map(|(before, after)| after - before);
+            // Others may have read meanwhile, and their units are counted, too.
+            let cost = cost.map(|cost| cost.min(4.0 * self.estimate));
+            match read {
                 Ok(Ok(value)) => {
                     (slot.value, slot.error, slot.read_at) = (Some(Arc::new(value)), None, now());
+                    slot.read_again = Some(begun + pace(cost.unwrap_or(self.estimate)));
                 }
-                Ok(Err(error)) => slot.error = Some(error_line(&error)),
+                Ok(Err(error)) => {
+                    slot.error = Some(error_line(&error));
+                    slot.read_again = Some(begun + pace(cost.unwrap_or_default()));
+                }
                 Err(_) => {
                     slot.error = Some(format!("DynamoDB has not answered within {} s", PATIENCE.as_secs()));
+                    slot.read_again = Some(begun + pace(cost.unwrap_or_default()));
                 }
             }
-            let cost = before.zip(budget.used()).map_or(self.estimate, |(before, after)| after - before);
-            budget.pay(cost, begun);
-            slot.read_again = Some(begun + SHORTEST);
         }
         Shown { value: slot.value.clone(), read_at: slot.read_at, error: slot.error.clone() }
     }
@@ -132,15 +156,15 @@ mod tests {
         }
     }
 
-    /// Looks at two pages every 5 seconds for an hour, and returns how many reads there were.
-    async fn reads_of_an_hour(cost: f64) -> u32 {
+    /// Looks at two pages every 5 seconds for an hour, and returns how often each was read.
+    async fn reads_of_an_hour(cost: f64) -> [u32; 2] {
         let budget = Budget::new(1500.0);
         let pages = [Cached::new(cost), Cached::new(cost)];
-        let mut reads = 0;
+        let mut reads = [0, 0];
         for _ in 0..720 {
-            for page in &pages {
+            for (page, reads) in pages.iter().zip(&mut reads) {
                 let read = async {
-                    reads += 1;
+                    *reads += 1;
                     Ok(())
                 };
                 let shown = page.get(&budget, || DateTime::UNIX_EPOCH, read).await;
@@ -152,13 +176,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn hour_of_open_pages_stays_within_the_budget() {
-        // Both pages are read once in any case.
-        assert_eq!(reads_of_an_hour(0.1).await, 720);
+    async fn hour_of_open_pages_stays_within_the_budget_and_each_has_its_share() {
+        assert_eq!(reads_of_an_hour(0.1).await, [360, 360]);
         for cost in [5.0, 80.0, 400.0] {
-            let units = f64::from(reads_of_an_hour(cost).await) * cost;
+            let [one, other] = reads_of_an_hour(cost).await;
+            assert!(one.abs_diff(other) <= 1, "{one} and {other}");
+            let units = f64::from(one + other) * cost;
+            // Each page is read once in any case.
             assert!((1100.0..=1500.0 + 2.0 * cost).contains(&units), "{units} with reads of {cost}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn page_that_was_closed_has_no_share() {
+        let budget = Budget::new(3600.0);
+        assert!((budget.share_of(1, Instant::now()) - 3600.0).abs() < 1.0);
+        assert!((budget.share_of(2, Instant::now()) - 1800.0).abs() < 1.0);
+        tokio::time::advance(OPEN).await;
+        assert!((budget.share_of(2, Instant::now()) - 3600.0).abs() < 1.0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -25,7 +25,8 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
 const HEADERS: [(HeaderName, &str); 5] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
+    // Other sites learn nothing. With `no-referrer`, the page's own forms would have no `Origin`.
+    (header::REFERRER_POLICY, "same-origin"),
     (header::CACHE_CONTROL, "no-store"),
     (header::X_FRAME_OPTIONS, "DENY"),
 ];
@@ -64,7 +65,7 @@ fn refusal(app: &App, request: &Request) -> Option<Response> {
         return Some((StatusCode::MISDIRECTED_REQUEST, "this host is not served\n").into_response());
     }
     let path = request.uri().path();
-    let is_probe = path.ends_with("/healthz");
+    let is_probe = path == "/healthz";
     if let Some(token) = app.settings.token.as_ref().filter(|_| !is_probe)
         && !has_token(headers, token)
     {
@@ -73,6 +74,9 @@ fn refusal(app: &App, request: &Request) -> Option<Response> {
             (StatusCode::UNAUTHORIZED, challenge, "the token is the password; any user name does\n")
                 .into_response(),
         );
+    }
+    if is_embedded_elsewhere(headers) {
+        return Some((StatusCode::FORBIDDEN, "another site may not read this page\n").into_response());
     }
     let reads = [Method::GET, Method::HEAD].contains(request.method());
     if !reads && !is_same_origin(headers, host) {
@@ -84,6 +88,14 @@ fn refusal(app: &App, request: &Request) -> Option<Response> {
 
 fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
+}
+
+/// Returns whether another site asks for something that is not shown as a page of its own, such as an image: it could make this
+/// server read without end.
+fn is_embedded_elsewhere(headers: &HeaderMap) -> bool {
+    let is = |name: &'static str, value: &str| headers.get(name).is_some_and(|own| own == value);
+    let is_foreign = is("sec-fetch-site", "cross-site") || is("sec-fetch-site", "same-site");
+    is_foreign && !(is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document"))
 }
 
 /// Returns whether the page itself has sent a request. A browser sets these headers; a script of another site cannot.
@@ -104,7 +116,7 @@ fn has_token(headers: &HeaderMap, token: &str) -> bool {
     };
     let given = given.trim();
     if scheme.eq_ignore_ascii_case("bearer") {
-        return same(given.as_bytes(), token);
+        return same(given.as_bytes(), token.trim());
     }
     let password = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(given).ok()).flatten();
     let password = password.and_then(|decoded| {
@@ -116,5 +128,6 @@ fn has_token(headers: &HeaderMap, token: &str) -> bool {
 
 /// Compares in constant time, so that the time of a response does not tell how much is right.
 fn same(given: &[u8], token: &str) -> bool {
-    given.ct_eq(token.as_bytes()).into()
+    // An empty token protects nothing, so nobody has it.
+    !token.is_empty() && bool::from(given.ct_eq(token.as_bytes()))
 }

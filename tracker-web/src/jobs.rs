@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracker_core::{Action, ActionOutcome, ActionSummary, Selection};
 
 use crate::state::UseCase;
-use crate::view::text::task_error_line;
+use crate::view::text::{error_line, task_error_line};
 
 /// How many jobs are remembered.
 const KEPT: usize = 50;
@@ -18,7 +19,10 @@ const ERRORS: usize = 50;
 
 /// The jobs of a server, the oldest first.
 #[derive(Default)]
-pub(crate) struct Jobs(Mutex<Vec<Arc<Job>>>);
+pub(crate) struct Jobs {
+    all: Mutex<Vec<Arc<Job>>>,
+    running: TaskTracker,
+}
 
 /// A change of one or more tasks.
 pub(crate) struct Job {
@@ -29,6 +33,7 @@ pub(crate) struct Job {
     pub(crate) tasks: String,
     /// Where to go on.
     pub(crate) back: String,
+    is_long: bool,
     pub(crate) begun: DateTime<Utc>,
     pub(crate) stop: CancellationToken,
     progress: Mutex<Progress>,
@@ -65,7 +70,7 @@ pub(crate) struct Order {
 
 impl Jobs {
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Job>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn get(&self, id: u64) -> Option<Arc<Job>> {
@@ -75,12 +80,18 @@ impl Jobs {
     /// Begins a job, which goes on if nobody looks. Returns `None` if too many are under way.
     pub(crate) fn begin(&self, use_case: &Arc<UseCase>, order: Order) -> Option<Arc<Job>> {
         let mut jobs = self.lock();
-        if jobs.iter().filter(|job| job.lock().ended.is_none()).count() >= RUNNING {
+        let Order { action, selection, tasks, back, reason } = order;
+        // A change of tasks that are named ends soon, and must not wait for long ones.
+        let is_long = matches!(selection, Selection::Filter(_));
+        let running = jobs.iter().filter(|job| job.is_long && job.lock().ended.is_none());
+        if is_long && running.count() >= RUNNING {
             return None;
         }
-        let Order { action, selection, tasks, back, reason } = order;
+        // After a restart, no page that is still open means another job.
+        let first = u64::try_from(use_case.operator.now().timestamp()).unwrap_or(1);
         let job = Arc::new(Job {
-            id: jobs.last().map_or(1, |job| job.id + 1),
+            id: jobs.last().map_or(first, |job| first.max(job.id + 1)),
+            is_long,
             use_case: use_case.id().to_owned(),
             action,
             tasks,
@@ -94,12 +105,32 @@ impl Jobs {
         if let Some(oldest) = ended.filter(|_| jobs.len() > KEPT) {
             jobs.remove(oldest);
         }
-        tokio::spawn(run(Arc::clone(use_case), Arc::clone(&job), selection, reason));
+        let (use_case, of_job) = (Arc::clone(use_case), Arc::clone(&job));
+        self.running.spawn(async move {
+            let run = tokio::spawn(run(Arc::clone(&use_case), Arc::clone(&of_job), selection, reason));
+            let ended = run.await.unwrap_or_else(|panic| Err(panic.to_string()));
+            of_job.lock().ended = Some(ended);
+            use_case.expire().await;
+        });
         Some(job)
+    }
+
+    /// Stops the jobs, and waits until what they have begun is done.
+    pub(crate) async fn finish(&self) {
+        for job in self.lock().iter() {
+            job.stop.cancel();
+        }
+        self.running.close();
+        self.running.wait().await;
     }
 }
 
-async fn run(use_case: Arc<UseCase>, job: Arc<Job>, selection: Selection, reason: Option<String>) {
+async fn run(
+    use_case: Arc<UseCase>,
+    job: Arc<Job>,
+    selection: Selection,
+    reason: Option<String>,
+) -> Result<(), String> {
     let mut acted = use_case.operator.act(job.action, selection).stop(job.stop.clone());
     if let Some(reason) = reason {
         acted = acted.reason(reason);
@@ -114,11 +145,7 @@ async fn run(use_case: Arc<UseCase>, job: Arc<Job>, selection: Selection, reason
             progress.errors.push((result.task_id.clone(), task_error_line(error, &result.task_id)));
         }
     });
-    let ended = acted.await;
-    use_case.expire().await;
-    let mut progress = job.lock();
-    match ended {
-        Ok(summary) => (progress.summary, progress.ended) = (summary, Some(Ok(()))),
-        Err(error) => progress.ended = Some(Err(crate::view::text::error_line(&error))),
-    }
+    let summary = acted.await.map_err(|error| error_line(&error))?;
+    job.lock().summary = summary;
+    Ok(())
 }

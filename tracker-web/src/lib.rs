@@ -35,6 +35,7 @@ use std::sync::Arc;
 use axum::Router;
 use tracker_core::Operator;
 
+use self::jobs::Jobs;
 use self::settings::{Hosts, Settings};
 use self::state::App;
 
@@ -43,12 +44,34 @@ use self::state::App;
 pub struct Page {
     operators: Vec<Operator>,
     settings: Settings,
+    jobs: Arc<Jobs>,
+}
+
+/// The changes that a [`Page`] has begun.
+#[derive(Clone)]
+pub struct Changes(Arc<Jobs>);
+
+impl Changes {
+    /// Stops the changes, and waits until what they have begun is done. Call this before the program ends.
+    pub async fn finish(&self) {
+        self.0.finish().await;
+    }
+}
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changes").finish_non_exhaustive()
+    }
 }
 
 impl Page {
     /// Returns a read-only page about the use cases of some operators, which answers only the names of this machine.
     pub fn new(operators: impl IntoIterator<Item = Operator>) -> Self {
-        Self { operators: operators.into_iter().collect(), settings: Settings::default() }
+        Self {
+            operators: operators.into_iter().collect(),
+            settings: Settings::default(),
+            jobs: Arc::default(),
+        }
     }
 
     /// Allows changes: redrive, run now, cancel, release and delete. Without this, their routes do not exist. An operator that
@@ -79,7 +102,9 @@ impl Page {
 
     /// Sets the path under which the page is mounted, such as `/tracker`.
     pub fn base_path(mut self, path: impl Into<String>) -> Self {
-        self.settings.base = path.into().trim_end_matches('/').to_owned();
+        let path = path.into();
+        let path = path.trim_matches('/');
+        self.settings.base = if path.is_empty() { String::new() } else { format!("/{path}") };
         self
     }
 
@@ -120,9 +145,15 @@ impl Page {
         self
     }
 
+    /// Returns a handle to the changes that the page has begun.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        Changes(Arc::clone(&self.jobs))
+    }
+
     /// Returns the routes of the page.
     pub fn into_router(self) -> Router {
-        routes::router(Arc::new(App::new(self.operators, self.settings)))
+        routes::router(Arc::new(App::new(self.operators, self.settings, self.jobs)))
     }
 }
 

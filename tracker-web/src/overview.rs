@@ -14,7 +14,7 @@ const TODAY: u64 = 100;
 /// How many ended tasks are read for the rate and the turnaround: about 10 read units.
 const ENDED: usize = 500;
 /// How many of the oldest tasks in progress are looked at for an expired lease.
-const OLDEST: usize = 20;
+pub(crate) const OLDEST: usize = 20;
 /// The minutes of a sparkline.
 pub(crate) const MINUTES: usize = 60;
 
@@ -31,6 +31,8 @@ pub(crate) struct Overview {
 pub(crate) struct Ended {
     /// Tasks that ended, minute by minute, the latest last. `None` if the minute was not read.
     pub(crate) per_minute: Vec<Option<u32>>,
+    /// Whether there were more than were read.
+    pub(crate) is_partial: bool,
     /// The turnaround of tasks that succeeded, from their creation, in seconds: that of the half, and of 95 in 100.
     pub(crate) p50: Option<f64>,
     pub(crate) p95: Option<f64>,
@@ -105,7 +107,8 @@ pub(crate) async fn overview(operator: &Operator) -> Result<Overview, Error> {
 fn of_hour(tasks: &[TaskSummary], first: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Ended {
     let minutes_ago =
         |time: DateTime<Utc>| usize::try_from((now - time).num_minutes().max(0)).unwrap_or(MINUTES);
-    let read = first.map_or(MINUTES, minutes_ago).min(MINUTES);
+    // If all that was read ended within this minute, there are at least as many.
+    let read = first.map_or(MINUTES, minutes_ago).clamp(1, MINUTES);
     let mut per_minute = vec![None; MINUTES - read];
     per_minute.resize(MINUTES, Some(0));
     let mut turnarounds = Vec::new();
@@ -120,7 +123,8 @@ fn of_hour(tasks: &[TaskSummary], first: Option<DateTime<Utc>>, now: DateTime<Ut
         }
     }
     turnarounds.sort_by(f64::total_cmp);
-    Ended { per_minute, p50: quantile(&turnarounds, 50), p95: quantile(&turnarounds, 95) }
+    let is_partial = first.is_some();
+    Ended { per_minute, is_partial, p50: quantile(&turnarounds, 50), p95: quantile(&turnarounds, 95) }
 }
 
 /// Returns the value that so many of 100 sorted values do not exceed.
@@ -147,6 +151,8 @@ mod tests {
         let ended = of_hour(&[], Some(now - TimeDelta::minutes(5)), now);
         assert_eq!(ended.per_minute.iter().filter(|minute| minute.is_none()).count(), 55);
         assert_eq!(ended.per_minute[59], Some(0));
+        let busy = of_hour(&[], Some(now), now);
+        assert_eq!((busy.is_partial, busy.per_minute[59], busy.per_minute[58]), (true, Some(0), None));
         assert_eq!(of_hour(&[], None, now).per_minute, vec![Some(0); 60]);
     }
 }

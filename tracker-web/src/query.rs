@@ -20,6 +20,9 @@ pub(crate) struct Query {
     pub(crate) until: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) error: String,
+    /// The whole text of a group of errors.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) group: String,
     /// `oldest` for the oldest first.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) order: String,
@@ -37,13 +40,18 @@ impl Query {
 
     /// Returns whether the query means only some of the tasks.
     pub(crate) fn is_filter(&self) -> bool {
-        [&self.step, &self.status, &self.prefix, &self.since, &self.until, &self.error]
+        [&self.step, &self.status, &self.prefix, &self.since, &self.until, &self.error, &self.group]
             .iter()
             .any(|field| !field.is_empty())
     }
 
+    /// Returns whether the items say which tasks are meant.
+    pub(crate) fn searches_items(&self) -> bool {
+        !self.error.is_empty() || !self.group.is_empty()
+    }
+
     pub(crate) fn reads_items(&self) -> bool {
-        !self.details.is_empty() || !self.error.is_empty()
+        !self.details.is_empty() || self.searches_items()
     }
 
     /// Returns the filter, or which field is wrong.
@@ -66,6 +74,9 @@ impl Query {
         }
         if !self.error.is_empty() {
             filter = filter.error(&self.error);
+        }
+        if !self.group.is_empty() {
+            filter = filter.error_group(&self.group);
         }
         Ok(filter)
     }
@@ -101,17 +112,31 @@ impl Query {
             ("--since", &self.since),
             ("--until", &self.until),
             ("--error", &self.error),
+            ("--error-group", &self.group),
         ];
         let some = fields.into_iter().filter(|(_, value)| !value.is_empty());
-        let options: Vec<String> = some.map(|(name, value)| format!(" {name} {}", quoted(value))).collect();
+        let options: Vec<String> = some.map(|(name, value)| option(name, value)).collect();
         if options.is_empty() { " --all".to_owned() } else { options.concat() }
     }
+}
+
+/// Returns an option of a command. A value that begins with a hyphen must not look like another option.
+fn option(name: &str, value: &str) -> String {
+    let between = if value.starts_with('-') { '=' } else { ' ' };
+    format!(" {name}{between}{}", quoted(value))
+}
+
+/// Returns ids as the arguments of a command. An id that begins with a hyphen must not look like an option.
+pub(crate) fn id_arguments<'i>(ids: impl IntoIterator<Item = &'i str>) -> String {
+    let ids: Vec<_> = ids.into_iter().collect();
+    let hyphen = if ids.iter().any(|id| id.starts_with('-')) { " --" } else { "" };
+    ids.into_iter().fold(hyphen.to_owned(), |text, id| text + " " + &quoted(id))
 }
 
 /// Quotes a text for a shell, if it needs quotes.
 pub(crate) fn quoted(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
-    if !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain) {
+    if !text.is_empty() && text.chars().all(is_plain) {
         return text.to_owned();
     }
     format!("'{}'", text.replace('\'', "'\\''"))
@@ -151,6 +176,9 @@ mod tests {
         assert_eq!(query.address(), "?status=ignored&since=2h&error=timed+out+%26+%27so%27");
         assert_eq!(query.options(), " --status ignored --since 2h --error 'timed out & '\\''so'\\'''");
         assert_eq!(Query::default().options(), " --all");
+        assert_eq!(Query { prefix: "--yes".to_owned(), ..Query::default() }.options(), " --prefix=--yes");
+        assert_eq!(id_arguments(["a b", "--all"]), " -- 'a b' --all");
+        assert_eq!(id_arguments(["doc-1"]), " doc-1");
         assert_eq!(Query::default().address(), "");
         assert!(query.is_filter() && !Query::default().is_filter());
     }

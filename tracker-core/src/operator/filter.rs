@@ -32,6 +32,7 @@ pub struct TaskFilter {
     pub(super) until: Option<DateTime<Utc>>,
     id_prefix: Option<String>,
     error: Option<String>,
+    group: Option<String>,
     reads_errors: bool,
     newest_first: bool,
 }
@@ -81,6 +82,12 @@ impl TaskFilter {
         self
     }
 
+    /// Means the tasks of one [`ErrorGroup`](crate::ErrorGroup), by its whole text. The items are read for it.
+    pub fn error_group(mut self, error: impl Into<String>) -> Self {
+        self.group = Some(error.into());
+        self
+    }
+
     /// Reads the items, so that each [`TaskSummary`](crate::TaskSummary) has the last error, the failed attempts and the owner.
     pub fn with_errors(mut self) -> Self {
         self.reads_errors = true;
@@ -95,7 +102,7 @@ impl TaskFilter {
 
     /// Returns whether the items are needed.
     pub(super) fn reads_items(&self) -> bool {
-        self.error.is_some() || self.reads_errors
+        self.error.is_some() || self.group.is_some() || self.reads_errors
     }
 
     pub(super) fn has_id(&self, task_id: &str) -> bool {
@@ -103,6 +110,14 @@ impl TaskFilter {
     }
 
     pub(super) fn has_error(&self, head: &TaskHead) -> bool {
+        let is_of_group = |group: &String| {
+            let error = last_error(head).map_or("", |entry| &*entry.error);
+            normalise(error, head.task_id()) == *group
+        };
+        self.group.as_ref().is_none_or(is_of_group) && self.contains_error(head)
+    }
+
+    fn contains_error(&self, head: &TaskHead) -> bool {
         let Some(wanted) = self.error.as_deref() else { return true };
         let Some(entry) = last_error(head) else { return wanted.is_empty() };
         if wanted.is_empty() {

@@ -130,7 +130,7 @@ async fn count(session: &Session, filter: &TaskFilter, action: Action) -> Result
 
 /// Returns the filters of the arguments in words.
 fn meant(session: &Session, bulk: &Bulk) -> String {
-    let Filter { status, since, until, prefix, error } = &bulk.filter;
+    let Filter { status, since, until, prefix, error, error_group } = &bulk.filter;
     let mut parts = Vec::new();
     parts.extend(session.options.step.as_ref().map(|step| format!("step {step}")));
     if !status.is_empty() {
@@ -144,6 +144,7 @@ fn meant(session: &Session, bulk: &Bulk) -> String {
     );
     parts.extend(prefix.as_ref().map(|prefix| format!("ids that begin with \"{prefix}\"")));
     parts.extend(error.as_ref().map(|error| format!("errors that contain \"{error}\"")));
+    parts.extend(error_group.as_ref().map(|group| format!("the error \"{group}\"")));
     if parts.is_empty() { "all".to_owned() } else { format!("those with {}", parts.join(", ")) }
 }
 

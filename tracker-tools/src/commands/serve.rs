@@ -60,11 +60,14 @@ pub(crate) async fn serve(session: Session, serve: Serve, units: &Units) -> Resu
     anstream::eprintln!("Ctrl-C ends it");
     let stop = on_interrupt();
     // An open page keeps its connection, so the end does not wait for it.
+    let changes = page.changes();
     let served = axum::serve(listener, page.into_router());
     tokio::select! {
-        () = stop.cancelled() => Ok(Exit::Done),
-        served = async { served.await } => served.map(|()| Exit::Done).map_err(Failure::from),
+        () = stop.cancelled() => {}
+        served = async { served.await } => served?,
     }
+    changes.finish().await;
+    Ok(Exit::Done)
 }
 
 /// Returns the hosts that a browser may name.
@@ -73,6 +76,9 @@ fn hosts(serve: &Serve, address: SocketAddr) -> Vec<String> {
     let mut hosts = serve.host.clone();
     if address.ip().is_loopback() {
         hosts.extend([address.to_string(), format!("localhost:{port}")]);
+        if port == 80 {
+            hosts.extend([address.ip().to_string(), "localhost".to_owned()]);
+        }
     }
     hosts
 }

@@ -5,7 +5,7 @@
   const live = document.getElementById("live");
   const lost = document.getElementById("lost");
 
-  // A table of tasks: shift selects a range, and the first box of the head selects all.
+  // A box in the head of a table of tasks selects all of them.
   for (const table of document.querySelectorAll("form table")) {
     const boxes = [...table.querySelectorAll('tbody input[type="checkbox"]')];
     const head = table.querySelector("thead th");

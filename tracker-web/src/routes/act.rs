@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use tracker_core::Selection;
+use tracker_core::{Action, Error, Operator, Role, Selection, TaskFilter};
 
 use super::{Addresses, Place, failed, use_case};
 use crate::jobs::Order;
@@ -16,8 +16,12 @@ use crate::view::layout::{Frame, problem};
 use crate::view::parts::{action_named, label_of};
 use crate::view::work::{self, Meant};
 
-/// How many tasks of a filter are counted for the confirmation.
+/// How many tasks are counted for the confirmation, if their statuses and times say which they are.
 const COUNTED: u64 = 10_000;
+/// How many tasks are searched for the confirmation, if their ids or items say which they are.
+const SEARCHED: usize = 500;
+/// The most characters of a reason.
+const REASON: usize = 500;
 
 /// The fields of a form.
 #[derive(Debug, Default)]
@@ -25,6 +29,8 @@ struct Fields {
     action: String,
     ids: Vec<String>,
     all: bool,
+    /// Whether all tasks are meant if there is no filter.
+    everything: bool,
     query: Query,
     reason: Option<String>,
     back: Option<String>,
@@ -39,8 +45,11 @@ impl Fields {
             match &*name {
                 "action" => fields.action = value,
                 "id" => fields.ids.push(value),
-                "all" => fields.all = value == "1",
-                "reason" => fields.reason = Some(value).filter(|reason| !reason.trim().is_empty()),
+                "all" => (fields.all, fields.everything) = (true, value == "everything"),
+                "reason" => {
+                    let reason: String = value.chars().take(REASON).collect();
+                    fields.reason = Some(reason).filter(|reason| !reason.trim().is_empty());
+                }
                 "back" => fields.back = Some(value),
                 "step" => fields.query.step = value,
                 "status" => fields.query.status = value,
@@ -48,12 +57,18 @@ impl Fields {
                 "since" => fields.query.since = value,
                 "until" => fields.query.until = value,
                 "error" => fields.query.error = value,
+                "group" => fields.query.group = value,
                 _ => return Err(format!("the form has an unknown field `{name}`")),
             }
         }
         // A filter that was lost on the way must not mean all tasks.
+        let is_meant = fields.everything != fields.query.is_filter();
         match (fields.all, fields.ids.is_empty()) {
-            (true, true) | (false, false) => Ok(fields),
+            (true, true) if fields.action == "delete" && fields.everything => {
+                Err("a delete of all tasks is for the command line".to_owned())
+            }
+            (true, true) if is_meant => Ok(fields),
+            (false, false) if !fields.query.is_filter() => Ok(fields),
             _ => Err("no task is selected".to_owned()),
         }
     }
@@ -101,19 +116,38 @@ pub(super) async fn confirm(State(app): State<Arc<App>>, Path(id): Path<String>,
         if let Err(error) = operator.act(action, filter.clone()).limit(0).await {
             return failed(&app, &error);
         }
-        let counts = match operator.counts(&filter, Some(COUNTED)).await {
-            Ok(counts) => counts,
+        let (tasks, is_exact) = match matching(operator, action, &fields.query, filter).await {
+            Ok(matching) => matching,
             Err(error) => return failed(&app, &error),
         };
-        let fit = || counts.iter().filter(|count| action.applies_to(count.role));
-        let tasks = fit().map(|count| count.tasks).sum();
-        Meant::All { query: Box::new(fields.query), tasks, is_exact: fit().all(|count| count.is_exact) }
+        Meant::All { query: Box::new(fields.query), tasks, is_exact }
     } else {
         Meant::Ids(fields.ids)
     };
     let main = work::confirm(&app, use_case, action, &meant, &back);
     let place = Place { use_case: Some(use_case.id()), page: "tasks" };
     Frame { title: format!("{}?", label_of(action)), place, is_live: false, main }.respond(&app)
+}
+
+/// Returns how many tasks a change is about, and whether there are no more.
+async fn matching(
+    operator: &Operator,
+    action: Action,
+    query: &Query,
+    mut filter: TaskFilter,
+) -> Result<(u64, bool), Error> {
+    if query.status.is_empty() {
+        let roles = [Role::Pending, Role::InProgress, Role::Failed, Role::Succeeded, Role::Ignored];
+        let fit = roles.into_iter().filter(|role| action.applies_to(*role));
+        filter = fit.fold(filter, |filter, role| filter.status(role.to_string()));
+    }
+    if query.prefix.is_empty() && !query.searches_items() {
+        let counts = operator.counts(&filter, Some(COUNTED)).await?;
+        let tasks = counts.iter().map(|count| count.tasks).sum();
+        return Ok((tasks, counts.iter().all(|count| count.is_exact)));
+    }
+    let list = operator.list(&filter, SEARCHED, None).await?;
+    Ok((list.tasks.len() as u64, list.next.is_none()))
 }
 
 pub(super) async fn act(State(app): State<Arc<App>>, Path(id): Path<String>, form: Bytes) -> Response {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Query as UrlQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::future::join_all;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tracker_core::TaskFilter;
@@ -32,12 +33,16 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let mut ages = "# HELP tracker_oldest_seconds How long the oldest task has been in a status.\n# TYPE tracker_oldest_seconds gauge\n".to_owned();
     let mut up = "# HELP tracker_up Whether the last read of the table succeeded.\n# TYPE tracker_up gauge\n"
         .to_owned();
-    for use_case in &app.use_cases {
-        let shown = app.overview(use_case).await;
+    let all = join_all(app.use_cases.iter().map(|use_case| app.overview(use_case))).await;
+    let mut read = "# HELP tracker_read_seconds When the table was read last, in seconds since 1970.\n# TYPE tracker_read_seconds gauge\n".to_owned();
+    for (use_case, shown) in app.use_cases.iter().zip(all) {
         let (table, id) = (label(use_case.operator.table()), label(use_case.id()));
         let of_use_case = format!("table=\"{table}\",use_case=\"{id}\"");
         // Writes to a string do not fail.
         let _ = writeln!(up, "tracker_up{{{of_use_case}}} {}", u8::from(shown.error.is_none()));
+        if shown.value.is_some() {
+            let _ = writeln!(read, "tracker_read_seconds{{{of_use_case}}} {}", shown.read_at.timestamp());
+        }
         // Counts that are too old would hide that nothing is known.
         let Some(overview) = shown.value.filter(|_| shown.error.is_none()) else { continue };
         for count in &overview.counts {
@@ -46,13 +51,13 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
             let _ = writeln!(counts, "tracker_tasks{{{labels}}} {}", count.tasks);
             let _ = writeln!(capped, "tracker_tasks_capped{{{labels}}} {}", u8::from(!count.is_exact));
             if let Some(oldest) = count.oldest {
-                let age = (use_case.operator.now() - oldest).as_seconds_f64().max(0.0);
+                let age = (shown.read_at - oldest).as_seconds_f64().max(0.0);
                 let _ = writeln!(ages, "tracker_oldest_seconds{{{labels}}} {age:.3}");
             }
         }
     }
     let head = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (head, format!("{up}{counts}{capped}{ages}")).into_response()
+    (head, format!("{up}{read}{counts}{capped}{ages}")).into_response()
 }
 
 /// Escapes the value of a label.

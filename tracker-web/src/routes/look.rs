@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Query as UrlQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use futures_util::future::join_all;
 use maud::html;
 use serde::Deserialize;
 use tracker_core::TaskFilter;
@@ -23,8 +24,8 @@ pub(super) const ERRORS: u64 = 300;
 
 pub(super) async fn overview(State(app): State<Arc<App>>) -> Response {
     let mut main = html! {};
-    for use_case in &app.use_cases {
-        let shown = app.overview(use_case).await;
+    let all = join_all(app.use_cases.iter().map(|use_case| app.overview(use_case))).await;
+    for (use_case, shown) in app.use_cases.iter().zip(all) {
         let section = overview_view::use_case(&app, use_case, &shown);
         main = html! { (main) (section) };
     }
@@ -105,11 +106,12 @@ pub(super) async fn busy(State(app): State<Arc<App>>, Path(id): Path<String>) ->
         Ok(use_case) => use_case,
         Err(missing) => return *missing,
     };
-    let (shown, now) = (app.busy(use_case).await, use_case.operator.now());
+    let shown = app.busy(use_case).await;
+    let now = use_case.operator.now();
     let main = html! {
         (stale(shown.error.as_deref(), &time(shown.value.as_ref().map(|_| shown.read_at), now)))
         @if let Some(tasks) = &shown.value {
-            (list::busy(&app, use_case, tasks, now))
+            (list::busy(&app, use_case, tasks, shown.read_at))
             p.faint { "As of " (time(Some(shown.read_at), now)) "." }
         }
     };

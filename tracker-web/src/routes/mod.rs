@@ -37,7 +37,8 @@ pub(crate) struct Addresses<'a> {
 
 impl Addresses<'_> {
     pub(crate) fn home(&self) -> String {
-        format!("{}/", self.base)
+        // An axum router that is nested under a path answers the path without a slash.
+        if self.base.is_empty() { "/".to_owned() } else { self.base.to_owned() }
     }
 
     pub(crate) fn asset(&self, name: &str) -> String {

@@ -22,7 +22,7 @@ pub(crate) fn groups(app: &App, use_case: &UseCase, errors: &ErrorGroups) -> Mar
                     thead { tr { th.number scope="col" { "Tasks" } th.number scope="col" { "Ignored" } th scope="col" { "Error" } th.number scope="col" { "First" } th.number scope="col" { "Last" } th scope="col" { "Example" } @if writes { th scope="col" { span.hidden { "Action" } } } } }
                     tbody {
                         @for group in &errors.groups {
-                            @let query = Query { status: if group.ignored == group.tasks { "ignored".to_owned() } else { String::new() }, error: group.error.clone(), ..Query::default() };
+                            @let query = Query { status: if group.ignored == group.tasks { "ignored".to_owned() } else { String::new() }, group: group.error.clone(), ..Query::default() };
                             tr {
                                 td.number { (thousands(group.tasks)) }
                                 td.number { (thousands(group.ignored)) }

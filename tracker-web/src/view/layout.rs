@@ -95,6 +95,7 @@ pub(crate) fn problem(app: &App, status: StatusCode, what: &str, advice: &str) -
     let title = match status {
         StatusCode::NOT_FOUND => "Not found",
         StatusCode::FORBIDDEN => "Refused",
+        StatusCode::SERVICE_UNAVAILABLE => "Busy",
         _ if status.is_client_error() => "That does not work",
         _ => "DynamoDB does not answer",
     };

@@ -33,6 +33,7 @@ pub(crate) fn filter_bar(to: &Addresses<'_>, use_case: &UseCase, query: &Query) 
             }
             label.check { input type="checkbox" name="details" value="1" checked[query.reads_items()]; "errors and owners (reads the items)" }
             @if !query.step.is_empty() { input type="hidden" name="step" value=(query.step); }
+            @if !query.group.is_empty() { label { "Error is" input type="search" name="group" value=(query.group); } }
             button type="submit" { "Filter" }
             a href=(to.page(use_case.id(), "tasks")) { "Clear" }
         }
@@ -115,7 +116,7 @@ pub(crate) fn tasks(app: &App, use_case: &UseCase, query: &Query, list: &TaskLis
                 }
             }
             form.actions action=(to.page(id, "confirm")) method="post" {
-                input type="hidden" name="all" value="1";
+                input type="hidden" name="all" value=(if query.is_filter() { "1" } else { "everything" });
                 (hidden_filter(query))
                 @for action in actions { button.quiet type="submit" name="action" value=(name_of(action)) { (label_of(action)) " all that match" } }
             }

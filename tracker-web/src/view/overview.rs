@@ -8,7 +8,7 @@ use super::layout::{at_least, stale};
 use super::parts::{class, command, task_link};
 use super::text::{ago, plain, seconds, thousands, time};
 use crate::cache::Shown;
-use crate::overview::{Attention, Ended, MINUTES, Overview};
+use crate::overview::{Attention, Ended, MINUTES, OLDEST, Overview};
 use crate::query::{Query, quoted};
 use crate::routes::Addresses;
 use crate::state::{App, UseCase};
@@ -20,6 +20,8 @@ const OLD_PENDING: chrono::TimeDelta = chrono::TimeDelta::minutes(15);
 pub(crate) fn use_case(app: &App, use_case: &UseCase, shown: &Shown<Overview>) -> Markup {
     let to = Addresses { base: &app.settings.base };
     let (id, now) = (use_case.id(), use_case.operator.now());
+    // Ages are those of the time of the read.
+    let read_at = shown.read_at;
     html! {
         section aria-labelledby=(format!("use-case-{id}")) {
             @if app.use_cases.len() > 1 { h2 id=(format!("use-case-{id}")) { (plain(id)) } } @else { h2.hidden id=(format!("use-case-{id}")) { (plain(id)) } }
@@ -27,9 +29,9 @@ pub(crate) fn use_case(app: &App, use_case: &UseCase, shown: &Shown<Overview>) -
             @match &shown.value {
                 None => p { "Nothing is known yet. The page looks again by itself." },
                 Some(overview) => {
-                    (attention(app, id, &overview.attention, now))
+                    (attention(app, id, overview, read_at))
                     @for (step, counts) in steps(&overview.counts) {
-                        (cells(&to, id, step, &counts, overview.ended.get(step), now))
+                        (cells(&to, id, step, &counts, overview.ended.get(step), read_at))
                     }
                     p.faint { "As of " (time(Some(shown.read_at), now)) ". A count ends at " (thousands(1000)) "; " code { "tracker status --exact" } " counts all." }
                 },
@@ -110,7 +112,7 @@ fn rate(step: &str, ended: &Ended) -> Markup {
                 @let unknown = (MINUTES - minutes) * 3;
                 @if unknown > 0 { rect.unread x="0" y="0" width=(unknown) height="31" {} }
             }
-            span { (thousands(u64::from(all))) " ended in " (minutes) " min" }
+            span { @if ended.is_partial { "≥ " } (thousands(u64::from(all))) " ended in " (minutes) " min" }
             @if let (Some(p50), Some(p95)) = (ended.p50, ended.p95) {
                 span title="from the creation of a task to its success" { "turnaround p50 " b { (seconds(p50)) } ", p95 " b { (seconds(p95)) } }
             }
@@ -123,10 +125,13 @@ fn bar(tasks: u32, most: u32) -> u32 {
     (tasks * 30 / most.max(1)).max(2)
 }
 
-fn attention(app: &App, use_case: &str, attention: &Attention, now: DateTime<Utc>) -> Markup {
+fn attention(app: &App, use_case: &str, overview: &Overview, now: DateTime<Utc>) -> Markup {
     let to = Addresses { base: &app.settings.base };
+    let attention = &overview.attention;
+    let running = overview.counts.iter().filter(|count| count.role == Role::InProgress);
+    let has_more = running.map(|count| count.tasks).sum::<u64>() > OLDEST as u64;
     if attention.is_empty() {
-        return html! { p.banner.good { "Nothing needs attention." } };
+        return html! { p.banner.good { "Nothing needs attention." @if has_more { " Of the tasks in progress, the " (OLDEST) " oldest were looked at." } } };
     }
     let Attention { expired, ignored_today, ignored_is_exact, pauses, drift, clock } = attention;
     html! {
@@ -136,6 +141,7 @@ fn attention(app: &App, use_case: &str, attention: &Attention, now: DateTime<Utc
                 @for task in expired.iter().take(5) {
                     li { "The lease of " (task_link(&to, use_case, &task.task.task_id)) " has expired; its worker " b { (plain(task.owner.as_deref().unwrap_or("unknown"))) } " is lost." }
                 }
+                @if expired.len() > 5 { li { "At least " (expired.len() - 5) " other leases have expired. " a href=(to.page(use_case, "busy")) { "See all" } } }
                 @if *ignored_today > 0 {
                     li {
                         @let ignored = Query { status: "ignored".to_owned(), since: "1d".to_owned(), ..Query::default() };

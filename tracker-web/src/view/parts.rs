@@ -68,6 +68,7 @@ pub(crate) fn hidden_filter(query: &Query) -> Markup {
         ("since", &query.since),
         ("until", &query.until),
         ("error", &query.error),
+        ("group", &query.group),
     ];
     html! {
         @for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {

@@ -7,7 +7,7 @@ use tracker_core::{Action, HistoryEntry, Role, TaskDetail};
 
 use super::parts::{command, label_of, name_of, status};
 use super::text::{brief, plain, plain_lines, seconds, time};
-use crate::query::quoted;
+use crate::query::id_arguments;
 use crate::routes::Addresses;
 use crate::settings::Settings;
 use crate::state::{App, UseCase};
@@ -60,8 +60,8 @@ pub(crate) fn task(app: &App, use_case: &UseCase, task: &TaskDetail) -> Markup {
             (data(&app.settings, &Value::Object(task.attributes.clone())))
         }
         h2 { "Commands" }
-        (command(&format!("{cli} get {}", quoted(&task.task_id))))
-        @for action in actions { (command(&format!("{cli} {} {}", name_of(action), quoted(&task.task_id)))) }
+        (command(&format!("{cli} get{}", id_arguments([&*task.task_id]))))
+        @for action in actions { (command(&format!("{cli} {}{}", name_of(action), id_arguments([&*task.task_id])))) }
         details {
             summary { "Raw item" }
             @let raw = redacted(&app.settings, &serde_json::to_value(task).unwrap_or_default());
@@ -185,7 +185,7 @@ pub(crate) fn redacted(settings: &Settings, value: &Value) -> Value {
         Value::Object(members) => {
             let shown = |name: &String, value: &Value| {
                 let is_hidden = settings.redacted.iter().any(|field| field == name)
-                    || (settings.hides_data && name == "data");
+                    || (settings.hides_data && ["data", "attributes"].contains(&&**name));
                 if is_hidden { Value::String("(hidden)".to_owned()) } else { redacted(settings, value) }
             };
             Value::Object(members.iter().map(|(name, value)| (name.clone(), shown(name, value))).collect())

@@ -7,7 +7,7 @@ use super::layout::at_least;
 use super::parts::{command, hidden_filter, label_of, name_of};
 use super::text::{ago, plain, thousands};
 use crate::jobs::Job;
-use crate::query::{Query, quoted};
+use crate::query::{Query, id_arguments, quoted};
 use crate::routes::Addresses;
 use crate::state::{App, UseCase};
 
@@ -28,9 +28,10 @@ impl Meant {
         match self {
             Self::Ids(ids) if ids.len() == 1 => format!("task {}", plain(&ids[0])),
             Self::Ids(ids) => format!("{} tasks", thousands(ids.len() as u64)),
-            Self::All { query, .. } => {
-                format!("all tasks that match{}", plain(&query.options().replace(" --", ", ")))
+            Self::All { query, .. } if query.is_filter() => {
+                super::text::brief(&format!("all tasks that match{}", query.options()), 400)
             }
+            Self::All { .. } => "all tasks to which this can be done".to_owned(),
         }
     }
 
@@ -44,7 +45,7 @@ impl Meant {
 
     fn command(&self, cli: &str, action: Action, reason: Option<&str>) -> String {
         let what = match self {
-            Self::Ids(ids) => ids.iter().map(|id| format!(" {}", quoted(id))).collect::<Vec<_>>().concat(),
+            Self::Ids(ids) => id_arguments(ids.iter().map(String::as_str)),
             Self::All { query, .. } => query.options(),
         };
         let reason = reason.map_or_else(String::new, |reason| format!(" --reason {}", quoted(reason)));
@@ -59,16 +60,16 @@ pub(crate) fn confirm(app: &App, use_case: &UseCase, action: Action, meant: &Mea
     html! {
         p { b { (label_of(action)) } " " (meant.words()) "." }
         @if let Meant::All { tasks, is_exact, .. } = meant {
-            p { "The statuses of the filter have " b { (at_least(*tasks, *is_exact)) } " tasks. Those that match are changed, as they are when you confirm." }
+            p { b { (at_least(*tasks, *is_exact)) } " tasks match now. Those that match when you confirm are changed." }
         }
         p { (effect(action)) }
-        p.faint { "About " (at_least(tasks * 2, is_exact)) " read units and " (at_least(tasks * 2, is_exact)) " write units, for items of up to 1 KB." }
+        p.faint { "About " (at_least(tasks * 2, is_exact)) " read units and " (at_least(tasks * 2, is_exact)) " write units, for items of up to 1 KB." @if let Meant::All { query, .. } = meant { @if query.searches_items() { " To find them, the items in these statuses are read, too: half a unit each." } } }
         form action=(to.page(use_case.id(), "act")) method="post" {
             input type="hidden" name="action" value=(name_of(action));
             input type="hidden" name="back" value=(back);
             @match meant {
                 Meant::Ids(ids) => { @for id in ids { input type="hidden" name="id" value=(id); } }
-                Meant::All { query, .. } => { input type="hidden" name="all" value="1"; (hidden_filter(query)) }
+                Meant::All { query, .. } => { input type="hidden" name="all" value=(if query.is_filter() { "1" } else { "everything" }); (hidden_filter(query)) }
             }
             label { "Reason, for the history of the tasks" input name="reason" maxlength="500" autocomplete="off"; }
             p.actions {
@@ -126,6 +127,7 @@ pub(crate) fn job(app: &App, use_case: &UseCase, job: &Job) -> Markup {
             h2 { "Not changed" }
             ul { @for (id, error) in &progress.errors { li { (super::parts::task_link(&to, use_case.id(), id)) ": " (plain(error)) } } }
         }
+        @if skipped + failed > progress.errors.len() as u64 { p.faint { "Only the first " (progress.errors.len()) " are shown." } }
         p { a href=(job.back) { "Go on" } }
     }
 }

@@ -3,7 +3,7 @@
 use tracker_web::Page;
 
 use crate::site::ExtractStatus::{Ignored, Pending, Succeeded};
-use crate::site::Site;
+use crate::site::{Site, Visitor};
 
 #[tokio::test]
 async fn task_is_redriven_after_a_confirmation() {
@@ -35,13 +35,15 @@ async fn group_is_redriven_and_others_stay() {
         for nth in 0..3 {
             site.ignore(&format!("doc-{nth}"), &format!("timed out after {nth} s")).await;
         }
-        site.ignore("other", "no such file").await;
+        site.ignore("other", "timed out after 3 s: no such file").await;
         let page = site.page(Page::allow_writes).await;
         page.get("/u/extract/errors").await.with(200).says("Redrive this group");
         let group =
-            [("action", "redrive"), ("all", "1"), ("status", "ignored"), ("error", "timed out after # s")];
+            [("action", "redrive"), ("all", "1"), ("status", "ignored"), ("group", "timed out after # s")];
         let asked = page.post("/u/extract/confirm", &group).await.with(200);
-        asked.says("<b>4</b> tasks").says("tracker redrive --status ignored --error 'timed out after # s'");
+        asked
+            .says("<b>3</b> tasks match now")
+            .says("tracker redrive --status ignored --error-group 'timed out after # s'");
         let begun = page.post("/u/extract/act", &group).await.with(303);
         page.ended(&begun.location()).await.says("<dt>Done</dt><dd>3</dd>");
         assert_eq!(
@@ -78,16 +80,47 @@ async fn form_that_lost_its_filter_changes_nothing() {
             &[("action", "delete"), ("all", "1"), ("id", "doc-1")],
             &[("action", "delete"), ("status", "ignored")],
             &[("action", "explode"), ("id", "doc-1")],
+            &[("action", "redrive"), ("all", "1")],
+            &[("action", "delete"), ("all", "everything")],
+            &[("action", "redrive"), ("all", "everything"), ("status", "ignored")],
             &[("action", "delete"), ("all", "1"), ("error_", "x")],
             &[("action", "redrive"), ("all", "1"), ("status", "succeeded")],
         ] {
             page.post("/u/extract/confirm", fields).await.with(400);
         }
-        for fields in [&[("action", "delete")][..], &[("action", "delete"), ("status", "ignored")]] {
+        for fields in [
+            &[("action", "delete")][..],
+            &[("action", "delete"), ("status", "ignored")],
+            &[("action", "delete"), ("all", "1")],
+            &[("action", "delete"), ("all", "everything")],
+        ] {
             page.post("/u/extract/act", fields).await.with(400);
         }
         assert_eq!(site.status_of("doc-1").await, Some(Ignored));
         page.get("/u/extract/jobs/7").await.with(404);
         page.post("/u/extract/jobs/7/stop", &[]).await.with(404);
+    }
+}
+
+#[tokio::test]
+async fn changes_are_finished_before_the_program_ends() {
+    for site in Site::on_each_database().await {
+        for nth in 0..100 {
+            site.ignore(&format!("doc-{nth:03}"), "timed out").await;
+        }
+        let page = Page::new([site.operator().await]).allow_writes();
+        let changes = page.changes();
+        let page = Visitor::of(page);
+        let all = [("action", "redrive"), ("all", "everything")];
+        let begun = page.post("/u/extract/act", &all).await.with(303).location();
+        page.post(&format!("{begun}/stop"), &[]).await.with(303);
+        changes.finish().await;
+        let ended = page.get(&begun).await.with(200).says_not("Under way.");
+        let done = ended.text.split("<dt>Done</dt><dd>").nth(1).unwrap().split('<').next().unwrap();
+        let mut pending = 0;
+        for nth in 0..100 {
+            pending += u32::from(site.status_of(&format!("doc-{nth:03}")).await == Some(Pending));
+        }
+        assert_eq!(done, pending.to_string(), "what was begun is done, and told");
     }
 }

@@ -74,7 +74,11 @@ async fn task_shows_all_that_is_stored_but_what_is_redacted() {
             .says("(hidden)")
             .says_not("s3cr3t");
         redacted.get("/api/v1/extract/task?id=doc-1").await.with(200).says("a title").says_not("s3cr3t");
+        site.set_attribute("doc-1", "invoice", "4711").await;
+        page.get("/u/extract/task?id=doc-1").await.with(200).says("4711");
         let hidden = site.page(Page::hide_data).await;
+        hidden.get("/u/extract/task?id=doc-1").await.with(200).says_not("4711");
+        hidden.get("/api/v1/extract/task?id=doc-1").await.with(200).says_not("4711");
         hidden.get("/u/extract/task?id=doc-1").await.with(200).says_not("a title").says_not("s3cr3t");
         hidden.get("/api/v1/extract/task?id=doc-1").await.with(200).says_not("a title");
         page.get("/u/extract/task?id=nobody").await.with(404).says("there is no task `nobody`");

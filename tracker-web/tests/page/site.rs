@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 use tracker_core::aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
 use tracker_core::aws_sdk_dynamodb::{Client, Config};
 use tracker_core::testing::FaultyNetwork;
 use tracker_core::{Backoff, Failure, Operator, StatusTracker, Tracker, TrackerStatus, embedded};
@@ -82,6 +83,18 @@ impl Site {
         self.documents.start(id).await.unwrap().fail(Failure::fatal(error)).await.unwrap();
     }
 
+    /// Adds an attribute to the item of a task, as another program may.
+    pub async fn set_attribute(&self, id: &str, name: &str, value: &str) {
+        let update = self.client.update_item().table_name(&self.table);
+        let update = update.key("key", AttributeValue::S(format!("extract____{id}")));
+        let update = update.update_expression("SET #name = :value").expression_attribute_names("#name", name);
+        update
+            .expression_attribute_values(":value", AttributeValue::S(value.to_owned()))
+            .send()
+            .await
+            .unwrap();
+    }
+
     pub async fn status_of(&self, id: &str) -> Option<ExtractStatus> {
         self.documents.head(id).consistent().await.unwrap().and_then(|head| head.status_in())
     }
@@ -139,6 +152,15 @@ impl Answer {
 }
 
 impl Visitor {
+    pub fn of(page: Page) -> Self {
+        Self(page.into_router())
+    }
+
+    /// Returns a visitor of a page that is mounted under a path.
+    pub fn nested(page: Page, path: &str) -> Self {
+        Self(Router::new().nest(path, page.into_router()))
+    }
+
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.0.clone().oneshot(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
