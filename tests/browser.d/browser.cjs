@@ -84,6 +84,10 @@ async function redriveOfAGroup(page, site) {
   await page.getByRole("button", { name: "Redrive now" }).click();
   await page.getByText("Done.", { exact: true }).waitFor();
   assert.equal(await page.locator("dl dd").first().innerText(), "10");
+  await page.goBack();
+  await page.getByRole("heading", { level: 1, name: "Redrive?" }).waitFor();
+  await page.goForward();
+  await page.getByText("Done.", { exact: true }).waitFor();
   await accessible(page, "job");
 
   await page.goto(`${site.address}u/extract/task?id=doc-00002`);
@@ -112,7 +116,7 @@ async function byKeyboard(page, site) {
   assert.equal(await page.evaluate(() => document.activeElement.textContent), "Cancel now");
   await page.keyboard.press("Enter");
   await page.getByText("Done.", { exact: true }).waitFor();
-  await page.getByRole("link", { name: "Go on" }).click();
+  await page.getByRole("link", { name: "Back to the tasks" }).click();
   assert.equal(await page.locator(".status").first().innerText(), "Ignored");
 }
 
@@ -124,6 +128,8 @@ async function selected(page, site) {
   assert.ok(count > 2);
   await boxes.nth(0).check();
   await boxes.nth(1).check();
+  await page.keyboard.press("Enter");
+  assert.ok(page.url().includes("/tasks?"), "Enter on a box presses no button");
   await page.getByRole("button", { name: "Redrive selected" }).click();
   await page.getByText("2 tasks").waitFor();
   await page.getByRole("button", { name: "Redrive now" }).click();

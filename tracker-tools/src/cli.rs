@@ -311,7 +311,7 @@ pub(crate) struct Serve {
     /// Allow changes; without this, the page only shows
     #[arg(long)]
     pub(crate) allow_writes: bool,
-    /// The password of the page, for any user name
+    /// The password of the page, for any user name: at least 12 characters
     #[arg(long, env = "TRACKER_TOKEN", hide_env_values = true, value_name = "TEXT")]
     pub(crate) token: Option<String>,
     /// A name under which browsers reach the page, with its port [default: those of --listen]

@@ -14,6 +14,8 @@ use crate::view::text::{error_line, task_error_line};
 const KEPT: usize = 50;
 /// How many jobs may run at the same time.
 const RUNNING: usize = 4;
+/// How many jobs the overview shows.
+const LATEST: usize = 5;
 /// How many errors of a job are shown.
 const ERRORS: usize = 50;
 
@@ -75,6 +77,11 @@ impl Jobs {
 
     pub(crate) fn get(&self, id: u64) -> Option<Arc<Job>> {
         self.lock().iter().find(|job| job.id == id).cloned()
+    }
+
+    /// Returns the last jobs, the newest first.
+    pub(crate) fn latest(&self) -> Vec<Arc<Job>> {
+        self.lock().iter().rev().take(LATEST).cloned().collect()
     }
 
     /// Begins a job, which goes on if nobody looks. Returns `None` if too many are under way.

@@ -24,6 +24,7 @@ mod guard;
 mod jobs;
 mod overview;
 mod query;
+mod questions;
 mod routes;
 mod settings;
 mod state;

@@ -8,6 +8,7 @@ use tracker_core::{Finding, Operator, StuckTask};
 use crate::cache::{Cached, Shown};
 use crate::jobs::Jobs;
 use crate::overview::{Overview, overview};
+use crate::questions::Questions;
 use crate::settings::Settings;
 
 /// How many requests are answered at the same time.
@@ -23,6 +24,7 @@ pub(crate) struct App {
     pub(crate) use_cases: Vec<Arc<UseCase>>,
     pub(crate) requests: Semaphore,
     pub(crate) jobs: Arc<Jobs>,
+    pub(crate) questions: Questions,
 }
 
 /// A use case on the page.
@@ -45,6 +47,7 @@ impl App {
             use_cases: operators.into_iter().map(use_case).collect(),
             requests: Semaphore::new(REQUESTS),
             jobs,
+            questions: Questions::default(),
         }
     }
 

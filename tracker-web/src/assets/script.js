@@ -8,6 +8,8 @@
   // A box in the head of a table of tasks selects all of them.
   for (const table of document.querySelectorAll("form table")) {
     const boxes = [...table.querySelectorAll('tbody input[type="checkbox"]')];
+    // Enter on a box would press a button of the form.
+    for (const box of boxes) box.addEventListener("keydown", (event) => event.key === "Enter" && event.preventDefault());
     const head = table.querySelector("thead th");
     if (boxes.length === 0 || !head) continue;
     const all = document.createElement("input");

@@ -11,6 +11,7 @@ use tracker_core::{Action, Error, Operator, Role, Selection, TaskFilter};
 use super::{Addresses, Place, failed, use_case};
 use crate::jobs::Order;
 use crate::query::Query;
+use crate::questions::Question;
 use crate::state::{App, UseCase};
 use crate::view::layout::{Frame, problem};
 use crate::view::parts::{action_named, label_of};
@@ -91,7 +92,8 @@ fn refused(app: &App, use_case: &UseCase) -> Option<Response> {
     })
 }
 
-pub(super) async fn confirm(State(app): State<Arc<App>>, Path(id): Path<String>, form: Bytes) -> Response {
+/// Keeps a question, and leads to its page: the back button then finds a page, and not a form that was sent.
+pub(super) async fn ask(State(app): State<Arc<App>>, Path(id): Path<String>, form: Bytes) -> Response {
     let use_case = match use_case(&app, &id) {
         Ok(use_case) => use_case,
         Err(missing) => return *missing,
@@ -104,7 +106,7 @@ pub(super) async fn confirm(State(app): State<Arc<App>>, Path(id): Path<String>,
         Ok(fields) => fields,
         Err(why) => return wrong(&why),
     };
-    let Some(action) = action_named(&fields.action) else { return wrong("there is no such action") };
+    let Some(action) = action_named(&fields.action) else { return wrong("no action is chosen") };
     let back = fields.back(&Addresses { base: &app.settings.base }, use_case);
     let meant = if fields.all {
         let operator = &use_case.operator;
@@ -124,9 +126,29 @@ pub(super) async fn confirm(State(app): State<Arc<App>>, Path(id): Path<String>,
     } else {
         Meant::Ids(fields.ids)
     };
-    let main = work::confirm(&app, use_case, action, &meant, &back);
+    let question = app.questions.keep(Question { use_case: id.clone(), action, meant, back });
+    let to = Addresses { base: &app.settings.base };
+    (StatusCode::SEE_OTHER, [(header::LOCATION, to.page(&id, &format!("confirm/{question}")))])
+        .into_response()
+}
+
+pub(super) async fn confirm(
+    State(app): State<Arc<App>>,
+    Path((id, question)): Path<(String, u64)>,
+) -> Response {
+    let use_case = match use_case(&app, &id) {
+        Ok(use_case) => use_case,
+        Err(missing) => return *missing,
+    };
+    let question = app.questions.get(question).filter(|question| question.use_case == id);
+    let Some(question) = question else {
+        let why = "this question is no longer known";
+        return problem(&app, StatusCode::NOT_FOUND, why, "select the tasks again");
+    };
+    let Question { action, meant, back, .. } = &*question;
+    let main = work::confirm(&app, use_case, *action, meant, back);
     let place = Place { use_case: Some(use_case.id()), page: "tasks" };
-    Frame { title: format!("{}?", label_of(action)), place, is_live: false, main }.respond(&app)
+    Frame { title: format!("{}?", label_of(*action)), place, is_live: false, main }.respond(&app)
 }
 
 /// Returns how many tasks a change is about, and whether there are no more.

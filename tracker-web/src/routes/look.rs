@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, Query as UrlQuery, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Redirect, Response};
 use futures_util::future::join_all;
 use maud::html;
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use crate::query::Query;
 use crate::state::App;
 use crate::view::layout::{Frame, problem, stale};
 use crate::view::text::{plain, time};
-use crate::view::{errors as error_view, list, overview as overview_view, task as task_view};
+use crate::view::{errors as error_view, list, overview as overview_view, task as task_view, work};
 
 /// How many tasks a page of the list has.
 const PAGE: usize = 50;
@@ -29,6 +29,7 @@ pub(super) async fn overview(State(app): State<Arc<App>>) -> Response {
         let section = overview_view::use_case(&app, use_case, &shown);
         main = html! { (main) (section) };
     }
+    let main = html! { (main) (work::jobs(&app)) };
     let place = Place { use_case: None, page: "overview" };
     Frame { title: "Overview".to_owned(), place, is_live: true, main }.respond(&app)
 }
@@ -57,6 +58,12 @@ pub(super) async fn tasks(
     };
     let place = Place { use_case: Some(use_case.id()), page: "tasks" };
     Frame { title: "Tasks".to_owned(), place, is_live: false, main }.respond(&app)
+}
+
+/// The beginning of the addresses of a use case leads to its tasks.
+pub(super) async fn start(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
+    let to = Addresses { base: &app.settings.base };
+    Redirect::to(&to.page(&id, "tasks")).into_response()
 }
 
 /// Which task is meant.

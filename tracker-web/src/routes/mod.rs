@@ -68,6 +68,7 @@ impl Addresses<'_> {
 pub(crate) fn router(app: Arc<App>) -> Router {
     let mut router = Router::new()
         .route("/", get(look::overview))
+        .route("/u/{use_case}", get(look::start))
         .route("/u/{use_case}/tasks", get(look::tasks))
         .route("/u/{use_case}/task", get(look::task))
         .route("/u/{use_case}/errors", get(look::errors))
@@ -84,7 +85,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/assets/{name}", get(assets::asset));
     if app.settings.writes {
         router = router
-            .route("/u/{use_case}/confirm", post(act::confirm))
+            .route("/u/{use_case}/confirm", post(act::ask))
+            .route("/u/{use_case}/confirm/{question}", get(act::confirm))
             .route("/u/{use_case}/act", post(act::act))
             .route("/u/{use_case}/jobs/{job}", get(act::job))
             .route("/u/{use_case}/jobs/{job}/stop", post(act::stop));

@@ -64,7 +64,11 @@ fn statuses(operator: &Operator) -> Vec<String> {
 
 /// Returns what can be done to all tasks of a filter.
 fn actions_of(query: &Query, list: &TaskList) -> Vec<Action> {
-    let roles: Vec<Role> = list.tasks.iter().map(|task| task.role).collect();
+    let roles: Vec<Role> = match &*query.status {
+        // Other pages of the list have other statuses.
+        "" => vec![Role::Pending, Role::InProgress, Role::Failed, Role::Ignored],
+        _ => list.tasks.iter().map(|task| task.role).collect(),
+    };
     let all = [Action::Redrive, Action::RunNow, Action::Cancel, Action::Delete];
     let fits = |action: &Action| roles.iter().any(|role| action.applies_to(*role));
     // A delete of everything is for the command line.
@@ -110,15 +114,17 @@ pub(crate) fn tasks(app: &App, use_case: &UseCase, query: &Query, list: &TaskLis
             p { "No task matches" @if list.next.is_some() { " so far" } "." }
         } @else if writes && !actions.is_empty() {
             form action=(to.page(id, "confirm")) method="post" {
+                // Enter on a box presses the first button, which must do nothing.
+                button.hidden type="submit" name="action" value="none" tabindex="-1" aria-hidden="true" {}
                 (table)
                 p.actions {
-                    @for action in &actions { button type="submit" name="action" value=(name_of(*action)) { (label_of(*action)) " selected" } }
+                    @for action in &actions { button.danger[*action == Action::Delete] type="submit" name="action" value=(name_of(*action)) { (label_of(*action)) " selected" } }
                 }
             }
             form.actions action=(to.page(id, "confirm")) method="post" {
                 input type="hidden" name="all" value=(if query.is_filter() { "1" } else { "everything" });
                 (hidden_filter(query))
-                @for action in actions { button.quiet type="submit" name="action" value=(name_of(action)) { (label_of(action)) " all that match" } }
+                @for action in actions { button.quiet.danger[action == Action::Delete] type="submit" name="action" value=(name_of(action)) { (label_of(action)) " all that match" } }
             }
         } @else {
             (table)

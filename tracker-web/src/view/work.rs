@@ -71,14 +71,36 @@ pub(crate) fn confirm(app: &App, use_case: &UseCase, action: Action, meant: &Mea
                 Meant::Ids(ids) => { @for id in ids { input type="hidden" name="id" value=(id); } }
                 Meant::All { query, .. } => { input type="hidden" name="all" value=(if query.is_filter() { "1" } else { "everything" }); (hidden_filter(query)) }
             }
-            label { "Reason, for the history of the tasks" input name="reason" maxlength="500" autocomplete="off"; }
+            @if action != Action::Delete { label { "Reason, for the history of the tasks" input name="reason" maxlength="500" autocomplete="off"; } }
             p.actions {
-                button.danger[action == Action::Delete] type="submit" autofocus { (label_of(action)) " now" }
+                button.danger[action == Action::Delete] type="submit" autofocus[action != Action::Delete] { (label_of(action)) @if action != Action::RunNow { " now" } }
                 a href=(back) { "Back" }
             }
         }
         h2 { "The same on the command line" }
         (command(&meant.command(&app.settings.command, action, None)))
+    }
+}
+
+/// Returns an error without the task that it begins with, because a link names it.
+fn without_id<'e>(error: &'e str, id: &str) -> &'e str {
+    error.strip_prefix(&format!("task `{}`: ", plain(id))).unwrap_or(error)
+}
+
+/// Shows the changes that are under way, and the last ones.
+pub(crate) fn jobs(app: &App) -> Markup {
+    let to = Addresses { base: &app.settings.base };
+    let jobs = app.jobs.latest();
+    html! {
+        @if !jobs.is_empty() {
+            section aria-label="Changes" {
+                h2 { "Changes" }
+                ul { @for job in jobs {
+                    @let progress = job.progress();
+                    li { a href=(to.job(&job.use_case, job.id, "")) { (label_of(job.action)) " " (job.tasks) } ": " (thousands(progress.summary.done)) " done" @if progress.ended.is_none() { ", under way" } }
+                } }
+            }
+        }
     }
 }
 
@@ -125,9 +147,9 @@ pub(crate) fn job(app: &App, use_case: &UseCase, job: &Job) -> Markup {
         }
         @if !progress.errors.is_empty() {
             h2 { "Not changed" }
-            ul { @for (id, error) in &progress.errors { li { (super::parts::task_link(&to, use_case.id(), id)) ": " (plain(error)) } } }
+            ul { @for (id, error) in &progress.errors { li { (super::parts::task_link(&to, use_case.id(), id)) ": " (plain(without_id(error, id))) } } }
         }
         @if skipped + failed > progress.errors.len() as u64 { p.faint { "Only the first " (progress.errors.len()) " are shown." } }
-        p { a href=(job.back) { "Go on" } }
+        p { a href=(job.back) { "Back to the tasks" } }
     }
 }

@@ -17,7 +17,8 @@ async fn task_is_redriven_after_a_confirmation() {
             .says(">Redrive</button>")
             .says_not(">Release</button>");
         let fields = [("action", "redrive"), ("id", "doc-1")];
-        let asked = page.post("/u/extract/confirm", &fields).await.with(200);
+        let asked = page.post("/u/extract/confirm", &fields).await.with(303);
+        let asked = page.get(&asked.location()).await.with(200);
         asked.says("Redrive now").says("tracker redrive doc-1");
         assert_eq!(site.status_of("doc-1").await, Some(Ignored));
         let with_reason =
@@ -40,7 +41,8 @@ async fn group_is_redriven_and_others_stay() {
         page.get("/u/extract/errors").await.with(200).says("Redrive this group");
         let group =
             [("action", "redrive"), ("all", "1"), ("status", "ignored"), ("group", "timed out after # s")];
-        let asked = page.post("/u/extract/confirm", &group).await.with(200);
+        let asked = page.post("/u/extract/confirm", &group).await.with(303);
+        let asked = page.get(&asked.location()).await.with(200);
         asked
             .says("<b>3</b> tasks match now")
             .says("tracker redrive --status ignored --error-group 'timed out after # s'");
@@ -97,6 +99,7 @@ async fn form_that_lost_its_filter_changes_nothing() {
             page.post("/u/extract/act", fields).await.with(400);
         }
         assert_eq!(site.status_of("doc-1").await, Some(Ignored));
+        page.get("/u/extract/confirm/7").await.with(404);
         page.get("/u/extract/jobs/7").await.with(404);
         page.post("/u/extract/jobs/7/stop", &[]).await.with(404);
     }

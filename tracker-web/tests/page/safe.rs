@@ -150,7 +150,8 @@ async fn text_of_users_stays_text() {
             answer.says_not("<script>alert").says_not("<img src=x").says_not("\u{202e}").says_not("\u{1b}");
         }
         let fields = [("action", "redrive"), ("id", id), ("id", &long)];
-        page.post("/u/extract/confirm", &fields).await.with(200).says_not("<script>alert");
+        let asked = page.post("/u/extract/confirm", &fields).await.with(303).location();
+        page.get(&asked).await.with(200).says_not("<script>alert");
         let begun = page.post("/u/extract/act", &fields).await.with(303);
         page.ended(&begun.location()).await.says("<dt>Done</dt><dd>2</dd>");
         page.post("/u/extract/act", &[("id", &"x".repeat(600_000))]).await.with(413);
