@@ -17,6 +17,9 @@ pub(crate) struct Session {
     /// The description of a file or of this program.
     pub(crate) given: Option<Description>,
     pub(crate) output: Output,
+    /// Where the database is, for people.
+    #[cfg(feature = "serve")]
+    pub(crate) place: Option<String>,
 }
 
 impl Session {
@@ -53,7 +56,20 @@ impl Session {
         }
         let operator = builder.open().await?;
         let output = Output::new(options.output);
-        Ok(Self { options, operator, given, output })
+        #[cfg(feature = "serve")]
+        let place = {
+            let file = options.embedded.as_ref().map(|file| file.display().to_string());
+            let region = || client.config().region().map(ToString::to_string);
+            file.or_else(|| options.endpoint_url.clone()).or_else(region)
+        };
+        Ok(Self {
+            options,
+            operator,
+            given,
+            output,
+            #[cfg(feature = "serve")]
+            place,
+        })
     }
 
     /// Says so if what is shown may be wrong, because the description is not that of the table.

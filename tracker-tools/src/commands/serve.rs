@@ -31,10 +31,8 @@ pub(crate) async fn serve(session: Session, serve: Serve, units: &Units) -> Resu
         .await
         .map_err(|error| Failure::new(Exit::Error, format!("{}: {error}", serve.listen)))?;
     let address = listener.local_addr()?;
-    let Session { options, operator, .. } = session;
+    let Session { options, operator, place, .. } = session;
     let used = units.clone();
-    let place = options.endpoint_url.clone().or_else(|| options.region.clone());
-    let place = place.or_else(|| options.embedded.as_ref().map(|file| file.display().to_string()));
     let mut page = Page::new([operator])
         .hosts(hosts(&serve, address))
         .command(command(&options))

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query as UrlQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -136,11 +137,15 @@ pub(super) async fn errors(State(app): State<Arc<App>>, Path(id): Path<String>) 
 pub(super) async fn tasks(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    UrlQuery(query): UrlQuery<Query>,
+    query: Result<UrlQuery<Query>, QueryRejection>,
 ) -> Response {
     let use_case = match use_case(&app, &id) {
         Ok(use_case) => use_case,
         Err(missing) => return *missing,
+    };
+    let query = match query {
+        Ok(UrlQuery(query)) => query,
+        Err(error) => return problem(StatusCode::BAD_REQUEST, &error.body_text()),
     };
     let filter = match query.of_list(use_case.operator.now()) {
         Ok(filter) => filter,
@@ -158,11 +163,15 @@ pub(super) async fn tasks(
 pub(super) async fn task(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    UrlQuery(task): UrlQuery<Id>,
+    task: Result<UrlQuery<Id>, QueryRejection>,
 ) -> Response {
     let use_case = match use_case(&app, &id) {
         Ok(use_case) => use_case,
         Err(missing) => return *missing,
+    };
+    let task = match task {
+        Ok(UrlQuery(task)) => task,
+        Err(error) => return problem(StatusCode::BAD_REQUEST, &error.body_text()),
     };
     match use_case.operator.get(&task.id).await {
         Ok(Some(task)) => {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query as UrlQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -37,11 +38,17 @@ pub(super) async fn overview(State(app): State<Arc<App>>) -> Response {
 pub(super) async fn tasks(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    UrlQuery(query): UrlQuery<Query>,
+    query: Result<UrlQuery<Query>, QueryRejection>,
 ) -> Response {
     let use_case = match use_case(&app, &id) {
         Ok(use_case) => use_case,
         Err(missing) => return *missing,
+    };
+    let query = match query {
+        Ok(UrlQuery(query)) => query,
+        Err(error) => {
+            return problem(&app, StatusCode::BAD_REQUEST, &error.body_text(), "change the address");
+        }
     };
     let filter = match query.of_list(use_case.operator.now()) {
         Ok(filter) => filter,
@@ -75,11 +82,15 @@ pub(super) struct Id {
 pub(super) async fn task(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    UrlQuery(task): UrlQuery<Id>,
+    task: Result<UrlQuery<Id>, QueryRejection>,
 ) -> Response {
     let use_case = match use_case(&app, &id) {
         Ok(use_case) => use_case,
         Err(missing) => return *missing,
+    };
+    let task = match task {
+        Ok(UrlQuery(task)) => task,
+        Err(error) => return problem(&app, StatusCode::BAD_REQUEST, &error.body_text(), "name an id"),
     };
     let found = match use_case.operator.get(&task.id).await {
         Ok(Some(found)) => found,

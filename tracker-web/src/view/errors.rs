@@ -5,7 +5,7 @@ use tracker_core::{Action, ErrorGroups, Finding, Severity};
 
 use super::layout::at_least;
 use super::parts::{command, hidden_filter, name_of, task_link};
-use super::text::{brief, plain, thousands, time};
+use super::text::{brief, plain, time};
 use crate::query::Query;
 use crate::routes::Addresses;
 use crate::state::{App, UseCase};
@@ -24,8 +24,8 @@ pub(crate) fn groups(app: &App, use_case: &UseCase, errors: &ErrorGroups) -> Mar
                         @for group in &errors.groups {
                             @let query = Query { status: if group.ignored == group.tasks { "ignored".to_owned() } else { String::new() }, group: group.error.clone(), ..Query::default() };
                             tr {
-                                td.number { (thousands(group.tasks)) }
-                                td.number { (thousands(group.ignored)) }
+                                td.number { (at_least(group.tasks, errors.is_exact)) }
+                                td.number { (at_least(group.ignored, errors.is_exact)) }
                                 td.error { @if group.error.is_empty() { i { "no error is stored" } } @else { a href=(to.list(id, &query)) { (brief(&group.error, 200)) } } }
                                 td.number { (time(group.first, now)) }
                                 td.number { (time(group.last, now)) }

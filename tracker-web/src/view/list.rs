@@ -48,14 +48,15 @@ fn field(label: &str, name: &str, value: &str, example: &str) -> Markup {
     html! { label { (label) input type="search" name=(name) value=(value) placeholder=(example) autocomplete="off"; } }
 }
 
-/// Returns the names of the statuses and of the roles.
+/// Returns the names of the statuses, and of the roles that are not called like one.
 fn statuses(operator: &Operator) -> Vec<String> {
-    let roles = ["pending", "in_progress", "failed", "succeeded", "ignored"].map(str::to_owned);
     let steps = operator.description().into_iter().flat_map(|description| description.steps.values());
     let own = steps.flat_map(|step| step.statuses.iter().map(|status| status.name.clone()));
-    let mut all: Vec<String> = roles.into();
-    for name in own {
-        if !all.iter().any(|other| other.eq_ignore_ascii_case(&name)) {
+    let roles = ["pending", "in_progress", "failed", "succeeded", "ignored"].map(str::to_owned);
+    let mut all: Vec<String> = Vec::new();
+    for name in own.chain(roles) {
+        let same = |other: &String| other.eq_ignore_ascii_case(&name.replace('_', ""));
+        if !all.iter().any(same) {
             all.push(name);
         }
     }

@@ -104,7 +104,12 @@ fn timeline(task: &TaskDetail, now: DateTime<Utc>) -> Markup {
             li { b { "created" } " " (time(Some(task.create_time), now)) }
             @if task.history_omitted > 0 { li.faint { (task.history_omitted) " earlier entries are no longer stored" } }
             @for entry in &task.history {
-                li.failed { b { (attempt_of(entry)) } " " (time(entry.time(), now)) " " span.error { (brief(&entry.error, 120)) } }
+                li.failed {
+                    b { (attempt_of(entry)) } " " (time(entry.time(), now)) " " span.error { (brief(&entry.error, 120)) }
+                    @if let Some(owner) = &entry.owner { span.faint { ", on " (plain(owner)) } }
+                    @if let Some(took) = entry.seconds { span.faint { ", after " (seconds(took)) } }
+                    @if let Some(by) = &entry.by { span.faint { ", by " (plain(by)) } }
+                }
             }
             @if let Some(run_at) = task.run_at { li { b { "due" } " " (time(Some(run_at), now)) } }
             @match task.role {

@@ -83,7 +83,12 @@ async fn task_shows_all_that_is_stored_but_what_is_redacted() {
         hidden.get("/api/v1/extract/task?id=doc-1").await.with(200).says_not("a title");
         page.get("/u/extract/task?id=nobody").await.with(404).says("there is no task `nobody`");
         page.get("/u/extract/task?id=").await.with(400);
-        page.get("/u/extract/task").await.with(400);
+        page.get("/u/extract/task").await.with(400).says("name an id").says("Back to the overview");
+        assert!(
+            page.get("/api/v1/extract/task").await.with(400).json()["error"].as_str().unwrap().contains("id")
+        );
+        page.get("/u/extract/tasks?status=a&status=b").await.with(400).says("duplicate field");
+        assert_eq!(page.get("/u/extract").await.with(303).location(), "/u/extract/tasks");
     }
 }
 
