@@ -13,6 +13,8 @@ use crate::settings::Settings;
 
 /// How many requests are answered at the same time.
 const REQUESTS: usize = 32;
+/// How many requests read many items at the same time. They must not keep others waiting.
+const SEARCHES: usize = 4;
 /// How many tasks in progress are shown.
 pub(crate) const BUSY: usize = 200;
 /// How many items the doctor reads.
@@ -23,6 +25,7 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) use_cases: Vec<Arc<UseCase>>,
     pub(crate) requests: Semaphore,
+    pub(crate) searches: Semaphore,
     pub(crate) jobs: Arc<Jobs>,
     pub(crate) questions: Questions,
 }
@@ -46,6 +49,7 @@ impl App {
             settings,
             use_cases: operators.into_iter().map(use_case).collect(),
             requests: Semaphore::new(REQUESTS),
+            searches: Semaphore::new(SEARCHES),
             jobs,
             questions: Questions::default(),
         }

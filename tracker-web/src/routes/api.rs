@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tracker_core::TaskFilter;
 
-use super::look::{ERRORS, Id};
+use super::look::{ERRORS, Id, search};
 use super::{Kind, kind_of};
 use crate::cache::Shown;
 use crate::query::Query;
@@ -128,10 +128,15 @@ pub(super) async fn errors(State(app): State<Arc<App>>, Path(id): Path<String>) 
         Ok(use_case) => use_case,
         Err(missing) => return *missing,
     };
+    let Some(_permit) = search(&app, true) else { return busy_with_searches() };
     match use_case.operator.errors(&TaskFilter::new(), Some(ERRORS)).await {
         Ok(errors) => answer(StatusCode::OK, &errors),
         Err(error) => failed(&error),
     }
+}
+
+fn busy_with_searches() -> Response {
+    problem(StatusCode::SERVICE_UNAVAILABLE, "several searches are under way")
 }
 
 pub(super) async fn tasks(
@@ -151,6 +156,7 @@ pub(super) async fn tasks(
         Ok(filter) => filter,
         Err(why) => return problem(StatusCode::BAD_REQUEST, &why),
     };
+    let Some(_permit) = search(&app, query.searches_items()) else { return busy_with_searches() };
     match use_case.operator.list(&filter, PAGE, query.cursor().as_ref()).await {
         Ok(list) => {
             let next = list.next.as_ref().map(ToString::to_string);

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use futures_util::future::join_all;
 use maud::html;
 use serde::Deserialize;
+use tokio::sync::SemaphorePermit;
 use tracker_core::TaskFilter;
 
 use super::{Addresses, Place, failed, use_case};
@@ -54,6 +55,7 @@ pub(super) async fn tasks(
         Ok(filter) => filter,
         Err(why) => return problem(&app, StatusCode::BAD_REQUEST, &why, "change the filter"),
     };
+    let Some(_permit) = search(&app, query.searches_items()) else { return busy_with_searches(&app) };
     let list = match use_case.operator.list(&filter, PAGE, query.cursor().as_ref()).await {
         Ok(list) => list,
         Err(error) => return failed(&app, &error),
@@ -65,6 +67,15 @@ pub(super) async fn tasks(
     };
     let place = Place { use_case: Some(use_case.id()), page: "tasks" };
     Frame { title: "Tasks".to_owned(), place, is_live: false, main }.respond(&app)
+}
+
+/// Returns a permit, which counts if this is a search, or `None` if too many are under way.
+pub(super) fn search(app: &App, is_search: bool) -> Option<SemaphorePermit<'_>> {
+    app.searches.try_acquire_many(u32::from(is_search)).ok()
+}
+
+fn busy_with_searches(app: &App) -> Response {
+    problem(app, StatusCode::SERVICE_UNAVAILABLE, "several searches are under way", "try again in a moment")
 }
 
 /// The beginning of the addresses of a use case leads to its tasks.
@@ -110,6 +121,7 @@ pub(super) async fn errors(State(app): State<Arc<App>>, Path(id): Path<String>) 
         Ok(use_case) => use_case,
         Err(missing) => return *missing,
     };
+    let Some(_permit) = search(&app, true) else { return busy_with_searches(&app) };
     let errors = match use_case.operator.errors(&TaskFilter::new(), Some(ERRORS)).await {
         Ok(errors) => errors,
         Err(error) => return failed(&app, &error),
