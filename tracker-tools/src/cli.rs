@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use chrono::{DateTime, Utc};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -353,20 +353,8 @@ fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; write a time such as 30s, 15m or 2h"))
 }
 
-/// Reads a time, a day, or how long ago it was. A time without an offset is UTC.
 fn moment(text: &str) -> Result<DateTime<Utc>, String> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Ok(time.to_utc());
-    }
-    if let Ok(time) = text.parse::<NaiveDateTime>() {
-        return Ok(time.and_utc());
-    }
-    if let Ok(day) = text.parse::<NaiveDate>() {
-        return Ok(day.and_time(NaiveTime::MIN).and_utc());
-    }
-    let ago = duration(text).map_err(|error| format!("{error}, or a moment such as 2026-11-29T08:00:00Z"))?;
-    let ago = chrono::TimeDelta::from_std(ago).map_err(|error| error.to_string())?;
-    Utc::now().checked_sub_signed(ago).ok_or_else(|| "that is too long ago".to_owned())
+    tracker_text::moment(text, Utc::now())
 }
 
 fn split(text: &str) -> Result<(&str, &str), String> {

@@ -106,21 +106,11 @@ const OWN: &str = "__tracker__";
 
 /// Returns an error and its causes in one line.
 pub(crate) fn error_line(error: &Error) -> String {
-    let mut line = error.to_string();
-    if let Some(key) = error.key().filter(|key| key.starts_with(OWN)) {
-        line = line.replacen(&format!("task `{key}`: "), "", 1);
+    let line = tracker_text::error_line(error);
+    match error.key().filter(|key| key.starts_with(OWN)) {
+        Some(key) => line.replacen(&format!("task `{key}`: "), "", 1),
+        None => line,
     }
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        // A cause may be part of the text already.
-        if !line.contains(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
-        }
-        source = cause.source();
-    }
-    line
 }
 
 /// Returns why a task stays as it is that a worker holds.

@@ -119,17 +119,17 @@ impl<T> Cached<T> {
             let cost = before.zip(budget.used()).map(|(before, after)| after - before);
             // Others may have read meanwhile, and their units are counted, too.
             let cost = cost.map(|cost| cost.min(4.0 * self.estimate));
+            let read = match read {
+                Ok(read) => read.map_err(|error| error_line(&error)),
+                Err(_) => Err(format!("DynamoDB has not answered within {} s", PATIENCE.as_secs())),
+            };
             match read {
-                Ok(Ok(value)) => {
+                Ok(value) => {
                     (slot.value, slot.error, slot.read_at) = (Some(Arc::new(value)), None, now());
                     slot.read_again = Some(begun + pace(cost.unwrap_or(self.estimate)));
                 }
-                Ok(Err(error)) => {
-                    slot.error = Some(error_line(&error));
-                    slot.read_again = Some(begun + pace(cost.unwrap_or_default()));
-                }
-                Err(_) => {
-                    slot.error = Some(format!("DynamoDB has not answered within {} s", PATIENCE.as_secs()));
+                Err(error) => {
+                    slot.error = Some(error);
                     slot.read_again = Some(begun + pace(cost.unwrap_or_default()));
                 }
             }

@@ -80,18 +80,16 @@ pub(crate) async fn overview(operator: &Operator) -> Result<Overview, Error> {
     for task in ended.tasks {
         steps.entry(task.step.clone()).or_default().push(task);
     }
-    let names = counts.iter().map(|count| count.step.clone());
-    let ended = names.map(|name| {
-        let tasks = steps.remove(&name).unwrap_or_default();
-        (name, of_hour(&tasks, first, now))
-    });
-    let mut ended_by_step = BTreeMap::new();
-    for (name, ended) in ended {
-        ended_by_step.entry(name).or_insert(ended);
+    let mut ended = BTreeMap::new();
+    for count in &counts {
+        if !ended.contains_key(&count.step) {
+            let tasks = steps.remove(&count.step).unwrap_or_default();
+            ended.insert(count.step.clone(), of_hour(&tasks, first, now));
+        }
     }
     Ok(Overview {
         counts,
-        ended: ended_by_step,
+        ended,
         attention: Attention {
             expired: oldest.into_iter().filter(|task| task.lease_expired).collect(),
             ignored_today: ignored.iter().map(|count| count.tasks).sum(),

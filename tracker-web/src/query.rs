@@ -1,8 +1,9 @@
 //! The filter that an address on the page holds.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tracker_core::{Cursor, TaskFilter};
+use tracker_text::{moment, quoted};
 
 /// The filter of the list, as its address and its forms have it. An empty field means nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,34 +134,6 @@ pub(crate) fn id_arguments<'i>(ids: impl IntoIterator<Item = &'i str>) -> String
     ids.into_iter().fold(hyphen.to_owned(), |text, id| text + " " + &quoted(id))
 }
 
-/// Quotes a text for a shell, if it needs quotes.
-pub(crate) fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
-/// Reads a time, a day, or how long ago it was. A time without an offset is UTC.
-fn moment(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
-    let text = text.trim();
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Ok(time.to_utc());
-    }
-    if let Ok(time) = text.parse::<NaiveDateTime>() {
-        return Ok(time.and_utc());
-    }
-    if let Ok(day) = text.parse::<NaiveDate>() {
-        return Ok(day.and_time(NaiveTime::MIN).and_utc());
-    }
-    let help =
-        || "write how long ago, such as 15m, 2h or 1d, or a time such as 2026-11-29T08:00:00Z".to_owned();
-    let ago = humantime::parse_duration(text).map_err(|_| help())?;
-    let ago = TimeDelta::from_std(ago).map_err(|_| help())?;
-    now.checked_sub_signed(ago).ok_or_else(help)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,16 +154,5 @@ mod tests {
         assert_eq!(id_arguments(["doc-1"]), " doc-1");
         assert_eq!(Query::default().address(), "");
         assert!(query.is_filter() && !Query::default().is_filter());
-    }
-
-    #[test]
-    fn times_are_moments_or_how_long_ago() {
-        let now = DateTime::UNIX_EPOCH + TimeDelta::days(1);
-        assert_eq!(moment("2h", now), Ok(now - TimeDelta::hours(2)));
-        assert_eq!(moment(" 1970-01-02 ", now), Ok(now));
-        assert_eq!(moment("1970-01-02T00:00:00+00:00", now), Ok(now));
-        for wrong in ["yesterday", "", "99999999999y", "1970-13-01"] {
-            assert!(moment(wrong, now).is_err(), "{wrong}");
-        }
     }
 }

@@ -86,9 +86,7 @@ fn command(options: &Options) -> String {
     let mut command = "tracker".to_owned();
     let mut add = |name: &str, value: Option<String>| {
         if let Some(value) = value {
-            let is_plain = value.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:".contains(c));
-            let value = if is_plain { value } else { format!("'{}'", value.replace('\'', "'\\''")) };
-            command = format!("{command} {name} {value}");
+            command = format!("{command} {name} {}", tracker_text::quoted(&value));
         }
     };
     add("--endpoint-url", options.endpoint_url.clone());

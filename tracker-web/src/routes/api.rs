@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tracker_core::TaskFilter;
 
 use super::look::{ERRORS, Id, search};
-use super::{Kind, kind_of};
+use super::{Answer, Kind, Stop, kind_of};
 use crate::cache::Shown;
 use crate::query::Query;
 use crate::state::{App, UseCase};
@@ -84,16 +84,20 @@ fn problem(status: StatusCode, why: &str) -> Response {
     answer(status, &json!({ "error": why }))
 }
 
-fn failed(error: &tracker_core::Error) -> Response {
+fn failed(error: &tracker_core::Error) -> Stop {
     let status = match kind_of(error) {
         Kind::Wrong => StatusCode::BAD_REQUEST,
         Kind::Away => StatusCode::BAD_GATEWAY,
     };
-    problem(status, &error_line(error))
+    problem(status, &error_line(error)).into()
 }
 
-fn use_case<'a>(app: &'a App, id: &str) -> Result<&'a Arc<UseCase>, Box<Response>> {
-    app.use_case(id).ok_or_else(|| Box::new(problem(StatusCode::NOT_FOUND, "there is no such use case here")))
+fn wrong(why: &str) -> Stop {
+    problem(StatusCode::BAD_REQUEST, why).into()
+}
+
+fn use_case<'a>(app: &'a App, id: &str) -> Result<&'a Arc<UseCase>, Stop> {
+    app.use_case(id).ok_or_else(|| problem(StatusCode::NOT_FOUND, "there is no such use case here").into())
 }
 
 fn shown<T: Serialize>(name: &str, shown: &Shown<T>) -> Response {
@@ -102,88 +106,53 @@ fn shown<T: Serialize>(name: &str, shown: &Shown<T>) -> Response {
     answer(status, &json!({ name: shown.value.as_deref(), "read_at": read_at, "error": shown.error }))
 }
 
-pub(super) async fn status(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
-    match use_case(&app, &id) {
-        Ok(use_case) => shown("status", &app.overview(use_case).await),
-        Err(missing) => *missing,
-    }
+pub(super) async fn status(State(app): State<Arc<App>>, Path(id): Path<String>) -> Answer {
+    Ok(shown("status", &app.overview(use_case(&app, &id)?).await))
 }
 
-pub(super) async fn busy(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
-    match use_case(&app, &id) {
-        Ok(use_case) => shown("tasks", &app.busy(use_case).await),
-        Err(missing) => *missing,
-    }
+pub(super) async fn busy(State(app): State<Arc<App>>, Path(id): Path<String>) -> Answer {
+    Ok(shown("tasks", &app.busy(use_case(&app, &id)?).await))
 }
 
-pub(super) async fn doctor(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
-    match use_case(&app, &id) {
-        Ok(use_case) => shown("findings", &app.doctor(use_case).await),
-        Err(missing) => *missing,
-    }
+pub(super) async fn doctor(State(app): State<Arc<App>>, Path(id): Path<String>) -> Answer {
+    Ok(shown("findings", &app.doctor(use_case(&app, &id)?).await))
 }
 
-pub(super) async fn errors(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
-    let use_case = match use_case(&app, &id) {
-        Ok(use_case) => use_case,
-        Err(missing) => return *missing,
-    };
-    let Some(_permit) = search(&app, true) else { return busy_with_searches() };
-    match use_case.operator.errors(&TaskFilter::new(), Some(ERRORS)).await {
-        Ok(errors) => answer(StatusCode::OK, &errors),
-        Err(error) => failed(&error),
-    }
+pub(super) async fn errors(State(app): State<Arc<App>>, Path(id): Path<String>) -> Answer {
+    let use_case = use_case(&app, &id)?;
+    let _permit = search(&app, true).ok_or_else(busy_with_searches)?;
+    let errors = use_case.operator.errors(&TaskFilter::new(), Some(ERRORS)).await;
+    Ok(answer(StatusCode::OK, &errors.map_err(|error| failed(&error))?))
 }
 
-fn busy_with_searches() -> Response {
-    problem(StatusCode::SERVICE_UNAVAILABLE, "several searches are under way")
+fn busy_with_searches() -> Stop {
+    problem(StatusCode::SERVICE_UNAVAILABLE, "several searches are under way").into()
 }
 
 pub(super) async fn tasks(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     query: Result<UrlQuery<Query>, QueryRejection>,
-) -> Response {
-    let use_case = match use_case(&app, &id) {
-        Ok(use_case) => use_case,
-        Err(missing) => return *missing,
-    };
-    let query = match query {
-        Ok(UrlQuery(query)) => query,
-        Err(error) => return problem(StatusCode::BAD_REQUEST, &error.body_text()),
-    };
-    let filter = match query.of_list(use_case.operator.now()) {
-        Ok(filter) => filter,
-        Err(why) => return problem(StatusCode::BAD_REQUEST, &why),
-    };
-    let Some(_permit) = search(&app, query.searches_items()) else { return busy_with_searches() };
-    match use_case.operator.list(&filter, PAGE, query.cursor().as_ref()).await {
-        Ok(list) => {
-            let next = list.next.as_ref().map(ToString::to_string);
-            answer(StatusCode::OK, &json!({ "tasks": list.tasks, "next": next }))
-        }
-        Err(error) => failed(&error),
-    }
+) -> Answer {
+    let use_case = use_case(&app, &id)?;
+    let UrlQuery(query) = query.map_err(|error| wrong(&error.body_text()))?;
+    let filter = query.of_list(use_case.operator.now()).map_err(|why| wrong(&why))?;
+    let _permit = search(&app, query.searches_items()).ok_or_else(busy_with_searches)?;
+    let list = use_case.operator.list(&filter, PAGE, query.cursor().as_ref()).await;
+    let list = list.map_err(|error| failed(&error))?;
+    let next = list.next.as_ref().map(ToString::to_string);
+    Ok(answer(StatusCode::OK, &json!({ "tasks": list.tasks, "next": next })))
 }
 
 pub(super) async fn task(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     task: Result<UrlQuery<Id>, QueryRejection>,
-) -> Response {
-    let use_case = match use_case(&app, &id) {
-        Ok(use_case) => use_case,
-        Err(missing) => return *missing,
-    };
-    let task = match task {
-        Ok(UrlQuery(task)) => task,
-        Err(error) => return problem(StatusCode::BAD_REQUEST, &error.body_text()),
-    };
-    match use_case.operator.get(&task.id).await {
-        Ok(Some(task)) => {
-            answer(StatusCode::OK, &redacted(&app.settings, &serde_json::to_value(task).unwrap_or_default()))
-        }
-        Ok(None) => problem(StatusCode::NOT_FOUND, "there is no such task"),
-        Err(error) => failed(&error),
-    }
+) -> Answer {
+    let use_case = use_case(&app, &id)?;
+    let UrlQuery(task) = task.map_err(|error| wrong(&error.body_text()))?;
+    let found = use_case.operator.get(&task.id).await.map_err(|error| failed(&error))?;
+    let Some(found) = found else { return Ok(problem(StatusCode::NOT_FOUND, "there is no such task")) };
+    let found = serde_json::to_value(found).unwrap_or_default();
+    Ok(answer(StatusCode::OK, &redacted(&app.settings, &found)))
 }

@@ -6,13 +6,15 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query as UrlQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
+use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
-use maud::html;
+use maud::{Markup, html};
 use serde::Deserialize;
 use tokio::sync::SemaphorePermit;
 use tracker_core::TaskFilter;
 
-use super::{Addresses, Place, failed, use_case};
+use super::{Addresses, Answer, Place, Stop, failed, use_case, wrong};
+use crate::cache::Shown;
 use crate::query::Query;
 use crate::state::App;
 use crate::view::layout::{Frame, problem, stale};
@@ -40,33 +42,21 @@ pub(super) async fn tasks(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     query: Result<UrlQuery<Query>, QueryRejection>,
-) -> Response {
-    let use_case = match use_case(&app, &id) {
-        Ok(use_case) => use_case,
-        Err(missing) => return *missing,
-    };
-    let query = match query {
-        Ok(UrlQuery(query)) => query,
-        Err(error) => {
-            return problem(&app, StatusCode::BAD_REQUEST, &error.body_text(), "change the address");
-        }
-    };
-    let filter = match query.of_list(use_case.operator.now()) {
-        Ok(filter) => filter,
-        Err(why) => return problem(&app, StatusCode::BAD_REQUEST, &why, "change the filter"),
-    };
-    let Some(_permit) = search(&app, query.searches_items()) else { return busy_with_searches(&app) };
-    let list = match use_case.operator.list(&filter, PAGE, query.cursor().as_ref()).await {
-        Ok(list) => list,
-        Err(error) => return failed(&app, &error),
-    };
+) -> Answer {
+    let use_case = use_case(&app, &id)?;
+    let UrlQuery(query) = query.map_err(|error| wrong(&app, &error.body_text(), "change the address"))?;
+    let filter = query.of_list(use_case.operator.now());
+    let filter = filter.map_err(|why| wrong(&app, &why, "change the filter"))?;
+    let _permit = search(&app, query.searches_items()).ok_or_else(|| busy_with_searches(&app))?;
+    let list = use_case.operator.list(&filter, PAGE, query.cursor().as_ref()).await;
+    let list = list.map_err(|error| failed(&app, &error))?;
     let to = Addresses { base: &app.settings.base };
     let main = html! {
         (list::filter_bar(&to, use_case, &query))
         (list::tasks(&app, use_case, &query, &list))
     };
     let place = Place { use_case: Some(use_case.id()), page: "tasks" };
-    Frame { title: "Tasks".to_owned(), place, is_live: false, main }.respond(&app)
+    Ok(Frame { title: "Tasks".to_owned(), place, is_live: false, main }.respond(&app))
 }
 
 /// Returns a permit, which counts if this is a search, or `None` if too many are under way.
@@ -74,8 +64,9 @@ pub(super) fn search(app: &App, is_search: bool) -> Option<SemaphorePermit<'_>> 
     app.searches.try_acquire_many(u32::from(is_search)).ok()
 }
 
-fn busy_with_searches(app: &App) -> Response {
-    problem(app, StatusCode::SERVICE_UNAVAILABLE, "several searches are under way", "try again in a moment")
+fn busy_with_searches(app: &App) -> Stop {
+    let why = "several searches are under way";
+    problem(app, StatusCode::SERVICE_UNAVAILABLE, why, "try again in a moment").into()
 }
 
 /// The beginning of the addresses of a use case leads to its tasks.
@@ -94,74 +85,53 @@ pub(super) async fn task(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     task: Result<UrlQuery<Id>, QueryRejection>,
-) -> Response {
-    let use_case = match use_case(&app, &id) {
-        Ok(use_case) => use_case,
-        Err(missing) => return *missing,
-    };
-    let task = match task {
-        Ok(UrlQuery(task)) => task,
-        Err(error) => return problem(&app, StatusCode::BAD_REQUEST, &error.body_text(), "name an id"),
-    };
-    let found = match use_case.operator.get(&task.id).await {
-        Ok(Some(found)) => found,
-        Ok(None) => {
-            let what = format!("there is no task `{}`", task.id);
-            return problem(&app, StatusCode::NOT_FOUND, &what, "check the id and the use case");
-        }
-        Err(error) => return failed(&app, &error),
+) -> Answer {
+    let use_case = use_case(&app, &id)?;
+    let UrlQuery(task) = task.map_err(|error| wrong(&app, &error.body_text(), "name an id"))?;
+    let found = use_case.operator.get(&task.id).await.map_err(|error| failed(&app, &error))?;
+    let Some(found) = found else {
+        let what = format!("there is no task `{}`", task.id);
+        return Ok(problem(&app, StatusCode::NOT_FOUND, &what, "check the id and the use case"));
     };
     let place = Place { use_case: Some(use_case.id()), page: "tasks" };
     let title = format!("Task {}", plain(&found.task_id));
-    Frame { title, place, is_live: false, main: task_view::task(&app, use_case, &found) }.respond(&app)
+    Ok(Frame { title, place, is_live: false, main: task_view::task(&app, use_case, &found) }.respond(&app))
 }
 
-pub(super) async fn errors(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
-    let use_case = match use_case(&app, &id) {
-        Ok(use_case) => use_case,
-        Err(missing) => return *missing,
-    };
-    let Some(_permit) = search(&app, true) else { return busy_with_searches(&app) };
-    let errors = match use_case.operator.errors(&TaskFilter::new(), Some(ERRORS)).await {
-        Ok(errors) => errors,
-        Err(error) => return failed(&app, &error),
-    };
+pub(super) async fn errors(State(app): State<Arc<App>>, Path(id): Path<String>) -> Answer {
+    let use_case = use_case(&app, &id)?;
+    let _permit = search(&app, true).ok_or_else(|| busy_with_searches(&app))?;
+    let errors = use_case.operator.errors(&TaskFilter::new(), Some(ERRORS)).await;
+    let errors = errors.map_err(|error| failed(&app, &error))?;
     let place = Place { use_case: Some(use_case.id()), page: "errors" };
     let main = error_view::groups(&app, use_case, &errors);
-    Frame { title: "Errors".to_owned(), place, is_live: false, main }.respond(&app)
+    Ok(Frame { title: "Errors".to_owned(), place, is_live: false, main }.respond(&app))
 }
 
-pub(super) async fn busy(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
-    let use_case = match use_case(&app, &id) {
-        Ok(use_case) => use_case,
-        Err(missing) => return *missing,
-    };
+/// Shows what was read a while ago, and when.
+fn aged<T>(shown: &Shown<T>, now: DateTime<Utc>, show: impl FnOnce(&T) -> Markup) -> Markup {
+    html! {
+        (stale(shown.error.as_deref(), &time(shown.value.as_ref().map(|_| shown.read_at), now)))
+        @if let Some(value) = &shown.value {
+            (show(value))
+            p.faint { "As of " (time(Some(shown.read_at), now)) "." }
+        }
+    }
+}
+
+pub(super) async fn busy(State(app): State<Arc<App>>, Path(id): Path<String>) -> Answer {
+    let use_case = use_case(&app, &id)?;
     let shown = app.busy(use_case).await;
-    let now = use_case.operator.now();
-    let main = html! {
-        (stale(shown.error.as_deref(), &time(shown.value.as_ref().map(|_| shown.read_at), now)))
-        @if let Some(tasks) = &shown.value {
-            (list::busy(&app, use_case, tasks, shown.read_at))
-            p.faint { "As of " (time(Some(shown.read_at), now)) "." }
-        }
-    };
+    let main =
+        aged(&shown, use_case.operator.now(), |tasks| list::busy(&app, use_case, tasks, shown.read_at));
     let place = Place { use_case: Some(use_case.id()), page: "busy" };
-    Frame { title: "Busy".to_owned(), place, is_live: true, main }.respond(&app)
+    Ok(Frame { title: "Busy".to_owned(), place, is_live: true, main }.respond(&app))
 }
 
-pub(super) async fn doctor(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
-    let use_case = match use_case(&app, &id) {
-        Ok(use_case) => use_case,
-        Err(missing) => return *missing,
-    };
-    let (shown, now) = (app.doctor(use_case).await, use_case.operator.now());
-    let main = html! {
-        (stale(shown.error.as_deref(), &time(shown.value.as_ref().map(|_| shown.read_at), now)))
-        @if let Some(findings) = &shown.value {
-            (error_view::findings(findings))
-            p.faint { "As of " (time(Some(shown.read_at), now)) "." }
-        }
-    };
+pub(super) async fn doctor(State(app): State<Arc<App>>, Path(id): Path<String>) -> Answer {
+    let use_case = use_case(&app, &id)?;
+    let shown = app.doctor(use_case).await;
+    let main = aged(&shown, use_case.operator.now(), |findings| error_view::findings(findings));
     let place = Place { use_case: Some(use_case.id()), page: "doctor" };
-    Frame { title: "Doctor".to_owned(), place, is_live: false, main }.respond(&app)
+    Ok(Frame { title: "Doctor".to_owned(), place, is_live: false, main }.respond(&app))
 }

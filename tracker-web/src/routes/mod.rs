@@ -11,7 +11,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::middleware;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -102,21 +102,43 @@ async fn unknown(State(app): State<Arc<App>>) -> Response {
     problem(&app, StatusCode::NOT_FOUND, "there is no such page", "see the overview")
 }
 
-/// Returns a use case of the page, or the response that there is none.
-fn use_case<'a>(app: &'a App, id: &str) -> Result<&'a Arc<UseCase>, Box<Response>> {
+/// A response that ends a request early: what was asked cannot be.
+struct Stop(Box<Response>);
+
+impl From<Response> for Stop {
+    fn from(response: Response) -> Self {
+        Self(Box::new(response))
+    }
+}
+
+impl IntoResponse for Stop {
+    fn into_response(self) -> Response {
+        *self.0
+    }
+}
+
+type Answer = Result<Response, Stop>;
+
+/// Returns a use case of the page, or the page that there is none.
+fn use_case<'a>(app: &'a App, id: &str) -> Result<&'a Arc<UseCase>, Stop> {
     let missing = || {
         problem(app, StatusCode::NOT_FOUND, &format!("there is no use case `{id}` here"), "see the overview")
     };
-    app.use_case(id).ok_or_else(|| Box::new(missing()))
+    app.use_case(id).ok_or_else(|| missing().into())
+}
+
+/// Returns the page about an address or a form that cannot be meant.
+fn wrong(app: &App, why: &str, advice: &str) -> Stop {
+    problem(app, StatusCode::BAD_REQUEST, why, advice).into()
 }
 
 /// Returns the response to an error: what was asked cannot be, or `DynamoDB` does not answer.
-fn failed(app: &App, error: &tracker_core::Error) -> Response {
+fn failed(app: &App, error: &tracker_core::Error) -> Stop {
     let (status, advice) = match kind_of(error) {
         Kind::Wrong => (StatusCode::BAD_REQUEST, "change the filter or the id"),
         Kind::Away => (StatusCode::BAD_GATEWAY, "try again; the overview shows what was known last"),
     };
-    problem(app, status, &crate::view::text::error_line(error), advice)
+    problem(app, status, &crate::view::text::error_line(error), advice).into()
 }
 
 enum Kind {

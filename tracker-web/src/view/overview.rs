@@ -3,13 +3,14 @@
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use tracker_core::{Role, StatusCount};
+use tracker_text::quoted;
 
 use super::layout::{at_least, stale};
 use super::parts::{class, command, task_link};
 use super::text::{ago, plain, seconds, thousands, time};
 use crate::cache::Shown;
 use crate::overview::{Attention, Ended, MINUTES, OLDEST, Overview};
-use crate::query::{Query, quoted};
+use crate::query::Query;
 use crate::routes::Addresses;
 use crate::state::{App, UseCase};
 

@@ -7,14 +7,14 @@ use super::layout::at_least;
 use super::parts::{command, hidden_filter, label_of, name_of};
 use super::text::{ago, plain, thousands};
 use crate::jobs::Job;
-use crate::query::{Query, id_arguments, quoted};
+use crate::query::{Query, id_arguments};
 use crate::routes::Addresses;
 use crate::state::{App, UseCase};
 
 /// The tasks that a change is about.
 pub(crate) enum Meant {
     Ids(Vec<String>),
-    /// All tasks of a filter: the filter, and how many its statuses have.
+    /// All tasks of a filter: the filter, and how many match.
     All {
         query: Box<Query>,
         tasks: u64,
@@ -35,28 +35,27 @@ impl Meant {
         }
     }
 
-    /// Returns what a change costs at most, in read and write units: two reads and a write of an item of up to 1 KB.
-    fn cost(&self) -> (u64, bool) {
+    /// Returns how many tasks are meant, and whether there are no more.
+    fn tasks(&self) -> (u64, bool) {
         match self {
             Self::Ids(ids) => (ids.len() as u64, true),
             Self::All { tasks, is_exact, .. } => (*tasks, *is_exact),
         }
     }
 
-    fn command(&self, cli: &str, action: Action, reason: Option<&str>) -> String {
+    fn command(&self, cli: &str, action: Action) -> String {
         let what = match self {
             Self::Ids(ids) => id_arguments(ids.iter().map(String::as_str)),
             Self::All { query, .. } => query.options(),
         };
-        let reason = reason.map_or_else(String::new, |reason| format!(" --reason {}", quoted(reason)));
-        format!("{cli} {}{what}{reason}", name_of(action))
+        format!("{cli} {}{what}", name_of(action))
     }
 }
 
 /// Asks before a change.
 pub(crate) fn confirm(app: &App, use_case: &UseCase, action: Action, meant: &Meant, back: &str) -> Markup {
     let to = Addresses { base: &app.settings.base };
-    let (tasks, is_exact) = meant.cost();
+    let (tasks, is_exact) = meant.tasks();
     html! {
         p { b { (label_of(action)) } " " (meant.words()) "." }
         @if let Meant::All { tasks, is_exact, .. } = meant {
@@ -66,7 +65,6 @@ pub(crate) fn confirm(app: &App, use_case: &UseCase, action: Action, meant: &Mea
         p.faint { "About " (at_least(tasks * 2, is_exact)) " read units and " (at_least(tasks * 2, is_exact)) " write units, for items of up to 1 KB." @if let Meant::All { query, .. } = meant { @if query.searches_items() { " To find them, the items in these statuses are read, too: half a unit each." } } }
         form action=(to.page(use_case.id(), "act")) method="post" {
             input type="hidden" name="action" value=(name_of(action));
-            input type="hidden" name="back" value=(back);
             @match meant {
                 Meant::Ids(ids) => { @for id in ids { input type="hidden" name="id" value=(id); } }
                 Meant::All { query, .. } => { input type="hidden" name="all" value=(if query.is_filter() { "1" } else { "everything" }); (hidden_filter(query)) }
@@ -78,7 +76,7 @@ pub(crate) fn confirm(app: &App, use_case: &UseCase, action: Action, meant: &Mea
             }
         }
         h2 { "The same on the command line" }
-        (command(&meant.command(&app.settings.command, action, None)))
+        (command(&meant.command(&app.settings.command, action)))
     }
 }
 
