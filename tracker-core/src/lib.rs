@@ -55,7 +55,9 @@
 //! | run a task | [`Tracker::run`]; or [`Tracker::start`], which returns an [`Execution`] to end by hand |
 //! | run all tasks, on many machines | [`Tracker::worker`] |
 //! | say what a failure means | [`Failure`], [`FailureExt`]: retry, retry later, snooze, or fatal |
+//! | write data of your own in one commit with the status | [`Tracker::create_with`], [`Execution::on_success`] |
 //! | read a task | [`Tracker::get`], [`head`](Tracker::head) |
+//! | read items that others hand over, such as those of a stream | [`Task::from_item`], [`TaskHead::from_item`], [`Transition::between`] |
 //! | find tasks | [`Tracker::query_by_status`], [`query_for_unfinished`](Tracker::query_for_unfinished), [`count_by_status`](Tracker::count_by_status) |
 //! | run ignored tasks again | [`Tracker::redrive`], [`redrive_all`](Tracker::redrive_all) |
 //! | end a task from outside | [`Tracker::cancel`], [`delete`](Tracker::delete) |
@@ -89,6 +91,8 @@
 //! | `derive` (default) | the two derives |
 //! | `embedded` | [`embedded`](mod@embedded): a DynamoDB in the process, over SQLite, for tests and first steps. It needs a C compiler |
 //! | `testing` | [`testing`](mod@testing): an HTTP client that injects faults, and a clock that a test advances |
+//! | `streams` | [`Task::from_item`] reads the images of `aws-sdk-dynamodbstreams` |
+//! | `lambda` | [`Task::from_item`] reads the images of `aws_lambda_events` |
 //! | `metrics` | counters and histograms of the `metrics` crate; [`EventKind`] lists them |
 
 mod bulk;
@@ -180,6 +184,7 @@ pub use self::lifecycle::execution::Execution;
 pub use self::lifecycle::failure::{Failure, FailureExt};
 pub use self::lifecycle::read::GetTask;
 pub use self::lifecycle::shared_lease::StopReason;
+pub use self::observe::transition::Transition;
 pub use self::observe::{Event, EventKind, Observer};
 pub use self::operator::Operator;
 pub use self::operator::act::Act;
@@ -202,6 +207,7 @@ pub use self::table::pause::Pause;
 pub use self::time::{Clock, ClockReading, Sleep, SystemClock};
 pub use self::tracker::Tracker;
 pub use self::tracker::builder::TrackerBuilder;
+pub use self::tracker::image::IntoItem;
 pub use self::tracker::status_tracker::{HasTable, StatusTracker};
 pub use self::tracker::task::Task;
 pub use self::tracker::unsuccessful::Unsuccessful;

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, KEY};
 use crate::item::head::TaskHead;
 use crate::lifecycle::create;
+use crate::protocol::effects::Effects;
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
 use crate::tracker::task::Task;
@@ -95,7 +96,7 @@ where
             let cx = Arc::clone(&cx);
             async move {
                 let task_id = data.task_id().clone();
-                match create::create(&cx, data, None).await {
+                match create::create(&cx, data, None, &Effects::default()).await {
                     Ok(task) => Created::New(task),
                     Err(error) if *error.kind() == ErrorKind::AlreadyExists => {
                         Created::Existing { task_id, found: error.task().cloned() }

@@ -19,6 +19,7 @@ mod settle;
 mod shared;
 mod statement;
 pub(crate) mod table;
+mod transact;
 mod tries;
 mod update;
 mod write_error;
@@ -31,5 +32,8 @@ pub(crate) use self::response::{is_about_data, is_access_denied, is_access_refus
 pub(crate) use self::route::Route;
 pub(crate) use self::settle::{SENDS, settle, settle_finish, settle_history};
 pub(crate) use self::statement::try_statement;
+pub(crate) use self::transact::{
+    NotWritten, Transaction, put_action, transact, transact_finish, update_action,
+};
 pub(crate) use self::update::update;
 pub(crate) use self::write_error::{FailedCondition, WriteError};

@@ -1,7 +1,9 @@
 //! The request `PutItem`.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 
 use super::context::Context;
 use super::response::{classify, failed_condition, write_error};
@@ -16,13 +18,7 @@ pub(crate) async fn put(
     item: Item,
     seen: Option<&Expression>,
 ) -> Result<(), WriteError> {
-    let (condition, names, values) = match seen {
-        None => ("attribute_not_exists(#key)".to_owned(), [("#key".to_owned(), KEY.to_owned())].into(), None),
-        Some(pinned) => {
-            let Parts { condition, names, values, .. } = pinned.clone().into_parts();
-            (condition, names, Some(values))
-        }
-    };
+    let (condition, names, values) = condition(seen);
     let result = cx
         .client()
         .put_item()
@@ -42,5 +38,18 @@ pub(crate) async fn put(
             }
             _ => write_error(classify(&cx.config.table, error)),
         }),
+    }
+}
+
+/// Returns the condition of a put, with its names and values: the key does not exist, or its item is the pinned one.
+pub(super) fn condition(
+    seen: Option<&Expression>,
+) -> (String, HashMap<String, String>, Option<HashMap<String, AttributeValue>>) {
+    match seen {
+        None => ("attribute_not_exists(#key)".to_owned(), [("#key".to_owned(), KEY.to_owned())].into(), None),
+        Some(pinned) => {
+            let Parts { condition, names, values, .. } = pinned.clone().into_parts();
+            (condition, names, Some(values))
+        }
     }
 }

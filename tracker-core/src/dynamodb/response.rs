@@ -20,7 +20,7 @@ pub(super) async fn failed_condition(
     image: Option<&Item>,
     raw: Option<&HttpResponse>,
 ) -> WriteError {
-    let is_first_try = raw.and_then(|raw| raw.extension()) == Some(&FirstTry(true));
+    let is_first_try = is_first_try(raw);
     let image = match image {
         Some(image) => Ok(Some(image.clone())),
         // Boxed, because the SDK's future would make the future of every write large.
@@ -31,6 +31,11 @@ pub(super) async fn failed_condition(
         Err(error) if is_first_try => WriteError::Refused(error),
         Err(error) => WriteError::Unknown(error),
     }
+}
+
+/// Returns whether the SDK has sent a request only once, as far as that is known.
+pub(super) fn is_first_try(raw: Option<&HttpResponse>) -> bool {
+    raw.and_then(|raw| raw.extension()) == Some(&FirstTry(true))
 }
 
 /// Converts an error of the SDK. The SDK's error becomes the source.
@@ -176,7 +181,7 @@ pub(super) fn is_final(error: &Error) -> bool {
 /// Returns whether DynamoDB refuses the request because of its content.
 pub(crate) fn is_about_data(error: &Error) -> bool {
     match error.kind() {
-        ErrorKind::ItemTooLarge | ErrorKind::Encode { .. } => true,
+        ErrorKind::ItemTooLarge | ErrorKind::Encode { .. } | ErrorKind::InvalidEffects => true,
         ErrorKind::Service { code: Some(code) } => {
             code == "ValidationException" || code == "SerializationException"
         }

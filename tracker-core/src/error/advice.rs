@@ -27,8 +27,12 @@ pub enum Advice {
 impl Error {
     /// Returns whether the same request may succeed later.
     pub(crate) fn is_transient(&self) -> bool {
-        let again =
-            ["TransactionConflictException", "ReplicatedWriteConflictException", "RequestTimeoutException"];
+        let again = [
+            "TransactionConflictException",
+            "TransactionInProgressException",
+            "ReplicatedWriteConflictException",
+            "RequestTimeoutException",
+        ];
         match self.kind() {
             ErrorKind::Unavailable | ErrorKind::Throttled { .. } => true,
             ErrorKind::Service { code: Some(code) } => again.contains(&code.as_str()),
@@ -60,6 +64,7 @@ impl Error {
             | ErrorKind::AlreadyExists
             | ErrorKind::Ignored
             | ErrorKind::Cancelled
+            | ErrorKind::NotATask { .. }
             | ErrorKind::NotReady {
                 cause:
                     NotReadyCause::LaterStep
@@ -71,7 +76,10 @@ impl Error {
 
             ErrorKind::Locked { until, .. } | ErrorKind::Snoozed { until } => later(Some(*until)),
             ErrorKind::NotDue { run_at } => later(Some(*run_at)),
-            // A failed task waits for its backoff, if the tracker has one.
+            // A failed task waits for its backoff, if the tracker has one. A create has no task that is retried.
+            ErrorKind::EffectRefused { .. } if self.task().is_some_and(TaskHead::is_ready) => {
+                later(self.task().and_then(TaskHead::run_at))
+            }
             ErrorKind::BodyFailed { ignored: false }
             | ErrorKind::NotReady { cause: NotReadyCause::NotDue, .. } => {
                 later(self.task().and_then(TaskHead::run_at))

@@ -68,10 +68,9 @@ pub enum ErrorKind {
         /// The earliest time at which the task can be started.
         run_at: DateTime<Utc>,
     },
-    /// Other writers changed the task first, several times in a row. The operation wrote nothing: try again.
-    #[error(
-        "other writers changed the task first, several times in a row, and nothing was written; try again"
-    )]
+    /// Other writers were faster, several times in a row: they changed the task, or they were writing an item of the
+    /// [effects](crate::Execution::on_success) at the same time. The operation wrote nothing: try again.
+    #[error("other writers were faster, several times in a row, and nothing was written; try again")]
     Contended,
     /// This machine's clock differs from DynamoDB's by more than half of `max_clock_skew`, so leases cannot be judged. Set the
     /// clock.
@@ -171,6 +170,25 @@ pub enum ErrorKind {
          where to find it"
     )]
     ItemTooLarge,
+    /// An effect cannot be part of the transaction. Nothing was sent, or DynamoDB has refused the transaction as invalid.
+    #[error(
+        "the effects cannot be one transaction with the task; use at most 99 effects of at most 4 MB together, each on an \
+         item of its own that is not the task's, in tables that exist"
+    )]
+    InvalidEffects,
+    /// DynamoDB has refused an effect: its condition failed, or it cannot be applied. Nothing of its transaction was written. If
+    /// it belonged to an attempt, the attempt is recorded as failed. [`Error::refused_item`](crate::Error::refused_item) returns the item, if the effect asks for it.
+    #[error(
+        "effect {nth}, on table `{}`, was refused, so nothing of its transaction was written; look at what is stored there, \
+         and correct the effect or its condition",
+        Escaped(.table)
+    )]
+    EffectRefused {
+        /// Which effect it is, counted from 0, in the order in which they were added.
+        nth: usize,
+        /// The name of its table.
+        table: String,
+    },
     /// A field cannot be stored.
     #[error(
         "`{}` cannot be stored; DynamoDB has strings, numbers of 38 digits, booleans, lists, and maps with string keys",
@@ -179,6 +197,12 @@ pub enum ErrorKind {
     Encode {
         /// The attribute. A member of the data is written as `data.member`.
         attribute: String,
+    },
+    /// The item is not a task of the use case: it is of another use case, or of another program.
+    #[error("the item is not a task of this use case: {reason}; skip the item, or read it with its own type")]
+    NotATask {
+        /// What tells that.
+        reason: String,
     },
     /// A stored attribute cannot be read.
     #[error("`{}` cannot be read; correct the stored item, or the type that it is read into", Escaped(.attribute))]
@@ -281,104 +305,4 @@ fn throttled(reasons: &[String], f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-
-    use super::*;
-    use crate::error::{Advice, Error};
-
-    /// The names that begin the lines with this indentation and prefix, up to the first other character.
-    fn names<'t>(text: &'t str, prefix: &str, suffixes: &[char]) -> BTreeSet<&'t str> {
-        let lines = text.lines().filter_map(|line| line.strip_prefix(prefix));
-        let is_name = |name: &&str| {
-            name.starts_with(|letter: char| letter.is_ascii_uppercase())
-                && name.chars().all(char::is_alphanumeric)
-        };
-        lines.filter_map(|line| line.split_once(suffixes).map(|(name, _)| name)).filter(is_name).collect()
-    }
-
-    #[test]
-    fn errors_page_has_a_row_for_each_kind() {
-        let source = include_str!("kind.rs");
-        let declaration = source.split_once("pub enum ErrorKind {").unwrap().1.split_once("\n}\n").unwrap().0;
-        let kinds = names(declaration, "    ", &[',', ' ']);
-        assert!(kinds.contains("NotFound") && kinds.contains("Locked") && kinds.len() > 20, "{kinds:?}");
-        let rows = names(include_str!("../../../docs/errors.md"), "| `", &['`']);
-        assert_eq!(rows, kinds);
-    }
-
-    /// One error of each kind, and several of a kind whose advice depends on its fields.
-    fn samples() -> Vec<Error> {
-        let now = DateTime::UNIX_EPOCH;
-        let not_ready = |cause| ErrorKind::NotReady { status: "Pending".to_owned(), cause };
-        let text = || "why".to_owned();
-        [
-            ErrorKind::NotFound,
-            ErrorKind::Locked { by_this_tracker: false, owner: None, until: now },
-            ErrorKind::ClockBehind { by: Duration::ZERO },
-            ErrorKind::AlreadySucceeded,
-            ErrorKind::Ignored,
-            not_ready(NotReadyCause::EarlierStep),
-            not_ready(NotReadyCause::LaterStep),
-            not_ready(NotReadyCause::UnknownCode),
-            not_ready(NotReadyCause::ChangedElsewhere),
-            not_ready(NotReadyCause::Pending),
-            not_ready(NotReadyCause::NotDue),
-            ErrorKind::NotDue { run_at: now },
-            ErrorKind::Contended,
-            ErrorKind::ClockOff { offset: TimeDelta::zero() },
-            ErrorKind::AlreadyExists,
-            ErrorKind::LeaseLost,
-            ErrorKind::OutcomeUnknown,
-            ErrorKind::BodyFailed { ignored: false },
-            ErrorKind::BodyFailed { ignored: true },
-            ErrorKind::Snoozed { until: now },
-            ErrorKind::Cancelled,
-            ErrorKind::DeadlinePassed,
-            ErrorKind::InvalidTaskId { reason: text() },
-            ErrorKind::InvalidConfig { reason: text() },
-            ErrorKind::NotDescribed { reason: text() },
-            ErrorKind::ReadOnly { reasons: vec![text()] },
-            ErrorKind::InvalidQuery { reason: text() },
-            ErrorKind::InvalidCursor { reason: text() },
-            ErrorKind::ItemTooLarge,
-            ErrorKind::Encode { attribute: text() },
-            ErrorKind::Decode { attribute: text() },
-            ErrorKind::TableNotFound { table: text() },
-            ErrorKind::TableMismatch { table: text(), differences: Vec::new() },
-            ErrorKind::Throttled { reasons: Vec::new() },
-            ErrorKind::Unavailable,
-            ErrorKind::Service { code: Some("AccessDeniedException".to_owned()) },
-            ErrorKind::Service { code: Some("TransactionConflictException".to_owned()) },
-            ErrorKind::NotSent,
-        ]
-        .into_iter()
-        .map(Error::new)
-        .chain([Error::new(ErrorKind::NotSent)
-            .with_source(std::io::Error::from(std::io::ErrorKind::ConnectionRefused))])
-        .collect()
-    }
-
-    #[test]
-    fn errors_page_has_the_advice_of_each_kind() {
-        let mut advised: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
-        for error in samples() {
-            let name: String =
-                format!("{:?}", error.kind()).chars().take_while(|c| c.is_alphanumeric()).collect();
-            advised.entry(name).or_default().insert(match error.advice() {
-                Advice::Done => "Done",
-                Advice::RetryLater { .. } => "RetryLater",
-                Advice::Fix => "Fix",
-            });
-        }
-        let page = include_str!("../../../docs/errors.md");
-        let rows = page.lines().filter_map(|line| {
-            let (name, cells) = line.strip_prefix("| `")?.split_once("` | ")?;
-            let advice = cells.split(" | ").next()?;
-            let words = advice.split(", ").map(|word| word.trim_matches('`'));
-            Some((name.to_owned(), words.collect::<BTreeSet<_>>()))
-        });
-        let rows: BTreeMap<_, _> = rows.filter(|(name, _)| advised.contains_key(name)).collect();
-        assert_eq!(rows, advised);
-    }
-}
+mod tests;

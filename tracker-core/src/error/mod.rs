@@ -3,13 +3,17 @@
 mod advice;
 mod kind;
 
+use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use aws_sdk_dynamodb::types::AttributeValue;
+
 pub use self::advice::Advice;
 pub use self::kind::{ErrorKind, NotReadyCause};
 use crate::escaped::Escaped;
+use crate::item::attribute::Item;
 use crate::item::error::{BoxError, ItemError};
 use crate::item::head::TaskHead;
 
@@ -42,6 +46,8 @@ struct Inner {
     reason: Option<String>,
     source: Option<BoxError>,
     body: Option<BoxError>,
+    /// The item that an effect of the user's was refused for.
+    refused_item: Option<Item>,
     /// Whether the SDK had already sent the request before the try that failed.
     retried: bool,
 }
@@ -55,6 +61,7 @@ impl Error {
             reason: None,
             source: None,
             body: None,
+            refused_item: None,
             retried: false,
         }))
     }
@@ -99,6 +106,11 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_refused_item(mut self, item: Option<Item>) -> Self {
+        self.0.refused_item = item;
+        self
+    }
+
     pub(crate) fn retried(mut self, retried: bool) -> Self {
         self.0.retried = retried;
         self
@@ -126,6 +138,7 @@ impl Error {
         copy.0.key.clone_from(&self.0.key);
         copy.0.task.clone_from(&self.0.task);
         copy.0.reason.clone_from(&self.0.reason);
+        copy.0.refused_item.clone_from(&self.0.refused_item);
         copy.0.source = self.source().map(|source| chain_text(source).into());
         copy
     }
@@ -149,6 +162,13 @@ impl Error {
     #[must_use]
     pub fn task(&self) -> Option<&TaskHead> {
         self.0.task.as_ref()
+    }
+
+    /// Returns the item as the condition of an [effect](crate::Execution::on_success) has found it, if the effect was
+    /// [refused](ErrorKind::EffectRefused) and asks for the item with `ReturnValuesOnConditionCheckFailure::AllOld`.
+    #[must_use]
+    pub fn refused_item(&self) -> Option<&HashMap<String, AttributeValue>> {
+        self.0.refused_item.as_ref()
     }
 
     /// Returns whether the operation was refused, because the task's state did not allow it.

@@ -1,28 +1,21 @@
 //! Creates one task.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
-use crate::declare::status::Role;
+use super::effects;
 use crate::dynamodb::{self, Context, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::{
-    self, ATTEMPT, CREATE_TIME, DATA, ERRORS, ITEM_BYTES_WITH_DATA, Item, KEY, LOCK, LOCK_TIME, LOST_LOCK,
-    NOT_LOCKED, RETRY, RUN_AT, STATUS, UPDATE_TIME, VALUE, number, string, time,
-};
-use crate::item::document::Document;
-use crate::item::error::ItemError;
+use crate::item::attribute::{Item, KEY, RUN_AT, time};
 use crate::item::fields::TaskId;
 use crate::item::head::TaskHead;
-use crate::item::history::{History, HistoryDetail};
 use crate::observe::{EventDraft, EventKind};
 use crate::protocol::classify::{self, Creator};
+use crate::protocol::effects::Effects;
 use crate::protocol::expression::Expression;
 use crate::protocol::operator;
 use crate::time::Timestamp;
 use crate::tracker::Tracker;
-use crate::tracker::codec;
+use crate::tracker::new_item::NewItem;
 use crate::tracker::status_tracker::StatusTracker;
 use crate::tracker::task::Task;
 
@@ -46,7 +39,7 @@ impl<T: StatusTracker> Tracker<T> {
     /// - [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) if no response arrived: call `create` again.
     ///   `AlreadyExists` then means that the first call succeeded, or that somebody else created the task.
     pub async fn create(&self, data: T) -> Result<Task<T>, Error> {
-        create(self.cx(), data, None).await
+        create(self.cx(), data, None, &Effects::default()).await
     }
 
     /// Creates a task that cannot be started before `run_at`.
@@ -69,17 +62,18 @@ impl<T: StatusTracker> Tracker<T> {
     /// # Ok(()) }
     /// ```
     pub async fn create_at(&self, data: T, run_at: DateTime<Utc>) -> Result<Task<T>, Error> {
-        create(self.cx(), data, Some(Timestamp::new(run_at))).await
+        create(self.cx(), data, Some(Timestamp::new(run_at)), &Effects::default()).await
     }
 }
 
-/// Creates a task. An existing item with its key is an error.
+/// Creates a task, together with effects if there are any. An existing item with its key is an error.
 pub(crate) async fn create<T: StatusTracker>(
     cx: &Context,
     data: T,
     run_at: Option<Timestamp>,
+    effects: &Effects,
 ) -> Result<Task<T>, Error> {
-    let mut found = match create_or_found(cx, data, run_at).await? {
+    let mut found = match create_or_found(cx, data, run_at, effects).await? {
         Ok(task) => return Ok(task),
         Err(found) => found,
     };
@@ -97,21 +91,22 @@ pub(crate) async fn create_or_found<T: StatusTracker>(
     cx: &Context,
     data: T,
     run_at: Option<Timestamp>,
+    effects: &Effects,
 ) -> Result<Result<Task<T>, Item>, Error> {
     let mut item = new_item(cx, &data)?;
     if let Some(run_at) = run_at {
         item.insert(RUN_AT.to_owned(), time(run_at));
     }
     let head = cx.head(&mut item.clone())?;
-    let mut found = put(cx, &head.key, &item, None).await?;
+    let mut found = put(cx, &head.key, &item, None, effects).await?;
     if let Some(expired) = found.as_ref().and_then(|found| expired(cx, found)) {
         // The item is deleted soon. A new task need not wait for that.
         cx.known_clock(&head.key).await?;
-        found = put(cx, &head.key, &item, Some(&operator::as_seen(&expired))).await?;
+        found = put(cx, &head.key, &item, Some(&operator::as_seen(&expired)), effects).await?;
     }
     if found.as_ref().is_some_and(Item::is_empty) {
         // The item that was in the way was deleted before it could be read.
-        found = put(cx, &head.key, &item, None).await?;
+        found = put(cx, &head.key, &item, None, effects).await?;
     }
     if let Some(found) = found {
         return Ok(Err(found));
@@ -126,16 +121,23 @@ async fn put(
     key: &str,
     item: &Item,
     expired: Option<&Expression>,
+    effects: &Effects,
 ) -> Result<Option<Item>, Error> {
-    let mut sends = 0;
-    let sent = dynamodb::settle(&*cx.clock, SENDS, || {
-        sends += 1;
-        dynamodb::put(cx, key, item.clone(), expired)
-    });
-    match sent.await {
+    let (sent, is_first_send) = if effects.is_empty() {
+        let mut sends = 0;
+        let sent = dynamodb::settle(&*cx.clock, SENDS, || {
+            sends += 1;
+            dynamodb::put(cx, key, item.clone(), expired)
+        });
+        let sent = sent.await;
+        (sent, sends == 1)
+    } else {
+        effects::put(cx, key, item, expired, effects).await?
+    };
+    match sent {
         Ok(()) => Ok(None),
         Err(WriteError::Condition(failed)) => {
-            let is_first_send = failed.is_first_try && sends == 1;
+            let is_first_send = failed.is_first_try && is_first_send;
             let found = failed.image.unwrap_or_default();
             match classify::classify_create(&found, item, is_first_send) {
                 // The response was lost. A worker may have started the task since.
@@ -168,73 +170,9 @@ pub(crate) fn shown_id<T: StatusTracker>(data: &T) -> String {
 
 /// Returns the item of a new task, if it can be stored.
 pub(crate) fn new_item<T: StatusTracker>(cx: &Context, data: &T) -> Result<Item, Error> {
-    let shown = shown_id(data);
-    let key = cx.key(&shown)?;
-    let item = checked_item(cx, &shown, &key, data);
-    item.map_err(|error| error.with_key(&key))
-}
-
-/// Returns the item of a new task, if its id is read back and its size leaves room.
-fn checked_item<T: StatusTracker>(cx: &Context, shown: &str, key: &str, data: &T) -> Result<Item, Error> {
-    // A task whose id is not read back could never be started.
-    if let Err(error) = T::TaskId::__decode(shown) {
-        let reason = format!(
-            "its `FromStr` does not read back \"{shown}\", which its `Display` writes; make the two agree"
-        );
-        return Err(ItemError::InvalidTaskId { reason, source: Some(error) }.into());
-    }
-    let item = encode(cx, key, data, cx.create_time())?;
-    if cx.checks_round_trip() {
-        codec::check_round_trip::<T>(shown, &item, cx.config.wire)?;
-        cx.note_round_trip();
-    }
-    let (size, limit) = (attribute::size_of_item(&item), ITEM_BYTES_WITH_DATA);
-    if size > limit {
-        let why = format!(
-            "the item would have {size} bytes, {} more than the {limit} that it may have",
-            size - limit
-        );
-        return Err(Error::new(ErrorKind::ItemTooLarge).because(why));
-    }
-    Ok(item)
-}
-
-/// Encodes a new task as an item in status pending.
-fn encode<T: StatusTracker>(cx: &Context, key: &str, data: &T, now: Timestamp) -> Result<Item, Error> {
-    let wire = cx.config.wire;
-    let pending = cx.use_case.status_of(Role::Pending);
-    let mut document = Document::Absent(wire);
-    let fields = codec::encode(data, document.form())?;
-    let stored = match document.merged(fields.members) {
-        Some(Ok(stored)) => stored,
-        Some(Err(error)) => return Err(ItemError::encode(DATA, error).into()),
-        None => return Err(ItemError::Encode { attribute: DATA.to_owned(), source: None }.into()),
-    };
-    let mut item = Item::from(
-        [
-            (KEY, string(key)),
-            (VALUE, string(cx.use_case.value(pending, key))),
-            (STATUS, number(pending.code())),
-            (RETRY, number(0_u32)),
-            // A statement can add to a number only if the number exists.
-            (ATTEMPT, number(0_u32)),
-            (CREATE_TIME, time(now)),
-            (UPDATE_TIME, time(now)),
-            (LOCK, string(NOT_LOCKED)),
-            (LOCK_TIME, time(Timestamp::EPOCH)),
-            // A token, by which this create recognises its item.
-            (LOST_LOCK, string(Uuid::new_v4().simple().to_string())),
-            (DATA, stored),
-        ]
-        .map(|(name, value)| (name.to_owned(), value)),
-    );
-    if let Some(errors) = History::parse(None, wire).encode(HistoryDetail::All) {
-        item.insert(ERRORS.to_owned(), errors);
-    }
-    for (name, value) in fields.attributes {
-        if !matches!(value, AttributeValue::Null(_)) {
-            item.insert(name.to_owned(), value);
-        }
-    }
+    let (use_case, wire, create_time) = (&cx.use_case, cx.config.wire, cx.create_time());
+    let checks_round_trip = cx.checks_round_trip();
+    let item = NewItem { use_case, wire, create_time, checks_round_trip }.of(data)?;
+    cx.note_round_trip();
     Ok(item)
 }

@@ -6,6 +6,7 @@ use super::create;
 use super::execution::Execution;
 use super::sharing::StartWith;
 use crate::error::{Error, ErrorKind};
+use crate::protocol::effects::Effects;
 use crate::tracker::Tracker;
 use crate::tracker::codec::read_task;
 use crate::tracker::status_tracker::StatusTracker;
@@ -46,7 +47,7 @@ impl<T: StatusTracker> Tracker<T> {
     /// - The errors of [`create`](Self::create), except [`AlreadyExists`](ErrorKind::AlreadyExists).
     /// - [`Decode`](ErrorKind::Decode) if the existing task cannot be read into `T`.
     pub async fn ensure(&self, data: T) -> Result<Ensured<T>, Error> {
-        match create::create_or_found(self.cx(), data, None).await? {
+        match create::create_or_found(self.cx(), data, None, &Effects::default()).await? {
             Ok(task) => Ok(Ensured::Created(task)),
             Err(item) => read_task(self.cx(), item).map(Ensured::Existing),
         }

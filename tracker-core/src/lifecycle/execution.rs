@@ -12,6 +12,7 @@ use crate::item::document::Document;
 use crate::item::fields::Encoded;
 use crate::lifecycle::failure::{self, Failure};
 use crate::protocol::classify::{self, Save};
+use crate::protocol::effects::Effects;
 use crate::protocol::lease::Reading;
 use crate::protocol::outcome::{Outcome, Verdict};
 use crate::tracker::codec;
@@ -31,6 +32,8 @@ pub struct Execution<T: StatusTracker> {
     /// The attribute `data`. If it is JSON text, it includes the members that `T` does not declare.
     document: Document,
     stored: Stored,
+    /// The user's own writes, which a success makes as well.
+    pub(super) effects: Effects,
     /// The size of the item without the declared fields and the history, if the fields could be encoded when the caller
     /// first had `&mut` access to the data.
     other_bytes: Option<usize>,
@@ -58,7 +61,8 @@ impl<T: StatusTracker> Execution<T> {
             Ok(data) => {
                 attempt.keep_lease();
                 attempt.hand_to_caller();
-                Ok(Self { attempt, data, document, stored: Stored::Untouched, other_bytes: None })
+                let (stored, effects) = (Stored::Untouched, Effects::default());
+                Ok(Self { attempt, data, document, stored, effects, other_bytes: None })
             }
             // Boxed, because the SDK's future would make the future of every start large.
             Err(error) => Err(Box::pin(attempt.release_unused(error)).await),
@@ -233,7 +237,8 @@ impl<T: StatusTracker> Execution<T> {
         Ok(())
     }
 
-    /// Ends the attempt as succeeded, and writes the changed data. Returns the task as it is stored.
+    /// Ends the attempt as succeeded, and writes the changed data and the [effects](Self::on_success). Returns the task as it is
+    /// stored.
     ///
     /// Once polled, the write completes even if the future is dropped.
     ///
@@ -248,6 +253,9 @@ impl<T: StatusTracker> Execution<T> {
     /// - [`ItemTooLarge`](ErrorKind::ItemTooLarge), [`Encode`](ErrorKind::Encode) or
     ///   [`InvalidTaskId`](ErrorKind::InvalidTaskId) if the data cannot be stored. The attempt is then
     ///   recorded as failed with that error.
+    /// - [`EffectRefused`](ErrorKind::EffectRefused), [`InvalidEffects`](ErrorKind::InvalidEffects) or
+    ///   [`Contended`](ErrorKind::Contended) if the effects could not be written. Nothing of the success is then written, and the
+    ///   attempt is recorded as failed with that error.
     /// - Any other error, such as [`Service`](ErrorKind::Service), if DynamoDB refused the write. The task
     ///   then stays locked until its lease expires.
     pub async fn succeed(self) -> Result<Task<T>, Error> {
@@ -262,8 +270,8 @@ impl<T: StatusTracker> Execution<T> {
                 });
             }
         };
-        let Self { attempt, data, document, .. } = self;
-        let changes = Changes { document: Some(document), changed };
+        let Self { attempt, data, document, effects, .. } = self;
+        let changes = Changes { document: Some(document), changed, effects };
         let finished = attempt.finish(Outcome::Succeeded, changes, false).await?;
         Ok(Task::new(finished.head, data))
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::failure;
 use super::heartbeat::expired;
 use super::shared_lease::SharedLease;
-use crate::dynamodb::{self, Context, Route, WriteError};
+use crate::dynamodb::{self, Context, Route, Transaction, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
 use crate::item::document::Document;
@@ -15,15 +15,17 @@ use crate::item::head::TaskHead;
 use crate::item::history::HistoryDetail;
 use crate::observe::{self, EventDraft, EventKind};
 use crate::protocol::classify::{self, Written};
+use crate::protocol::effects::Effects;
 use crate::protocol::expression::Expression;
 use crate::protocol::outcome::{Outcome, Verdict};
 use crate::time::Timestamp;
 
-/// The changes of the data that a finish writes.
+/// The changes of the data that a finish writes, and the user's effects that go with it.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     pub(crate) document: Option<Document>,
     pub(crate) changed: Encoded,
+    pub(crate) effects: Effects,
 }
 
 /// A finish that was recorded.
@@ -52,6 +54,9 @@ pub(super) struct Finish {
     ending: Ending,
     /// The time that the finish writes. A copy writes the same.
     now: OnceLock<Timestamp>,
+    /// If this finish is sent instead of a success with effects: the time of that success, a copy of which may be applied
+    /// nevertheless.
+    instead_of: Option<Timestamp>,
     /// When the start was granted, by the monotonic clock.
     begun: Duration,
 }
@@ -64,7 +69,7 @@ impl Finish {
         ending: Ending,
         begun: Duration,
     ) -> Self {
-        Self { cx, head, lease, ending, now: OnceLock::new(), begun }
+        Self { cx, head, lease, ending, now: OnceLock::new(), instead_of: None, begun }
     }
 
     /// Stops the heartbeat and takes the time of the finish, unless blocking closures run. Returns whether none runs.
@@ -101,8 +106,8 @@ impl Finish {
     }
 
     /// Sends the finish until its outcome is known. If the item would be too large, less of the history is
-    /// written. If the data of a success cannot be stored, the attempt is recorded as failed: otherwise the
-    /// task would stay locked.
+    /// written. If a success cannot be stored, because of its data or its effects, the attempt is recorded as failed:
+    /// otherwise the task would stay locked.
     ///
     /// The lease is kept while blocking closures run, because nobody else may start the task before they end.
     pub(super) async fn send(&self) -> Result<Finished, Error> {
@@ -119,11 +124,16 @@ impl Finish {
         let mut detail = HistoryDetail::All;
         loop {
             let sent = match self.write(detail) {
-                Ok((after, write)) => self.send_once(after, write).await,
+                Ok((after, write)) => self.send_once(after, write, detail).await,
                 Err(error) => Err(error),
             };
+            let has_effects = !self.ending.changes.effects.is_empty();
             let error = match sent {
-                Err(error) if dynamodb::is_about_data(&error) => error,
+                Err(error)
+                    if dynamodb::is_about_data(&error) || (has_effects && is_about_effects(&error)) =>
+                {
+                    error
+                }
                 result => return result,
             };
             let less = if self.ending.outcome.writes_history() {
@@ -135,7 +145,7 @@ impl Finish {
             match less {
                 Some(less) if *error.kind() == ErrorKind::ItemTooLarge => detail = less,
                 _ if matches!(self.ending.outcome, Outcome::Succeeded) => {
-                    return Err(self.fail_instead(error).await);
+                    return self.fail_instead(error).await;
                 }
                 _ => return Err(error),
             }
@@ -155,13 +165,31 @@ impl Finish {
         }
     }
 
+    /// Sends one write until it is known whether it was applied.
+    async fn settle(&self, write: Expression, detail: HistoryDetail) -> Result<Option<Item>, WriteError> {
+        let Self { cx, head, ending, .. } = self;
+        let Ending { route, returns_item, changes: Changes { effects, .. }, .. } = ending;
+        if effects.is_empty() {
+            let send = || dynamodb::update(cx, *route, &head.key, write.clone(), *returns_item);
+            return dynamodb::settle_finish(&*cx.clock, send).await;
+        }
+        // A token belongs to its content, which has less and less of the history.
+        let token = format!("{}-{}", &*self.lease.lock_id, u8::from(detail != HistoryDetail::All));
+        let own = dynamodb::update_action(cx, &head.key, write).map_err(WriteError::Refused)?;
+        let transaction = Transaction { key: &head.key, own, effects, token: &token };
+        let sent = Box::pin(dynamodb::transact_finish(cx, *route, transaction)).await;
+        sent.map(|()| None).map_err(|not_written| not_written.error)
+    }
+
     /// Sends one write until its outcome is known.
-    async fn send_once(&self, after: TaskHead, write: Expression) -> Result<Finished, Error> {
+    async fn send_once(
+        &self,
+        after: TaskHead,
+        write: Expression,
+        detail: HistoryDetail,
+    ) -> Result<Finished, Error> {
         let Self { cx, head, .. } = self;
-        let sent = dynamodb::settle_finish(&*cx.clock, || {
-            dynamodb::update(cx, self.ending.route, &head.key, write.clone(), self.ending.returns_item)
-        });
-        let (image, unanswered) = match sent.await {
+        let (image, unanswered) = match self.settle(write, detail).await {
             Ok(item) => return Ok(self.done(after, item)),
             Err(WriteError::Refused(error)) => return Err(error.with_task(TaskHead::clone(head))),
             Err(WriteError::Condition(failed)) => (failed.image, None),
@@ -183,10 +211,14 @@ impl Finish {
             unanswered: unanswered.is_some(),
         };
         match classify::classify_finish(found.as_ref(), &sent) {
-            // An earlier copy may have recorded a failure instead, because the data of the success was refused.
             Written::Done => match found {
-                Some(found) if found.update_time == after.update_time.after(after.update_time) => {
-                    Ok(self.done(found, item))
+                // An earlier copy has recorded a failure instead, because the success was refused.
+                Some(found) if found.update_time == instead(after.update_time) => Ok(self.done(found, item)),
+                // A copy of the success was applied after all: what refused its effects has changed.
+                Some(found) if Some(found.update_time) == self.instead_of => Ok(self.done(found, item)),
+                // It is one of the two, and the task has gone on since.
+                Some(found) if self.instead_of.is_some() && found.update_time != after.update_time => {
+                    Err(self.unknown(unanswered).with_found(Some(found)))
                 }
                 _ => Ok(self.done(after, item)),
             },
@@ -216,10 +248,12 @@ impl Finish {
         self.cx.emit(error.map_or(draft, |error| draft.with_error(error)));
     }
 
-    /// Records a success that could not be stored as failed, and returns the reason.
-    async fn fail_instead(&self, error: Error) -> Error {
+    /// Records a success that could not be stored as failed, and returns the reason. If a copy of the success was applied
+    /// nevertheless, returns the success.
+    async fn fail_instead(&self, error: Error) -> Result<Finished, Error> {
         let limit = self.cx.config.traceback_stack_limit as usize;
         let now = self.time();
+        let has_effects = !self.ending.changes.effects.is_empty();
         let fail = Self {
             cx: Arc::clone(&self.cx),
             head: Arc::clone(&self.head),
@@ -229,12 +263,16 @@ impl Finish {
                 changes: Changes::default(),
                 ..self.ending
             },
-            now: OnceLock::from(now.after(now)),
+            now: OnceLock::from(instead(now)),
+            instead_of: has_effects.then_some(now),
             begun: self.begun,
         };
         match Box::pin(fail.send()).await {
-            Ok(finished) => error.with_task(finished.head),
-            Err(unrecorded) => error.with_source(unrecorded),
+            Ok(finished) if finished.head.is_succeeded() => Ok(finished),
+            Ok(finished) => Err(error.with_task(finished.head)),
+            // The lease may be lost, or a copy of the success may be applied: that is more than the refusal says.
+            Err(unrecorded) if has_effects => Err(unrecorded.with_body_error(error.into())),
+            Err(unrecorded) => Err(error.with_source(unrecorded)),
         }
     }
 
@@ -249,5 +287,21 @@ impl Finish {
         };
         self.emit(EventKind::OutcomeUnknown, &self.head, Some(&unknown));
         unknown
+    }
+}
+
+/// Returns the time of the failure that is recorded instead of a success of this time.
+fn instead(success: Timestamp) -> Timestamp {
+    success.after(success)
+}
+
+/// Returns whether a success was refused because of its effects, so that it can be recorded as failed without them.
+fn is_about_effects(error: &Error) -> bool {
+    let is_cancelled = |code: &Option<String>| code.as_deref() == Some("TransactionCanceledException");
+    match error.kind() {
+        ErrorKind::EffectRefused { .. } | ErrorKind::Contended => true,
+        ErrorKind::Service { code } if is_cancelled(code) => true,
+        // The permission may be missing for the table of an effect.
+        _ => dynamodb::is_access_denied(error),
     }
 }

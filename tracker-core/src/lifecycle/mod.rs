@@ -7,6 +7,7 @@ pub(crate) mod cancel;
 pub(crate) mod create;
 pub(crate) mod deadline;
 pub(crate) mod delete;
+mod effects;
 pub(crate) mod ensure;
 pub(crate) mod execution;
 pub(crate) mod failure;

@@ -3,6 +3,7 @@
 mod draft;
 #[cfg(feature = "metrics")]
 pub(crate) mod metric;
+pub(crate) mod transition;
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;

@@ -5,6 +5,7 @@
 pub(crate) mod backoff;
 pub(crate) mod classify;
 mod clauses;
+pub(crate) mod effects;
 pub(crate) mod expression;
 pub(crate) mod finish;
 pub(crate) mod lease;

@@ -47,6 +47,8 @@ impl HttpConnector for FaultyConnector {
                     connector.deliver(request).await?;
                     http::error_response(fault)
                 }
+                Fault::Conflict => http::conflict(&request),
+                Fault::InProgress => http::error_response(fault),
                 Fault::ForeignResponse => http::foreign_response(),
                 Fault::CutBody => http::cut_body(connector.deliver(request).await?).await,
                 Fault::ThrottleMembers | Fault::RefuseMember => {

@@ -42,6 +42,10 @@ pub enum Fault {
     ThrottleMembers,
     /// All statements of a batch but the last are processed. The last is answered as invalid, and not applied.
     RefuseMember,
+    /// A transaction is cancelled with the reason `TransactionConflict` for its last action, and not applied.
+    Conflict,
+    /// A transaction is answered with `TransactionInProgressException`, and not applied.
+    InProgress,
 }
 
 impl Fault {
@@ -64,6 +68,8 @@ impl Fault {
             Self::Unprocessed => "Unprocessed",
             Self::ThrottleMembers => "ThrottleMembers",
             Self::RefuseMember => "RefuseMember",
+            Self::Conflict => "Conflict",
+            Self::InProgress => "InProgress",
         }
     }
 

@@ -20,6 +20,9 @@ pub(super) fn key(request: &HttpRequest) -> String {
     let Some(body) = json(request) else {
         return String::new();
     };
+    // The first action of a transaction.
+    let action = body["TransactItems"][0].as_object().and_then(|action| action.values().next());
+    let body = action.unwrap_or(&body);
     match (&body["Key"], &body["Item"]["key"]) {
         (Value::Object(key), _) => {
             // The SDK writes the attributes of a key in any order.
@@ -97,6 +100,31 @@ pub(super) async fn with_refused_members(
     Ok(replace_body(response, changed))
 }
 
+/// Returns how many actions the transaction of a request has; 0 if the request is none.
+pub(super) fn actions(request: &HttpRequest) -> usize {
+    let actions = json(request).and_then(|body| body.get("TransactItems")?.as_array().map(Vec::len));
+    actions.unwrap_or_default()
+}
+
+/// Returns the response to a transaction whose last action another request was in the way of.
+pub(super) fn conflict(request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
+    let mut reasons = vec![serde_json::json!({ "Code": "None" }); actions(request)];
+    if let Some(last) = reasons.last_mut() {
+        *last = serde_json::json!({
+            "Code": "TransactionConflict",
+            "Message": "Transaction is ongoing for the item, injected by a test",
+        });
+    }
+    let body = serde_json::json!({
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "Message": "Transaction cancelled, injected by a test",
+        "CancellationReasons": reasons,
+    });
+    let mut response = json_response(400, body.to_string())?;
+    response.headers_mut().insert("x-amzn-requestid", "INJECTED");
+    Ok(response)
+}
+
 /// Returns the request with another body.
 pub(super) fn with_body(mut request: HttpRequest, body: SdkBody) -> HttpRequest {
     let length = body.content_length().unwrap_or_default();
@@ -146,6 +174,7 @@ pub(super) async fn cut_body(mut response: HttpResponse) -> Result<HttpResponse,
 pub(super) fn error_response(fault: Fault) -> Result<HttpResponse, ConnectorError> {
     let (status, error, more): (u16, _, _) = match fault {
         Fault::Deny => (400, "AccessDeniedException", ""),
+        Fault::InProgress => (400, "TransactionInProgressException", ""),
         Fault::Throttle => (
             400,
             "ProvisionedThroughputExceededException",

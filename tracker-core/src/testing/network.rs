@@ -301,6 +301,7 @@ impl FaultyNetwork {
             Fault::None => false,
             Fault::Unprocessed => http::halves(request).is_some(),
             Fault::ThrottleMembers | Fault::RefuseMember => http::without_members(request, fault).is_some(),
+            Fault::Conflict | Fault::InProgress => http::actions(request) > 0,
             // A streamed body cannot be sent twice, and without a runtime nobody sends the copy.
             Fault::DuplicateLate(_) => request.body().bytes().is_some() && Handle::try_current().is_ok(),
             _ => true,

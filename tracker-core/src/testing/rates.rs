@@ -51,6 +51,8 @@ impl Rates {
             .with(Fault::Unprocessed, 0.05)
             .with(Fault::ThrottleMembers, 0.03)
             .with(Fault::RefuseMember, 0.02)
+            .with(Fault::Conflict, 0.03)
+            .with(Fault::InProgress, 0.01)
     }
 
     /// Sets the probability of a fault, from 0 to 1, in place of the one that it had.

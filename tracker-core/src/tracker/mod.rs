@@ -5,6 +5,8 @@
 pub(crate) mod accessors;
 pub(crate) mod builder;
 pub(crate) mod codec;
+pub(crate) mod image;
+pub(crate) mod new_item;
 pub(crate) mod status_tracker;
 pub(crate) mod task;
 pub(crate) mod unsuccessful;

@@ -1,9 +1,11 @@
 //! The traits of a tracked struct, which `#[derive(StatusTracker)]` implements, and the helpers of their methods.
 
 use std::borrow::Borrow;
+use std::collections::HashMap;
 use std::fmt::Display;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::declare::description::Description;
 use crate::declare::spec::TrackerSpec;
@@ -14,6 +16,8 @@ use crate::item::key::shard_of;
 use crate::item::use_case::{Status, UseCase};
 use crate::tracker::Tracker;
 use crate::tracker::builder::TrackerBuilder;
+use crate::tracker::image::{self, IntoItem};
+use crate::tracker::task::Task;
 
 /// A tracked struct: each of its values is a task, which is stored as one DynamoDB item.
 ///
@@ -61,6 +65,28 @@ pub trait StatusTracker: Sized + Send + Sync + 'static {
     #[must_use]
     fn describe() -> Description {
         Description::declared(&Self::__SPEC)
+    }
+
+    /// Reads the data of a task from its item. [`Task::from_item`](crate::Task::from_item) returns the status as well.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Task::from_item`](crate::Task::from_item).
+    fn from_item(item: impl IntoItem) -> Result<Self, Error> {
+        Task::from_item(item).map(Task::into_data)
+    }
+
+    /// Returns the item of this task as [`create`](Tracker::create) writes it: in status pending, created now by the system's clock.
+    ///
+    /// Another program may put it, under the condition `attribute_not_exists(key)`. The page `docs/item-format.md` explains every
+    /// attribute. To create the task in a transaction, use [`Tracker::create_request`].
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTaskId`](ErrorKind::InvalidTaskId), [`Encode`](ErrorKind::Encode) or
+    /// [`ItemTooLarge`](ErrorKind::ItemTooLarge), as [`create`](Tracker::create).
+    fn to_item(&self) -> Result<HashMap<String, AttributeValue>, Error> {
+        image::to_item(self)
     }
 
     /// Returns the attribute `key` of a task of the declared use case.

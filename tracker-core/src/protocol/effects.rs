@@ -1,0 +1,257 @@
+//! The user's own writes that are one transaction with a write of the tracker's.
+
+use std::fmt::Write;
+
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
+
+use crate::error::{Error, ErrorKind};
+use crate::escaped::Escaped;
+use crate::item::attribute::{ITEM_BYTES, Item, KEY, size_of, size_of_item};
+
+/// The most effects of a transaction: DynamoDB allows 100 actions, and one is the tracker's own.
+const MOST_EFFECTS: usize = 99;
+/// The most bytes of all items of a transaction.
+const TRANSACTION_BYTES: usize = 4 * 1024 * 1024;
+
+/// The task whose write the effects go with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OwnItem<'t> {
+    pub(crate) table: &'t str,
+    pub(crate) key: &'t str,
+    pub(crate) bytes: usize,
+}
+
+/// Effects that can be one transaction with a write of the tracker's.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Effects {
+    actions: Vec<TransactWriteItem>,
+    /// The bytes that are known of the items of the effects.
+    bytes: usize,
+}
+
+impl Effects {
+    /// Returns effects, if they can be one transaction with a write of this task.
+    pub(crate) fn of(
+        own: OwnItem<'_>,
+        effects: impl IntoIterator<Item = TransactWriteItem>,
+    ) -> Result<Self, Error> {
+        let mut all = Self::default();
+        effects.into_iter().try_for_each(|effect| all.add(own, effect))?;
+        Ok(all)
+    }
+
+    /// Adds an effect. If it cannot be part of the transaction, the effects stay as they were.
+    pub(crate) fn add(&mut self, own: OwnItem<'_>, effect: TransactWriteItem) -> Result<(), Error> {
+        let bytes = self
+            .bytes_with(own, &effect)
+            .map_err(|why| Error::new(ErrorKind::InvalidEffects).with_reason(why).with_key(own.key))?;
+        self.bytes = bytes;
+        self.actions.push(effect);
+        Ok(())
+    }
+
+    /// Returns the bytes of all effects with one more, or why that cannot be part of the transaction.
+    fn bytes_with(&self, own: OwnItem<'_>, effect: &TransactWriteItem) -> Result<usize, String> {
+        if self.actions.len() == MOST_EFFECTS {
+            return Err(format!("there are {MOST_EFFECTS} effects already"));
+        }
+        let action = Action::of(effect).ok_or(
+            "an effect has one of `put`, `update`, `delete` and `condition_check`, and this one has none or several",
+        )?;
+        let bytes = self.bytes + action.bytes;
+        if action.bytes > ITEM_BYTES {
+            return Err(format!("{action} has {} bytes, and DynamoDB allows {ITEM_BYTES}", action.bytes));
+        }
+        if bytes + own.bytes > TRANSACTION_BYTES {
+            let all = bytes + own.bytes;
+            return Err(format!(
+                "with {action}, the transaction would have {all} bytes, and DynamoDB allows {TRANSACTION_BYTES}"
+            ));
+        }
+        if action.is_on_task(own) {
+            return Err(format!("{action} is on the item of the task itself"));
+        }
+        if self.actions().any(|other| self.are_on_one_item(&other, &action)) {
+            return Err(format!("{action} is on the same item as another effect"));
+        }
+        Ok(bytes)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.actions.is_empty()
+    }
+
+    /// Returns the actions of the transaction: the tracker's own, and the effects after it.
+    pub(crate) fn after(&self, own: TransactWriteItem) -> Vec<TransactWriteItem> {
+        std::iter::once(own).chain(self.actions.iter().cloned()).collect()
+    }
+
+    /// Returns the table of an effect, and what a message calls the effect.
+    pub(crate) fn describe(&self, nth: usize) -> (String, String) {
+        match self.actions.get(nth).and_then(Action::of) {
+            Some(action) => (action.table.to_owned(), action.to_string()),
+            None => (String::new(), format!("effect {nth}")),
+        }
+    }
+
+    /// Returns the tables of the effects, for a message.
+    pub(crate) fn tables(&self) -> String {
+        let mut tables: Vec<_> =
+            self.actions().map(|action| format!("`{}`", Escaped(action.table))).collect();
+        tables.sort_unstable();
+        tables.dedup();
+        tables.join(", ")
+    }
+
+    fn actions(&self) -> impl Iterator<Item = Action<'_>> {
+        self.actions.iter().filter_map(Action::of)
+    }
+
+    /// Returns whether two actions are on the same item, as far as that is known here: a put does not say which of its
+    /// attributes are the key. DynamoDB refuses what is not found here.
+    fn are_on_one_item(&self, one: &Action<'_>, other: &Action<'_>) -> bool {
+        if one.table != other.table {
+            return false;
+        }
+        match (one.on, other.on) {
+            (On::Key(one), On::Key(other)) => one == other,
+            (On::Key(key), On::Item(item)) | (On::Item(item), On::Key(key)) => {
+                key.iter().all(|(name, value)| item.get(name) == Some(value))
+            }
+            (On::Item(first), On::Item(second)) => {
+                let key = self.actions().find_map(|action| match action.on {
+                    On::Key(key) if action.table == one.table => Some(key),
+                    _ => None,
+                });
+                match key {
+                    Some(key) => key.keys().all(|name| first.get(name) == second.get(name)),
+                    None => first == second,
+                }
+            }
+        }
+    }
+}
+
+/// What an action is on.
+#[derive(Debug, Clone, Copy)]
+enum On<'e> {
+    /// The item with this key.
+    Key(&'e Item),
+    /// This item, which a put writes.
+    Item(&'e Item),
+}
+
+/// One action of a transaction.
+#[derive(Debug)]
+struct Action<'e> {
+    name: &'static str,
+    /// The name of the table, without the rest of an ARN.
+    table: &'e str,
+    on: On<'e>,
+    /// The bytes that are known of its item.
+    bytes: usize,
+}
+
+impl<'e> Action<'e> {
+    /// Returns the action of an effect, if the effect has exactly one.
+    fn of(effect: &'e TransactWriteItem) -> Option<Self> {
+        let action = |name, table: &'e str, on, values: Option<&Item>| {
+            let values = values.map_or(0, |values| values.values().map(size_of).sum());
+            let (On::Key(item) | On::Item(item)) = on;
+            let table = table.rsplit_once(":table/").map_or(table, |(_, name)| name);
+            // The values of a put are those of its condition alone.
+            let values = if matches!(on, On::Item(_)) { 0 } else { values };
+            Self { name, table, on, bytes: size_of_item(item) + values }
+        };
+        let mut actions = [
+            effect.put().map(|put| action("put", put.table_name(), On::Item(put.item()), None)),
+            effect.update().map(|update| {
+                let values = update.expression_attribute_values();
+                action("update", update.table_name(), On::Key(update.key()), values)
+            }),
+            effect.delete().map(|delete| action("delete", delete.table_name(), On::Key(delete.key()), None)),
+            effect
+                .condition_check()
+                .map(|check| action("condition check", check.table_name(), On::Key(check.key()), None)),
+        ]
+        .into_iter()
+        .flatten();
+        actions.next().filter(|_| actions.next().is_none())
+    }
+
+    fn is_on_task(&self, own: OwnItem<'_>) -> bool {
+        let own_table = own.table.rsplit_once(":table/").map_or(own.table, |(_, name)| name);
+        let (On::Key(item) | On::Item(item)) = self.on;
+        self.table == own_table && item.get(KEY).is_some_and(|key| key.as_s().is_ok_and(|key| key == own.key))
+    }
+}
+
+/// For example: the update of the item with id = "alice".
+impl std::fmt::Display for Action<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the {} of ", self.name)?;
+        let On::Key(key) = self.on else { return f.write_str("an item") };
+        let mut parts: Vec<_> =
+            key.iter().map(|(name, value)| format!("{name} = {}", shown(value))).collect();
+        parts.sort_unstable();
+        write!(f, "the item with {}", Escaped(&parts.join(", ")))
+    }
+}
+
+/// Returns a value of a key, for a message.
+fn shown(value: &AttributeValue) -> String {
+    match value {
+        AttributeValue::S(text) => format!("\"{text}\""),
+        AttributeValue::N(number) => number.clone(),
+        AttributeValue::B(bytes) => bytes.as_ref().iter().fold("0x".to_owned(), |mut hex, byte| {
+            // Writing to a text does not fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        }),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Why a transaction was cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cancelled {
+    /// The condition of the tracker's own action failed.
+    Condition,
+    /// DynamoDB cannot apply the tracker's own action, because of its data.
+    OwnData,
+    /// DynamoDB has refused the nth effect, counted from 0.
+    Effect(usize),
+    /// Another request was writing the item of the nth action, counted with the tracker's own.
+    Conflict(usize),
+    /// The nth action, counted with the tracker's own, was throttled.
+    Throttled(usize),
+    /// For a reason that is not known here.
+    Unknown,
+}
+
+/// Classifies a cancelled transaction by the codes of its reasons: that of the tracker's own action is the first one.
+///
+/// The own condition comes first. If an earlier send was applied, the conditions of effects fail as well, because they are
+/// applied. A conflict says nothing about the conditions, so it comes after all that is known.
+pub(crate) fn classify_cancellation(codes: &[&str]) -> Cancelled {
+    let own = codes.first().copied().unwrap_or_default();
+    let place = |is: fn(&str) -> bool| codes.iter().position(|code| is(code));
+    let is_data = |code: &str| matches!(code, "ValidationError" | "ItemCollectionSizeLimitExceeded");
+    match own {
+        "ConditionalCheckFailed" => return Cancelled::Condition,
+        code if is_data(code) => return Cancelled::OwnData,
+        _ => {}
+    }
+    let effects = codes.get(1..).unwrap_or_default();
+    if let Some(nth) = effects.iter().position(|code| *code == "ConditionalCheckFailed" || is_data(code)) {
+        Cancelled::Effect(nth)
+    } else if let Some(nth) = place(|code| code == "TransactionConflict") {
+        Cancelled::Conflict(nth)
+    } else if let Some(nth) =
+        place(|code| matches!(code, "ThrottlingError" | "ProvisionedThroughputExceeded"))
+    {
+        Cancelled::Throttled(nth)
+    } else {
+        Cancelled::Unknown
+    }
+}
