@@ -7,6 +7,7 @@ mod cancel_running;
 mod contended;
 mod create;
 mod deadline;
+mod effects;
 mod execution;
 mod heartbeat;
 mod read;

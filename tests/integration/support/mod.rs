@@ -4,6 +4,7 @@
 mod backend;
 mod blocked_run;
 mod clock;
+mod effects;
 mod heartbeats;
 mod probe;
 mod proxy;
@@ -15,6 +16,7 @@ use std::pin::Pin;
 pub use backend::{Backend, local_config};
 pub use blocked_run::{BlockedRun, advance_through_heartbeat, wait_until_heartbeat_sleeps};
 pub use clock::TestClock;
+pub use effects::counter_item;
 pub use heartbeats::heartbeat_channel;
 pub use probe::{Probe, Spent, Units};
 pub use proxy::Proxy;
