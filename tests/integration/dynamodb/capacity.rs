@@ -76,6 +76,22 @@ async fn start_and_each_finish_cost_one_write(world: World) {
     );
 }
 
+/// A transaction costs twice the units of the table, for each of its items. Those of the index stay the same, as on AWS; DynamoDB
+/// Local doubles them, too.
+#[database_test]
+async fn transactions_cost_twice_the_units_of_the_table(world: World) {
+    let documents = start_measuring(&world).await;
+    documents.create_with(Document::new("doc-2"), [world.count("a")]).await.unwrap();
+    // 2 for the task, and 2 for the counter.
+    let is_local = world.endpoint.is_some();
+    assert_eq!(costs(&world), [if is_local { "TransactWriteItems 4+2" } else { "TransactWriteItems 4+1" }]);
+    let mut execution = documents.start("doc-2").await.unwrap();
+    world.probe.spent();
+    execution.on_success(world.count("a")).unwrap();
+    execution.succeed().await.unwrap();
+    assert_eq!(costs(&world), [if is_local { "TransactWriteItems 4+4" } else { "TransactWriteItems 4+2" }]);
+}
+
 #[database_test]
 async fn save_and_heartbeat_cost_no_index_write(world: World) {
     let documents = start_measuring(&world).await;

@@ -8,6 +8,7 @@ mod late_requests;
 mod lost_answers;
 mod not_sent;
 mod service_clock;
+mod transactions;
 mod without_item;
 
 /// How an attempt ends.

@@ -107,8 +107,12 @@ async fn refused_effect_fails_the_attempt_and_writes_nothing(world: World) {
     assert!(error.task().is_some_and(|task| task.is_failed()), "{error:?}");
     assert_eq!(error.advice(), Advice::RetryLater { at: None });
     let shown = error.to_string();
-    for part in ["`extract____doc-1`", "effect 1", "the update of the item with key = \"b\"", "ConditionalCheckFailed"]
-    {
+    for part in [
+        "`extract____doc-1`",
+        "effect 1",
+        "the update of the item with key = \"b\"",
+        "ConditionalCheckFailed",
+    ] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
     let item = world.stored().await;

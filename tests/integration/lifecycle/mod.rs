@@ -6,6 +6,7 @@ mod cancel;
 mod cancel_running;
 mod contended;
 mod create;
+mod create_with;
 mod deadline;
 mod effects;
 mod execution;
