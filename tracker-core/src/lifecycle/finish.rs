@@ -209,19 +209,16 @@ impl Finish {
             status: after.status_code,
             lost_lock: head.lost_lock.as_deref(),
             unanswered: unanswered.is_some(),
+            instead_of: self.instead_of,
         };
         match classify::classify_finish(found.as_ref(), &sent) {
             Written::Done => match found {
                 // An earlier copy has recorded a failure instead, because the success was refused.
                 Some(found) if found.update_time == instead(after.update_time) => Ok(self.done(found, item)),
-                // A copy of the success was applied after all: what refused its effects has changed.
-                Some(found) if Some(found.update_time) == self.instead_of => Ok(self.done(found, item)),
-                // It is one of the two, and the task has gone on since.
-                Some(found) if self.instead_of.is_some() && found.update_time != after.update_time => {
-                    Err(self.unknown(unanswered).with_found(Some(found)))
-                }
                 _ => Ok(self.done(after, item)),
             },
+            // A copy of the success was applied after all: what refused its effects has changed.
+            Written::Success => Ok(self.done(found.unwrap_or(after), item)),
             Written::LeaseLost => {
                 let lost = Error::new(ErrorKind::LeaseLost).with_key(&head.key).with_found(found);
                 self.emit(EventKind::LeaseLost, head, Some(&lost));

@@ -150,6 +150,8 @@ pub(crate) struct Finish<'f> {
     pub(crate) lost_lock: Option<&'f str>,
     /// Whether no answer came, so that a copy of the finish may still be applied.
     pub(crate) unanswered: bool,
+    /// If a failure is recorded instead of a success with effects: the time of that success, a copy of which may have been applied.
+    pub(crate) instead_of: Option<Timestamp>,
 }
 
 /// What became of a finish.
@@ -157,6 +159,8 @@ pub(crate) struct Finish<'f> {
 pub(crate) enum Written {
     /// The finish was recorded.
     Done,
+    /// The success was recorded that the finish was to replace.
+    Success,
     /// The finish was not recorded, and will not be: the lease was lost.
     LeaseLost,
     /// The image does not tell whether the finish was recorded.
@@ -169,6 +173,16 @@ pub(crate) fn classify_finish(image: Option<&TaskHead>, finish: &Finish<'_>) -> 
     let Some(image) = image else {
         return Written::Unknown;
     };
+    match (classify_end(image, finish), finish.instead_of) {
+        // Either was recorded. Each has a time of its own.
+        (Written::Done, Some(success)) if image.update_time == success => Written::Success,
+        (Written::Done, Some(_)) if image.update_time != finish.update_time => Written::Unknown,
+        (verdict, _) => verdict,
+    }
+}
+
+/// Tells whether the attempt of a finish has ended with it, or with the success that it was to replace.
+fn classify_end(image: &TaskHead, finish: &Finish<'_>) -> Written {
     if image.create_time != finish.create_time {
         return Written::Unknown;
     }

@@ -22,6 +22,8 @@ pub(super) struct Act<'w> {
     /// The number of the worker.
     pub(super) nth: usize,
     pub(super) mutant: Mutant,
+    /// Whether a success has an effect.
+    pub(super) effects: bool,
 }
 
 /// A start that has no result yet.
@@ -45,11 +47,11 @@ impl Act<'_> {
             (Phase::Starting { wait, starting }, Event::DropStart) => {
                 Phase::Starting { wait, starting: Starting { dropped: true, ..starting } }
             }
-            (Phase::Finishing { held, how, .. }, Event::StopWaiting) => {
-                Phase::Settling { held, how, read: None }
+            (Phase::Finishing { held, how, instead_of, .. }, Event::StopWaiting) => {
+                Phase::Settling { held, how, instead_of, read: None }
             }
-            (Phase::Settling { held, how, .. }, Event::Read) => {
-                Phase::Settling { held, how, read: Some(self.world.row.ok_or(())) }
+            (Phase::Settling { held, how, instead_of, .. }, Event::Read) => {
+                Phase::Settling { held, how, instead_of, read: Some(self.world.row.ok_or(())) }
             }
             (Phase::Starting { starting, .. }, Event::Abandon) => Phase::Abandoning { starting, read: None },
             (Phase::Abandoning { starting, .. }, Event::Read) => {
@@ -73,7 +75,7 @@ impl Act<'_> {
     /// Sends a request, and waits for its answer.
     fn send(&mut self, request: Request) -> Wait {
         self.world.send(request);
-        Wait { request, answer: None }
+        Wait { request, answer: None, effect_refused: false }
     }
 
     /// Lets an idle worker begin an operation.
@@ -168,13 +170,14 @@ impl Act<'_> {
             }
             Phase::Abandoning { starting, read: Some(Ok(row)) } => return self.abandoned(&starting, row),
             Phase::Abandoning { .. } => {}
-            Phase::Finishing { held, how, wait } => match wait.answer {
+            Phase::Finishing { held, wait, .. } if wait.effect_refused => return self.fail_instead(held),
+            Phase::Finishing { held, how, instead_of, wait } => match wait.answer {
                 Some(Ok(row)) => self.world.ghost.told_done(held.lock_id, row.status),
-                Some(Err(image)) => self.finished(&held, how, image, false),
+                Some(Err(image)) => self.finished(&held, how, instead_of, image, false),
                 None => {}
             },
-            Phase::Settling { held, how, read } => {
-                self.finished(&held, how, read.and_then(Result::ok), true);
+            Phase::Settling { held, how, instead_of, read } => {
+                self.finished(&held, how, instead_of, read.and_then(Result::ok), true);
             }
             other => unreachable!("an answer in {other:?}"),
         }
@@ -360,12 +363,36 @@ impl Act<'_> {
         let now = Time::of(held.next(self.now(), self.mutant).time);
         let data = held.next_data();
         let Attempt { step, lock_id, head, .. } = held;
-        let request = Request::Finish { step, lock_id, head, how, now, sent_at: self.world.tick, data };
-        Phase::Finishing { held, how, wait: self.send(request) }
+        let has_effect = self.effects && how == How::Succeeded;
+        let effect = has_effect && self.mutant != Mutant::EffectApart;
+        if has_effect && !effect {
+            self.world.send(Request::Effect { lock_id });
+        }
+        let sent_at = self.world.tick;
+        let request = Request::Finish { step, lock_id, head, how, now, sent_at, data, effect };
+        Phase::Finishing { held, how, instead_of: None, wait: self.send(request) }
+    }
+
+    /// Records a success as failed whose effect was refused.
+    fn fail_instead(&mut self, held: Attempt) -> Phase {
+        let success = Time::of(held.lease.sent());
+        match self.finish(held, How::Failed) {
+            Phase::Finishing { held, how, wait, .. } => {
+                Phase::Finishing { held, how, instead_of: Some(success), wait }
+            }
+            other => other,
+        }
     }
 
     /// Decides whether a finish was recorded. `unanswered` is set if the image was read because no answer came.
-    fn finished(&mut self, held: &Attempt, how: How, image: Option<Row>, unanswered: bool) {
+    fn finished(
+        &mut self,
+        held: &Attempt,
+        how: How,
+        instead_of: Option<Time>,
+        image: Option<Row>,
+        unanswered: bool,
+    ) {
         let found = image.map(|row| head(steps(), held.step, &row));
         let held_head = head(steps(), held.step, &held.head);
         let status = table::finished_as(held.step, &held.head, how);
@@ -377,6 +404,7 @@ impl Act<'_> {
             status: status.into(),
             lost_lock: held_head.lost_lock.as_deref(),
             unanswered: unanswered && self.mutant != Mutant::SettledByOwnLock,
+            instead_of: instead_of.map(Time::stamp).filter(|_| self.mutant != Mutant::FailureBelievesItself),
         };
         let verdict = match self.mutant {
             Mutant::AlwaysUnknown => Written::Unknown,
@@ -388,8 +416,14 @@ impl Act<'_> {
         };
         match verdict {
             Written::Done => self.world.ghost.told_done(held.lock_id, status),
+            Written::Success => {
+                self.world.spent.successes_after_refusal = 1;
+                let success = table::finished_as(held.step, &held.head, How::Succeeded);
+                self.world.ghost.told_done(held.lock_id, success);
+            }
             Written::LeaseLost => self.world.ghost.told_lost(held.lock_id),
-            Written::Unknown if unanswered => {}
+            // The task has gone on, so the image tells of the end of the attempt, and not which end that was.
+            Written::Unknown if unanswered || instead_of.is_some() => {}
             Written::Unknown => self.world.ghost.told_nothing(held.lock_id, image),
         }
     }

@@ -33,6 +33,10 @@ pub(super) struct Bounds {
     pub(super) two_steps: bool,
     /// Whether a start may be dropped, and a task released.
     pub(super) releases: bool,
+    /// Whether a success has an effect: both are one transaction.
+    pub(super) effects: bool,
+    /// How often the condition of the effect turns: to false first.
+    pub(super) effect_turns: u8,
     /// Whether requests are shared. Then a start expects a status, and the image of a failed condition is read later.
     pub(super) shares: bool,
 }
@@ -55,6 +59,8 @@ impl Bounds {
         long_leases: false,
         two_steps: false,
         releases: false,
+        effects: false,
+        effect_turns: 0,
         shares: false,
     };
 }

@@ -84,8 +84,16 @@ fn work(mut row: Row, step: u8, kills: bool, mutant: Mutant) -> Option<Row> {
         if row.lock == lock_id && !kills {
             let data = Data { lock: lock_id, version: 1 };
             let how = How::Succeeded;
-            let finish =
-                Request::Finish { step, lock_id, head: row, how, now: Time(now.0 + 1), sent_at: 0, data };
+            let finish = Request::Finish {
+                step,
+                lock_id,
+                head: row,
+                how,
+                now: Time(now.0 + 1),
+                sent_at: 0,
+                data,
+                effect: false,
+            };
             row = apply(Some(row), finish, mutant)?;
         }
     }

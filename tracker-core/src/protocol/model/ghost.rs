@@ -46,6 +46,8 @@ pub(super) enum Violation {
     FailureMiscounted,
     /// A redrive was applied twice, or to a task that was started since it was seen.
     RedriveMisapplied,
+    /// The effect of an attempt was not written exactly once if the attempt has succeeded, or was written although it has not.
+    EffectMiscounted,
     /// The task cannot end.
     Stuck,
     /// A task that kills its workers is never ignored.
@@ -68,6 +70,10 @@ pub(super) struct Lock {
     lost: bool,
     /// The latest version of the data that was written under this lock.
     saved: u8,
+    /// How often its effect was written.
+    effects: u8,
+    /// Whether its success was to have an effect.
+    has_effect: bool,
 }
 
 /// What is true.
@@ -162,10 +168,13 @@ impl Ghost {
                 }
             }
             Request::Save { data, .. } => self.written(before, data),
-            Request::Finish { how, data, sent_at, .. } => {
+            Request::Finish { how, data, sent_at, effect, .. } => {
                 let lock = self.lock(lock_id);
                 let (first, lost) = (lock.finished == 0, lock.lost);
                 lock.finished = after.status;
+                lock.has_effect |= effect;
+                lock.effects += u8::from(effect);
+                self.check_effect(lock_id);
                 self.check(first, Violation::TwoFinishes);
                 self.check(!lost, Violation::FalseLost);
                 self.losses = 0;
@@ -187,12 +196,27 @@ impl Ghost {
                 self.losses = 0;
                 self.freed_at = clocks_agree.then_some(sent_at);
             }
-            Request::Create { .. } => {}
+            Request::Create { .. } | Request::Effect { .. } => {}
         }
         self.check(after.retry == self.retry && after.history == self.failures, Violation::FailureMiscounted);
         self.check(after.lost_attempts == self.losses, Violation::LossMiscounted);
         // Checked last: if the older lease does harm at once, the harm is the violation.
         self.check(before.lock_time <= after.lock_time, Violation::OldLease);
+    }
+
+    /// Takes note of an effect that was written alone.
+    pub(super) fn effect_applied(&mut self, lock_id: u8) {
+        let lock = self.lock(lock_id);
+        lock.effects += 1;
+        lock.has_effect = true;
+        self.check_effect(lock_id);
+    }
+
+    /// Checks that the effect of an attempt is written once if the attempt has succeeded, and else not at all.
+    fn check_effect(&mut self, lock_id: u8) {
+        let Lock { finished, effects, has_effect, .. } = *self.lock(lock_id);
+        let expected = u8::from(has_effect && matches!(finished, 16 | 26));
+        self.check(effects == expected, Violation::EffectMiscounted);
     }
 
     /// Counts a failed or lost attempt.

@@ -11,6 +11,9 @@
 //! does not fit into the item, no service clock, and no writes of other programs. The integration tests and
 //! `tests/interop` cover them.
 //!
+//! A success may have an effect, which is in the same transaction. The table then remembers the token of the transaction, or forgets
+//! it. The condition of the effect may turn.
+//!
 //! The search must be able to fail. [`mutant`] has the protocol without each of its guards, and the search finds a
 //! counter-example for every mutant but one. That one is `TakeoverPinsTimeAlone`: its guard is for writes of other
 //! programs, which the model does not have, and a wide search asserts that there is no counter-example.
@@ -103,6 +106,7 @@ properties! {
     "failed and lost attempts are counted once": FailureMiscounted,
     "lost attempts in a row are counted": LossMiscounted,
     "a redrive is applied once, to what was seen": RedriveMisapplied,
+    "the effect of an attempt is written once if it succeeds, and else never": EffectMiscounted,
     "the task can end": Stuck,
     "a task that kills its workers ends": Endless,
     "what is known is told": KnownButNotTold,
@@ -116,6 +120,9 @@ properties! {
     "a redriven task is taken over": |world, _| world.ghost.taken_over > 0 && world.spent.redrives > 0,
     "a worker with long leases takes a task over": |world, row| world.ghost.taken_over > 0
         && row.is_some_and(|row| row.lease == table::LONG_LEASE),
+    "an effect is refused": |world, _| world.spent.effects_refused > 0,
+    "a success replaces its failure": |world, _| world.spent.successes_after_refusal > 0,
+    "a transaction is answered by its token": |world, _| world.spent.answers_by_token > 0,
     "data is saved": |_, row| row.is_some_and(|row| row.lock != 0 && row.data.lock == row.lock),
     "a lease is renewed": |_, row| row.is_some_and(|row| row.lock != 0 && row.lock_time > row.update_time),
     "a task is released by hand": |world, _| world.ghost.freed_by_hand,

@@ -33,6 +33,12 @@ pub(super) enum Mutant {
     ReleasesAnyAttempt,
     /// A create counts an item with its `create_time` as its own.
     CreateComparesTimeAlone,
+    /// A transaction of a success and its effect does not ask for the lock.
+    TransactionWithoutLock,
+    /// A success and its effect are two requests.
+    EffectApart,
+    /// A failure that is recorded instead of a refused success counts as recorded, whichever of the two is stored.
+    FailureBelievesItself,
     /// If the read after an unanswered finish shows our lock, the finish counts as not applied.
     SettledByOwnLock,
     /// A takeover pins the lock that was seen, but not its time.
@@ -70,7 +76,7 @@ pub(super) enum Mutant {
 
 impl Mutant {
     /// All mutants.
-    pub(super) const ALL: [Self; 28] = [
+    pub(super) const ALL: [Self; 31] = [
         Self::DeadlineFromLastSend,
         Self::MonotonicOnly,
         Self::WallOnly,
@@ -83,6 +89,9 @@ impl Mutant {
         Self::FinishKeepsLosses,
         Self::ReleasesAnyAttempt,
         Self::CreateComparesTimeAlone,
+        Self::TransactionWithoutLock,
+        Self::EffectApart,
+        Self::FailureBelievesItself,
         Self::SettledByOwnLock,
         Self::TakeoverPinsLockAlone,
         Self::TakeoverPinsTimeAlone,
@@ -113,7 +122,7 @@ impl Mutant {
 
     /// Returns whether a finish asks for its lock.
     pub(super) fn finish_asks_for_lock(self) -> bool {
-        !matches!(self, Self::FinishWithoutLock | Self::PynamodbMate)
+        !matches!(self, Self::FinishWithoutLock | Self::TransactionWithoutLock | Self::PynamodbMate)
     }
 
     /// Returns a start without the guard.
@@ -159,8 +168,9 @@ impl Mutant {
     }
 
     /// Returns a finish without the guard.
-    pub(super) fn finish(self, mut sent: Sent) -> Sent {
+    pub(super) fn finish(self, mut sent: Sent, has_effect: bool) -> Sent {
         match self {
+            Self::TransactionWithoutLock if has_effect => sent.without_condition("#lock ="),
             Self::FinishLeavesLockTime => sent.without_assignment("#lock_time"),
             Self::FinishKeepsLosses => sent.without_removal("#lost_attempts"),
             Self::FinishWithoutLock | Self::PynamodbMate => sent.without_condition("#lock ="),

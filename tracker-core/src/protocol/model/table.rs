@@ -140,6 +140,12 @@ pub(super) enum Request {
         now: Time,
         sent_at: u16,
         data: Data,
+        /// Whether the effect of the attempt is written in the same transaction.
+        effect: bool,
+    },
+    /// The effect of an attempt alone, for the mutant that sends it apart.
+    Effect {
+        lock_id: u8,
     },
     Redrive {
         step: u8,
@@ -176,6 +182,7 @@ impl Request {
             Self::Start { lock_id, .. }
             | Self::TakeOver { lock_id, .. }
             | Self::Save { lock_id, .. }
+            | Self::Effect { lock_id }
             | Self::Finish { lock_id, .. } => lock_id,
             Self::Create { .. } | Self::Redrive { .. } => 0,
         }
@@ -183,13 +190,19 @@ impl Request {
 
     /// Returns whether the request is shared, if any are.
     pub(super) fn can_share(&self) -> bool {
-        !matches!(self, Self::Create { .. } | Self::Redrive { .. })
+        !matches!(
+            self,
+            Self::Create { .. }
+                | Self::Redrive { .. }
+                | Self::Effect { .. }
+                | Self::Finish { effect: true, .. }
+        )
     }
 
     /// Returns the update as a mutant sends it.
     fn sent(&self, steps: &[Step; 2], mutant: Mutant) -> Sent {
         match *self {
-            Self::Create { .. } => unreachable!("a create sends no update"),
+            Self::Create { .. } | Self::Effect { .. } => unreachable!("{self:?} sends no update"),
             Self::Start { step, lock_id, expects, lease, now, .. } => {
                 let lock_id = lock_text(lock_id);
                 let writes = steps[usize::from(step)].writes_at(&lock_id, now.stamp(), lease);
@@ -219,13 +232,13 @@ impl Request {
                 };
                 mutant.save(with_data(save, data).into())
             }
-            Self::Finish { step, lock_id, head: started, how, now, data, .. } => {
+            Self::Finish { step, lock_id, head: started, how, now, data, effect, .. } => {
                 let lock_id = lock_text(lock_id);
                 let writes = steps[usize::from(step)].writes(&lock_id, now);
                 let started = head(steps, step, &started);
                 let (_, finish) = writes.finish(&started, &how.outcome(), HistoryDetail::All);
                 let data = (how == How::Succeeded).then_some(data);
-                mutant.finish(with_data(finish, data).into())
+                mutant.finish(with_data(finish, data).into(), effect)
             }
             Self::Redrive { step, seen, now, .. } => {
                 let writes = steps[usize::from(step)].writes("", now);

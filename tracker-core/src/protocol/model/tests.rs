@@ -187,6 +187,20 @@ fn promises_hold_with_shared_requests() {
 }
 
 #[test]
+fn promises_hold_with_effects() {
+    let bounds = Bounds { effects: true, ..TAKEOVER };
+    let sights = ["a task succeeds", "a task is taken over", "a transaction is answered by its token"];
+    assert_promises_hold("effects", bounds, &sights);
+}
+
+#[test]
+fn promises_hold_with_effects_that_are_refused() {
+    let bounds = Bounds { effects: true, effect_turns: 2, two_steps: true, finishes: 2, ..MOMENT };
+    let sights = ["an effect is refused", "a success replaces its failure", "a task succeeds"];
+    assert_promises_hold("effects that are refused", bounds, &sights);
+}
+
+#[test]
 fn promises_hold_with_three_workers() {
     assert_promises_hold("three workers", Bounds { workers: 3, starts: 3, ..MOMENT }, &["a task is ignored"]);
 }
@@ -233,6 +247,14 @@ mod wide {
         assert_promises_hold("shared requests with a heartbeat", renewed, &["a lease is renewed"]);
         let redriven = Bounds { redrives: 1, starts: 3, ticks: FIRST_TICK + 1, ..shared };
         assert_promises_hold("shared requests with a redrive", redriven, &["a task is redriven"]);
+    }
+
+    #[test]
+    #[ignore = "takes minutes"]
+    fn promises_hold_with_effects_that_are_refused_and_a_takeover() {
+        let bounds = Bounds { effects: true, effect_turns: 2, ..TAKEOVER };
+        let sights = ["an effect is refused", "a success replaces its failure", "a task is taken over"];
+        assert_promises_hold("effects that are refused, and a takeover", bounds, &sights);
     }
 
     #[test]
@@ -312,6 +334,13 @@ fn counter_example(mutant: Mutant) -> Option<(Bounds, Violation)> {
         Mutant::TakeoverLeavesNoTrace => (TAKEOVER, Violation::FalseDone),
         Mutant::JudgedByOwnLease => (Bounds { long_leases: true, ..TAKEOVER }, Violation::HolderNotInTable),
         Mutant::FinishKeepsLosses => (TAKEOVER, Violation::LossMiscounted),
+        Mutant::TransactionWithoutLock => {
+            (Bounds { effects: true, ..one_worker }, Violation::EffectMiscounted)
+        }
+        Mutant::EffectApart => (Bounds { effects: true, ..one_worker }, Violation::EffectMiscounted),
+        Mutant::FailureBelievesItself => {
+            (Bounds { effects: true, effect_turns: 2, ..one_worker }, Violation::FalseDone)
+        }
         Mutant::ReleasesAnyAttempt => (Bounds { releases: true, ..MOMENT }, Violation::HolderNotInTable),
         Mutant::TakeoverUncounted => (TAKEOVER, Violation::Endless),
         Mutant::SettledByOwnLock => (one_worker, Violation::FalseLost),

@@ -12,7 +12,7 @@ use crate::protocol::lease::{Lease, Reading};
 use crate::time::ClockReading;
 
 /// The task after a request, or the image if its condition failed.
-type Answer = Result<Row, Option<Row>>;
+pub(super) type Answer = Result<Row, Option<Row>>;
 
 /// A worker, with its clocks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -55,6 +55,8 @@ pub(super) enum Phase {
     Finishing {
         held: Attempt,
         how: How,
+        /// The time of the success with an effect that this failure replaces.
+        instead_of: Option<Time>,
         wait: Wait,
     },
     /// Reads the task after a start without an answer.
@@ -66,6 +68,7 @@ pub(super) enum Phase {
     Settling {
         held: Attempt,
         how: How,
+        instead_of: Option<Time>,
         read: Option<Result<Row, ()>>,
     },
 }
@@ -75,6 +78,8 @@ pub(super) enum Phase {
 pub(super) struct Wait {
     pub(super) request: Request,
     pub(super) answer: Option<Answer>,
+    /// Whether the answer says that the effect was refused.
+    pub(super) effect_refused: bool,
 }
 
 /// A save for whose answer a worker waits.
@@ -245,9 +250,10 @@ impl Worker {
     }
 
     /// Answers a request, if the worker waits for its answer.
-    pub(super) fn answer(&mut self, request: &Request, answer: Answer) {
+    pub(super) fn answer(&mut self, request: &Request, answer: Answer, effect_refused: bool) {
         for wait in self.waits_mut().into_iter().flatten().filter(|wait| wait.request == *request) {
             wait.answer = Some(answer);
+            wait.effect_refused = effect_refused;
         }
     }
 

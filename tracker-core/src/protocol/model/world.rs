@@ -29,6 +29,11 @@ pub(super) struct Spent {
     pub(super) finishes: u8,
     clock_steps: u8,
     wild_clocks: u8,
+    effect_turns: u8,
+    /// 1 once it has happened.
+    pub(super) effects_refused: u8,
+    pub(super) successes_after_refusal: u8,
+    pub(super) answers_by_token: u8,
 }
 
 /// A state of the search.
@@ -41,6 +46,10 @@ pub(super) struct World {
     pub(super) workers: Vec<Worker>,
     /// Every request that was sent and may still have an effect, sorted.
     net: Vec<Request>,
+    /// The locks whose transactions were applied, and whose tokens are not forgotten, one bit for each.
+    tokens: u32,
+    /// Whether the condition of the effects fails at present.
+    refuses_effects: bool,
     pub(super) spent: Spent,
     pub(super) ghost: Ghost,
 }
@@ -55,6 +64,10 @@ pub(super) enum Action {
     /// A request arrives: for the first time, late, or again. A worker that waits for its answer gets the new answer,
     /// unless the worker keeps an earlier answer.
     Deliver { nth: usize, keeps_answer: bool },
+    /// The condition of the effects turns.
+    TurnEffect,
+    /// Ten minutes pass: the tokens of all transactions are forgotten.
+    ForgetTokens,
     /// A worker does something.
     Worker { worker: usize, event: Event },
 }
@@ -88,6 +101,8 @@ impl World {
                     tick: FIRST_TICK,
                     workers: workers.collect(),
                     net: Vec::new(),
+                    tokens: 0,
+                    refuses_effects: false,
                     spent: Spent::default(),
                     ghost: Ghost::default(),
                 };
@@ -134,6 +149,12 @@ impl World {
                 actions.push(Action::Step { worker: nth, offset: -AHEAD });
             }
         }
+        if self.spent.effect_turns < bounds.effect_turns {
+            actions.push(Action::TurnEffect);
+        }
+        if self.tokens != 0 {
+            actions.push(Action::ForgetTokens);
+        }
         for (nth, request) in self.net.iter().enumerate() {
             actions.push(Action::Deliver { nth, keeps_answer: false });
             if self.workers.iter().any(|worker| worker.has_answer(request)) {
@@ -166,6 +187,11 @@ impl World {
                     world.spent.clock_steps += 1;
                 }
             }
+            Action::TurnEffect => {
+                world.refuses_effects = !world.refuses_effects;
+                world.spent.effect_turns += 1;
+            }
+            Action::ForgetTokens => world.tokens = 0,
             Action::Deliver { nth, keeps_answer } => world.deliver(nth, keeps_answer, bounds, mutant),
             Action::Worker { worker, event } => {
                 if matches!(event, Event::Finish(_)) && bounds.finishes < u8::MAX {
@@ -176,7 +202,7 @@ impl World {
                     let row = world.row;
                     world.workers[worker].see(row);
                 }
-                Act { world: &mut world, nth: worker, mutant }.on(event);
+                Act { world: &mut world, nth: worker, mutant, effects: bounds.effects }.on(event);
                 if bounds.shares {
                     world.workers[worker].forget();
                 }
@@ -194,17 +220,32 @@ impl World {
     fn deliver(&mut self, nth: usize, keeps_answer: bool, bounds: &Bounds, mutant: Mutant) {
         let request = self.net[nth];
         let before = self.row;
+        if let Request::Effect { lock_id } = request {
+            return self.ghost.effect_applied(lock_id);
+        }
+        let is_transaction = matches!(request, Request::Finish { effect: true, .. });
+        let token = 1_u32 << request.lock_id() % 32;
+        if is_transaction && self.tokens & token != 0 {
+            return self.answer_by_token(&request, keeps_answer);
+        }
         let after = table::apply(before, request, mutant);
+        // The own condition comes first: if it fails, the answer says so.
+        let is_refused = is_transaction && after.is_some() && self.refuses_effects;
         for worker in &mut self.workers {
             if !(keeps_answer && worker.has_answer(&request)) {
                 // In a shared request the image does not come with the answer.
                 let is_shared = bounds.shares && request.can_share();
-                worker.answer(&request, after.ok_or(before.filter(|_| !is_shared)));
+                let answer = after.filter(|_| !is_refused).ok_or(before.filter(|_| !is_shared));
+                worker.answer(&request, answer, is_refused);
             }
         }
-        let Some(after) = after else {
+        self.spent.effects_refused |= u8::from(is_refused);
+        let Some(after) = after.filter(|_| !is_refused) else {
             return;
         };
+        if is_transaction {
+            self.tokens |= token;
+        }
         let clocks_agree = self.spent.wild_clocks == 0 && !bounds.clocks_far_apart;
         self.ghost.applied(before, after, &request, clocks_agree);
         self.row = Some(after);
@@ -212,6 +253,20 @@ impl World {
             let violation = super::end::check(after, bounds, mutant);
             self.ghost.violation = violation;
         }
+    }
+
+    /// Answers a transaction that was applied before: as applied, without a write.
+    fn answer_by_token(&mut self, request: &Request, keeps_answer: bool) {
+        let (Request::Finish { step, head, how, .. }, Some(row)) = (*request, self.row) else {
+            return;
+        };
+        let answer = Row { status: table::finished_as(step, &head, how), ..row };
+        for worker in &mut self.workers {
+            if !(keeps_answer && worker.has_answer(request)) {
+                worker.answer(request, Ok(answer), false);
+            }
+        }
+        self.spent.answers_by_token = 1;
     }
 
     /// Checks that at most one worker holds the task, and that the table names it.
@@ -243,7 +298,7 @@ impl World {
                 _ => row.lock_time > seen.lock_time,
             },
             Request::Redrive { seen, .. } => row.attempt > seen.attempt && mutant != Mutant::RedriveUnpinned,
-            Request::Finish { .. } => false,
+            Request::Finish { .. } | Request::Effect { .. } => false,
         };
         self.net.retain(|request| !is_dead(request) || awaited.contains(request));
         let granting: Vec<_> = self
