@@ -1,9 +1,10 @@
 //! The guarantees, checked against the journal and the table.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tracker_core::{Error, Task};
+use tracker_core::Task;
 
 use super::fleet::{Chaos, Job};
 use super::journal::{Behaviour, Verdict, Visit};
@@ -15,15 +16,18 @@ pub type Report = Vec<(&'static str, Vec<String>)>;
 struct Known<'k> {
     task: &'k Task<Job>,
     visits: Vec<&'k Visit>,
+    /// How often the effect of its success was written.
+    counted: u64,
 }
 
 type Promise = fn(&Known<'_>, &Chaos) -> Option<String>;
 
-const PROMISES: [(&str, Promise); 8] = [
+const PROMISES: [(&str, Promise); 9] = [
     ("every task has ended, and no worker holds it", has_ended),
     ("no two workers held a task at the same time", held_by_one),
     ("the attempt numbers of a task are unique and grow", attempts_grow),
     ("at most one success is recorded, and its body finished", succeeded_once),
+    ("the effect of a success is written once, and of all else never", effects_are_written_once),
     ("the result that a worker received is true", told_the_truth),
     ("every failed or lost attempt is recorded, and none twice", failures_are_counted),
     ("a task that kills its workers is ignored", poison_is_given_up),
@@ -31,9 +35,12 @@ const PROMISES: [(&str, Promise); 8] = [
 ];
 
 /// Compares the journal with the table.
-pub async fn check(chaos: &Chaos) -> Result<Report, Error> {
+pub async fn check(chaos: &Chaos) -> Result<Report, Box<dyn Error + Send + Sync>> {
     let tasks: Vec<_> = stream::iter(0..chaos.plan.tasks)
-        .map(|id| async move { chaos.calm.get(&id).consistent().await.map(|task| (id, task)) })
+        .map(|id| async move {
+            let task = chaos.calm.get(&id).consistent().await?;
+            Ok::<_, Box<dyn Error + Send + Sync>>((id, (task, chaos.counted(id).await?)))
+        })
         .buffer_unordered(16)
         .try_collect()
         .await?;
@@ -43,13 +50,13 @@ pub async fn check(chaos: &Chaos) -> Result<Report, Error> {
     for visit in &visits {
         of_task.entry(visit.task).or_default().push(visit);
     }
-    let known = tasks.iter().filter_map(|(id, task)| {
+    let known = tasks.iter().filter_map(|(id, (task, counted))| {
         let visits = of_task.remove(id).unwrap_or_default();
-        task.as_ref().map(|task| Known { task, visits })
+        task.as_ref().map(|task| Known { task, visits, counted: *counted })
     });
     let known: Vec<_> = known.collect();
     let lost: Vec<_> =
-        tasks.iter().filter(|(_, task)| task.is_none()).map(|(id, _)| format!("task {id}")).collect();
+        tasks.iter().filter(|(_, (task, _))| task.is_none()).map(|(id, _)| format!("task {id}")).collect();
     let mut report: Report = vec![("no task is lost", lost)];
     for (promise, broken) in PROMISES {
         let cases = known.iter().filter_map(|known| {
@@ -124,6 +131,12 @@ fn succeeded_once(known: &Known<'_>, _: &Chaos) -> Option<String> {
         );
     (!came_to_its_end)
         .then(|| format!("succeeded, but its body did not finish: behaviour {}", visit.behaviour.name()))
+}
+
+fn effects_are_written_once(known: &Known<'_>, chaos: &Chaos) -> Option<String> {
+    let expected = u64::from(known.is_done() && chaos.plan.effects);
+    (known.counted != expected)
+        .then(|| format!("its effect was written {} times, expected {expected}", known.counted))
 }
 
 fn told_the_truth(known: &Known<'_>, _: &Chaos) -> Option<String> {

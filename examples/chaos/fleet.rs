@@ -9,6 +9,8 @@ use tokio::task::JoinSet;
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::config::retry::RetryConfig;
 use tracker_core::aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use tracker_core::aws_sdk_dynamodb::error::BuildError;
+use tracker_core::aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use tracker_core::testing::{Fault, FaultyNetwork, Rates};
 use tracker_core::{
     Error, ErrorKind, Execution, Failure, StatusCounts, StatusTracker, Tracker, TrackerStatus,
@@ -57,6 +59,8 @@ pub struct Plan {
     pub tasks: u32,
     pub workers: u32,
     pub seed: u64,
+    /// Whether each success counts up a counter of its task, in one transaction.
+    pub effects: bool,
 }
 
 impl Plan {
@@ -84,6 +88,7 @@ impl Plan {
             22..26 => Behaviour::Release,
             26..30 => Behaviour::Cancel,
             30..32 => Behaviour::Block,
+            32..36 if self.effects => Behaviour::Refuse,
             32..50 => Behaviour::Save,
             _ => Behaviour::Work,
         }
@@ -97,6 +102,7 @@ pub struct Chaos {
     pub journal: Journal,
     /// A tracker without faults, to create the table and to check it.
     pub calm: Tracker<Job>,
+    calm_client: Client,
     client: Client,
     table: String,
 }
@@ -123,8 +129,44 @@ impl Chaos {
         let timeouts = TimeoutConfig::builder().read_timeout(Duration::from_millis(300)).build();
         let client_config = faulty.config().to_builder().retry_config(retries).timeout_config(timeouts);
         let calm = Job::tracker_builder(client).table(table).build()?;
-        let client = Client::from_conf(client_config.build());
-        Ok(Self { plan, network, journal: Journal::default(), calm, client, table: table.to_owned() })
+        let faulty = Client::from_conf(client_config.build());
+        Ok(Self {
+            plan,
+            network,
+            journal: Journal::default(),
+            calm,
+            calm_client: client.clone(),
+            client: faulty,
+            table: table.to_owned(),
+        })
+    }
+
+    /// Returns the effect of a success: it counts up the counter of its task. `condition` must hold for the counter.
+    fn count(&self, task: u32, condition: Option<&str>) -> Result<TransactWriteItem, BuildError> {
+        let update = Update::builder()
+            .table_name(&self.table)
+            .key("key", AttributeValue::S(format!("counter-{task}")))
+            .update_expression("ADD successes :one")
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .set_condition_expression(condition.map(str::to_owned));
+        Ok(TransactWriteItem::builder().update(update.build()?).build())
+    }
+
+    /// Returns the counter of a task.
+    pub async fn counted(&self, task: u32) -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
+        let counter = self
+            .calm_client
+            .get_item()
+            .table_name(&self.table)
+            .key("key", AttributeValue::S(format!("counter-{task}")))
+            .consistent_read(true)
+            .send()
+            .await?;
+        let successes = counter.item.and_then(|mut item| item.remove("successes"));
+        Ok(match successes {
+            Some(AttributeValue::N(successes)) => successes.parse()?,
+            _ => 0,
+        })
     }
 
     /// Creates the tasks and processes them until all have ended.
@@ -314,6 +356,9 @@ impl Worker {
                 task.spawn_blocking(|_| std::thread::sleep(HANG)).await;
                 inside.still_here(task);
             }
+            Behaviour::Refuse => {
+                task.on_success(self.chaos.count(u32::MAX, Some("attribute_exists(successes)"))?)?;
+            }
             Behaviour::Vanish => {
                 drop(inside);
                 self.alive.vanish();
@@ -321,6 +366,9 @@ impl Worker {
             }
         }
         task.data_mut().done_by = Some(attempt);
+        if plan.effects {
+            task.on_success(self.chaos.count(*task.task_id(), None)?)?;
+        }
         Ok(())
     }
 }

@@ -26,6 +26,8 @@ pub enum Behaviour {
     Release,
     /// Works, then its execution is dropped, or succeeds under `run`.
     Cancel,
+    /// Works, and adds an effect whose condition never holds.
+    Refuse,
 }
 
 impl Behaviour {
@@ -40,6 +42,7 @@ impl Behaviour {
             Self::Vanish => "vanish",
             Self::Release => "release",
             Self::Cancel => "cancel",
+            Self::Refuse => "refuse",
         }
     }
 }
@@ -62,7 +65,7 @@ impl Verdict {
         match result {
             Ok(_) => meant,
             Err(error) => match error.kind() {
-                ErrorKind::BodyFailed { .. } => Self::Failed,
+                ErrorKind::BodyFailed { .. } | ErrorKind::EffectRefused { .. } => Self::Failed,
                 ErrorKind::LeaseLost => Self::Lost,
                 _ => Self::Unknown,
             },

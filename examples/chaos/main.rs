@@ -3,7 +3,8 @@
 //! It teaches how to inject faults with `tracker_core::testing`, and how to check a fleet of workers from outside.
 //! Workers panic, hang past their lease, and vanish without ending their attempt. Some tasks kill every worker that starts
 //! them. Their leases differ in length, and their clocks differ. Any request may be lost, delayed, delivered twice,
-//! throttled, failed, or answered with half a response, and idle connections die. Each body writes into a journal, and at
+//! throttled, failed, or answered with half a response, and idle connections die. Each success counts up a counter in the same
+//! transaction; sometimes the condition of such an effect does not hold. Each body writes into a journal, and at
 //! the end the example compares the journal with the table.
 //!
 //! ```text
@@ -35,7 +36,8 @@ use fleet::{Chaos, Plan};
 /// Lets workers and the network fail in every way, and checks that every guarantee still holds.
 ///
 /// A run without options processes 2,000 tasks and takes about a minute and a half. A body may work, save, fail, panic,
-/// hang or block past its lease, vanish together with its worker and heartbeat, be released, or be cancelled.
+/// hang or block past its lease, vanish together with its worker and heartbeat, be released, be cancelled, or have its effect
+/// refused.
 ///
 /// The seed fixes what each body does and, for each task, which of its requests meet which fault. It does not fix how
 /// workers interleave. If a seed breaks a guarantee, repeat it, several times if necessary.
@@ -51,6 +53,9 @@ struct Arguments {
     /// The seed of all random choices
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Let no success write an effect of its own: each is then an update, and no transaction
+    #[arg(long)]
+    without_effects: bool,
     /// `embedded`, or the address of a DynamoDB, for example `http://127.0.0.1:8000`
     #[arg(long, value_name = "embedded|URL", default_value = "embedded", value_parser = backend)]
     backend: String,
@@ -78,13 +83,14 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<ExitCode, AnyError> {
-    let Arguments { tasks, workers, seed, backend } = arguments;
+    let Arguments { tasks, workers, seed, without_effects, backend } = arguments;
+    let plan = Plan { tasks, workers, seed, effects: !without_effects };
     let client = match &*backend {
         "embedded" => tracker_core::embedded::in_memory()?,
         url => common::local_client(url),
     };
     let table = format!("chaos-{}", std::process::id());
-    let chaos = Arc::new(Chaos::new(&client, &table, Plan { tasks, workers, seed })?);
+    let chaos = Arc::new(Chaos::new(&client, &table, plan)?);
     let begin = Instant::now();
     chaos.calm.create_table().await?;
 

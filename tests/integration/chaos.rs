@@ -22,18 +22,32 @@ use fleet::{Chaos, Plan};
 
 #[database_test]
 async fn chaos_breaks_no_promise(world: World) {
-    let plan = Plan { tasks: 100, workers: 8, seed: 1 };
+    check_chaos(world, Plan { tasks: 100, workers: 8, seed: 1, effects: false }).await;
+}
+
+/// Each success counts up a counter of its task, in one transaction.
+#[database_test]
+async fn chaos_writes_each_effect_once(world: World) {
+    check_chaos(world, Plan { tasks: 100, workers: 8, seed: 2, effects: true }).await;
+}
+
+async fn check_chaos(world: World, plan: Plan) {
     let chaos = Chaos::new(&world.client, &world.table, plan).expect("a client with an HTTP client");
     let chaos = Arc::new(chaos);
     let ended = tokio::time::timeout(Duration::from_mins(15), Arc::clone(&chaos).run()).await;
     ended.expect("workers that end within 15 minutes").expect("workers that end without an error");
     let behaviours = chaos.journal.behaviours();
-    assert_eq!(behaviours.len(), 9, "every kind of body has run: {behaviours:?}");
+    assert_eq!(
+        behaviours.len(),
+        if plan.effects { 10 } else { 9 },
+        "every kind of body has run: {behaviours:?}"
+    );
     let faults = chaos.network.injected();
     assert!(
         faults.contains_key("DeadConnection") && faults.len() >= 9,
         "every kind of fault was injected: {faults:?}"
     );
+    assert_eq!(faults.contains_key("Conflict"), plan.effects, "{faults:?}");
     for (promise, broken) in check::check(&chaos).await.expect("what is stored") {
         assert!(broken.is_empty(), "broken promise: {promise}: {broken:#?}");
     }
