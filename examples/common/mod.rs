@@ -64,6 +64,14 @@ impl Database {
         })
     }
 
+    /// Returns the address of the database, or none on AWS. That of the embedded database is never looked up.
+    pub fn endpoint(&self) -> Option<&str> {
+        match &self.endpoint_url {
+            Some(url) => Some(url),
+            None => (!self.aws).then_some("http://embedded.invalid"),
+        }
+    }
+
     /// Returns true if the database runs in this process, in memory or in a file.
     pub fn is_embedded(&self) -> bool {
         self.endpoint_url.is_none() && !self.aws
