@@ -3,3 +3,4 @@
 mod observer;
 mod reason;
 mod telemetry;
+mod transition;

@@ -8,6 +8,7 @@ mod effects;
 mod heartbeats;
 mod probe;
 mod proxy;
+mod stream;
 mod types;
 mod world;
 
