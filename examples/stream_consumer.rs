@@ -24,7 +24,7 @@ use aws_sdk_dynamodbstreams::{Client as StreamsClient, Config};
 use clap::Parser;
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::types::{StreamSpecification, StreamViewType, TableDescription};
-use tracker_core::{ErrorKind, Failure, StatusTracker, TaskHead, TrackerStatus, Transition};
+use tracker_core::{Error, ErrorKind, Failure, StatusTracker, TaskHead, TrackerStatus, Transition};
 
 use common::{AnyError, Database};
 
@@ -127,12 +127,10 @@ async fn run(arguments: &Arguments) -> Result<(), AnyError> {
 /// Prints the transition of a record, unless the record is of something else in the table.
 fn print(record: &Record) -> Result<(), AnyError> {
     let Some(change) = &record.dynamodb else { return Ok(()) };
-    let (Some(old), Some(new)) = (head(change.old_image())?, head(change.new_image())?) else {
-        return Ok(());
-    };
+    let (old, new) = (head(change.old_image())?, head(change.new_image())?);
     let Some(task) = new.as_ref().or(old.as_ref()) else { return Ok(()) };
-    // A heartbeat is not worth a line.
     match Transition::between(old.as_ref(), new.as_ref()) {
+        // A heartbeat is not worth a line.
         None | Some(Transition::Heartbeat) => {}
         Some(transition) => {
             println!(
@@ -147,14 +145,14 @@ fn print(record: &Record) -> Result<(), AnyError> {
     Ok(())
 }
 
-/// Reads an image: `Some(None)` if there is none, and `None` if the item is not a task of this use case.
-fn head(image: Option<&HashMap<String, AttributeValue>>) -> Result<Option<Option<TaskHead>>, AnyError> {
-    let Some(image) = image else { return Ok(Some(None)) };
+/// Reads an image, if there is one and it is a task of this use case.
+fn head(image: Option<&HashMap<String, AttributeValue>>) -> Result<Option<TaskHead>, Error> {
+    let Some(image) = image else { return Ok(None) };
     match TaskHead::from_item::<Job>(image.clone()) {
-        Ok(head) => Ok(Some(Some(head))),
+        Ok(head) => Ok(Some(head)),
         // The description of the use case, for example, or another use case.
         Err(error) if matches!(error.kind(), ErrorKind::NotATask { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 

@@ -144,11 +144,13 @@ mod pages {
         errors: "docs/errors.md",
         faq: "docs/faq.md",
         finding_tasks: "docs/finding-tasks.md",
+        item_format: "docs/item-format.md",
         from_pynamodb_mate: "docs/from-pynamodb-mate.md",
         operating: "docs/operating.md",
         pipelines: "docs/pipelines.md",
         running_a_task: "docs/running-a-task.md",
         testing: "docs/testing.md",
+        transactions: "docs/transactions.md",
         workers: "docs/workers.md",
         status: "tracker-derive/docs/status.md",
         tracker: "tracker-derive/docs/tracker.md",
@@ -176,6 +178,7 @@ pub use self::escaped::Escaped;
 pub use self::item::fields::TaskId;
 pub use self::item::head::{TaskHead, TaskProgress};
 pub use self::item::history::HistoryEntry;
+pub use self::item::image::IntoItem;
 pub use self::lifecycle::blocking::StopToken;
 pub use self::lifecycle::cancel::CancelOutcome;
 pub use self::lifecycle::deadline::{Run, Start};
@@ -207,7 +210,6 @@ pub use self::table::pause::Pause;
 pub use self::time::{Clock, ClockReading, Sleep, SystemClock};
 pub use self::tracker::Tracker;
 pub use self::tracker::builder::TrackerBuilder;
-pub use self::tracker::image::IntoItem;
 pub use self::tracker::status_tracker::{HasTable, StatusTracker};
 pub use self::tracker::task::Task;
 pub use self::tracker::unsuccessful::Unsuccessful;

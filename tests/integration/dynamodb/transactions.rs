@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::poll;
-use tracker_core::{ErrorKind, Execution, Failure};
+use tracker_core::{ErrorKind, Execution, Failure, TaskHead};
 use tracker_test_macros::database_test;
 
 use crate::support::Fault::{Conflict, CutBody, Deny, DropRequest, DropResponse, InProgress, Throttle};
@@ -99,7 +99,7 @@ async fn conflicts_without_end_fail_the_attempt(world: World) {
     world.network.next(TRANSACTION, [Conflict; 10]);
     let error = execution.succeed().await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Contended);
-    assert!(error.task().is_some_and(|task| task.is_failed()), "{error:?}");
+    assert!(error.task().is_some_and(TaskHead::is_failed), "{error:?}");
     let item = world.stored().await;
     assert_eq!((&item["status"], world.counted("a").await), (&number(14), 0));
     assert!(entry(&item, 0, "error").contains("key = \"a\" was in the way"), "{item:?}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracker_core::aws_sdk_dynamodb::error::SdkError;
 use tracker_core::aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use tracker_core::{Advice, ErrorKind, EventKind, Failure, StatusTracker, TaskHead};
+use tracker_core::{Advice, ErrorKind, EventKind, Failure, TaskHead};
 use tracker_test_macros::database_test;
 
 use crate::support::Fault::{Conflict, DropRequest, DropResponse, InProgress};
@@ -39,7 +39,7 @@ async fn errors_tell_apart_what_was_in_the_way(world: World) {
     // The task exists: also if an effect is refused as well.
     let error = create("doc-1", vec![world.count("a"), world.count_from("b", 4)]).await.unwrap_err();
     assert_eq!((error.kind(), error.advice()), (&ErrorKind::AlreadyExists, Advice::Done));
-    assert!(error.task().is_some_and(|task| task.is_pending()), "{error:?}");
+    assert!(error.task().is_some_and(TaskHead::is_pending), "{error:?}");
     assert_eq!(world.stored().await, before);
 
     world.put_item(counter_item("b", 5)).await;
@@ -162,6 +162,6 @@ async fn create_with_effects_is_reported(world: World) {
     let documents = observed.build().unwrap();
     documents.create_with(Document::new("doc-1"), [world.count("a")]).await.unwrap();
     assert_eq!(seen.try_recv().unwrap(), (EventKind::Created, "doc-1".to_owned()));
-    let item = Document::new("doc-1").to_item().unwrap();
+    let item = documents.to_item(&Document::new("doc-1")).unwrap();
     assert_eq!(item["key"], text("extract____doc-1"));
 }

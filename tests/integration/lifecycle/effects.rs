@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tracker_core::aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
-use tracker_core::{Advice, End, Error, ErrorKind, Failure};
+use tracker_core::{Advice, End, Error, ErrorKind, Failure, TaskHead};
 use tracker_test_macros::database_test;
 
 use crate::support::{World, counter_item, data_member, entry, history, number, text};
@@ -104,7 +104,7 @@ async fn refused_effect_fails_the_attempt_and_writes_nothing(world: World) {
     let error = pay().await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::EffectRefused { nth: 1, table: world.table.clone() });
     assert_eq!(error.refused_item(), Some(&counter_item("b", 5)));
-    assert!(error.task().is_some_and(|task| task.is_failed()), "{error:?}");
+    assert!(error.task().is_some_and(TaskHead::is_failed), "{error:?}");
     assert_eq!(error.advice(), Advice::RetryLater { at: None });
     let shown = error.to_string();
     for part in [

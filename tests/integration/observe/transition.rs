@@ -111,7 +111,7 @@ async fn item_is_read_as_it_is_stored(world: World) {
 
     // What another program has put by `to_item` is a task as any other.
     let new = Document { pages: 7, customer: Some("c".to_owned()), ..Document::new("doc-2") };
-    let item = new.to_item().unwrap();
+    let item = documents.to_item(&new).unwrap();
     assert_eq!(Document::from_item(item.clone()).unwrap(), new);
     world.put_item(item).await;
     let pages = documents.run("doc-2", async |task| Ok::<_, Failure>(task.data().pages)).await.unwrap();
@@ -150,7 +150,32 @@ async fn item_that_is_no_task_is_told_from_one_that_cannot_be_read(world: World)
     without_pages.insert("data".to_owned(), AttributeValue::M([].into()));
     let error = Task::<Document>::from_item(without_pages).unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Decode { attribute: "data.pages".to_owned() });
-    assert!(error.task().is_some_and(|task| task.is_pending()), "the metadata can be read");
+    assert!(error.task().is_some_and(TaskHead::is_pending), "the metadata can be read");
+}
+
+/// The sample of docs/item-format.md is a task, and so is what its Step Functions state puts.
+#[database_test]
+async fn items_of_the_page_are_tasks(world: World) {
+    let page = include_str!("../../../docs/item-format.md");
+    let blocks: Vec<_> = page.split("```json").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let item = |json: &str| -> Item {
+        let image: serde_dynamo::Item = serde_json::from_str(json).unwrap();
+        image.into()
+    };
+    let sample = Task::<Document>::from_item(item(blocks[0])).unwrap();
+    assert_eq!((sample.status(), sample.data().pages), (Some(ExtractStatus::Failed), 12));
+    assert_eq!((sample.errors()[0].error.as_str(), sample.shard_id()), ("the file is not UTF-8", Some(1)));
+
+    let state: serde_json::Value = serde_json::from_str(blocks[1]).unwrap();
+    let now = "2026-11-24T02:17:25.355394+0000";
+    let put = state["Parameters"]["Item"].to_string();
+    let put = put.replace("\"S.$\":\"$.now\"", &format!("\"S\":\"{now}\""));
+    let put = put.replace("\"S.$\":\"States.Format('extract____{}', $.id)\"", "\"S\":\"extract____doc-1\"");
+    let put = put.replace("\"N.$\":\"$.pages\"", "\"N\":\"12\"");
+    world.put_item(item(&put)).await;
+    let pages = world.documents().run("doc-1", async |task| Ok::<_, Failure>(task.data().pages)).await;
+    assert_eq!(pages.unwrap(), 12);
+    assert_eq!(world.stored().await["status"], number(16));
 }
 
 /// A record as a Lambda function receives it.

@@ -162,10 +162,7 @@ impl<'t> Sending<'t> {
             .set_transact_items(Some(self.actions.clone()))
             .client_request_token(*token);
         // Boxed, because the SDK's future would make the future of every body large.
-        let error = match Box::pin(request.send()).await {
-            Ok(_) => return Ok(Met::Done(None)),
-            Err(error) => error,
-        };
+        let Err(error) = Box::pin(request.send()).await else { return Ok(Met::Done(None)) };
         if !is_first_try(error.raw_response()) {
             self.may_be_applied.store(true, Ordering::Relaxed);
         }

@@ -51,7 +51,7 @@ fn key_of(item: &Item) -> Option<&str> {
 }
 
 /// Asserts that an error names the key and the attribute, and says what is wrong.
-fn assert_names(error: &Error, item: &Item, attributes: &[&str]) {
+pub(super) fn assert_names(error: &Error, item: &Item, attributes: &[&str]) {
     let ErrorKind::Decode { attribute } = error.kind() else { panic!("{error:?}") };
     assert!(attributes.contains(&attribute.as_str()), "{error:?}");
     assert_eq!(error.key(), key_of(item));

@@ -5,6 +5,7 @@
 //! thousands of times, and `cargo fuzz` (see `fuzz/`) millions of times.
 
 mod cursor;
+mod image;
 mod item;
 mod key;
 pub(crate) mod sample;
@@ -20,6 +21,15 @@ use self::source::Source;
 /// If a property does not hold.
 pub fn item(bytes: &[u8]) {
     item::check(&mut Source::new(bytes));
+}
+
+/// Checks the images of a stream, and the transitions between them.
+///
+/// # Panics
+///
+/// If a property does not hold.
+pub fn image(bytes: &[u8]) {
+    image::check(&mut Source::new(bytes));
 }
 
 /// Checks keys, values of the index, and times.
@@ -57,6 +67,11 @@ mod tests {
         #[test]
         fn garbage_item_is_read_or_named_by_an_error(bytes in vec(any::<u8>(), 0..256)) {
             super::item(&bytes);
+        }
+
+        #[test]
+        fn garbage_image_is_read_or_refused(bytes in vec(any::<u8>(), 0..512)) {
+            super::image(&bytes);
         }
 
         #[test]

@@ -6,6 +6,14 @@ use crate::declare::spec::{TrackerSpec, spec};
 use crate::declare::status::{Role, StatusRow, StatusTable, TrackerStatus};
 use crate::item::fields::Fields;
 use crate::tracker::status_tracker::StatusTracker;
+#[cfg(test)]
+use crate::{
+    item::attribute::{STATUS, number},
+    item::head::TaskHead,
+    item::use_case::UseCase,
+    time::Timestamp,
+    tracker::new_item::NewItem,
+};
 
 /// The statuses of [`Sample`].
 #[derive(Clone, Copy)]
@@ -58,6 +66,21 @@ pub(crate) struct Sample {
     pub(super) tags: Vec<String>,
     pub(super) note: Option<String>,
     any: Value,
+}
+
+/// Returns the metadata of a task that has failed and can be retried.
+#[cfg(test)]
+pub(crate) fn failed_head() -> TaskHead {
+    let use_case = UseCase::new(&SPEC, SPEC.use_case_id);
+    let item = NewItem {
+        use_case: &use_case,
+        wire: SPEC.wire,
+        create_time: Timestamp::EPOCH,
+        checks_round_trip: true,
+    };
+    let mut item = item.of(&Sample::new("a", 1)).expect("an item");
+    item.insert(STATUS.to_owned(), number(SampleStatus::Failed.code()));
+    TaskHead::from_item::<Sample>(item).expect("a task")
 }
 
 #[cfg(test)]

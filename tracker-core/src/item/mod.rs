@@ -6,6 +6,7 @@ pub(crate) mod error;
 pub(crate) mod fields;
 pub(crate) mod head;
 pub(crate) mod history;
+pub(crate) mod image;
 pub(crate) mod json;
 pub(crate) mod key;
 pub(crate) mod python_json;

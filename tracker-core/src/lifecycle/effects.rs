@@ -1,6 +1,8 @@
 //! The user's own writes, in one transaction with the create or the success of a task.
 
-use aws_sdk_dynamodb::types::TransactWriteItem;
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 
 use super::create::{self, new_item};
 use super::execution::Execution;
@@ -57,6 +59,17 @@ impl<T: StatusTracker> Tracker<T> {
         let own = OwnItem { table: &cx.config.table, key: &key, bytes: 0 };
         let effects = Effects::of(own, effects)?;
         create::create(cx, data, None, &effects).await
+    }
+
+    /// Returns the item of a new task, as [`create`](Self::create) writes it: for programs that put items with a client of their own,
+    /// under the condition `attribute_not_exists(key)`. The page `docs/item-format.md` explains every attribute.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTaskId`](crate::ErrorKind::InvalidTaskId), [`Encode`](crate::ErrorKind::Encode) or
+    /// [`ItemTooLarge`](crate::ErrorKind::ItemTooLarge), as [`create`](Self::create).
+    pub fn to_item(&self, data: &T) -> Result<HashMap<String, AttributeValue>, Error> {
+        new_item(self.cx(), data)
     }
 
     /// Returns the create of a task as an action of a transaction that you send yourself: a put that asks for the item if the task

@@ -255,3 +255,104 @@ pub(crate) fn classify_cancellation(codes: &[&str]) -> Cancelled {
         Cancelled::Unknown
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::types::{Delete, Put};
+
+    use super::*;
+    use crate::item::attribute::string;
+
+    const OWN: OwnItem<'static> = OwnItem { table: "tasks", key: "pay____1", bytes: 1000 };
+
+    fn put(table: &str, attributes: &[(&str, &str)]) -> TransactWriteItem {
+        let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), string(*value)));
+        let put = Put::builder().table_name(table).set_item(Some(attributes.collect()));
+        TransactWriteItem::builder().put(put.build().unwrap()).build()
+    }
+
+    fn delete(table: &str, key: &[(&str, &str)]) -> TransactWriteItem {
+        let key = key.iter().map(|(name, value)| ((*name).to_owned(), string(*value)));
+        let delete = Delete::builder().table_name(table).set_key(Some(key.collect()));
+        TransactWriteItem::builder().delete(delete.build().unwrap()).build()
+    }
+
+    /// Returns the reason of the first effect that is refused, if one is.
+    fn refusal(effects: impl IntoIterator<Item = TransactWriteItem>) -> Option<String> {
+        Effects::of(OWN, effects).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn one_item_has_one_effect_as_far_as_keys_are_known() {
+        let twice = "on the same item as another effect";
+        let is_refused =
+            |effects: [TransactWriteItem; 2]| refusal(effects).is_some_and(|why| why.contains(twice));
+        let (alice, bob) = ([("id", "alice")], [("id", "bob")]);
+        assert!(is_refused([delete("a", &alice), delete("a", &alice)]));
+        assert!(is_refused([delete("a", &alice), put("a", &[("id", "alice"), ("n", "1")])]));
+        assert!(is_refused([put("a", &[("id", "alice"), ("n", "1")]), delete("a", &alice)]));
+        assert!(is_refused([put("a", &alice), put("a", &alice)]));
+        let arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/a";
+        assert!(is_refused([delete(arn, &alice), delete("a", &alice)]), "an ARN names a table as well");
+        assert!(!is_refused([delete("a", &alice), delete("a", &bob)]));
+        assert!(!is_refused([delete("a", &alice), delete("b", &alice)]));
+        // A key of two attributes is another item if one of them differs.
+        assert!(!is_refused([
+            delete("a", &[("id", "1"), ("at", "1")]),
+            put("a", &[("id", "1"), ("at", "2")])
+        ]));
+        // Two puts are known to be of one item once another effect names the key.
+        let (one, two) = (put("a", &[("id", "alice"), ("n", "1")]), put("a", &[("id", "alice"), ("n", "2")]));
+        assert!(!is_refused([one.clone(), two.clone()]));
+        assert!(refusal([delete("a", &bob), one, two]).is_some_and(|why| why.contains(twice)));
+    }
+
+    #[test]
+    fn item_of_the_task_has_no_effect() {
+        let own = "on the item of the task itself";
+        let is_refused = |effect| refusal([effect]).is_some_and(|why| why.contains(own));
+        assert!(is_refused(delete("tasks", &[("key", "pay____1")])));
+        assert!(is_refused(put("tasks", &[("key", "pay____1"), ("n", "1")])));
+        assert!(is_refused(delete("arn:aws:dynamodb:eu-west-1:1:table/tasks", &[("key", "pay____1")])));
+        assert!(!is_refused(delete("tasks", &[("key", "pay____2")])));
+        assert!(!is_refused(delete("others", &[("key", "pay____1")])));
+    }
+
+    #[test]
+    fn refused_effect_leaves_the_others_as_they_were() {
+        let mut effects = Effects::of(OWN, [delete("a", &[("id", "1")])]).unwrap();
+        let large = put("a", &[("id", "2"), ("text", &"x".repeat(ITEM_BYTES))]);
+        effects.add(OWN, large).unwrap_err();
+        effects.add(OWN, TransactWriteItem::builder().build()).unwrap_err();
+        effects.add(OWN, delete("a", &[("id", "2")])).unwrap();
+        let own = put("tasks", &[("key", "pay____1")]);
+        let actions = effects.after(own.clone());
+        assert_eq!(actions, [own, delete("a", &[("id", "1")]), delete("a", &[("id", "2")])]);
+        assert_eq!(
+            effects.describe(1),
+            ("a".to_owned(), "the delete of the item with id = \"2\"".to_owned())
+        );
+    }
+
+    #[test]
+    fn reasons_are_classified_by_what_is_certain() {
+        let (none, failed, conflict) = ("None", "ConditionalCheckFailed", "TransactionConflict");
+        let cases: [(&[&str], Cancelled); 12] = [
+            (&[failed, none], Cancelled::Condition),
+            (&[failed, failed], Cancelled::Condition),
+            (&[failed, conflict], Cancelled::Condition),
+            (&["ValidationError", failed], Cancelled::OwnData),
+            (&[none, none, failed], Cancelled::Effect(1)),
+            (&[conflict, failed], Cancelled::Effect(0)),
+            (&[none, "ValidationError"], Cancelled::Effect(0)),
+            (&[none, "ItemCollectionSizeLimitExceeded"], Cancelled::Effect(0)),
+            (&[conflict, "ThrottlingError"], Cancelled::Conflict(0)),
+            (&[none, "ProvisionedThroughputExceeded"], Cancelled::Throttled(1)),
+            (&[none, "SomethingNew"], Cancelled::Unknown),
+            (&[], Cancelled::Unknown),
+        ];
+        for (codes, expected) in cases {
+            assert_eq!(classify_cancellation(codes), expected, "{codes:?}");
+        }
+    }
+}

@@ -1,7 +1,6 @@
 //! The traits of a tracked struct, which `#[derive(StatusTracker)]` implements, and the helpers of their methods.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
 use std::fmt::Display;
 
 use aws_sdk_dynamodb::Client;
@@ -11,13 +10,15 @@ use crate::declare::description::Description;
 use crate::declare::spec::TrackerSpec;
 use crate::declare::status::TrackerStatus;
 use crate::error::{Error, ErrorKind};
-use crate::item::fields::{Fields, Identified, TaskId};
+use crate::item::attribute::{DATA, Item, KEY};
+use crate::item::document::Document;
+use crate::item::fields::{self, Fields, Identified, TaskId};
+use crate::item::head::{self, TaskHead};
+use crate::item::image::IntoItem;
 use crate::item::key::shard_of;
 use crate::item::use_case::{Status, UseCase};
 use crate::tracker::Tracker;
 use crate::tracker::builder::TrackerBuilder;
-use crate::tracker::image::{self, IntoItem};
-use crate::tracker::task::Task;
 
 /// A tracked struct: each of its values is a task, which is stored as one DynamoDB item.
 ///
@@ -73,20 +74,7 @@ pub trait StatusTracker: Sized + Send + Sync + 'static {
     ///
     /// The errors of [`Task::from_item`](crate::Task::from_item).
     fn from_item(item: impl IntoItem) -> Result<Self, Error> {
-        Task::from_item(item).map(Task::into_data)
-    }
-
-    /// Returns the item of this task as [`create`](Tracker::create) writes it: in status pending, created now by the system's clock.
-    ///
-    /// Another program may put it, under the condition `attribute_not_exists(key)`. The page `docs/item-format.md` explains every
-    /// attribute. To create the task in a transaction, use [`Tracker::create_request`].
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidTaskId`](ErrorKind::InvalidTaskId), [`Encode`](ErrorKind::Encode) or
-    /// [`ItemTooLarge`](ErrorKind::ItemTooLarge), as [`create`](Tracker::create).
-    fn to_item(&self) -> Result<HashMap<String, AttributeValue>, Error> {
-        image::to_item(self)
+        read_item(item).map(|(_, data)| data)
     }
 
     /// Returns the attribute `key` of a task of the declared use case.
@@ -157,6 +145,32 @@ pub const fn after<P: StatusTracker>() -> &'static TrackerSpec {
 /// Returns the use case as declared.
 fn declared<T: StatusTracker>() -> UseCase {
     UseCase::new(&T::__SPEC, T::__SPEC.use_case_id)
+}
+
+/// Reads the head of an item of the declared use case, and removes `errors` from the item.
+pub(crate) fn read_head<T: StatusTracker>(item: &mut Item) -> Result<TaskHead, Error> {
+    let use_case = declared::<T>();
+    let no_task = |reason: String| Error::new(ErrorKind::NotATask { reason });
+    let Some(AttributeValue::S(key)) = item.get(KEY) else {
+        return Err(no_task(format!("the item has no text `{KEY}`")));
+    };
+    if !key.starts_with(&use_case.prefix()) {
+        let reason = format!("its key does not begin with \"{}\"", use_case.prefix());
+        return Err(no_task(reason).with_key(key));
+    }
+    Ok(head::read_head(item, &use_case, T::__SPEC.wire)?)
+}
+
+/// Reads an item of the declared use case.
+pub(crate) fn read_item<T: StatusTracker>(item: impl IntoItem) -> Result<(TaskHead, T), Error> {
+    let mut item = item.into_item();
+    let head = read_head::<T>(&mut item)?;
+    let mut document = Document::parse(item.remove(DATA), T::__SPEC.wire);
+    let decoded = fields::decode(&head.task_id, &mut item, &mut document, |fields| T::__fields(None, fields));
+    match decoded {
+        Ok(data) => Ok((head, data)),
+        Err(error) => Err(Error::from(error).with_task(head)),
+    }
 }
 
 /// Returns a status with the pads of its enum.

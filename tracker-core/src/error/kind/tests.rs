@@ -4,10 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::error::{Advice, Error};
-use crate::fuzzing::sample::Sample;
-use crate::item::attribute::{STATUS, number};
-use crate::item::head::TaskHead;
-use crate::tracker::status_tracker::StatusTracker;
+use crate::fuzzing::sample::failed_head;
 
 /// The names that begin the lines with this indentation and prefix, up to the first other character.
 fn names<'t>(text: &'t str, prefix: &str, suffixes: &[char]) -> BTreeSet<&'t str> {
@@ -27,13 +24,6 @@ fn errors_page_has_a_row_for_each_kind() {
     assert!(kinds.contains("NotFound") && kinds.contains("Locked") && kinds.len() > 20, "{kinds:?}");
     let rows = names(include_str!("../../../../docs/errors.md"), "| `", &['`']);
     assert_eq!(rows, kinds);
-}
-
-/// A task that can be retried.
-fn failed() -> TaskHead {
-    let mut item = Sample::new("a", 1).to_item().unwrap();
-    item.insert(STATUS.to_owned(), number(14_u32));
-    TaskHead::from_item::<Sample>(item).unwrap()
 }
 
 /// One error of each kind, and several of a kind whose advice depends on its fields.
@@ -86,7 +76,7 @@ fn samples() -> Vec<Error> {
     ]
     .into_iter()
     .map(Error::new)
-    .chain([Error::new(ErrorKind::EffectRefused { nth: 0, table: text() }).with_task(failed())])
+    .chain([Error::new(ErrorKind::EffectRefused { nth: 0, table: text() }).with_task(failed_head())])
     .chain([Error::new(ErrorKind::NotSent)
         .with_source(std::io::Error::from(std::io::ErrorKind::ConnectionRefused))])
     .collect()

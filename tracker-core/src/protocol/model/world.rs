@@ -224,7 +224,7 @@ impl World {
             return self.ghost.effect_applied(lock_id);
         }
         let is_transaction = matches!(request, Request::Finish { effect: true, .. });
-        let token = 1_u32 << request.lock_id() % 32;
+        let token = 1_u32 << (request.lock_id() % 32);
         if is_transaction && self.tokens & token != 0 {
             return self.answer_by_token(&request, keeps_answer);
         }

@@ -1,0 +1,64 @@
+//! Garbage images of a stream: the properties of reading them, and of the transitions between them.
+
+use super::item::assert_names;
+use super::sample::Sample;
+use super::source::Source;
+use crate::error::{Error, ErrorKind};
+use crate::item::attribute::{HEAD, Item, KEY};
+use crate::item::head::TaskHead;
+use crate::observe::transition::Transition;
+use crate::tracker::status_tracker::StatusTracker;
+use crate::tracker::task::Task;
+
+/// Checks two images of a record, each of which may be missing.
+pub(super) fn check(source: &mut Source<'_>) {
+    let old = source.flag().then(|| source.item());
+    // Often the same task, a little later.
+    let new = match &old {
+        Some(old) if source.flag() => Some(changed(old, source)),
+        _ => source.flag().then(|| source.item()),
+    };
+    let (old, new) = (old.as_ref().and_then(head), new.as_ref().and_then(head));
+    let transition = Transition::between(old.as_ref(), new.as_ref());
+    match (&old, &new) {
+        (None, None) => assert_eq!(transition, None),
+        (Some(_), None) => assert_eq!(transition, Some(Transition::Deleted)),
+        (None, Some(_)) => assert_eq!(transition, Some(Transition::Created)),
+        (Some(old), Some(_)) => {
+            assert_eq!(Transition::between(Some(old), Some(old)), None, "nothing has happened");
+            assert!(transition.is_none_or(|transition| !transition.name().is_empty()));
+        }
+    }
+}
+
+/// Returns an item with some attributes of another.
+fn changed(item: &Item, source: &mut Source<'_>) -> Item {
+    let mut changed = item.clone();
+    let other = source.item();
+    changed.extend(other.into_iter().filter(|(name, _)| name != KEY && source.flag()));
+    changed
+}
+
+/// Reads the head of an image. Asserts that an item that cannot be read is named, or is no task.
+fn head(item: &Item) -> Option<TaskHead> {
+    let task = Task::<Sample>::from_item(item.clone());
+    match TaskHead::from_item::<Sample>(item.clone()) {
+        Ok(head) => {
+            if let Err(error) = task {
+                assert_eq!(error.task().map(TaskHead::key), Some(head.key()), "{error:?}");
+            }
+            Some(head)
+        }
+        Err(error) => {
+            assert_eq!(task.err().as_ref().map(Error::kind), Some(error.kind()), "the head is read first");
+            match Sample::from_item(item.clone()).unwrap_err() {
+                error if matches!(error.kind(), ErrorKind::NotATask { .. }) => {
+                    let key = item.get(KEY).and_then(|key| key.as_s().ok());
+                    assert!(key.is_none_or(|key| !key.starts_with("extract____")), "{error:?}");
+                }
+                error => assert_names(&error, item, &HEAD),
+            }
+            None
+        }
+    }
+}
