@@ -7,7 +7,7 @@ use tracker_core::aws_sdk_dynamodb::operation::transact_write_items::TransactWri
 use tracker_core::{Advice, ErrorKind, EventKind, Failure, TaskHead};
 use tracker_test_macros::database_test;
 
-use crate::support::Fault::{Conflict, DropRequest, DropResponse, InProgress};
+use crate::support::Fault::{Conflict, DropRequest, DropResponse, InProgress, RefuseConnection};
 use crate::support::{Document, World, counter_item, number, text};
 
 const TRANSACTION: &str = "TransactWriteItems";
@@ -103,6 +103,15 @@ async fn refusal_after_a_lost_request_is_unknown(world: World) {
         matches!(error.kind(), ErrorKind::EffectRefused { nth: 0, .. }),
         "a conflict leaves no doubt: {error:?}"
     );
+}
+
+/// What was never sent is not unknown.
+#[database_test]
+async fn create_with_effects_that_is_not_sent_is_told_so(world: World) {
+    world.network.next(TRANSACTION, [RefuseConnection; 3]);
+    let error = world.documents().create_with(Document::new("doc-1"), [world.count("a")]).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::NotSent, "{error:?}");
+    assert_eq!((world.stored_under("extract____doc-1").await, world.counted("a").await), (None, 0));
 }
 
 #[database_test]

@@ -19,7 +19,8 @@ use crate::config::Backoff;
 use crate::error::{Error, ErrorKind, chain_text};
 use crate::item::attribute::{Item, KEY, string};
 use crate::protocol::backoff;
-use crate::protocol::effects::{Cancelled, Effects, classify_cancellation};
+use crate::protocol::cancellation::{Cancelled, classify_cancellation};
+use crate::protocol::effects::Effects;
 use crate::protocol::expression::{Expression, Parts};
 
 /// How often a send is repeated at most while other requests get in its way. The waits are 8 s in all at the longest.
@@ -163,9 +164,6 @@ impl<'t> Sending<'t> {
             .client_request_token(*token);
         // Boxed, because the SDK's future would make the future of every body large.
         let Err(error) = Box::pin(request.send()).await else { return Ok(Met::Done(None)) };
-        if !is_first_try(error.raw_response()) {
-            self.may_be_applied.store(true, Ordering::Relaxed);
-        }
         if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) =
             error.as_service_error()
         {
@@ -183,6 +181,9 @@ impl<'t> Sending<'t> {
         raw: Option<&HttpResponse>,
     ) -> Result<Met, WriteError> {
         let Self { cx, transaction: Transaction { key, effects, .. }, .. } = self;
+        if !is_first_try(raw) {
+            self.may_be_applied.store(true, Ordering::Relaxed);
+        }
         let codes: Vec<_> = reasons.iter().map(|reason| reason.code().unwrap_or_default()).collect();
         let why = |nth: usize| {
             let reason = reasons.get(nth);

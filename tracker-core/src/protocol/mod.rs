@@ -3,6 +3,7 @@
 //! `docs/protocol.md` is its specification.
 
 pub(crate) mod backoff;
+pub(crate) mod cancellation;
 pub(crate) mod classify;
 mod clauses;
 pub(crate) mod effects;
