@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use tracker_core::Access;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 error, 2 wrong usage, 3 nothing found, 4 refused,
@@ -216,6 +217,8 @@ pub(crate) enum Command {
         #[arg(long)]
         publish: bool,
     },
+    /// Print the table or the permissions of a role as text, for whatever creates them
+    Infra(Infra),
     /// Print all that is stored of tasks as JSON lines
     Export {
         /// Statuses [default: all]
@@ -263,6 +266,61 @@ impl Command {
             Self::Export { .. } => Some(("export", &[Form::Jsonl])),
             Self::Check { .. } => Some(("check", &[Form::Table])),
             _ => None,
+        }
+    }
+}
+
+/// The arguments of `infra`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Infra {
+    /// The form of the text
+    #[arg(value_name = "FORM")]
+    pub(crate) form: InfraForm,
+    /// The role whose permissions are printed, with `iam`
+    #[arg(long = "for", value_name = "ROLE")]
+    pub(crate) role: Option<Role>,
+    /// The ARN of the table, with `iam` [default: the table in any account, and in the region of --region]
+    #[arg(long, value_name = "ARN")]
+    pub(crate) arn: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InfraForm {
+    /// A template of `CloudFormation`, in YAML
+    Cloudformation,
+    /// A resource of Terraform
+    Terraform,
+    /// A construct of the AWS CDK, in TypeScript
+    Cdk,
+    /// The input of `aws dynamodb create-table --cli-input-json`
+    CliJson,
+    /// An IAM policy
+    Iam,
+}
+
+/// Who needs permissions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// Creates tasks
+    Producer,
+    /// Runs tasks
+    Worker,
+    /// Looks at tasks
+    Reader,
+    /// Looks at tasks, and mends them
+    Operator,
+    /// Creates and deletes the table, and everything else
+    Admin,
+}
+
+impl From<Role> for Access {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Producer => Self::Producer,
+            Role::Worker => Self::Worker,
+            Role::Reader => Self::Reader,
+            Role::Operator => Self::Operator,
+            Role::Admin => Self::Admin,
         }
     }
 }

@@ -151,7 +151,7 @@ fn chosen(mut descriptions: Vec<Description>, options: &Options) -> Result<Optio
     }))
 }
 
-fn read_description(file: &std::path::Path) -> Result<Description, Failure> {
+pub(crate) fn read_description(file: &std::path::Path) -> Result<Description, Failure> {
     let name = file.display();
     let text =
         fs::read_to_string(file).map_err(|error| Failure::new(Exit::Error, format!("{name}: {error}")))?;

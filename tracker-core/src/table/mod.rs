@@ -1,5 +1,6 @@
 //! Creates, verifies and deletes the table with its index.
 
+pub(crate) mod access;
 pub(crate) mod description;
 pub(crate) mod pause;
 pub(crate) mod versioned;
@@ -20,7 +21,8 @@ use self::description::Write;
 use crate::dynamodb::Context;
 use crate::dynamodb::table::{self, NewTable};
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::{CREATE_TIME, EXPIRES_AT, KEY, RUN_AT, UPDATE_TIME, VALUE};
+use crate::item::attribute::{CREATE_TIME, EXPIRES_AT};
+use crate::item::definition::shape::{INDEX_KEY, KEY_ATTRIBUTES, PROJECTED, TABLE_KEY};
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
 
@@ -200,16 +202,16 @@ fn new_table(index: &str, provisioned: Option<(i64, i64)>) -> Result<NewTable, B
         .transpose()?;
     let projection = Projection::builder()
         .projection_type(ProjectionType::Include)
-        .non_key_attributes(CREATE_TIME)
-        .non_key_attributes(RUN_AT)
+        .set_non_key_attributes(Some(PROJECTED.map(str::to_owned).into()))
         .build();
+    let [hash, range] = INDEX_KEY;
     Ok(NewTable {
-        attributes: vec![attribute(KEY)?, attribute(VALUE)?, attribute(UPDATE_TIME)?],
-        key_schema: vec![part(KEY, KeyType::Hash)?],
+        attributes: KEY_ATTRIBUTES.into_iter().map(attribute).collect::<Result<_, _>>()?,
+        key_schema: vec![part(TABLE_KEY, KeyType::Hash)?],
         index: GlobalSecondaryIndex::builder()
             .index_name(index)
-            .key_schema(part(VALUE, KeyType::Hash)?)
-            .key_schema(part(UPDATE_TIME, KeyType::Range)?)
+            .key_schema(part(hash, KeyType::Hash)?)
+            .key_schema(part(range, KeyType::Range)?)
             .projection(projection)
             .set_provisioned_throughput(throughput.clone())
             .build()?,
@@ -241,7 +243,7 @@ fn differences(table: &TableDescription, index_name: &str) -> Vec<String> {
     differs(matches!(status, "ACTIVE" | "UPDATING"), format!("its status is {status}, but must be ACTIVE"));
     let key = key_text(table.key_schema());
     differs(key == "key (HASH)", format!("its key is {key}, but must be key (HASH)"));
-    for name in [KEY, VALUE, UPDATE_TIME] {
+    for name in KEY_ATTRIBUTES {
         let defined = table.attribute_definitions().iter().find(|part| part.attribute_name() == name);
         let of_type = defined.map(|part| part.attribute_type().as_str());
         differs(

@@ -9,6 +9,7 @@ mod errors;
 mod export;
 mod get;
 mod ids;
+mod infra;
 mod list;
 mod pause;
 #[cfg(feature = "serve")]
@@ -60,6 +61,9 @@ async fn dispatch(cli: Cli, descriptions: Vec<Description>, units: &Units) -> Re
         crate::output::line(&String::from_utf8_lossy(&script))?;
         return Ok(Exit::Done);
     }
+    if let Command::Infra(infra) = &command {
+        return infra::infra(infra, options, descriptions, units).await;
+    }
     if let Some((name, forms)) = command.forms() {
         Output::new(options.output).check(name, forms)?;
     }
@@ -107,6 +111,7 @@ async fn dispatch(cli: Cli, descriptions: Vec<Description>, units: &Units) -> Re
         }
         #[cfg(feature = "serve")]
         Command::Serve(serve) => serve::serve(session, serve, units).await,
-        Command::Completions { .. } => Ok(Exit::Done),
+        // Both have ended above, because they need no table.
+        Command::Infra(_) | Command::Completions { .. } => Ok(Exit::Done),
     }
 }

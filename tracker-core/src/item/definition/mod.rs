@@ -1,0 +1,159 @@
+//! The table of one or several use cases, as text for whatever creates it.
+
+mod cdk;
+mod cloudformation;
+mod json;
+pub(crate) mod shape;
+mod terraform;
+
+use std::collections::BTreeSet;
+
+use self::shape::{Shape, is_name};
+use crate::declare::description::Description;
+
+/// Why a table cannot be defined.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DefinitionError {
+    /// There is no description.
+    #[error("no use case is given; pass the description of at least one")]
+    NoUseCase,
+    /// No declaration names the table.
+    #[error("no declaration names the table; call `named`")]
+    NoName,
+    /// The declarations name several tables.
+    #[error("the use cases are in several tables, {}; define each on its own, or call `named`", .0.join(" and "))]
+    SeveralTables(Vec<String>),
+    /// DynamoDB allows no such name.
+    #[error(
+        "`{}` cannot be the name of a table or an index; use 3 to 255 letters, digits, `_`, `-` and `.`",
+        crate::escaped::Escaped(.0)
+    )]
+    InvalidName(String),
+}
+
+/// The table of one or several use cases: its keys, its indexes and its time to live. It is made from the same names as
+/// [`create_table`](crate::Tracker::create_table).
+///
+/// All texts switch point-in-time recovery and deletion protection on, because a table of business-critical tasks should
+/// survive a mistake, and on-demand billing. They switch time to live on if a declaration retains ended tasks for a time.
+///
+/// # Examples
+///
+/// ```
+/// use tracker_core::{StatusTracker, TableDefinition, TrackerStatus};
+///
+/// # #[derive(TrackerStatus, Clone, Copy)]
+/// # enum OrderStatus {
+/// #     #[status(pending)] Pending = 10, #[status(in_progress)] InProgress = 12, #[status(failed)] Failed = 14,
+/// #     #[status(succeeded)] Succeeded = 16, #[status(ignored)] Ignored = 18,
+/// # }
+/// #[derive(StatusTracker)]
+/// #[tracker(use_case_id = "orders", status = OrderStatus, table = "tasks", retain_seconds = 86400)]
+/// struct Order {
+///     #[tracker(task_id)]
+///     id: String,
+/// }
+///
+/// # fn main() -> Result<(), tracker_core::DefinitionError> {
+/// let definition = TableDefinition::of([Order::describe()])?;
+/// assert!(definition.cloudformation().contains("TableName: tasks"));
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TableDefinition {
+    shape: Shape,
+}
+
+impl TableDefinition {
+    /// Returns the definition of the table of these use cases.
+    ///
+    /// # Errors
+    ///
+    /// [`DefinitionError`] if there is no use case, or if the declarations do not name one table with a name that DynamoDB allows. Use
+    /// [`named`](Self::named) for declarations without a table.
+    pub fn of(descriptions: impl IntoIterator<Item = Description>) -> Result<Self, DefinitionError> {
+        let descriptions: Vec<_> = descriptions.into_iter().collect();
+        let tables: BTreeSet<_> =
+            descriptions.iter().filter_map(|description| description.table.clone()).collect();
+        let mut tables = tables.into_iter();
+        match (tables.next(), tables.next()) {
+            (Some(name), None) => Self::named(name, descriptions),
+            (None, _) if descriptions.is_empty() => Err(DefinitionError::NoUseCase),
+            (None, _) => Err(DefinitionError::NoName),
+            (Some(one), Some(other)) => {
+                Err(DefinitionError::SeveralTables([one, other].into_iter().chain(tables).collect()))
+            }
+        }
+    }
+
+    /// Returns the definition of a table of this name for these use cases.
+    ///
+    /// # Errors
+    ///
+    /// [`DefinitionError`] if there is no use case, or if DynamoDB does not allow the name of the table or of an index.
+    pub fn named(
+        name: impl Into<String>,
+        descriptions: impl IntoIterator<Item = Description>,
+    ) -> Result<Self, DefinitionError> {
+        let mut shape = Shape { name: name.into(), indexes: BTreeSet::new(), has_time_to_live: false };
+        for description in descriptions {
+            shape.has_time_to_live |= description
+                .steps
+                .values()
+                .any(|step| step.retain_seconds.is_some() || step.retain_ignored_seconds.is_some());
+            shape.indexes.insert(description.index);
+        }
+        if shape.indexes.is_empty() {
+            return Err(DefinitionError::NoUseCase);
+        }
+        let names = std::iter::once(&shape.name).chain(&shape.indexes);
+        match names.into_iter().find(|name| !is_name(name)) {
+            Some(invalid) => Err(DefinitionError::InvalidName(invalid.clone())),
+            None => Ok(Self { shape }),
+        }
+    }
+
+    /// Returns the name of the table.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shape.name
+    }
+
+    /// Returns the names of the indexes.
+    pub fn indexes(&self) -> impl Iterator<Item = &str> {
+        self.shape.indexes.iter().map(String::as_str)
+    }
+
+    /// Returns whether DynamoDB deletes ended tasks of a use case after some time.
+    #[must_use]
+    pub fn has_time_to_live(&self) -> bool {
+        self.shape.has_time_to_live
+    }
+
+    /// Returns a template of CloudFormation, in YAML. The table stays if its stack is deleted.
+    #[must_use]
+    pub fn cloudformation(&self) -> String {
+        cloudformation::text(&self.shape)
+    }
+
+    /// Returns a resource of Terraform's provider `aws`.
+    #[must_use]
+    pub fn terraform(&self) -> String {
+        terraform::text(&self.shape)
+    }
+
+    /// Returns a construct of the AWS CDK, in TypeScript.
+    #[must_use]
+    pub fn cdk_typescript(&self) -> String {
+        cdk::text(&self.shape)
+    }
+
+    /// Returns the input of `aws dynamodb create-table --cli-input-json`. Point-in-time recovery and time to live are requests of their
+    /// own there: `aws dynamodb update-continuous-backups` and `update-time-to-live`.
+    #[must_use]
+    pub fn cli_json(&self) -> String {
+        json::text(&self.shape)
+    }
+}
