@@ -74,7 +74,7 @@ const ACCOUNTS: &str = "accounts";
 #[command(
     name = "payments",
     version,
-    after_help = "Exit status: 0 the sum is right, 1 the sum is wrong or an error, 130 stopped."
+    after_help = "Exit status: 0 the sum is right, 1 the sum is wrong or an error, 2 wrong arguments, 130 stopped."
 )]
 struct Arguments {
     /// How many payments to make
@@ -86,7 +86,7 @@ struct Arguments {
     /// How many workers run at the same time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     workers: u32,
-    /// How many workers are killed, each in the middle of its payments
+    /// How many workers are killed at most, each in the middle of its payments
     #[arg(long, value_name = "N", default_value_t = 12)]
     kills: u32,
     /// The seed of the payments and of the kills
@@ -125,23 +125,18 @@ async fn run(arguments: &Arguments) -> Result<bool, AnyError> {
     let payments = payments(&client)?;
     payments.create_table().await?;
     let accounts = open_accounts(&client, arguments.accounts).await?;
-    let before = balances(&client, &accounts).await?;
-    let mut expected = before.clone();
     let mut random = fastrand::Rng::with_seed(arguments.seed);
-    let mut open = Vec::new();
     for nth in 0..arguments.payments {
-        let payment = Payment {
-            id: format!("payment-{nth:05}"),
-            from: pick(&mut random, &accounts),
-            to: pick(&mut random, &accounts),
-            amount: random.i64(1..=BALANCE / 4),
-        };
+        let (from, to) = pick_two(&mut random, &accounts);
+        let amount = random.i64(1..=BALANCE / 4);
         // A payment of an earlier run on the same database stays as it is.
-        let payment = payments.ensure(payment).await?.into_task();
-        if !payment.is_succeeded() {
-            open.push(payment.into_data().id);
-        }
+        payments.ensure(Payment { id: format!("payment-{nth:05}"), from, to, amount }).await?;
     }
+    // All payments that a worker can find, also those of an earlier run.
+    let open: Vec<_> = payments.query_for_unfinished().all().await?;
+    let open: Vec<_> = open.into_iter().map(|entry| entry.task_id().clone()).collect();
+    let before = balances(&client).await?;
+    let mut expected = before.clone();
 
     let killed = make_payments(arguments, &client, &mut random).await?;
 
@@ -158,13 +153,20 @@ async fn run(arguments: &Arguments) -> Result<bool, AnyError> {
             *expected.entry(from).or_default() -= amount;
         }
     }
-    let after = balances(&client, &accounts).await?;
-    println!("{} payments by {} workers, of which {killed} were killed", open.len(), arguments.workers);
+    let after = balances(&client).await?;
+    println!(
+        "{} payments by {} workers at a time; {killed} were killed, and others took their places",
+        open.len(),
+        arguments.workers
+    );
     println!(
         "{succeeded} succeeded, {ignored} were given up, mostly for lack of money; {lost} attempts were lost with their workers"
     );
     for (account, balance) in after.iter().take(10) {
         println!("  {account}  {balance:>6}");
+    }
+    if after.len() > 10 {
+        println!("  and {} more accounts", after.len() - 10);
     }
     for (account, balance) in after.iter().filter(|(account, balance)| expected[*account] != **balance) {
         println!("wrong: {account} has {balance}, and the payments make it {}", expected[account]);
@@ -200,9 +202,8 @@ async fn make_payments(
         bar.inc(1);
     }
     bar.finish_and_clear();
-    for life in lives {
-        life.work.await??;
-        life.runtime.shutdown_background();
+    for mut life in lives {
+        (&mut life.work).await??;
     }
     Ok(killed)
 }
@@ -210,7 +211,8 @@ async fn make_payments(
 /// A worker with a network and a runtime of its own, as a process has.
 struct Life {
     network: FaultyNetwork,
-    runtime: Runtime,
+    /// Taken when the life ends: a runtime must not be dropped where others run.
+    runtime: Option<Runtime>,
     work: tokio::task::JoinHandle<Result<Summary, Error>>,
 }
 
@@ -221,13 +223,20 @@ impl Life {
         let payments = payments(&client)?;
         let work = runtime
             .spawn(async move { payments.worker().concurrency(4).drain().until_all_ended().run(pay).await });
-        Ok(Self { network, runtime, work })
+        Ok(Self { network, runtime: Some(runtime), work })
     }
 
     /// Ends everything at once. What is on its way may arrive or not; nothing follows.
     fn kill(self) {
         self.network.seed(0, Rates::none().with(Fault::DropRequest, 1.0));
-        self.runtime.shutdown_background();
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -236,10 +245,8 @@ async fn pay(task: &mut Execution<Payment>) -> Result<(), Failure> {
     let Payment { from, to, amount, .. } = task.data().clone();
     // What a real payment does here: it checks a limit, or asks another service.
     tokio::time::sleep(Duration::from_millis(10)).await;
-    if from != to {
-        task.on_success(debit(&from, amount)?)?;
-        task.on_success(credit(&to, amount)?)?;
-    }
+    task.on_success(debit(&from, amount)?)?;
+    task.on_success(credit(&to, amount)?)?;
     Ok(())
 }
 
@@ -264,8 +271,11 @@ fn credit(account: &str, amount: i64) -> Result<TransactWriteItem, BuildError> {
     Ok(TransactWriteItem::builder().update(update.build()?).build())
 }
 
-fn pick(random: &mut fastrand::Rng, accounts: &[String]) -> String {
-    accounts[random.usize(0..accounts.len())].clone()
+/// Draws two different accounts.
+fn pick_two(random: &mut fastrand::Rng, accounts: &[String]) -> (String, String) {
+    let from = random.usize(0..accounts.len());
+    let to = (from + random.usize(1..accounts.len())) % accounts.len();
+    (accounts[from].clone(), accounts[to].clone())
 }
 
 /// Creates the table of the accounts and the accounts, unless they exist. Returns their ids.
@@ -296,16 +306,19 @@ async fn open_accounts(client: &Client, count: u32) -> Result<Vec<String>, AnyEr
     Ok(accounts)
 }
 
-async fn balances(client: &Client, accounts: &[String]) -> Result<BTreeMap<String, i64>, AnyError> {
+/// Returns the balances of all accounts.
+async fn balances(client: &Client) -> Result<BTreeMap<String, i64>, AnyError> {
+    let scan = client.scan().table_name(ACCOUNTS).consistent_read(true);
+    let mut items = scan.into_paginator().items().send();
     let mut balances = BTreeMap::new();
-    for account in accounts {
-        let key = AttributeValue::S(account.clone());
-        let read = client.get_item().table_name(ACCOUNTS).key("id", key).consistent_read(true).send().await?;
-        let balance = read.item.and_then(|mut item| item.remove("balance"));
-        let Some(AttributeValue::N(balance)) = balance else {
-            return Err(format!("{account} has no balance").into());
+    while let Some(item) = items.next().await {
+        let item = item?;
+        let (Some(AttributeValue::S(id)), Some(AttributeValue::N(balance))) =
+            (item.get("id"), item.get("balance"))
+        else {
+            return Err(format!("an account has no id or no balance: {item:?}").into());
         };
-        balances.insert(account.clone(), balance.parse()?);
+        balances.insert(id.clone(), balance.parse()?);
     }
     Ok(balances)
 }

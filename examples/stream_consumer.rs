@@ -52,7 +52,11 @@ struct Job {
 
 /// Runs some tasks, and prints their transitions as the stream of the table tells them.
 #[derive(Parser)]
-#[command(name = "stream_consumer", version)]
+#[command(
+    name = "stream_consumer",
+    version,
+    after_help = "Exit status: 0 done, 1 an error, 2 wrong arguments, 130 stopped."
+)]
 struct Arguments {
     /// How many tasks to run
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -83,10 +87,12 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments) -> Result<(), AnyError> {
     let client = arguments.database.client().await?;
+    // Before anything is created.
+    let streams = streams_client(&arguments.database, &client)?;
     let jobs = Job::tracker(&client);
     jobs.create_table().await?;
     let stream = enable_stream(&client, &jobs.config().table).await?;
-    let mut follower = Follower::new(streams_client(&arguments.database, &client)?, stream);
+    let mut follower = Follower::new(streams, stream);
 
     let work = async {
         for number in 0..arguments.tasks {
@@ -159,8 +165,8 @@ fn head(image: Option<&HashMap<String, AttributeValue>>) -> Result<Option<TaskHe
 /// Switches the stream of a table on, with both images in each record. Returns its ARN.
 async fn enable_stream(client: &Client, table: &str) -> Result<String, AnyError> {
     let described = client.describe_table().table_name(table).send().await?;
-    let table_of = |table: Option<TableDescription>| table.and_then(|table| table.latest_stream_arn);
-    if let Some(stream) = table_of(described.table) {
+    let stream_of = |table: Option<TableDescription>| table.and_then(|table| table.latest_stream_arn);
+    if let Some(stream) = stream_of(described.table) {
         return Ok(stream);
     }
     let specification = StreamSpecification::builder()
@@ -168,7 +174,7 @@ async fn enable_stream(client: &Client, table: &str) -> Result<String, AnyError>
         .stream_view_type(StreamViewType::NewAndOldImages)
         .build()?;
     let updated = client.update_table().table_name(table).stream_specification(specification).send().await?;
-    table_of(updated.table_description).ok_or_else(|| "the table has no stream".into())
+    stream_of(updated.table_description).ok_or_else(|| "the table has no stream".into())
 }
 
 /// Returns a client of the streams of the same database.

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use futures_util::poll;
-use tracker_core::{ErrorKind, Execution, Failure, TaskHead};
+use tracker_core::{ErrorKind, EventKind, Execution, Failure, TaskHead};
 use tracker_test_macros::database_test;
 
-use crate::support::Fault::{Conflict, CutBody, Deny, DropRequest, DropResponse, InProgress, Throttle};
+use crate::support::Fault::{
+    Conflict, CutBody, Deny, DropRequest, DropResponse, DuplicateLate, InProgress, Throttle, ThrottleMembers,
+};
 use crate::support::{Document, World, counter_item, data_member, entry, number, text};
 
 const TRANSACTION: &str = "TransactWriteItems";
@@ -56,15 +58,98 @@ async fn finish_without_any_answer_is_settled_by_a_read(world: World) {
     assert_eq!(world.stored_under("extract____doc-2").await.unwrap()["status"], number(12));
 }
 
-/// A copy of the transaction arrives after its end. DynamoDB knows its token. Once the token is forgotten, after ten minutes, the
-/// condition refuses such a copy: the model has both.
+/// A copy of the transaction arrives after its end: within ten minutes DynamoDB knows its token, and later the condition refuses it.
 #[database_test]
 async fn late_copy_of_a_success_writes_no_effect_again(world: World) {
     let execution = started(&world).await;
+    world.network.next(TRANSACTION, [DuplicateLate(Duration::from_mins(11))]);
     execution.succeed().await.unwrap();
     assert_succeeded_once(&world).await;
     assert_eq!(world.network.deliver_again(TRANSACTION, 0).await.unwrap(), 200);
     assert_succeeded_once(&world).await;
+    world.deliver_late_requests().await;
+    assert_succeeded_once(&world).await;
+}
+
+/// Throttled effects are waited for. If that does not help, the attempt ends, and does not wait for its lease to expire.
+#[database_test]
+async fn throttled_effects_end_the_attempt(world: World) {
+    let execution = started(&world).await;
+    world.network.next(TRANSACTION, [ThrottleMembers; 10]);
+    let error = execution.succeed().await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Throttled { .. }), "{error:?}");
+    let item = world.stored().await;
+    assert_eq!((&item["status"], world.counted("a").await), (&number(14), 0));
+
+    // The same if no transaction gets through at all, and some sends have no answer.
+    world.clock.advance(Duration::from_secs(1));
+    let mut execution = world.documents().start("doc-1").await.unwrap();
+    execution.on_success(world.count("a")).unwrap();
+    world.network.next(TRANSACTION, [DropRequest, Throttle, Throttle, Throttle, Throttle, Throttle]);
+    execution.succeed().await.unwrap_err();
+    let item = world.stored().await;
+    assert_eq!((&item["status"], &item["retry"], world.counted("a").await), (&number(14), &number(2), 0));
+}
+
+/// The lease has no time for long waits, so the attempt ends before it is lost.
+#[database_test]
+async fn conflicts_do_not_cost_the_lease(world: World) {
+    world.create_document().await;
+    let documents = world.builder::<Document>().lock_expire(Duration::from_secs(3)).build().unwrap();
+    let mut execution = documents.start("doc-1").await.unwrap();
+    execution.on_success(world.count("a")).unwrap();
+    world.network.next(TRANSACTION, [Conflict; 10]);
+    let error = execution.succeed().await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::TransactionConflict);
+    assert!(world.network.faults_left() > 0, "it gave up earlier");
+    world.network.calm();
+    assert_eq!((world.stored().await["status"].clone(), world.counted("a").await), (number(14), 0));
+}
+
+/// The failure that replaces a refused success is recorded, its answer is lost, and the future is dropped. Another worker starts the
+/// task. Then the background sends the success again: it must not be told as recorded.
+#[database_test]
+async fn success_that_was_refused_is_not_reported_later(world: World) {
+    world.put_item(counter_item("b", 5)).await;
+    world.create_document().await;
+    let (send, seen) = std::sync::mpsc::channel();
+    let documents = world
+        .builder::<Document>()
+        .clock(world.clock.manual())
+        .observer(move |event: &tracker_core::Event<'_>| send.send(event.kind).unwrap_or_default())
+        .build()
+        .unwrap();
+    world.clock.advance(Duration::from_secs(1));
+    let mut execution = documents.start("doc-1").await.unwrap();
+    execution.on_success(world.count_from("b", 4)).unwrap();
+    world.network.next("UpdateItem", [DropResponse]);
+    let mut finish = Box::pin(execution.succeed());
+    // The clock stands still, so the finish waits before it sends the failure again.
+    let is_recorded = async {
+        while world.stored().await["status"] != number(14) {
+            assert!(poll!(&mut finish).is_pending());
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), is_recorded).await.expect("a recorded failure");
+    world.network.next(TRANSACTION, [crate::support::Fault::Delay(Duration::from_hours(1))]);
+    drop(finish);
+    // The background may run now, and its transaction is late.
+    world
+        .wait_until("the success is on its way again", || std::future::ready(world.network.late() == 1))
+        .await;
+    world.clock.advance(Duration::from_secs(1));
+    let successor = world.rival().start("doc-1").await.unwrap();
+    world.deliver_late_requests().await;
+    let mut events = Vec::new();
+    world
+        .wait_until("the background knows that it does not know", || {
+            events.extend(seen.try_iter());
+            std::future::ready(events.contains(&EventKind::OutcomeUnknown))
+        })
+        .await;
+    assert!(!events.contains(&EventKind::Succeeded), "{events:?}");
+    assert_eq!(world.counted("b").await, 5);
+    drop(successor);
 }
 
 /// The lease is lost while the transaction is on its way: it arrives after the takeover.
@@ -99,7 +184,7 @@ async fn conflicts_without_end_fail_the_attempt(world: World) {
     let execution = started(&world).await;
     world.network.next(TRANSACTION, [Conflict; 10]);
     let error = execution.succeed().await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::Contended);
+    assert_eq!(*error.kind(), ErrorKind::TransactionConflict);
     assert!(error.task().is_some_and(TaskHead::is_failed), "{error:?}");
     let item = world.stored().await;
     assert_eq!((&item["status"], world.counted("a").await), (&number(14), 0));

@@ -7,7 +7,9 @@ use tracker_core::aws_sdk_dynamodb::operation::transact_write_items::TransactWri
 use tracker_core::{Advice, ErrorKind, EventKind, Failure, TaskHead};
 use tracker_test_macros::database_test;
 
-use crate::support::Fault::{Conflict, DropRequest, DropResponse, InProgress, RefuseConnection};
+use crate::support::Fault::{
+    Conflict, DropRequest, DropResponse, InProgress, RefuseConnection, ThrottleMembers,
+};
 use crate::support::{Document, World, counter_item, number, text};
 
 const TRANSACTION: &str = "TransactWriteItems";
@@ -52,16 +54,32 @@ async fn errors_tell_apart_what_was_in_the_way(world: World) {
     assert_eq!(*error.kind(), ErrorKind::InvalidEffects);
     let many = (0..100).map(|nth| world.count(&format!("c{nth}"))).collect();
     let error = create("doc-2", many).await.unwrap_err();
-    assert!(error.to_string().contains("there are 99 effects already"), "{error}");
+    assert!(error.to_string().contains("a transaction has at most 99 effects"), "{error}");
     assert_eq!(world.network.count_all(), sent, "nothing was sent");
 
     world.network.next(TRANSACTION, [Conflict; 10]);
     let error = create("doc-2", vec![world.count("a")]).await.unwrap_err();
-    assert_eq!((error.kind(), error.advice()), (&ErrorKind::Contended, Advice::RetryLater { at: None }));
+    assert_eq!(
+        (error.kind(), error.advice()),
+        (&ErrorKind::TransactionConflict, Advice::RetryLater { at: None })
+    );
     let shown = error.to_string();
     assert!(shown.contains("the update of the item with key = \"a\" was in the way"), "{shown}");
     assert_eq!(world.network.faults_left(), 0);
     assert_eq!((world.stored_under("extract____doc-2").await, world.counted("a").await), (None, 0));
+
+    // DynamoDB has answered that nothing was written, so nothing is unknown.
+    world.network.next(TRANSACTION, [ThrottleMembers; 10]);
+    let error = create("doc-2", vec![world.count("a")]).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Throttled { .. }), "{error:?}");
+    assert_eq!((world.network.faults_left(), world.counted("a").await), (0, 0));
+
+    let nowhere = World { table: "no-such-table".to_owned(), ..world.clone() };
+    let error = create("doc-2", vec![nowhere.count("a")]).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::InvalidEffects);
+    let shown = format!("{error:?}");
+    assert!(shown.contains("`no-such-table`: one of its tables does not exist"), "{shown}");
+    assert!(!shown.contains("there is no table"), "the table of the task exists: {shown}");
 }
 
 #[database_test]

@@ -90,11 +90,38 @@ async fn transitions_are_those_of_a_step(world: World) {
     world.enable_stream().await;
     let documents = world.create_document().await;
     documents.run("doc-1", async |_| Ok::<_, Failure>(())).await.unwrap();
+    let summaries = world.summaries();
+    let start = async || {
+        world.clock.advance(Duration::from_secs(1));
+        summaries.start("doc-1").await.unwrap()
+    };
+    start().await.release().await.unwrap();
+    start().await.fail(Failure::snooze(Duration::from_hours(1))).await.unwrap();
+    summaries.run_now("doc-1").await.unwrap();
+    let mut saved = start().await;
     world.clock.advance(Duration::from_secs(1));
-    world.summaries().run("doc-1", async |_| Ok::<_, Failure>(())).await.unwrap();
-    assert_eq!(transitions::<Document>(&world).await, ["created", "started", "succeeded", "none", "none"]);
+    saved.save().await.unwrap();
+    summaries.cancel("doc-1").await.unwrap();
+    saved.succeed().await.unwrap();
+    let of_document = transitions::<Document>(&world).await;
+    assert_eq!(of_document[..3], ["created", "started", "succeeded"]);
+    assert!(of_document[3..].iter().all(|name| *name == "none"), "{of_document:?}");
     let of_summary = transitions::<Summary>(&world).await;
-    assert_eq!(of_summary[3..], ["started", "succeeded"], "{of_summary:?}");
+    assert_eq!(of_summary[..3], ["created", "none", "none"]);
+    assert_eq!(
+        of_summary[3..],
+        [
+            "started",
+            "released",
+            "started",
+            "snoozed",
+            "made_due",
+            "started",
+            "heartbeat",
+            "cancel_requested",
+            "succeeded"
+        ]
+    );
 }
 
 #[database_test]
@@ -171,7 +198,8 @@ async fn items_of_the_page_are_tasks(world: World) {
     let put = state["Parameters"]["Item"].to_string();
     let put = put.replace("\"S.$\":\"$.now\"", &format!("\"S\":\"{now}\""));
     let put = put.replace("\"S.$\":\"States.Format('extract____{}', $.id)\"", "\"S\":\"extract____doc-1\"");
-    let put = put.replace("\"N.$\":\"$.pages\"", "\"N\":\"12\"");
+    // The input has a number, and the format a text.
+    let put = put.replace("\"N.$\":\"States.Format('{}', $.pages)\"", "\"N\":\"12\"");
     world.put_item(item(&put)).await;
     let pages = world.documents().run("doc-1", async |task| Ok::<_, Failure>(task.data().pages)).await;
     assert_eq!(pages.unwrap(), 12);

@@ -1,10 +1,10 @@
 //! The request `TransactWriteItems`: a write of the tracker's together with the user's effects, all or nothing.
 
-use std::error::Error as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
     CancellationReason, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
@@ -16,7 +16,7 @@ use super::route::Route;
 use super::settle::{SENDS, settle, settle_finish};
 use super::write_error::WriteError;
 use crate::config::Backoff;
-use crate::error::{Error, ErrorKind, chain_text};
+use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, KEY, string};
 use crate::protocol::backoff;
 use crate::protocol::cancellation::{Cancelled, classify_cancellation};
@@ -25,6 +25,8 @@ use crate::protocol::expression::{Expression, Parts};
 
 /// How often a send is repeated at most while other requests get in its way. The waits are 8 s in all at the longest.
 const CONFLICTS: u32 = 9;
+/// How often it is repeated even if the lease is about to expire. These waits are 0.2 s in all at the longest.
+const FEWEST_CONFLICTS: u32 = 3;
 /// The waits between these sends. They are drawn, so that those who have met do not meet again.
 const CONFLICT_WAITS: Backoff =
     Backoff::Exponential { base: Duration::from_millis(25), max: Duration::from_secs(2) };
@@ -50,18 +52,19 @@ pub(crate) struct NotWritten {
 
 /// Sends the transaction of a create until its outcome is known.
 pub(crate) async fn transact(cx: &Context, transaction: Transaction<'_>) -> Result<(), NotWritten> {
-    let sending = Sending::new(cx, Route::ALONE, transaction);
+    let sending = Sending::new(cx, Route::ALONE, transaction, &|| true);
     let sent = settle(&*cx.clock, SENDS, || sending.send_through_conflicts()).await;
     sending.end(sent)
 }
 
-/// Sends the transaction of a finish until its outcome is known.
+/// Sends the transaction of a finish until its outcome is known. `may_wait` says whether the lease has time for another wait.
 pub(crate) async fn transact_finish(
     cx: &Context,
     route: Route,
     transaction: Transaction<'_>,
+    may_wait: &(dyn Fn() -> bool + Sync),
 ) -> Result<(), NotWritten> {
-    let sending = Sending::new(cx, route, transaction);
+    let sending = Sending::new(cx, route, transaction, may_wait);
     let sent = settle_finish(&*cx.clock, || sending.send_through_conflicts()).await;
     sending.end(sent)
 }
@@ -108,20 +111,27 @@ struct Sending<'t> {
     transaction: Transaction<'t>,
     /// All actions, the own one first. Each send has the same, because a token belongs to its content.
     actions: Vec<TransactWriteItem>,
+    may_wait: &'t (dyn Fn() -> bool + Sync),
     may_be_applied: AtomicBool,
 }
 
-/// What a send has met that may be otherwise the next time.
+/// What became of a send that DynamoDB has answered.
 enum Met {
-    /// This error of an effect, or none.
+    /// It was applied, or an effect was refused with this error.
     Done(Option<Error>),
+    /// Something was in its way that may be gone the next time: another request, or throttling.
     Conflict(Error),
 }
 
 impl<'t> Sending<'t> {
-    fn new(cx: &'t Context, route: Route, transaction: Transaction<'t>) -> Self {
+    fn new(
+        cx: &'t Context,
+        route: Route,
+        transaction: Transaction<'t>,
+        may_wait: &'t (dyn Fn() -> bool + Sync),
+    ) -> Self {
         let actions = transaction.effects.after(transaction.own.clone());
-        Self { cx, route, transaction, actions, may_be_applied: AtomicBool::new(false) }
+        Self { cx, route, transaction, actions, may_wait, may_be_applied: AtomicBool::new(false) }
     }
 
     /// Returns the result of all sends. The refusal of an effect is a success of `settle`, because no repetition changes it.
@@ -145,7 +155,9 @@ impl<'t> Sending<'t> {
                 Met::Done(refused) => return Ok(refused),
                 Met::Conflict(error) => error,
             };
-            if nth == CONFLICTS {
+            // Without heartbeats the lease goes on expiring.
+            let is_patient = nth < FEWEST_CONFLICTS || (self.may_wait)();
+            if nth == CONFLICTS || !is_patient {
                 return Ok(Some(error));
             }
             nth += 1;
@@ -169,8 +181,13 @@ impl<'t> Sending<'t> {
         {
             return self.cancelled(cancelled.cancellation_reasons(), error.raw_response()).await;
         }
-        let error = write_error(self.of_effects(classify(&cx.config.table, error)).with_key(key));
-        self.note(&error);
+        let error = match self.invalid(&error) {
+            Some(invalid) => WriteError::Refused(invalid.with_source(error).with_key(key)),
+            None => write_error(classify(&cx.config.table, error).with_key(key)),
+        };
+        if matches!(error, WriteError::Unknown(_)) {
+            self.may_be_applied.store(true, Ordering::Relaxed);
+        }
         Err(error)
     }
 
@@ -206,9 +223,15 @@ impl<'t> Sending<'t> {
                 };
                 Err(WriteError::Refused(Error::new(kind).with_reason(why(0)).with_key(key)))
             }
+            Cancelled::EffectData(nth) => {
+                let (table, effect) = effects.describe(nth);
+                let reason = format!("effect {nth}, {effect} in `{table}`: {}", why(nth + 1));
+                let invalid = Error::new(ErrorKind::InvalidEffects).with_reason(reason);
+                Ok(Met::Done(Some(invalid.with_key(key))))
+            }
             Cancelled::Effect(nth) => {
                 let (table, effect) = effects.describe(nth);
-                let reason = format!("{effect}: {}", why(nth + 1));
+                let reason = format!("the condition of {effect} does not hold");
                 let refused = Error::new(ErrorKind::EffectRefused { nth, table }).with_reason(reason);
                 let item = reasons.get(nth + 1).and_then(CancellationReason::item).cloned();
                 Ok(Met::Done(Some(refused.with_refused_item(item).with_key(key))))
@@ -217,11 +240,13 @@ impl<'t> Sending<'t> {
                 let on =
                     nth.checked_sub(1).map_or_else(|| "the task".to_owned(), |nth| effects.describe(nth).1);
                 let reason = format!("{on} was in the way of another request");
-                Ok(Met::Conflict(Error::new(ErrorKind::Contended).with_reason(reason).with_key(key)))
+                Ok(Met::Conflict(
+                    Error::new(ErrorKind::TransactionConflict).with_reason(reason).with_key(key),
+                ))
             }
             Cancelled::Throttled(nth) => {
                 let throttled = Error::new(ErrorKind::Throttled { reasons: Vec::new() });
-                Err(self.unknown(throttled.with_reason(why(nth)).with_key(key)))
+                Ok(Met::Conflict(throttled.with_reason(why(nth)).with_key(key)))
             }
             Cancelled::Unknown => {
                 let reasons = codes.join(", ");
@@ -232,31 +257,17 @@ impl<'t> Sending<'t> {
         }
     }
 
-    /// Returns the error of the request as that of its effects, if it is theirs: the tracker's own action is known to be valid.
-    fn of_effects(&self, error: Error) -> Error {
-        let tables = self.transaction.effects.tables();
-        let is_theirs = match error.kind() {
-            ErrorKind::TableNotFound { table } => tables != format!("`{table}`"),
-            ErrorKind::Service { code: Some(code) } => code == "ValidationException",
-            _ => false,
+    /// Returns the error of a request that DynamoDB finds invalid. DynamoDB does not say which action it means.
+    fn invalid(&self, error: &impl ProvideErrorMetadata) -> Option<Error> {
+        let message = error.message().unwrap_or_default();
+        let why = match error.code()? {
+            "ResourceNotFoundException" => "one of its tables does not exist".to_owned(),
+            "ValidationException" if !message.contains("Item size") => message.to_owned(),
+            _ => return None,
         };
-        if !is_theirs {
-            return error;
-        }
-        let why = error.source().map(chain_text).unwrap_or_default();
-        let reason = format!("DynamoDB refuses the transaction with effects on {tables}: {why}");
-        Error::new(ErrorKind::InvalidEffects).with_reason(reason).with_source(error)
-    }
-
-    fn note(&self, error: &WriteError) {
-        if matches!(error, WriteError::Unknown(_)) {
-            self.may_be_applied.store(true, Ordering::Relaxed);
-        }
-    }
-
-    fn unknown(&self, error: Error) -> WriteError {
-        let error = WriteError::Unknown(error);
-        self.note(&error);
-        error
+        let (own, tables) = (&self.cx.config.table, self.transaction.effects.tables());
+        let reason =
+            format!("DynamoDB refuses the transaction on `{own}` and, by its effects, {tables}: {why}");
+        Some(Error::new(ErrorKind::InvalidEffects).with_reason(reason))
     }
 }

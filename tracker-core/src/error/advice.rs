@@ -13,7 +13,8 @@ use crate::item::head::TaskHead;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Advice {
-    /// There is nothing left to do: the task has succeeded, is ignored, or exists already. Delete the message.
+    /// There is nothing left to do: the task has succeeded, is ignored, or exists already, or the item is of somebody else. Delete the
+    /// message.
     Done,
     /// The same call can succeed later. Keep the message.
     RetryLater {
@@ -30,6 +31,8 @@ impl Error {
         let again = [
             "TransactionConflictException",
             "TransactionInProgressException",
+            // An earlier send with the same token is known, so it may have been applied.
+            "IdempotentParameterMismatchException",
             "ReplicatedWriteConflictException",
             "RequestTimeoutException",
         ];
@@ -76,10 +79,14 @@ impl Error {
 
             ErrorKind::Locked { until, .. } | ErrorKind::Snoozed { until } => later(Some(*until)),
             ErrorKind::NotDue { run_at } => later(Some(*run_at)),
-            // A failed task waits for its backoff, if the tracker has one. A create has no task that is retried.
+            // The failure of an attempt may have been its last one.
+            ErrorKind::TransactionConflict if self.task().is_some_and(TaskHead::is_ignored) => Advice::Fix,
+            ErrorKind::TransactionConflict => later(self.task().and_then(TaskHead::run_at)),
+            // A create has no task that is retried.
             ErrorKind::EffectRefused { .. } if self.task().is_some_and(TaskHead::is_ready) => {
                 later(self.task().and_then(TaskHead::run_at))
             }
+            // A failed task waits for its backoff, if the tracker has one.
             ErrorKind::BodyFailed { ignored: false }
             | ErrorKind::NotReady { cause: NotReadyCause::NotDue, .. } => {
                 later(self.task().and_then(TaskHead::run_at))

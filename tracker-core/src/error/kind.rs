@@ -68,9 +68,10 @@ pub enum ErrorKind {
         /// The earliest time at which the task can be started.
         run_at: DateTime<Utc>,
     },
-    /// Other writers were faster, several times in a row: they changed the task, or they were writing an item of the
-    /// [effects](crate::Execution::on_success) at the same time. The operation wrote nothing: try again.
-    #[error("other writers were faster, several times in a row, and nothing was written; try again")]
+    /// Other writers changed the task first, several times in a row. The operation wrote nothing: try again.
+    #[error(
+        "other writers changed the task first, several times in a row, and nothing was written; try again"
+    )]
     Contended,
     /// This machine's clock differs from DynamoDB's by more than half of `max_clock_skew`, so leases cannot be judged. Set the
     /// clock.
@@ -170,14 +171,12 @@ pub enum ErrorKind {
          where to find it"
     )]
     ItemTooLarge,
-    /// An effect cannot be part of the transaction. Nothing was sent, or DynamoDB has refused the transaction as invalid.
-    #[error(
-        "the effects cannot be one transaction with the task; use at most 99 effects of at most 4 MB together, each on an \
-         item of its own that is not the task's, in tables that exist"
-    )]
+    /// The effects cannot be one transaction with the task: one is not valid, or cannot be applied to what is stored. Nothing of the
+    /// transaction was written. If DynamoDB has found that at the end of an attempt, the attempt is recorded as failed.
+    #[error("the effects cannot be one transaction with the task; correct them")]
     InvalidEffects,
-    /// DynamoDB has refused an effect: its condition failed, or it cannot be applied. Nothing of its transaction was written. If
-    /// it belonged to an attempt, the attempt is recorded as failed. [`Error::refused_item`](crate::Error::refused_item) returns the item, if the effect asks for it.
+    /// The condition of an effect failed. Nothing of its transaction was written. If it belonged to an attempt, the attempt is recorded
+    /// as failed. [`Error::refused_item`](crate::Error::refused_item) returns the item, if the effect asks for it.
     #[error(
         "effect {nth}, on table `{}`, was refused, so nothing of its transaction was written; look at what is stored there, \
          and correct the effect or its condition",
@@ -189,6 +188,13 @@ pub enum ErrorKind {
         /// The name of its table.
         table: String,
     },
+    /// Other requests were writing an item of the transaction at the same time, several times in a row. Nothing of the transaction
+    /// was written. If it belonged to an attempt, the attempt is recorded as failed.
+    #[error(
+        "other requests were writing the same items, several times in a row, so nothing of the transaction was written; try \
+         again, and spread such writes over more items if it keeps happening"
+    )]
+    TransactionConflict,
     /// A field cannot be stored.
     #[error(
         "`{}` cannot be stored; DynamoDB has strings, numbers of 38 digits, booleans, lists, and maps with string keys",

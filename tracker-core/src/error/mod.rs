@@ -106,6 +106,15 @@ impl Error {
         self
     }
 
+    /// Makes an earlier error the source, unless this error has one, and takes its item over.
+    pub(crate) fn after(mut self, mut earlier: Self) -> Self {
+        self.0.refused_item = earlier.0.refused_item.take();
+        if self.0.source.is_none() {
+            self.0.source = Some(earlier.into());
+        }
+        self
+    }
+
     pub(crate) fn with_refused_item(mut self, item: Option<Item>) -> Self {
         self.0.refused_item = item;
         self
@@ -130,6 +139,26 @@ impl Error {
         shown.0.key = key.cloned();
         shown.0.reason = reason.cloned();
         shown.to_string()
+    }
+
+    /// Returns what happened and why, without the key and without what to do: for the history of the task.
+    pub(crate) fn text_of_cause(&self) -> String {
+        let text = self.0.kind.to_string();
+        let happened = text.split_once("; ").map_or(&*text, |(happened, _)| happened);
+        match &self.0.reason {
+            Some(reason) => format!("{happened}: {reason}"),
+            None => happened.to_owned(),
+        }
+    }
+
+    /// Adds that the attempt is recorded as failed.
+    pub(crate) fn noting_failure(mut self) -> Self {
+        const RECORDED: &str = "the attempt is recorded as failed";
+        self.0.reason = Some(match self.0.reason.take() {
+            Some(reason) => format!("{reason}, and {RECORDED}"),
+            None => RECORDED.to_owned(),
+        });
+        self
     }
 
     /// Returns a copy, whose source is the text of the sources.
@@ -165,7 +194,7 @@ impl Error {
     }
 
     /// Returns the item as the condition of an [effect](crate::Execution::on_success) has found it, if the effect was
-    /// [refused](ErrorKind::EffectRefused) and asks for the item with `ReturnValuesOnConditionCheckFailure::AllOld`.
+    /// [refused](ErrorKind::EffectRefused), asks for the item with `ReturnValuesOnConditionCheckFailure::AllOld`, and there is an item.
     #[must_use]
     pub fn refused_item(&self) -> Option<&HashMap<String, AttributeValue>> {
         self.0.refused_item.as_ref()

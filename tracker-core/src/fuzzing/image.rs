@@ -4,7 +4,7 @@ use super::item::assert_names;
 use super::sample::Sample;
 use super::source::Source;
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::{HEAD, Item, KEY};
+use crate::item::attribute::{HEAD, Item, KEY, VALUE};
 use crate::item::head::TaskHead;
 use crate::observe::transition::Transition;
 use crate::tracker::status_tracker::StatusTracker;
@@ -53,8 +53,14 @@ fn head(item: &Item) -> Option<TaskHead> {
             assert_eq!(task.err().as_ref().map(Error::kind), Some(error.kind()), "the head is read first");
             match Sample::from_item(item.clone()).unwrap_err() {
                 error if matches!(error.kind(), ErrorKind::NotATask { .. }) => {
-                    let key = item.get(KEY).and_then(|key| key.as_s().ok());
-                    assert!(key.is_none_or(|key| !key.starts_with("extract____")), "{error:?}");
+                    let text = |name| item.get(name).and_then(|text| text.as_s().ok());
+                    let is_of_another = |text: &String| !text.starts_with("extract____");
+                    let no_digit = |text: &String| {
+                        text.strip_prefix("extract____")
+                            .is_none_or(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
+                    };
+                    let holds = text(KEY).is_none_or(is_of_another) || text(VALUE).is_some_and(no_digit);
+                    assert!(holds, "{error:?}");
                 }
                 error => assert_names(&error, item, &HEAD),
             }

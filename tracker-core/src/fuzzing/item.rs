@@ -255,7 +255,7 @@ fn check_writes(head: &TaskHead, use_case: &UseCase, source: &mut Source<'_>) {
         status: 16,
         lost_lock: source.flag().then_some(LOCK_ID),
         unanswered: source.flag(),
-        instead_of: source.flag().then_some(head.update_time),
+        other: source.flag().then_some(head.update_time),
     };
     let _ = classify::classify_finish(Some(head), &finish);
     let detail = detail(source);

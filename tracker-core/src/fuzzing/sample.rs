@@ -68,9 +68,9 @@ pub(crate) struct Sample {
     any: Value,
 }
 
-/// Returns the metadata of a task that has failed and can be retried.
+/// Returns the metadata of a task in a status.
 #[cfg(test)]
-pub(crate) fn failed_head() -> TaskHead {
+pub(crate) fn head(status: SampleStatus) -> TaskHead {
     let use_case = UseCase::new(&SPEC, SPEC.use_case_id);
     let item = NewItem {
         use_case: &use_case,
@@ -79,7 +79,7 @@ pub(crate) fn failed_head() -> TaskHead {
         checks_round_trip: true,
     };
     let mut item = item.of(&Sample::new("a", 1)).expect("an item");
-    item.insert(STATUS.to_owned(), number(SampleStatus::Failed.code()));
+    item.insert(STATUS.to_owned(), number(status.code()));
     TaskHead::from_item::<Sample>(item).expect("a task")
 }
 

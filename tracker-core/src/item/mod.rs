@@ -1,6 +1,7 @@
 //! One DynamoDB item: its names, keys, encodings, history and metadata. Nothing here sends a request.
 
 pub(crate) mod attribute;
+pub(crate) mod definition;
 pub(crate) mod document;
 pub(crate) mod error;
 pub(crate) mod fields;

@@ -9,10 +9,11 @@ use super::execution::Execution;
 use crate::dynamodb::{self, Context, NotWritten, Transaction, WriteError};
 use crate::error::Error;
 use crate::item::attribute::{Item, LOST_LOCK};
+use crate::item::image::IntoItem;
 use crate::protocol::effects::{Effects, OwnItem};
 use crate::protocol::expression::Expression;
 use crate::tracker::Tracker;
-use crate::tracker::status_tracker::StatusTracker;
+use crate::tracker::status_tracker::{StatusTracker, read_item_of};
 use crate::tracker::task::Task;
 
 impl<T: StatusTracker> Tracker<T> {
@@ -28,8 +29,10 @@ impl<T: StatusTracker> Tracker<T> {
     ///   effect is written.
     /// - [`EffectRefused`](crate::ErrorKind::EffectRefused) if the condition of an effect failed. The error says which one, and
     ///   [`refused_item`](Error::refused_item) returns the item, if the effect asks for it.
-    /// - [`Contended`](crate::ErrorKind::Contended) if other requests were writing the same items, several times in a row.
-    /// - [`InvalidEffects`](crate::ErrorKind::InvalidEffects) if the effects cannot be one transaction with the task.
+    /// - [`TransactionConflict`](crate::ErrorKind::TransactionConflict) if other requests were writing the same items, several times in
+    ///   a row.
+    /// - [`InvalidEffects`](crate::ErrorKind::InvalidEffects) if the effects cannot be one transaction with the task. What
+    ///   [`on_success`](Execution::on_success) refuses is found before anything is sent.
     /// - [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) if no response arrived: call `create_with` again.
     ///   `AlreadyExists` then means that the first call has written everything, or that somebody else created the task.
     ///
@@ -61,8 +64,19 @@ impl<T: StatusTracker> Tracker<T> {
         create::create(cx, data, None, &effects).await
     }
 
+    /// Reads a task of this tracker from an item that others hand over, such as an image of a stream. [`Task::from_item`] does the same
+    /// without a tracker, for the use case as it is declared.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`Task::from_item`].
+    pub fn read_item(&self, item: impl IntoItem) -> Result<Task<T>, Error> {
+        let (head, data) = read_item_of(item, &self.cx().use_case, self.cx().config.wire)?;
+        Ok(Task::new(head, data))
+    }
+
     /// Returns the item of a new task, as [`create`](Self::create) writes it: for programs that put items with a client of their own,
-    /// under the condition `attribute_not_exists(key)`. The page `docs/item-format.md` explains every attribute.
+    /// under the condition `attribute_not_exists(#key)`, where `#key` is the attribute `key`. The page `docs/item-format.md` explains every attribute.
     ///
     /// # Errors
     ///
@@ -75,11 +89,14 @@ impl<T: StatusTracker> Tracker<T> {
     /// Returns the create of a task as an action of a transaction that you send yourself: a put that asks for the item if the task
     /// exists.
     ///
+    /// Unlike [`create`](Self::create), it does not replace a task that is past its [`expires_at`](crate::TaskHead::expires_at), and
+    /// that DynamoDB has not deleted yet.
+    ///
     /// If the condition of this action fails, the task exists. The code of its `CancellationReason` is then
     /// `ConditionalCheckFailed`, and [`TaskHead::from_item`](crate::TaskHead::from_item) reads its item. No event is emitted.
     ///
     /// An effect of [`on_success`](Execution::on_success) can be such an action, so that a task is created when another one
-    /// succeeds. Use each action once: it contains the time of the creation.
+    /// succeeds; if that one exists already, the effect is refused. Use each action once: it contains the time of the creation.
     ///
     /// # Errors
     ///
@@ -113,9 +130,10 @@ impl<T: StatusTracker> Execution<T> {
     /// written.
     ///
     /// Up to 99 effects are possible. They may be puts, updates, deletes and condition checks with conditions, in any tables of the
-    /// account and region. If a condition fails, or an effect cannot be applied, nothing of the transaction is written, and the
-    /// attempt fails with [`EffectRefused`](crate::ErrorKind::EffectRefused): the task is retried as after any other failure. The
-    /// next attempt adds its effects anew. [`save`](Self::save) writes no effects.
+    /// account and region. If a condition fails, nothing of the transaction is written, and the attempt fails with
+    /// [`EffectRefused`](crate::ErrorKind::EffectRefused): the task is retried as after any other failure. The next attempt adds its
+    /// effects anew. To decide yourself what a failed condition means, read the item in the body, and return the
+    /// [`Failure`](crate::Failure) that you want; the condition stays as a safety net. [`save`](Self::save) writes no effects.
     ///
     /// A success with effects costs twice the write units. It does not share a request with others. It needs the permissions of the
     /// single actions, such as `dynamodb:PutItem`, and `dynamodb:ConditionCheckItem` for a condition check.
@@ -123,9 +141,11 @@ impl<T: StatusTracker> Execution<T> {
     /// # Errors
     ///
     /// [`InvalidEffects`](crate::ErrorKind::InvalidEffects) if the effect cannot be part of the transaction: there are 99 already,
-    /// they have more than 4 MB, or the effect is on the item of the task, or on that of another effect. Nothing was sent, the
-    /// effects stay as they were, and so does the attempt. A put does not say which attributes are its key, so DynamoDB alone finds
-    /// two puts of one item: then the success is recorded as failed with this error.
+    /// the effect has more than 400 KB or all of them more than 4 MB, or the effect is on the item of the task, or on that of another
+    /// effect. Nothing was sent, the effects stay as they were, and so does the attempt.
+    ///
+    /// The rest is found by DynamoDB at the end, and the success is then recorded as failed with this error: for example an expression
+    /// that is wrong, a table that does not exist, or two puts of one item, because a put does not say which attributes are its key.
     ///
     /// # Examples
     ///
@@ -158,6 +178,11 @@ impl<T: StatusTracker> Execution<T> {
             bytes: head.bytes_without_errors + head.errors_bytes,
         };
         self.effects.add(own, effect)
+    }
+
+    /// Drops the [effects](Self::on_success) that were added.
+    pub fn clear_effects(&mut self) {
+        self.effects.clear();
     }
 }
 

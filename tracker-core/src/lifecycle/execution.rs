@@ -254,8 +254,9 @@ impl<T: StatusTracker> Execution<T> {
     ///   [`InvalidTaskId`](ErrorKind::InvalidTaskId) if the data cannot be stored. The attempt is then
     ///   recorded as failed with that error.
     /// - [`EffectRefused`](ErrorKind::EffectRefused), [`InvalidEffects`](ErrorKind::InvalidEffects) or
-    ///   [`Contended`](ErrorKind::Contended) if the effects could not be written. Nothing of the success is then written, and the
-    ///   attempt is recorded as failed with that error.
+    ///   [`TransactionConflict`](ErrorKind::TransactionConflict) if the effects could not be written; also
+    ///   [`Throttled`](ErrorKind::Throttled) if their tables are throttled, and [`Service`](ErrorKind::Service) if a permission is
+    ///   missing. Nothing of the success is then written, and the attempt is recorded as failed with that error.
     /// - Any other error, such as [`Service`](ErrorKind::Service), if DynamoDB refused the write. The task
     ///   then stays locked until its lease expires.
     pub async fn succeed(self) -> Result<Task<T>, Error> {

@@ -54,9 +54,8 @@ pub(super) struct Finish {
     ending: Ending,
     /// The time that the finish writes. A copy writes the same.
     now: OnceLock<Timestamp>,
-    /// If this finish is sent instead of a success with effects: the time of that success, a copy of which may be applied
-    /// nevertheless.
-    instead_of: Option<Timestamp>,
+    /// If a failure was sent instead of a success with effects: the time of the other one. A copy of either may be applied.
+    other: OnceLock<Timestamp>,
     /// When the start was granted, by the monotonic clock.
     begun: Duration,
 }
@@ -69,7 +68,7 @@ impl Finish {
         ending: Ending,
         begun: Duration,
     ) -> Self {
-        Self { cx, head, lease, ending, now: OnceLock::new(), instead_of: None, begun }
+        Self { cx, head, lease, ending, now: OnceLock::new(), other: OnceLock::new(), begun }
     }
 
     /// Stops the heartbeat and takes the time of the finish, unless blocking closures run. Returns whether none runs.
@@ -177,8 +176,13 @@ impl Finish {
         let token = format!("{}-{}", &*self.lease.lock_id, u8::from(detail != HistoryDetail::All));
         let own = dynamodb::update_action(cx, &head.key, write).map_err(WriteError::Refused)?;
         let transaction = Transaction { key: &head.key, own, effects, token: &token };
-        let sent = Box::pin(dynamodb::transact_finish(cx, *route, transaction)).await;
-        sent.map(|()| None).map_err(|not_written| not_written.error)
+        let may_wait = || self.lease.remaining(cx.now()) > cx.config.lock_expire / 3;
+        let sent = Box::pin(dynamodb::transact_finish(cx, *route, transaction, &may_wait)).await;
+        sent.map(|()| None).map_err(|not_written| match not_written.error {
+            // The failure that is recorded instead finds out whether an earlier send was applied.
+            WriteError::Unknown(error) if is_about_effects(&error) => WriteError::Refused(error),
+            error => error,
+        })
     }
 
     /// Sends one write until its outcome is known.
@@ -209,7 +213,7 @@ impl Finish {
             status: after.status_code,
             lost_lock: head.lost_lock.as_deref(),
             unanswered: unanswered.is_some(),
-            instead_of: self.instead_of,
+            other: self.other.get().copied(),
         };
         match classify::classify_finish(found.as_ref(), &sent) {
             Written::Done => match found {
@@ -217,8 +221,8 @@ impl Finish {
                 Some(found) if found.update_time == instead(after.update_time) => Ok(self.done(found, item)),
                 _ => Ok(self.done(after, item)),
             },
-            // A copy of the success was applied after all: what refused its effects has changed.
-            Written::Success => Ok(self.done(found.unwrap_or(after), item)),
+            // For example, a copy of the success was applied after all: what refused its effects has changed.
+            Written::Other => Ok(self.done(found.unwrap_or(after), item)),
             Written::LeaseLost => {
                 let lost = Error::new(ErrorKind::LeaseLost).with_key(&head.key).with_found(found);
                 self.emit(EventKind::LeaseLost, head, Some(&lost));
@@ -251,24 +255,37 @@ impl Finish {
         let limit = self.cx.config.traceback_stack_limit as usize;
         let now = self.time();
         let has_effects = !self.ending.changes.effects.is_empty();
+        if has_effects {
+            // If the future is dropped, the background sends the success again.
+            let _ = self.other.set(instead(now));
+        }
         let fail = Self {
             cx: Arc::clone(&self.cx),
             head: Arc::clone(&self.head),
             lease: Arc::clone(&self.lease),
             ending: Ending {
-                outcome: failure::outcome(&error, limit, Verdict::Retry),
+                outcome: if has_effects {
+                    Outcome::Failed {
+                        error: error.text_of_cause(),
+                        traceback: String::new(),
+                        verdict: Verdict::Retry,
+                    }
+                } else {
+                    failure::outcome(&error, limit, Verdict::Retry)
+                },
                 changes: Changes::default(),
                 ..self.ending
             },
             now: OnceLock::from(instead(now)),
-            instead_of: has_effects.then_some(now),
+            other: if has_effects { OnceLock::from(now) } else { OnceLock::new() },
             begun: self.begun,
         };
         match Box::pin(fail.send()).await {
             Ok(finished) if finished.head.is_succeeded() => Ok(finished),
+            Ok(finished) if has_effects => Err(error.noting_failure().with_task(finished.head)),
             Ok(finished) => Err(error.with_task(finished.head)),
             // The lease may be lost, or a copy of the success may be applied: that is more than the refusal says.
-            Err(unrecorded) if has_effects => Err(unrecorded.with_body_error(error.into())),
+            Err(unrecorded) if has_effects => Err(unrecorded.after(error)),
             Err(unrecorded) => Err(error.with_source(unrecorded)),
         }
     }
@@ -296,7 +313,9 @@ fn instead(success: Timestamp) -> Timestamp {
 fn is_about_effects(error: &Error) -> bool {
     let is_cancelled = |code: &Option<String>| code.as_deref() == Some("TransactionCanceledException");
     match error.kind() {
-        ErrorKind::EffectRefused { .. } | ErrorKind::Contended => true,
+        ErrorKind::EffectRefused { .. } | ErrorKind::TransactionConflict | ErrorKind::Throttled { .. } => {
+            true
+        }
         ErrorKind::Service { code } if is_cancelled(code) => true,
         // The permission may be missing for the table of an effect.
         _ => dynamodb::is_access_denied(error),

@@ -4,7 +4,7 @@ use crate::declare::status::Role;
 use crate::item::head::TaskHead;
 
 /// What has happened to a task between two images of it, such as those of a stream record. The names are those of
-/// [`EventKind`](super::EventKind).
+/// [`EventKind`](super::EventKind); `MadeDue` and `Deleted` have no event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Transition {
@@ -14,11 +14,12 @@ pub enum Transition {
     Started,
     /// An attempt began on a task whose lease had expired.
     TakenOver,
-    /// The lease was renewed, by a heartbeat or a save.
+    /// The lease was renewed, by a heartbeat or a save. A save may have changed the data.
     Heartbeat,
     /// The attempt succeeded.
     Succeeded,
-    /// The attempt failed, or was released by hand. The task can be retried.
+    /// The attempt failed, or its lease expired and [`release_expired`](crate::Tracker::release_expired) freed the task. The task can be
+    /// retried.
     Failed,
     /// The task was ignored: it ran out of attempts, failed fatally or was cancelled.
     Ignored,
@@ -39,9 +40,8 @@ pub enum Transition {
 impl Transition {
     /// Tells what has happened between two images. An image is missing before the creation, and after the deletion.
     ///
-    /// Returns `None` if nothing has happened that has a name: an attribute changed that is not the tracker's, or the status is one of
-    /// another step. Read the images with the type of the step whose transitions you want. A Python worker that locks, finishes and
-    /// resets a task is understood as well.
+    /// Returns `None` if nothing has happened that has a name: an attribute changed that is not the tracker's, the attempt is one of
+    /// another step, or the images are of two tasks. Read the images with the type of the step whose transitions you want.
     ///
     /// Streams leave out images that follow each other unchanged, and no others. If you compare images that are further apart, several
     /// things may have happened in between, and this returns one of them.
@@ -108,6 +108,7 @@ impl Transition {
 
     /// The same attempt holds the lock.
     fn held(old: &TaskHead, new: &TaskHead) -> Option<Self> {
+        is_attempt(old).then_some(())?;
         if new.is_cancel_requested() && !old.is_cancel_requested() {
             return Some(Self::CancelRequested);
         }
@@ -116,6 +117,7 @@ impl Transition {
 
     /// The lock was freed.
     fn ended(old: &TaskHead, new: &TaskHead) -> Option<Self> {
+        is_attempt(old).then_some(())?;
         match new.role? {
             Role::Succeeded => Some(Self::Succeeded),
             Role::Ignored => Some(Self::Ignored),
@@ -132,10 +134,19 @@ impl Transition {
         match new.role? {
             Role::Ignored if !was(Role::Ignored) => Some(Self::Ignored),
             Role::Pending if was(Role::Ignored) || was(Role::Failed) => Some(Self::Redriven),
-            _ if old.status_code == new.status_code && old.run_at.is_some() && new.run_at.is_none() => {
+            role if role.is_ready()
+                && old.status_code == new.status_code
+                && old.run_at.is_some()
+                && new.run_at.is_none() =>
+            {
                 Some(Self::MadeDue)
             }
             _ => None,
         }
     }
+}
+
+/// Returns whether an attempt of this step holds the task.
+fn is_attempt(head: &TaskHead) -> bool {
+    head.role == Some(Role::InProgress)
 }

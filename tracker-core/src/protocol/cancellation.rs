@@ -7,8 +7,10 @@ pub(crate) enum Cancelled {
     Condition,
     /// DynamoDB cannot apply the tracker's own action, because of its data.
     OwnData,
-    /// DynamoDB has refused the nth effect, counted from 0.
+    /// The condition of the nth effect failed, counted from 0.
     Effect(usize),
+    /// DynamoDB cannot apply the nth effect, counted from 0, because of its data.
+    EffectData(usize),
     /// Another request was writing the item of the nth action, counted with the tracker's own.
     Conflict(usize),
     /// The nth action, counted with the tracker's own, was throttled.
@@ -31,7 +33,9 @@ pub(crate) fn classify_cancellation(codes: &[&str]) -> Cancelled {
         _ => {}
     }
     let effects = codes.get(1..).unwrap_or_default();
-    if let Some(nth) = effects.iter().position(|code| *code == "ConditionalCheckFailed" || is_data(code)) {
+    if let Some(nth) = effects.iter().position(|code| is_data(code)) {
+        Cancelled::EffectData(nth)
+    } else if let Some(nth) = effects.iter().position(|code| *code == "ConditionalCheckFailed") {
         Cancelled::Effect(nth)
     } else if let Some(nth) = place(|code| code == "TransactionConflict") {
         Cancelled::Conflict(nth)
@@ -58,8 +62,8 @@ mod tests {
             (&["ValidationError", failed], Cancelled::OwnData),
             (&[none, none, failed], Cancelled::Effect(1)),
             (&[conflict, failed], Cancelled::Effect(0)),
-            (&[none, "ValidationError"], Cancelled::Effect(0)),
-            (&[none, "ItemCollectionSizeLimitExceeded"], Cancelled::Effect(0)),
+            (&[none, "ValidationError"], Cancelled::EffectData(0)),
+            (&[none, failed, "ItemCollectionSizeLimitExceeded"], Cancelled::EffectData(1)),
             (&[conflict, "ThrottlingError"], Cancelled::Conflict(0)),
             (&[none, "ProvisionedThroughputExceeded"], Cancelled::Throttled(1)),
             (&[none, "SomethingNew"], Cancelled::Unknown),

@@ -150,8 +150,8 @@ pub(crate) struct Finish<'f> {
     pub(crate) lost_lock: Option<&'f str>,
     /// Whether no answer came, so that a copy of the finish may still be applied.
     pub(crate) unanswered: bool,
-    /// If a failure is recorded instead of a success with effects: the time of that success, a copy of which may have been applied.
-    pub(crate) instead_of: Option<Timestamp>,
+    /// If a failure is sent instead of a success with effects: the time of the other one, which may have been applied.
+    pub(crate) other: Option<Timestamp>,
 }
 
 /// What became of a finish.
@@ -159,8 +159,8 @@ pub(crate) struct Finish<'f> {
 pub(crate) enum Written {
     /// The finish was recorded.
     Done,
-    /// The success was recorded that the finish was to replace.
-    Success,
+    /// Not this finish was recorded, but the success that it was to replace, or the failure that was to replace it.
+    Other,
     /// The finish was not recorded, and will not be: the lease was lost.
     LeaseLost,
     /// The image does not tell whether the finish was recorded.
@@ -173,9 +173,9 @@ pub(crate) fn classify_finish(image: Option<&TaskHead>, finish: &Finish<'_>) -> 
     let Some(image) = image else {
         return Written::Unknown;
     };
-    match (classify_end(image, finish), finish.instead_of) {
+    match (classify_end(image, finish), finish.other) {
         // Either was recorded. Each has a time of its own.
-        (Written::Done, Some(success)) if image.update_time == success => Written::Success,
+        (Written::Done, Some(other)) if image.update_time == other => Written::Other,
         (Written::Done, Some(_)) if image.update_time != finish.update_time => Written::Unknown,
         (verdict, _) => verdict,
     }

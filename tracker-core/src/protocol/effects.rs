@@ -52,29 +52,40 @@ impl Effects {
 
     /// Returns the bytes of all effects with one more, or why that cannot be part of the transaction.
     fn bytes_with(&self, own: OwnItem<'_>, effect: &TransactWriteItem) -> Result<usize, String> {
-        if self.actions.len() == MOST_EFFECTS {
-            return Err(format!("there are {MOST_EFFECTS} effects already"));
+        let nth = self.actions.len();
+        if nth == MOST_EFFECTS {
+            return Err(format!("a transaction has at most {MOST_EFFECTS} effects"));
         }
-        let action = Action::of(effect).ok_or(
-            "an effect has one of `put`, `update`, `delete` and `condition_check`, and this one has none or several",
-        )?;
+        let action = Action::of(effect).ok_or_else(|| {
+            format!(
+                "effect {nth} must have one of `put`, `update`, `delete` and `condition_check`, and has none or several"
+            )
+        })?;
+        let shown = format!("effect {nth}, {action} in `{}`,", Escaped(action.table));
         let bytes = self.bytes + action.bytes;
+        let all = bytes + own.bytes;
         if action.bytes > ITEM_BYTES {
-            return Err(format!("{action} has {} bytes, and DynamoDB allows {ITEM_BYTES}", action.bytes));
-        }
-        if bytes + own.bytes > TRANSACTION_BYTES {
-            let all = bytes + own.bytes;
             return Err(format!(
-                "with {action}, the transaction would have {all} bytes, and DynamoDB allows {TRANSACTION_BYTES}"
+                "{shown} has {} bytes, and DynamoDB allows {ITEM_BYTES} for an item",
+                action.bytes
+            ));
+        }
+        if all > TRANSACTION_BYTES {
+            return Err(format!(
+                "with {shown} the transaction would have {all} bytes, and DynamoDB allows {TRANSACTION_BYTES}"
             ));
         }
         if action.is_on_task(own) {
-            return Err(format!("{action} is on the item of the task itself"));
+            return Err(format!("{shown} is on the item of the task itself"));
         }
-        if self.actions().any(|other| self.are_on_one_item(&other, &action)) {
-            return Err(format!("{action} is on the same item as another effect"));
+        if let Some(other) = self.actions().position(|other| self.are_on_one_item(&other, &action)) {
+            return Err(format!("{shown} is on the same item as effect {other}"));
         }
         Ok(bytes)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -240,7 +251,7 @@ mod tests {
 
     #[test]
     fn one_item_has_one_effect_as_far_as_keys_are_known() {
-        let twice = "on the same item as another effect";
+        let twice = "on the same item as effect 0";
         let is_refused =
             |effects: [TransactWriteItem; 2]| refusal(effects).is_some_and(|why| why.contains(twice));
         let (alice, bob) = ([("id", "alice")], [("id", "bob")]);
@@ -260,7 +271,9 @@ mod tests {
         // Two puts are known to be of one item once another effect names the key.
         let (one, two) = (put("a", &[("id", "alice"), ("n", "1")]), put("a", &[("id", "alice"), ("n", "2")]));
         assert!(!is_refused([one.clone(), two.clone()]));
-        assert!(refusal([delete("a", &bob), one, two]).is_some_and(|why| why.contains(twice)));
+        assert!(refusal([delete("a", &bob), one, two]).is_some_and(|why| {
+            why.contains("effect 2, the put of an item in `a`, is on the same item as effect 1")
+        }));
     }
 
     #[test]

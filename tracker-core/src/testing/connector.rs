@@ -13,6 +13,9 @@ use super::pools::Pool;
 use super::{Fault, http};
 use crate::runtime::on_drop::OnDrop;
 
+/// How long DynamoDB knows the token of a transaction.
+const TOKEN: Duration = Duration::from_mins(10);
+
 /// Delivers requests to another connector, each with the fault that the network has for it.
 #[derive(Debug, Clone)]
 pub(super) struct FaultyConnector {
@@ -49,7 +52,8 @@ impl HttpConnector for FaultyConnector {
                     connector.deliver(request).await?;
                     http::error_response(fault)
                 }
-                Fault::Conflict => http::conflict(&request),
+                Fault::Conflict => http::cancelled(&request, fault),
+                Fault::ThrottleMembers if http::actions(&request) > 0 => http::cancelled(&request, fault),
                 Fault::ForeignResponse => http::foreign_response(),
                 Fault::CutBody => http::cut_body(connector.deliver(request).await?).await,
                 Fault::ThrottleMembers | Fault::RefuseMember => {
@@ -121,7 +125,9 @@ impl FaultyConnector {
         delay: Duration,
         request: HttpRequest,
     ) -> Result<HttpResponse, ConnectorError> {
-        let (copy, late) = (request.try_clone(), CountGuard::new(&self.network.late));
+        let copy =
+            request.try_clone().map(|copy| if delay < TOKEN { copy } else { http::forget_token(copy) });
+        let late = CountGuard::new(&self.network.late);
         let delivered = detached(async move {
             let response = self.deliver(request).await;
             if let (Some(copy), Ok(runtime)) = (copy, Handle::try_current()) {

@@ -21,7 +21,7 @@ pub enum Fault {
     /// The request arrives after this time, even if the caller has stopped waiting.
     Delay(Duration),
     /// The request is answered, and a copy arrives this time after the response, even if the caller has stopped
-    /// waiting. It needs a Tokio runtime.
+    /// waiting. It needs a Tokio runtime. After ten minutes the database has forgotten the token of a transaction, as DynamoDB has.
     DuplicateLate(Duration),
     /// The request is throttled, and not applied. `ThrottlingReasons` says that a partition of an index is too hot.
     Throttle,
@@ -38,7 +38,8 @@ pub enum Fault {
     /// The first half of a batch is processed. The rest is returned as unprocessed, with whatever the database itself
     /// has left unprocessed.
     Unprocessed,
-    /// The first half of a batch of statements is processed. Each of the others is answered as throttled, and not applied.
+    /// The first half of a batch of statements is processed. Each of the others is answered as throttled, and not applied. A
+    /// transaction is cancelled because its last action is throttled, and not applied.
     ThrottleMembers,
     /// All statements of a batch but the last are processed. The last is answered as invalid, and not applied.
     RefuseMember,

@@ -6,6 +6,7 @@ use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use serde_json::Value;
+use tokio::runtime::Handle;
 
 use super::Fault;
 
@@ -100,20 +101,42 @@ pub(super) async fn with_refused_members(
     Ok(replace_body(response, changed))
 }
 
+/// Returns whether a request can meet a fault.
+pub(super) fn fits(request: &HttpRequest, fault: Fault) -> bool {
+    match fault {
+        Fault::None => false,
+        Fault::Unprocessed => halves(request).is_some(),
+        Fault::ThrottleMembers if actions(request) > 0 => true,
+        Fault::ThrottleMembers | Fault::RefuseMember => without_members(request, fault).is_some(),
+        Fault::Conflict | Fault::InProgress => actions(request) > 0,
+        // A streamed body cannot be sent twice, and without a runtime nobody sends the copy.
+        Fault::DuplicateLate(_) => request.body().bytes().is_some() && Handle::try_current().is_ok(),
+        _ => true,
+    }
+}
+
 /// Returns how many actions the transaction of a request has; 0 if the request is none.
 pub(super) fn actions(request: &HttpRequest) -> usize {
     let actions = json(request).and_then(|body| body.get("TransactItems")?.as_array().map(Vec::len));
     actions.unwrap_or_default()
 }
 
-/// Returns the response to a transaction whose last action another request was in the way of.
-pub(super) fn conflict(request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
+/// Returns a transaction with another token: the database takes it for another transaction.
+pub(super) fn forget_token(request: HttpRequest) -> HttpRequest {
+    let Some(mut body) = json(&request).filter(|body| body["ClientRequestToken"].is_string()) else {
+        return request;
+    };
+    body["ClientRequestToken"] = "forgotten".into();
+    with_body(request, SdkBody::from(body.to_string()))
+}
+
+/// Returns the response to a transaction that is cancelled because of its last action.
+pub(super) fn cancelled(request: &HttpRequest, fault: Fault) -> Result<HttpResponse, ConnectorError> {
+    let code = if fault == Fault::Conflict { "TransactionConflict" } else { "ThrottlingError" };
     let mut reasons = vec![serde_json::json!({ "Code": "None" }); actions(request)];
     if let Some(last) = reasons.last_mut() {
-        *last = serde_json::json!({
-            "Code": "TransactionConflict",
-            "Message": "Transaction is ongoing for the item, injected by a test",
-        });
+        let message = format!("{}, injected by a test", fault.name());
+        *last = serde_json::json!({ "Code": code, "Message": message });
     }
     let body = serde_json::json!({
         "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",

@@ -15,7 +15,6 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
-use tokio::runtime::Handle;
 
 use super::connector::FaultyConnector;
 use super::pools::{Pool, Pools};
@@ -297,16 +296,7 @@ impl FaultyNetwork {
         let scripted = state.script.iter().position(|(of, _)| of == operation);
         let scripted = scripted.and_then(|nth| state.script.remove(nth)).map(|(_, fault)| fault);
         let fault = scripted.or(drawn).unwrap_or(Fault::None);
-        let fits = match fault {
-            Fault::None => false,
-            Fault::Unprocessed => http::halves(request).is_some(),
-            Fault::ThrottleMembers | Fault::RefuseMember => http::without_members(request, fault).is_some(),
-            Fault::Conflict | Fault::InProgress => http::actions(request) > 0,
-            // A streamed body cannot be sent twice, and without a runtime nobody sends the copy.
-            Fault::DuplicateLate(_) => request.body().bytes().is_some() && Handle::try_current().is_ok(),
-            _ => true,
-        };
-        if !fits {
+        if !http::fits(request, fault) {
             return Admitted::With(Fault::None);
         }
         *state.injected.entry(fault.name()).or_default() += 1;

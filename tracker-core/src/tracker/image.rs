@@ -30,7 +30,7 @@ impl TaskHead {
 }
 
 impl<T: StatusTracker> Task<T> {
-    /// Reads a task from its item: an image of a [stream](IntoItem), an item of an export, or one that another client has read.
+    /// Reads a task of the declared use case from its item: an image of a [stream](IntoItem), an item of an export, or one that another client has read.
     ///
     /// # Errors
     ///

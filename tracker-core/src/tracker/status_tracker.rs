@@ -7,10 +7,11 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::declare::description::Description;
-use crate::declare::spec::TrackerSpec;
+use crate::declare::spec::{TrackerSpec, Wire};
 use crate::declare::status::TrackerStatus;
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::{DATA, Item, KEY};
+use crate::item::attribute::{DATA, Item, KEY, VALUE};
+use crate::item::definition::{DefinitionError, TableDefinition};
 use crate::item::document::Document;
 use crate::item::fields::{self, Fields, Identified, TaskId};
 use crate::item::head::{self, TaskHead};
@@ -66,6 +67,16 @@ pub trait StatusTracker: Sized + Send + Sync + 'static {
     #[must_use]
     fn describe() -> Description {
         Description::declared(&Self::__SPEC)
+    }
+
+    /// Returns the definition of the declared table, as text for CloudFormation, Terraform, the CDK or the AWS command line.
+    /// [`TableDefinition::of`] makes one table of several use cases.
+    ///
+    /// # Errors
+    ///
+    /// [`DefinitionError`] if the declaration names no table, or DynamoDB does not allow its name.
+    fn table_definition() -> Result<TableDefinition, DefinitionError> {
+        TableDefinition::of([Self::describe()])
     }
 
     /// Reads the data of a task from its item. [`Task::from_item`](crate::Task::from_item) returns the status as well.
@@ -149,7 +160,11 @@ fn declared<T: StatusTracker>() -> UseCase {
 
 /// Reads the head of an item of the declared use case, and removes `errors` from the item.
 pub(crate) fn read_head<T: StatusTracker>(item: &mut Item) -> Result<TaskHead, Error> {
-    let use_case = declared::<T>();
+    read_head_of(item, &declared::<T>(), T::__SPEC.wire)
+}
+
+/// Reads the head of an item of a use case, and removes `errors` from the item.
+fn read_head_of(item: &mut Item, use_case: &UseCase, wire: Wire) -> Result<TaskHead, Error> {
     let no_task = |reason: String| Error::new(ErrorKind::NotATask { reason });
     let Some(AttributeValue::S(key)) = item.get(KEY) else {
         return Err(no_task(format!("the item has no text `{KEY}`")));
@@ -158,14 +173,32 @@ pub(crate) fn read_head<T: StatusTracker>(item: &mut Item) -> Result<TaskHead, E
         let reason = format!("its key does not begin with \"{}\"", use_case.prefix());
         return Err(no_task(reason).with_key(key));
     }
-    Ok(head::read_head(item, &use_case, T::__SPEC.wire)?)
+    // A use case of Python's may have a longer name with the same beginning: `test_` and `test`.
+    if let Some(AttributeValue::S(value)) = item.get(VALUE)
+        && !value
+            .strip_prefix(&use_case.prefix())
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    {
+        let reason = format!("its `{VALUE}` does not begin with \"{}\" and a digit", use_case.prefix());
+        return Err(no_task(reason).with_key(key));
+    }
+    Ok(head::read_head(item, use_case, wire)?)
 }
 
 /// Reads an item of the declared use case.
 pub(crate) fn read_item<T: StatusTracker>(item: impl IntoItem) -> Result<(TaskHead, T), Error> {
+    read_item_of(item, &declared::<T>(), T::__SPEC.wire)
+}
+
+/// Reads an item of a use case.
+pub(crate) fn read_item_of<T: StatusTracker>(
+    item: impl IntoItem,
+    use_case: &UseCase,
+    wire: Wire,
+) -> Result<(TaskHead, T), Error> {
     let mut item = item.into_item();
-    let head = read_head::<T>(&mut item)?;
-    let mut document = Document::parse(item.remove(DATA), T::__SPEC.wire);
+    let head = read_head_of(&mut item, use_case, wire)?;
+    let mut document = Document::parse(item.remove(DATA), wire);
     let decoded = fields::decode(&head.task_id, &mut item, &mut document, |fields| T::__fields(None, fields));
     match decoded {
         Ok(data) => Ok((head, data)),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::error::{Advice, Error};
-use crate::fuzzing::sample::failed_head;
+use crate::fuzzing::sample::{SampleStatus, head};
 
 /// The names that begin the lines with this indentation and prefix, up to the first other character.
 fn names<'t>(text: &'t str, prefix: &str, suffixes: &[char]) -> BTreeSet<&'t str> {
@@ -62,6 +62,7 @@ fn samples() -> Vec<Error> {
         ErrorKind::InvalidCursor { reason: text() },
         ErrorKind::ItemTooLarge,
         ErrorKind::InvalidEffects,
+        ErrorKind::TransactionConflict,
         ErrorKind::EffectRefused { nth: 0, table: text() },
         ErrorKind::Encode { attribute: text() },
         ErrorKind::NotATask { reason: text() },
@@ -76,7 +77,10 @@ fn samples() -> Vec<Error> {
     ]
     .into_iter()
     .map(Error::new)
-    .chain([Error::new(ErrorKind::EffectRefused { nth: 0, table: text() }).with_task(failed_head())])
+    .chain([
+        Error::new(ErrorKind::EffectRefused { nth: 0, table: text() }).with_task(head(SampleStatus::Failed)),
+        Error::new(ErrorKind::TransactionConflict).with_task(head(SampleStatus::Ignored)),
+    ])
     .chain([Error::new(ErrorKind::NotSent)
         .with_source(std::io::Error::from(std::io::ErrorKind::ConnectionRefused))])
     .collect()

@@ -365,11 +365,17 @@ impl Act<'_> {
         let Attempt { step, lock_id, head, .. } = held;
         let has_effect = self.effects && how == How::Succeeded;
         let effect = has_effect && self.mutant != Mutant::EffectApart;
+        if has_effect {
+            self.world.ghost.effect_decided(lock_id);
+        }
         if has_effect && !effect {
             self.world.send(Request::Effect { lock_id });
         }
         let sent_at = self.world.tick;
         let request = Request::Finish { step, lock_id, head, how, now, sent_at, data, effect };
+        if has_effect && self.mutant == Mutant::EffectLeftOut {
+            self.world.send(Request::Finish { step, lock_id, head, how, now, sent_at, data, effect: false });
+        }
         Phase::Finishing { held, how, instead_of: None, wait: self.send(request) }
     }
 
@@ -404,7 +410,7 @@ impl Act<'_> {
             status: status.into(),
             lost_lock: held_head.lost_lock.as_deref(),
             unanswered: unanswered && self.mutant != Mutant::SettledByOwnLock,
-            instead_of: instead_of.map(Time::stamp).filter(|_| self.mutant != Mutant::FailureBelievesItself),
+            other: instead_of.map(Time::stamp).filter(|_| self.mutant != Mutant::FailureBelievesItself),
         };
         let verdict = match self.mutant {
             Mutant::AlwaysUnknown => Written::Unknown,
@@ -416,14 +422,19 @@ impl Act<'_> {
         };
         match verdict {
             Written::Done => self.world.ghost.told_done(held.lock_id, status),
-            Written::Success => {
+            Written::Other => {
                 self.world.spent.successes_after_refusal = 1;
                 let success = table::finished_as(held.step, &held.head, How::Succeeded);
                 self.world.ghost.told_done(held.lock_id, success);
             }
             Written::LeaseLost => self.world.ghost.told_lost(held.lock_id),
+            Written::Unknown if unanswered => {}
             // The task has gone on, so the image tells of the end of the attempt, and not which end that was.
-            Written::Unknown if unanswered || instead_of.is_some() => {}
+            Written::Unknown
+                if found.is_some_and(|found| {
+                    let ends = [Some(sent.update_time), sent.other];
+                    sent.other.is_some() && !ends.contains(&Some(found.update_time))
+                }) => {}
             Written::Unknown => self.world.ghost.told_nothing(held.lock_id, image),
         }
     }

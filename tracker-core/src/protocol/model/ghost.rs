@@ -172,7 +172,6 @@ impl Ghost {
                 let lock = self.lock(lock_id);
                 let (first, lost) = (lock.finished == 0, lock.lost);
                 lock.finished = after.status;
-                lock.has_effect |= effect;
                 lock.effects += u8::from(effect);
                 self.check_effect(lock_id);
                 self.check(first, Violation::TwoFinishes);
@@ -206,10 +205,13 @@ impl Ghost {
 
     /// Takes note of an effect that was written alone.
     pub(super) fn effect_applied(&mut self, lock_id: u8) {
-        let lock = self.lock(lock_id);
-        lock.effects += 1;
-        lock.has_effect = true;
+        self.lock(lock_id).effects += 1;
         self.check_effect(lock_id);
+    }
+
+    /// A worker decides that its attempt succeeds, with an effect.
+    pub(super) fn effect_decided(&mut self, lock_id: u8) {
+        self.lock(lock_id).has_effect = true;
     }
 
     /// Checks that the effect of an attempt is written once if the attempt has succeeded, and else not at all.

@@ -37,6 +37,8 @@ pub(super) enum Mutant {
     TransactionWithoutLock,
     /// A success and its effect are two requests.
     EffectApart,
+    /// A copy of the transaction has the success alone.
+    EffectLeftOut,
     /// A failure that is recorded instead of a refused success counts as recorded, whichever of the two is stored.
     FailureBelievesItself,
     /// If the read after an unanswered finish shows our lock, the finish counts as not applied.
@@ -76,7 +78,7 @@ pub(super) enum Mutant {
 
 impl Mutant {
     /// All mutants.
-    pub(super) const ALL: [Self; 31] = [
+    pub(super) const ALL: [Self; 32] = [
         Self::DeadlineFromLastSend,
         Self::MonotonicOnly,
         Self::WallOnly,
@@ -91,6 +93,7 @@ impl Mutant {
         Self::CreateComparesTimeAlone,
         Self::TransactionWithoutLock,
         Self::EffectApart,
+        Self::EffectLeftOut,
         Self::FailureBelievesItself,
         Self::SettledByOwnLock,
         Self::TakeoverPinsLockAlone,

@@ -334,10 +334,9 @@ fn counter_example(mutant: Mutant) -> Option<(Bounds, Violation)> {
         Mutant::TakeoverLeavesNoTrace => (TAKEOVER, Violation::FalseDone),
         Mutant::JudgedByOwnLease => (Bounds { long_leases: true, ..TAKEOVER }, Violation::HolderNotInTable),
         Mutant::FinishKeepsLosses => (TAKEOVER, Violation::LossMiscounted),
-        Mutant::TransactionWithoutLock => {
+        Mutant::TransactionWithoutLock | Mutant::EffectApart | Mutant::EffectLeftOut => {
             (Bounds { effects: true, ..one_worker }, Violation::EffectMiscounted)
         }
-        Mutant::EffectApart => (Bounds { effects: true, ..one_worker }, Violation::EffectMiscounted),
         Mutant::FailureBelievesItself => {
             (Bounds { effects: true, effect_turns: 2, ..one_worker }, Violation::FalseDone)
         }

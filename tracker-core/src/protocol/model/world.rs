@@ -9,6 +9,7 @@ use super::mutant::Mutant;
 use super::row::{Row, Time};
 use super::table::{self, LEASE, LONG_LEASE, Request, SKEW_TICKS};
 use super::worker::{Event, Worker};
+use crate::protocol::cancellation::{Cancelled, classify_cancellation};
 use crate::time::ClockReading;
 
 /// How many ticks a clock may be ahead.
@@ -229,8 +230,11 @@ impl World {
             return self.answer_by_token(&request, keeps_answer);
         }
         let after = table::apply(before, request, mutant);
-        // The own condition comes first: if it fails, the answer says so.
-        let is_refused = is_transaction && after.is_some() && self.refuses_effects;
+        let is_refused = is_transaction && {
+            let code = |holds: bool| if holds { "None" } else { "ConditionalCheckFailed" };
+            let codes = [code(after.is_some()), code(!self.refuses_effects)];
+            classify_cancellation(&codes) == Cancelled::Effect(0)
+        };
         for worker in &mut self.workers {
             if !(keeps_answer && worker.has_answer(&request)) {
                 // In a shared request the image does not come with the answer.
