@@ -50,6 +50,7 @@
 //! |---|---|
 //! | declare tasks and their statuses | the derives [`StatusTracker`](derive@StatusTracker) and [`TrackerStatus`](derive@TrackerStatus) |
 //! | get a tracker | [`StatusTracker::tracker`], or [`StatusTracker::tracker_builder`] to change what is declared |
+//! | create the table by CloudFormation, Terraform or the CDK, and the permissions | [`TableDefinition`], [`iam_policy`] |
 //! | create tasks | [`Tracker::create`], [`create_at`](Tracker::create_at), [`ensure`](Tracker::ensure), [`create_many`](Tracker::create_many) |
 //! | start and end many tasks in few requests | [`start_many`](Tracker::start_many), [`succeed_many`](Tracker::succeed_many), [`end_many`](Tracker::end_many) |
 //! | run a task | [`Tracker::run`]; or [`Tracker::start`], which returns an [`Execution`] to end by hand |
@@ -144,6 +145,7 @@ mod pages {
         errors: "docs/errors.md",
         faq: "docs/faq.md",
         finding_tasks: "docs/finding-tasks.md",
+        infrastructure: "docs/infrastructure.md",
         item_format: "docs/item-format.md",
         from_pynamodb_mate: "docs/from-pynamodb-mate.md",
         operating: "docs/operating.md",

@@ -149,6 +149,17 @@ impl Database {
         Ended::of(&mut self.command(arguments))
     }
 
+    /// Runs a command that names no table and no database of its own.
+    pub fn run_alone(&self, arguments: &[&str]) -> Ended {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("tracker"));
+        command
+            .env_remove("TRACKER_TABLE")
+            .current_dir(self.folder.path())
+            .args(arguments)
+            .stdin(Stdio::null());
+        Ended::of(&mut command)
+    }
+
     /// Runs a command with these lines on standard input.
     pub fn run_with(&self, arguments: &[&str], input: &str) -> Ended {
         let mut command = assert_cmd::Command::from_std(self.command(arguments));

@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod database;
+mod infra;
 mod look;
 mod many;
 mod mend;

@@ -4,7 +4,7 @@ use super::shape::{INDEX_KEY, PROJECTED, Shape, TABLE_KEY, TIME_TO_LIVE, camel_c
 
 pub(super) fn text(table: &Shape) -> String {
     let Shape { name, indexes, has_time_to_live } = table;
-    let id = camel_case(name);
+    let id = format!("Tasks{}", camel_case(name));
     let [hash, range] = INDEX_KEY;
     let projected = PROJECTED.map(|name| format!("'{name}'")).join(", ");
     let indexes: Vec<_> = indexes
@@ -33,7 +33,7 @@ pub(super) fn text(table: &Shape) -> String {
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import {{ Construct }} from 'constructs';
 
-/** The table of the tasks {name}. */
+/** The table {name} of a task tracker. */
 export class {id}Table extends Construct {{
   readonly table: dynamodb.TableV2;
 

@@ -37,7 +37,7 @@ pub(super) fn text(table: &Shape) -> String {
     };
     format!(
         "AWSTemplateFormatVersion: \"2010-09-09\"
-Description: The table of the tasks {name}
+Description: The table {name} of a task tracker
 Resources:
   {id}:
     Type: AWS::DynamoDB::Table

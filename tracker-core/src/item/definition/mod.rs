@@ -157,3 +157,65 @@ impl TableDefinition {
         json::text(&self.shape)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fuzzing::sample::SPEC;
+
+    fn described(table: Option<&str>, index: &str) -> Description {
+        Description {
+            table: table.map(str::to_owned),
+            index: index.to_owned(),
+            ..Description::declared(&SPEC)
+        }
+    }
+
+    #[test]
+    fn one_table_has_the_indexes_of_all_use_cases() {
+        let (first, second) = (described(Some("tasks"), "b-index"), described(None, "a-index"));
+        let definition = TableDefinition::of([first.clone(), second, first]).unwrap();
+        assert_eq!(
+            (definition.name(), definition.indexes().collect::<Vec<_>>()),
+            ("tasks", vec!["a-index", "b-index"])
+        );
+        assert!(!definition.has_time_to_live() && !definition.terraform().contains("ttl"));
+    }
+
+    #[test]
+    fn time_to_live_is_on_if_a_step_retains_its_tasks_for_a_time() {
+        let mut description = described(Some("tasks"), "index");
+        for step in description.steps.values_mut() {
+            step.retain_ignored_seconds = Some(60);
+        }
+        let definition = TableDefinition::of([described(None, "index"), description]).unwrap();
+        assert!(definition.has_time_to_live());
+        for text in [definition.cloudformation(), definition.terraform(), definition.cdk_typescript()] {
+            assert!(text.contains("expires_at"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_one_table_is_refused() {
+        let refused = |descriptions: &[Description]| TableDefinition::of(descriptions.to_vec()).unwrap_err();
+        assert_eq!(refused(&[]), DefinitionError::NoUseCase);
+        assert_eq!(refused(&[described(None, "index")]), DefinitionError::NoName);
+        let two = [described(Some("b"), "index"), described(Some("a"), "index")];
+        assert_eq!(refused(&two), DefinitionError::SeveralTables(vec!["a".to_owned(), "b".to_owned()]));
+        TableDefinition::named("tasks", two).unwrap();
+        // No text can be forged by a name.
+        for name in ["a", "a b", "a\nb", "a\"b", "a'b", "ä--", &"x".repeat(256)] {
+            let invalid = Err(DefinitionError::InvalidName(name.to_owned()));
+            assert_eq!(TableDefinition::named(name, [described(None, "index")]), invalid);
+            assert_eq!(TableDefinition::named("tasks", [described(None, name)]), invalid);
+        }
+    }
+
+    #[test]
+    fn names_of_a_language_have_its_letters_alone() {
+        let definition = TableDefinition::named("1-orders.EU", [described(None, "index")]).unwrap();
+        assert!(definition.cloudformation().contains("  Table1OrdersEU:"));
+        assert!(definition.terraform().contains("\"aws_dynamodb_table\" \"table_1_orders_eu\""));
+        assert!(definition.cdk_typescript().contains("export class Tasks1OrdersEUTable"));
+    }
+}
