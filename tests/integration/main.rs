@@ -3,7 +3,7 @@
 //!
 //! A folder tests the folder or file of `tracker-core/src` that has the same name; so does `table`. `chaos`, `storm`
 //! and `killed` test the whole under faults, `interop` works with Python, `shard_planner` tests the example of that
-//! name, `infra` tests the table and the permissions as text, and `futures_are_send` is only compiled.
+//! name, `guides` runs the programs of the guides, `infra` tests the table and the permissions as text, and `futures_are_send` is only compiled.
 //!
 //! The suite is one binary, because each binary links the SDK. It prints one line for each test and database. The
 //! same binary is the worker process of `killed`, and the Rust side of `tests/interop`. Tests that start processes or
@@ -19,6 +19,7 @@ mod declare;
 mod description;
 mod dynamodb;
 mod futures_are_send;
+mod guides;
 mod infra;
 mod interop;
 mod item;

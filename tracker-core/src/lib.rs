@@ -96,6 +96,8 @@
 //! | `lambda` | [`Task::from_item`] reads the images of `aws_lambda_events` |
 //! | `metrics` | counters and histograms of the `metrics` crate; [`EventKind`] lists them |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod bulk;
 mod config;
 mod declare;
@@ -218,3 +220,25 @@ pub use self::tracker::status_tracker::{HasTable, StatusTracker};
 pub use self::tracker::task::Task;
 pub use self::tracker::unsuccessful::Unsuccessful;
 pub use self::worker::{Handler, Summary, Worker};
+
+#[cfg(test)]
+mod tests {
+    /// Returns the names at the beginnings of the lines between two texts.
+    fn names<'t>(text: &'t str, from: &str, to: &str, prefix: &str, end: &str) -> Vec<&'t str> {
+        let part = text.split_once(from).unwrap().1.split_once(to).unwrap().0;
+        let lines = part.lines().filter_map(|line| line.strip_prefix(prefix)?.split_once(end));
+        let mut names: Vec<_> = lines.map(|(name, _)| name.trim()).filter(|name| !name.is_empty()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn each_feature_is_documented() {
+        let declared = names(include_str!("../Cargo.toml"), "[features]", "\n[", "", " =");
+        let declared: Vec<_> =
+            declared.into_iter().filter(|name| !name.starts_with('#') && *name != "default").collect();
+        let documented = names(include_str!("lib.rs"), "//! # Features", "\nmod bulk", "//! | `", "`");
+        assert_eq!(declared, documented);
+        assert!(declared.len() >= 6, "{declared:?}");
+    }
+}

@@ -1,5 +1,7 @@
 //! Texts for people, which the command line `tracker` and its page share: times, numbers, errors, and arguments of a shell.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use tracker_core::Error;
 

@@ -31,6 +31,8 @@
 //!
 //! The page `docs/operating.md` of the repository shows what to do with it at night.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod cli;
 mod client;
 mod commands;

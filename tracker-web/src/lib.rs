@@ -19,6 +19,8 @@
 //! The page is read-only unless [`Page::allow_writes`] says otherwise. It answers only the hosts that it is told, refuses changes
 //! that another site sends, and reads no more than its [budget](Page::read_units_per_hour).
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod cache;
 mod guard;
 mod jobs;

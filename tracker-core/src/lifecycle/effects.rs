@@ -76,7 +76,7 @@ impl<T: StatusTracker> Tracker<T> {
     }
 
     /// Returns the item of a new task, as [`create`](Self::create) writes it: for programs that put items with a client of their own,
-    /// under the condition `attribute_not_exists(#key)`, where `#key` is the attribute `key`. The page `docs/item-format.md` explains every attribute.
+    /// under the condition `attribute_not_exists(#key)`; `#key` stands for the attribute `key`. The page `docs/item-format.md` explains every attribute.
     ///
     /// # Errors
     ///
