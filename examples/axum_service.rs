@@ -25,8 +25,8 @@ use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tracker_core::{
-    Advice, CancellationToken, Cursor, Error, ErrorKind, Execution, Failure, StatusTracker, Tracker,
-    TrackerStatus,
+    Advice, CancellationToken, Cursor, Error, ErrorKind, Execution, Failure, IndexEntry, StatusTracker,
+    Tracker, TrackerStatus,
 };
 
 #[derive(TrackerStatus, Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +131,7 @@ async fn list(State(reports): State<Tracker<Report>>, Query(page): Query<Page>) 
         query = query.after(&Cursor::from_text(after));
     }
     let found = query.page().await?;
-    let ids: Vec<_> = found.entries.iter().map(|entry| entry.task_id()).collect();
+    let ids: Vec<_> = found.entries.iter().map(IndexEntry::task_id).collect();
     Ok(Json(json!({ "ids": ids, "next": found.next.map(|next| next.to_string()) })).into_response())
 }
 

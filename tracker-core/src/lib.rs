@@ -148,6 +148,7 @@ mod pages {
         faq: "docs/faq.md",
         finding_tasks: "docs/finding-tasks.md",
         infrastructure: "docs/infrastructure.md",
+        integrations: "docs/integrations.md",
         item_format: "docs/item-format.md",
         from_pynamodb_mate: "docs/from-pynamodb-mate.md",
         operating: "docs/operating.md",
