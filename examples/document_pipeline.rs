@@ -109,13 +109,7 @@ async fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return common::print_usage(&error),
     };
-    match run(&arguments).await {
-        Ok(code) => code,
-        Err(error) => {
-            common::print_error(error.as_ref());
-            ExitCode::FAILURE
-        }
-    }
+    common::exit_code(run(&arguments).await)
 }
 
 async fn run(arguments: &Arguments) -> Result<ExitCode, AnyError> {

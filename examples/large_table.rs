@@ -121,13 +121,7 @@ fn resident() -> Option<f64> {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(&Arguments::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            common::print_error(error.as_ref());
-            ExitCode::FAILURE
-        }
-    }
+    common::exit_code(run(&Arguments::parse()).await.map(|()| ExitCode::SUCCESS))
 }
 
 async fn run(arguments: &Arguments) -> Result<(), AnyError> {

@@ -110,14 +110,7 @@ async fn main() -> ExitCode {
             return ExitCode::from(130);
         }
     };
-    match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            common::print_error(error.as_ref());
-            ExitCode::FAILURE
-        }
-    }
+    common::exit_code(result.map(|is_right| if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE }))
 }
 
 async fn run(arguments: &Arguments) -> Result<bool, AnyError> {

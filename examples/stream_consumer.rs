@@ -76,13 +76,7 @@ async fn main() -> ExitCode {
         result = run(&arguments) => result,
         _ = stopped => return ExitCode::from(130),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            common::print_error(error.as_ref());
-            ExitCode::FAILURE
-        }
-    }
+    common::exit_code(result.map(|()| ExitCode::SUCCESS))
 }
 
 async fn run(arguments: &Arguments) -> Result<(), AnyError> {

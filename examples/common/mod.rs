@@ -164,6 +164,14 @@ pub async fn stop_signal() -> std::io::Result<()> {
     ctrl_c().await
 }
 
+/// Returns the exit status of a program. An error is printed.
+pub fn exit_code(result: Result<ExitCode, AnyError>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        print_error(error.as_ref());
+        ExitCode::FAILURE
+    })
+}
+
 /// Prints an error and its sources on one line.
 pub fn print_error(error: &(dyn Error + 'static)) {
     let chain = std::iter::successors(Some(error), |&error| error.source());

@@ -22,6 +22,29 @@ async fn started(world: &World) -> Execution<Document> {
     execution
 }
 
+/// Starts `doc-1` with an effect that is refused when the task succeeds. The failure that follows is lost once. Meanwhile the
+/// effect would hold, the refused transaction arrives again, and then `afterwards` runs.
+async fn refused_success_that_arrives_again<F>(
+    world: &World,
+    afterwards: impl FnOnce(World) -> F + Send + 'static,
+) -> Execution<Document>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    world.put_item(counter_item("b", 5)).await;
+    let documents = world.create_document().await;
+    let mut execution = documents.start("doc-1").await.unwrap();
+    execution.on_success(world.count_from("b", 4)).unwrap();
+    world.network.next("UpdateItem", [DropRequest]);
+    let copied = world.clone();
+    world.clock.during_next_sleep(async move {
+        copied.put_item(counter_item("b", 4)).await;
+        copied.network.deliver_again(TRANSACTION, 0).await.unwrap();
+        afterwards(copied).await;
+    });
+    execution
+}
+
 async fn assert_succeeded_once(world: &World) {
     let item = world.stored().await;
     assert_eq!((&item["status"], &item["lock"]), (&number(16), &text("__not_locked__")));
@@ -205,17 +228,7 @@ async fn missing_permission_fails_the_attempt(world: World) {
 /// effect wants it by then: before the failure is recorded. What is told is what is stored.
 #[database_test]
 async fn copy_of_a_success_that_is_applied_before_its_failure_counts(world: World) {
-    world.put_item(counter_item("b", 5)).await;
-    let documents = world.create_document().await;
-    let mut execution = documents.start("doc-1").await.unwrap();
-    execution.on_success(world.count_from("b", 4)).unwrap();
-    // The transaction is refused. The failure that follows is lost once, and meanwhile the refused copy arrives again.
-    world.network.next("UpdateItem", [DropRequest]);
-    let copied = world.clone();
-    world.clock.during_next_sleep(async move {
-        copied.put_item(counter_item("b", 4)).await;
-        copied.network.deliver_again(TRANSACTION, 0).await.unwrap();
-    });
+    let execution = refused_success_that_arrives_again(&world, |_| std::future::ready(())).await;
     let task = execution.succeed().await.expect("the success is recorded");
     assert!(task.is_succeeded());
     assert_eq!((world.stored().await["status"].clone(), world.counted("b").await), (number(16), 5));
@@ -225,18 +238,11 @@ async fn copy_of_a_success_that_is_applied_before_its_failure_counts(world: Worl
 /// The same, and the next step has the task already: the image no longer tells which of the two was recorded.
 #[database_test]
 async fn copy_of_a_success_is_unknown_once_the_task_has_gone_on(world: World) {
-    world.put_item(counter_item("b", 5)).await;
-    let documents = world.create_document().await;
-    let mut execution = documents.start("doc-1").await.unwrap();
-    execution.on_success(world.count_from("b", 4)).unwrap();
-    world.network.next("UpdateItem", [DropRequest]);
-    let copied = world.clone();
-    world.clock.during_next_sleep(async move {
-        copied.put_item(counter_item("b", 4)).await;
-        copied.network.deliver_again(TRANSACTION, 0).await.unwrap();
-        copied.clock.advance(Duration::from_secs(1));
-        std::mem::forget(copied.summaries().start("doc-1").await.unwrap());
-    });
+    let next_step = |world: World| async move {
+        world.clock.advance(Duration::from_secs(1));
+        std::mem::forget(world.summaries().start("doc-1").await.unwrap());
+    };
+    let execution = refused_success_that_arrives_again(&world, next_step).await;
     let error = execution.succeed().await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown, "{error:?}");
     assert_eq!((world.stored().await["status"].clone(), world.counted("b").await), (number(22), 5));

@@ -169,7 +169,7 @@ impl<'e> Action<'e> {
         let action = |name, table: &'e str, on, values: Option<&Item>| {
             let values = values.map_or(0, |values| values.values().map(size_of).sum());
             let (On::Key(item) | On::Item(item)) = on;
-            let table = table.rsplit_once(":table/").map_or(table, |(_, name)| name);
+            let table = table_name(table);
             // The values of a put are those of its condition alone.
             let values = if matches!(on, On::Item(_)) { 0 } else { values };
             Self { name, table, on, bytes: size_of_item(item) + values }
@@ -191,10 +191,15 @@ impl<'e> Action<'e> {
     }
 
     fn is_on_task(&self, own: OwnItem<'_>) -> bool {
-        let own_table = own.table.rsplit_once(":table/").map_or(own.table, |(_, name)| name);
         let (On::Key(item) | On::Item(item)) = self.on;
-        self.table == own_table && item.get(KEY).is_some_and(|key| key.as_s().is_ok_and(|key| key == own.key))
+        self.table == table_name(own.table)
+            && item.get(KEY).is_some_and(|key| key.as_s().is_ok_and(|key| key == own.key))
     }
+}
+
+/// Returns the name of a table that is given by its name or by its ARN.
+fn table_name(table: &str) -> &str {
+    table.rsplit_once(":table/").map_or(table, |(_, name)| name)
 }
 
 /// For example: the update of the item with id = "alice".

@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, chain_text};
 use crate::item::attribute::{DATA, Item};
 use crate::item::document::Document;
 use crate::item::fields::{self, Encoded};
-use crate::tracker::status_tracker::StatusTracker;
+use crate::tracker::status_tracker::{StatusTracker, read_data};
 use crate::tracker::task::Task;
 
 /// Encodes the fields of a struct. Members of `data` get the form in which the item stores `data`.
@@ -61,9 +61,6 @@ pub(crate) fn check_round_trip<T: StatusTracker>(
 /// Reads an item into a task.
 pub(crate) fn read_task<T: StatusTracker>(cx: &Context, mut item: Item) -> Result<Task<T>, Error> {
     let head = cx.head(&mut item)?;
-    let mut document = Document::parse(item.remove(DATA), cx.config.wire);
-    match decode(&head.task_id, &mut item, &mut document) {
-        Ok(data) => Ok(Task::new(head, data)),
-        Err(error) => Err(error.with_task(head)),
-    }
+    let (head, data) = read_data(head, item, cx.config.wire)?;
+    Ok(Task::new(head, data))
 }

@@ -198,6 +198,15 @@ pub(crate) fn read_item_of<T: StatusTracker>(
 ) -> Result<(TaskHead, T), Error> {
     let mut item = item.into_item();
     let head = read_head_of(&mut item, use_case, wire)?;
+    read_data(head, item, wire)
+}
+
+/// Reads the fields of an item whose head has been read. The error of a field has the head.
+pub(crate) fn read_data<T: StatusTracker>(
+    head: TaskHead,
+    mut item: Item,
+    wire: Wire,
+) -> Result<(TaskHead, T), Error> {
     let mut document = Document::parse(item.remove(DATA), wire);
     let decoded = fields::decode(&head.task_id, &mut item, &mut document, |fields| T::__fields(None, fields));
     match decoded {
