@@ -57,6 +57,16 @@ def cloudformation() -> tuple[dict, dict]:
     }
 
 
+def alarms() -> None:
+    template = "docs/monitoring/alarms.yaml"
+    lint = [HOME / "venv/bin/cfn-lint", "--format", "json", "--", template]
+    found = json.loads(subprocess.run(lint, capture_output=True, text=True).stdout or "[]")
+    assert not found, f"cfn-lint: {found}"
+    resources = cfn_yaml.loads(Path(template).read_text())["Resources"].values()
+    assert {resource["Type"] for resource in resources} == {"AWS::CloudWatch::Alarm"}
+    print(f"alarms: {len(resources)}, all valid")
+
+
 def plain(value: object) -> object:
     return value.strip('"') if isinstance(value, str) else value
 
@@ -124,6 +134,7 @@ def main() -> None:
         policy = json.loads(text("iam", "--role", role))
         assert policy["Version"] == "2012-10-17" and all(one["Effect"] == "Allow" for one in policy["Statement"])
     print("iam: five policies")
+    alarms()
 
 
 main()

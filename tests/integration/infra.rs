@@ -180,6 +180,7 @@ async fn reader_and_operator_need_their_policies_and_no_more(world: World) {
     look(&open(&guarded).await).await;
     assert!(documents.get("doc-1").await.unwrap().is_some_and(|task| task.is_ignored()));
     documents.verify_table().await.unwrap();
+    documents.gauges(Duration::from_mins(1)).read().await.unwrap();
     assert_least(&guard, &[]);
     let reader = open(&guarded).await;
     reader.redrive("doc-1").await.unwrap();

@@ -67,7 +67,7 @@
 //! | work on tasks without their types | [`Operator`], by a [`Description`]; the command line `tracker` of the crate `tracker-tools` |
 //! | react to an error | [`Error::advice`], [`Advice`]; [`Error::kind`], [`ErrorKind`] |
 //! | name a status | [`TrackerStatus::name`], [`from_name`](TrackerStatus::from_name); `Display` and `FromStr` of the enum |
-//! | watch | [`Observer`], [`Event`]; `tracing` events with the target `tracker_core::task`; the feature `metrics` |
+//! | watch | [`Observer`], [`Event`]; `tracing` events with the target `tracker_core::task`; the feature `metrics`, with `Tracker::gauges` |
 //! | test | the features `embedded`, a DynamoDB in the process, and `testing`: faults, and a clock that a test advances |
 //!
 //! # Statuses
@@ -94,7 +94,7 @@
 //! | `testing` | [`testing`](mod@testing): an HTTP client that injects faults, and a clock that a test advances |
 //! | `streams` | [`Task::from_item`] reads the images of `aws-sdk-dynamodbstreams` |
 //! | `lambda` | [`Task::from_item`] reads the images of `aws_lambda_events` |
-//! | `metrics` | counters and histograms of the `metrics` crate; [`EventKind`] lists them |
+//! | `metrics` | counters and histograms of the `metrics` crate, and gauges that a process reads; [`EventKind`] lists them |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -151,6 +151,7 @@ mod pages {
         integrations: "docs/integrations.md",
         item_format: "docs/item-format.md",
         from_pynamodb_mate: "docs/from-pynamodb-mate.md",
+        observability: "docs/observability.md",
         operating: "docs/operating.md",
         pipelines: "docs/pipelines.md",
         running_a_task: "docs/running-a-task.md",
@@ -208,6 +209,8 @@ pub use self::operator::view::{TaskDetail, TaskList, TaskSummary};
 pub use self::query::count::StatusCounts;
 pub use self::query::cursor::Cursor;
 pub use self::query::entry::IndexEntry;
+#[cfg(feature = "metrics")]
+pub use self::query::gauges::Gauges;
 pub use self::query::refresh::{TaskPage, TaskQuery};
 pub use self::query::statuses::Statuses;
 pub use self::query::{Page, Query};

@@ -1,6 +1,8 @@
 //! Events: for an observer, for `tracing` and for the `metrics` facade.
 
+mod gauges;
 mod observer;
 mod reason;
+mod recorder;
 mod telemetry;
 mod transition;

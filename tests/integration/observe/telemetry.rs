@@ -4,14 +4,13 @@ use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use metrics::Unit;
-use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Metadata, Subscriber};
 use tracker_core::{ErrorKind, Event, Failure, Tracker, TrackerBuilder};
 use tracker_test_macros::database_test;
 
+use super::recorder::{install, recorded};
 use crate::support::{Document, World, entry, number, text};
 
 /// The traced lines of all tests of this module.
@@ -173,46 +172,9 @@ async fn tracing_and_observer_receive_no_data(world: World) {
     }
 }
 
-/// The name and the use case of a metric, and its recorded values.
-type Recorded = (String, String, Vec<f64>);
-
-/// The recorded values of a metric for a use case: the steps of a counter, or the values of a histogram.
-fn recorded(use_case: &str, name: &str) -> Vec<f64> {
-    // A snapshot empties the metrics, and other tests take snapshots as well.
-    static ALL: Mutex<Vec<Recorded>> = Mutex::new(Vec::new());
-    let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
-    for (key, unit, description, value) in recorder().snapshot().into_vec() {
-        let key = key.key();
-        let is_counter = key.name().ends_with("_total");
-        assert_eq!(unit, Some(if is_counter { Unit::Count } else { Unit::Seconds }), "{}", key.name());
-        assert!(description.is_some_and(|text| !text.is_empty()), "{}", key.name());
-        let step = key.labels().find(|label| label.key() == "step").expect("a step");
-        assert!(!step.value().is_empty());
-        let of = key.labels().find(|label| label.key() == "use_case_id").expect("a use case");
-        let values = match value {
-            DebugValue::Counter(steps) => vec![f64::from(u32::try_from(steps).expect("a small number"))],
-            DebugValue::Histogram(values) => values.into_iter().map(f64::from).collect(),
-            DebugValue::Gauge(_) => panic!("there are no gauges"),
-        };
-        all.push((key.name().to_owned(), of.value().to_owned(), values));
-    }
-    let ours = all.iter().filter(|(metric, of, _)| metric == name && of == use_case);
-    ours.flat_map(|(_, _, values)| values.clone()).collect()
-}
-
-fn recorder() -> &'static Snapshotter {
-    static RECORDER: OnceLock<Snapshotter> = OnceLock::new();
-    RECORDER.get_or_init(|| {
-        let recorder = DebuggingRecorder::new();
-        let snapshotter = recorder.snapshotter();
-        recorder.install().expect("the only recorder");
-        snapshotter
-    })
-}
-
 #[database_test]
 async fn metrics_count_every_event(world: World) {
-    recorder();
+    install();
     let documents = traced_tracker(&world, |builder| builder.max_retry(2));
     let of = use_case(&world);
     documents.create(Document::new("doc-1")).await.unwrap();

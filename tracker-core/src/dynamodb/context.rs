@@ -98,7 +98,7 @@ impl Context {
         observer: Option<Arc<dyn Observer>>,
     ) -> Arc<Self> {
         #[cfg(feature = "metrics")]
-        observe::metric::describe();
+        observe::metric::describe(use_case.id(), &config.step);
         let teller = Teller {
             use_case: use_case.clone(),
             step: config.step.clone(),

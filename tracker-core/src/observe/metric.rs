@@ -1,4 +1,9 @@
-//! The metrics: a counter for each kind of event, and two histograms.
+//! The metrics: a counter for each kind of event, two histograms, and the gauges of a step.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
 
 use metrics::Unit;
 
@@ -6,6 +11,11 @@ use super::{Event, EventKind};
 
 const BODY_DURATION: &str = "tracker_body_duration_seconds";
 const HEARTBEAT_LATENCY: &str = "tracker_heartbeat_latency_seconds";
+const UP: &str = "tracker_up";
+const TASKS: &str = "tracker_tasks";
+const TASKS_CAPPED: &str = "tracker_tasks_capped";
+const OLDEST_TASK_AGE: &str = "tracker_oldest_task_age_seconds";
+const WAIT: &str = "tracker_wait_seconds";
 
 /// The kinds that are counted, each with the counter and its description. Heartbeats have a histogram instead.
 const COUNTERS: [(EventKind, &str, &str); 18] = [
@@ -41,26 +51,44 @@ const COUNTERS: [(EventKind, &str, &str); 18] = [
     (EventKind::Resumed, "tracker_resumed_total", "times that a worker saw a pause end"),
 ];
 
-/// Describes the metrics to the recorder.
-pub(crate) fn describe() {
+const HISTOGRAMS: [(&str, &str); 2] = [
+    (BODY_DURATION, "an attempt, from its start to the end of its finish"),
+    (HEARTBEAT_LATENCY, "a heartbeat, from its request to its response"),
+];
+
+const GAUGES: [(&str, Unit, &str); 5] = [
+    (UP, Unit::Count, "whether the last read of the gauges succeeded: 1 or 0"),
+    (TASKS, Unit::Count, "tasks in a status; at least that many if tracker_tasks_capped is 1"),
+    (TASKS_CAPPED, Unit::Count, "whether there are more tasks than were counted: 1 or 0"),
+    (OLDEST_TASK_AGE, Unit::Seconds, "how long the oldest task of a status has been in it"),
+    (WAIT, Unit::Seconds, "how long a task that could be started waits: the longest time of any"),
+];
+
+/// The gauges of one status.
+pub(crate) struct GaugesOfStatus {
+    pub(crate) status: &'static str,
+    pub(crate) tasks: u64,
+    pub(crate) is_exact: bool,
+    pub(crate) oldest_age: Duration,
+}
+
+/// Describes the metrics to the recorder, and sets the counters of a step to zero, so that the first event is seen as a change.
+pub(crate) fn describe(use_case_id: &str, step: &str) {
     for (_, name, what) in COUNTERS {
         metrics::describe_counter!(name, Unit::Count, what);
+        metrics::counter!(name, &of_step(use_case_id, step)).increment(0);
     }
-    metrics::describe_histogram!(
-        BODY_DURATION,
-        Unit::Seconds,
-        "an attempt, from its start to the end of its finish"
-    );
-    metrics::describe_histogram!(
-        HEARTBEAT_LATENCY,
-        Unit::Seconds,
-        "a heartbeat, from its request to its response"
-    );
+    for (name, what) in HISTOGRAMS {
+        metrics::describe_histogram!(name, Unit::Seconds, what);
+    }
+    for (name, unit, what) in GAUGES {
+        metrics::describe_gauge!(name, unit, what);
+    }
 }
 
 /// Counts an event, and records its duration.
 pub(super) fn count(event: &Event<'_>) {
-    let labels = [("use_case_id", event.use_case_id.to_owned()), ("step", event.step.to_owned())];
+    let labels = of_step(event.use_case_id, event.step);
     let histogram = match COUNTERS.iter().find(|(kind, ..)| *kind == event.kind) {
         Some((_, name, _)) => {
             metrics::counter!(*name, &labels).increment(1);
@@ -71,4 +99,28 @@ pub(super) fn count(event: &Event<'_>) {
     if let Some(duration) = event.duration {
         metrics::histogram!(histogram, &labels).record(duration);
     }
+}
+
+/// Says whether the gauges of a step could be read.
+pub(crate) fn set_up(use_case_id: &str, step: &str, is_up: bool) {
+    metrics::gauge!(UP, &of_step(use_case_id, step)).set(u8::from(is_up));
+}
+
+/// Sets the gauges of a status.
+#[allow(clippy::cast_precision_loss, reason = "a gauge needs no more digits")]
+pub(crate) fn set_status(use_case_id: &str, step: &str, read: &GaugesOfStatus) {
+    let [use_case_id, step] = of_step(use_case_id, step);
+    let labels = [use_case_id, step, ("status", read.status.to_owned())];
+    metrics::gauge!(TASKS, &labels).set(read.tasks as f64);
+    metrics::gauge!(TASKS_CAPPED, &labels).set(u8::from(!read.is_exact));
+    metrics::gauge!(OLDEST_TASK_AGE, &labels).set(read.oldest_age);
+}
+
+/// Sets how long a task of a step waits.
+pub(crate) fn set_wait(use_case_id: &str, step: &str, wait: Duration) {
+    metrics::gauge!(WAIT, &of_step(use_case_id, step)).set(wait);
+}
+
+fn of_step(use_case_id: &str, step: &str) -> [(&'static str, String); 2] {
+    [("use_case_id", use_case_id.to_owned()), ("step", step.to_owned())]
 }

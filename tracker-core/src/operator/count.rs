@@ -6,20 +6,16 @@ use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
+use super::Operator;
 use super::filter::TaskFilter;
-use super::{Operator, Step};
 use crate::declare::status::Role;
-use crate::dynamodb::query::{Range, count, query};
+use crate::dynamodb::query::Range;
 use crate::error::Error;
-use crate::item::attribute::UPDATE_TIME;
+use crate::query::count::{counted, oldest};
 use crate::time::Timestamp;
 
-/// How many partitions are read at the same time.
+/// How many statuses are counted at the same time.
 const READERS: usize = 8;
-/// The most rows of one request of a count with a limit: about 110 bytes a row, and a page of 1 MB costs 128 units.
-const ROWS: i32 = 1000;
-/// The fewest rows of one request, if as many are to be counted: fewer would not cost less, as a unit has about 70 rows.
-const FEW: u64 = 100;
 
 /// The number of tasks in a status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -78,15 +74,15 @@ impl Operator {
             let ranges = plan.ranges.iter().filter(move |(code, _)| *code == status.code());
             let ranges: Vec<_> = ranges.map(|(_, range)| range.clone()).collect();
             async move {
-                let (tasks, is_exact) = counted(step, ranges.clone(), cap).await?;
-                let oldest = if tasks == 0 { None } else { oldest(step, ranges).await? };
+                let (tasks, is_exact) = counted(&step.cx, ranges.clone(), cap).await?;
+                let oldest = if tasks == 0 { None } else { oldest(&step.cx, ranges).await? };
                 Ok::<_, Error>(StatusCount {
                     step: step.name.clone(),
                     status: status.row.name.to_owned(),
                     role: status.row.role,
                     tasks,
                     is_exact,
-                    oldest,
+                    oldest: oldest.map(Timestamp::utc),
                 })
             }
         });
@@ -111,7 +107,7 @@ impl Operator {
             let from = Some(Timestamp::new(since).to_string());
             let ranges = ranges.map(|range| Range { from: from.clone(), ..range }).collect();
             async move {
-                let (tasks, is_exact) = counted(step, ranges, cap).await?;
+                let (tasks, is_exact) = counted(&step.cx, ranges, cap).await?;
                 let minutes = time.as_secs_f64() / 60.0;
                 Ok::<_, Error>(StatusRate {
                     step: step.name.clone(),
@@ -132,41 +128,4 @@ impl Operator {
     pub(super) fn latest(&self) -> Timestamp {
         self.timestamp().plus(self.cx.config.max_clock_skew)
     }
-}
-
-/// Counts the rows of some partitions, up to a cap. Returns whether all were counted.
-async fn counted(step: &Step, ranges: Vec<Range>, cap: Option<u64>) -> Result<(u64, bool), Error> {
-    // Several partitions are read at the same time, and all that they read is paid.
-    let shards = u64::try_from(ranges.len()).unwrap_or(1).max(1);
-    let most = cap.map(|cap| (cap / shards + 1).max(cap.min(FEW)));
-    let most = most.map(|most| i32::try_from(most).map_or(ROWS, |most| most.clamp(1, ROWS)));
-    let pages = ranges.into_iter().map(|range| {
-        let first = Some((range, None));
-        stream::try_unfold(first, move |state| async move {
-            let Some((range, start)) = state else { return Ok::<_, Error>(None) };
-            let (rows, next) = count(&step.cx, &range, most, start).await?;
-            Ok(Some((rows, next.map(|next| (range, Some(next))))))
-        })
-        .boxed()
-    });
-    let mut pages = stream::iter(pages).flatten_unordered(READERS);
-    let mut tasks = 0;
-    while let Some(rows) = pages.try_next().await? {
-        tasks += rows;
-        if let Some(cap) = cap.filter(|cap| tasks > *cap) {
-            return Ok((cap, false));
-        }
-    }
-    Ok((tasks, true))
-}
-
-/// Returns since when the oldest task of some partitions has been there.
-async fn oldest(step: &Step, ranges: Vec<Range>) -> Result<Option<DateTime<Utc>>, Error> {
-    let firsts = ranges.into_iter().map(|range| async move {
-        let page = query(&step.cx, &range, false, 1, None).await?;
-        let first = page.items.first().and_then(|item| Timestamp::parse(item.get(UPDATE_TIME)?.as_s().ok()?));
-        Ok::<_, Error>(first.map(Timestamp::utc))
-    });
-    let firsts: Vec<_> = stream::iter(firsts).buffer_unordered(READERS).try_collect().await?;
-    Ok(firsts.into_iter().flatten().min())
 }

@@ -11,11 +11,17 @@ use crate::dynamodb::Context;
 use crate::dynamodb::query::Range;
 use crate::dynamodb::scan::{Segment, scan};
 use crate::error::Error;
+use crate::item::attribute::UPDATE_TIME;
+use crate::time::Timestamp;
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::{StatusTracker, declared_status};
 
 /// How many partitions of the index, or segments of the table, are read at the same time.
 pub(crate) const READERS: i32 = 8;
+/// The most rows of one request of a count with a limit: about 110 bytes a row, and a page of 1 MB costs 128 units.
+const ROWS: i32 = 1000;
+/// The fewest rows of one request, if as many are to be counted: fewer would not cost less, as a unit has about 70 rows.
+const FEW: u64 = 100;
 
 impl<T: StatusTracker> Tracker<T> {
     /// Counts the tasks in each status of this step, in the index. The index is eventually consistent, so the counts
@@ -76,6 +82,47 @@ impl<T: StatusTracker> Tracker<T> {
             stream::iter(segments).buffer_unordered(READERS as usize).try_collect().await?;
         Ok(counts.into_iter().sum())
     }
+}
+
+/// Counts the rows of some partitions, up to a cap. Returns whether all were counted.
+pub(crate) async fn counted(
+    cx: &Context,
+    ranges: Vec<Range>,
+    cap: Option<u64>,
+) -> Result<(u64, bool), Error> {
+    // Several partitions are read at the same time, and all that they read is paid.
+    let shards = u64::try_from(ranges.len()).unwrap_or(1).max(1);
+    let most = cap.map(|cap| (cap / shards + 1).max(cap.min(FEW)));
+    let most = most.map(|most| i32::try_from(most).map_or(ROWS, |most| most.clamp(1, ROWS)));
+    let pages = ranges.into_iter().map(|range| {
+        let first = Some((range, None));
+        stream::try_unfold(first, move |state| async move {
+            let Some((range, start)) = state else { return Ok::<_, Error>(None) };
+            let (rows, next) = dynamodb::query::count(cx, &range, most, start).await?;
+            Ok(Some((rows, next.map(|next| (range, Some(next))))))
+        })
+        .boxed()
+    });
+    let mut pages = stream::iter(pages).flatten_unordered(READERS as usize);
+    let mut tasks = 0;
+    while let Some(rows) = pages.try_next().await? {
+        tasks += rows;
+        if let Some(cap) = cap.filter(|cap| tasks > *cap) {
+            return Ok((cap, false));
+        }
+    }
+    Ok((tasks, true))
+}
+
+/// Returns since when the oldest task of some partitions has been there.
+pub(crate) async fn oldest(cx: &Context, ranges: Vec<Range>) -> Result<Option<Timestamp>, Error> {
+    let firsts = ranges.into_iter().map(|range| async move {
+        let page = dynamodb::query::query(cx, &range, false, 1, None).await?;
+        let first = page.items.first().and_then(|item| Timestamp::parse(item.get(UPDATE_TIME)?.as_s().ok()?));
+        Ok::<_, Error>(first)
+    });
+    let firsts: Vec<_> = stream::iter(firsts).buffer_unordered(READERS as usize).try_collect().await?;
+    Ok(firsts.into_iter().flatten().min())
 }
 
 /// Counts the rows of a range, page by page.

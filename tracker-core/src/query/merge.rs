@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::dynamodb::query::Range;
 use crate::item::attribute::Item;
+use crate::time::Timestamp;
 
 /// The fewest and the most rows of a page. A smaller page costs the same, and a larger one only costs memory.
 const LEAST_ROWS: usize = 16;
@@ -30,6 +31,8 @@ pub(crate) struct Row {
     /// How many attempts in a row the item says were lost before the one that has expired now. 0 if the item was not
     /// read.
     pub(crate) lost_attempts: u32,
+    /// Since when the task can be taken over. `None` if the item was not read.
+    pub(crate) free_since: Option<Timestamp>,
 }
 
 impl Row {

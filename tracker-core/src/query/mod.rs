@@ -5,6 +5,8 @@ pub(crate) mod count;
 pub(crate) mod cursor;
 pub(crate) mod entry;
 mod find;
+#[cfg(feature = "metrics")]
+pub(crate) mod gauges;
 pub(crate) mod merge;
 pub(crate) mod refresh;
 pub(crate) mod statuses;

@@ -225,10 +225,12 @@ async fn leave_out_live_leases(
         Ok(row) if row.code == in_progress => match cx.head(&mut items.remove(&row.key)?) {
             Ok(head) => {
                 let is_expired = head.is_in_progress() && rules.is_expired(&head, now);
+                let free_since = rules.takeover_at(&head);
                 if let Some(alive) = alive.filter(|_| head.is_in_progress() && !is_expired) {
-                    alive.insert(&row, rules.takeover_at(&head), now);
+                    alive.insert(&row, free_since, now);
                 }
-                is_expired.then_some(Ok(Row { lost_attempts: head.lost_attempts(), ..row }))
+                let lost_attempts = head.lost_attempts();
+                is_expired.then_some(Ok(Row { lost_attempts, free_since: Some(free_since), ..row }))
             }
             Err(error) => {
                 let attribute = match error.kind() {

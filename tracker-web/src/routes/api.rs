@@ -31,14 +31,14 @@ pub(super) async fn health() -> &'static str {
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let mut counts = "# HELP tracker_tasks Tasks in a status; capped, see tracker_tasks_capped.\n# TYPE tracker_tasks gauge\n".to_owned();
     let mut capped = "# HELP tracker_tasks_capped Whether there are more tasks than were counted.\n# TYPE tracker_tasks_capped gauge\n".to_owned();
-    let mut ages = "# HELP tracker_oldest_seconds How long the oldest task has been in a status.\n# TYPE tracker_oldest_seconds gauge\n".to_owned();
+    let mut ages = "# HELP tracker_oldest_task_age_seconds How long the oldest task has been in a status.\n# TYPE tracker_oldest_task_age_seconds gauge\n".to_owned();
     let mut up = "# HELP tracker_up Whether the last read of the table succeeded.\n# TYPE tracker_up gauge\n"
         .to_owned();
     let all = join_all(app.use_cases.iter().map(|use_case| app.overview(use_case))).await;
     let mut read = "# HELP tracker_read_seconds When the table was read last, in seconds since 1970.\n# TYPE tracker_read_seconds gauge\n".to_owned();
     for (use_case, shown) in app.use_cases.iter().zip(all) {
         let (table, id) = (label(use_case.operator.table()), label(use_case.id()));
-        let of_use_case = format!("table=\"{table}\",use_case=\"{id}\"");
+        let of_use_case = format!("table=\"{table}\",use_case_id=\"{id}\"");
         // Writes to a string do not fail.
         let _ = writeln!(up, "tracker_up{{{of_use_case}}} {}", u8::from(shown.error.is_none()));
         if shown.value.is_some() {
@@ -53,7 +53,7 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
             let _ = writeln!(capped, "tracker_tasks_capped{{{labels}}} {}", u8::from(!count.is_exact));
             if let Some(oldest) = count.oldest {
                 let age = (shown.read_at - oldest).as_seconds_f64().max(0.0);
-                let _ = writeln!(ages, "tracker_oldest_seconds{{{labels}}} {age:.3}");
+                let _ = writeln!(ages, "tracker_oldest_task_age_seconds{{{labels}}} {age:.3}");
             }
         }
     }
