@@ -20,13 +20,13 @@ mod journal;
 
 use fleet::{Chaos, Plan};
 
-#[database_test]
+#[database_test(own_layout)]
 async fn chaos_breaks_no_promise(world: World) {
     check_chaos(world, Plan { tasks: 100, workers: 8, seed: 1, effects: false }).await;
 }
 
 /// Each success counts up a counter of its task, in one transaction.
-#[database_test]
+#[database_test(own_layout)]
 async fn chaos_writes_each_effect_once(world: World) {
     check_chaos(world, Plan { tasks: 100, workers: 8, seed: 2, effects: true }).await;
 }

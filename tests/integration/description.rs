@@ -106,7 +106,7 @@ async fn another_separator_is_refused(world: World) {
     assert!(error.contains(KEY), "{error}");
     assert_eq!(world.stored_under(KEY).await.unwrap(), described);
 
-    world.client.delete_item().table_name(&world.table).key("key", text(KEY)).send().await.unwrap();
+    world.client.delete_item().table_name(&world.table).set_key(Some(world.key(KEY))).send().await.unwrap();
     for _ in 0..2 {
         tracker::<separated::Document>(&world).verify_table().await.unwrap();
     }
@@ -121,7 +121,14 @@ async fn another_separator_is_refused(world: World) {
 async fn description_that_cannot_be_read_stays(world: World) {
     let mut item = world.stored_under(KEY).await.unwrap();
     item.insert("description".to_owned(), text("{\"steps\":1}"));
-    world.client.put_item().table_name(&world.table).set_item(Some(item.clone())).send().await.unwrap();
+    world
+        .client
+        .put_item()
+        .table_name(&world.table)
+        .set_item(Some(world.to_table(item.clone())))
+        .send()
+        .await
+        .unwrap();
     world.documents().verify_table().await.unwrap();
     tracker::<permuted::Document>(&world).verify_table().await.unwrap();
     assert_eq!(world.stored_under(KEY).await.unwrap(), item);
@@ -147,12 +154,12 @@ async fn more_shards_are_taken_over_and_fewer_are_no_error(world: World) {
 
     // After a rollback, a program that only runs workers says so, too.
     let operator = tracker_core::Operator::builder(&world.client).table(&world.table).open().await.unwrap();
-    operator.publish(&wider::Document::describe()).await.unwrap();
+    operator.publish(&world.describe::<wider::Document>()).await.unwrap();
     assert!(shards(&described().await, 9, 9));
     tracker::<narrower::Document>(&world).worker().drain().run_local(async |_| Ok(())).await.unwrap();
     assert!(shards(&described().await, 2, 9));
     let read = world.builder::<narrower::Document>().read_shards(9).build().unwrap();
-    operator.publish(&wider::Document::describe()).await.unwrap();
+    operator.publish(&world.describe::<wider::Document>()).await.unwrap();
     read.worker().drain().run_local(async |_| Ok(())).await.unwrap();
     assert!(shards(&described().await, 9, 9), "it reads them all");
 }
@@ -176,7 +183,7 @@ async fn description_is_no_task(world: World) {
 
 #[database_test]
 async fn without_permission_the_table_can_be_used(world: World) {
-    world.client.delete_item().table_name(&world.table).key("key", text(KEY)).send().await.unwrap();
+    world.client.delete_item().table_name(&world.table).set_key(Some(world.key(KEY))).send().await.unwrap();
     let documents = world.documents();
     world.network.next("GetItem", [Deny]);
     documents.verify_table().await.unwrap();
@@ -201,7 +208,7 @@ async fn description_can_be_switched_off(world: World) {
 #[database_test]
 async fn two_deploys_at_the_same_time_are_both_described(world: World) {
     for round in 0..10 {
-        let delete = world.client.delete_item().table_name(&world.table).key("key", text(KEY));
+        let delete = world.client.delete_item().table_name(&world.table).set_key(Some(world.key(KEY)));
         delete.send().await.unwrap();
         let (documents, summaries) = (world.documents(), world.summaries());
         let deploys = (0..8).map(|nth| {

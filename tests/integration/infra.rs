@@ -35,7 +35,7 @@ struct Order {
 }
 
 /// What the text for the AWS command line makes is what `create_table` makes.
-#[database_test]
+#[database_test(own_layout)]
 async fn table_of_the_command_line_is_the_table_that_trackers_need(world: World) {
     let name = format!("{}-by-cli", world.table);
     let definition =
@@ -162,7 +162,10 @@ async fn reader_and_operator_need_their_policies_and_no_more(world: World) {
     let (guarded, guard, documents) = role(&world, Access::Reader).await;
     create("doc-1").await;
     let open = async |world: &World| {
-        let builder = Operator::builder(&world.client).table(&world.table).use_case_id("extract");
+        let builder = Operator::builder(&world.client)
+            .table(&world.table)
+            .layout(world.layout.clone())
+            .use_case_id("extract");
         builder.clock(world.clock.clone()).actor("alice").open().await.unwrap()
     };
     let look = async |operator: &Operator| {
@@ -195,7 +198,7 @@ async fn reader_and_operator_need_their_policies_and_no_more(world: World) {
     let until = world.in_one_hour();
     operator.pause("Document", until).await.unwrap();
     operator.resume("Document").await.unwrap();
-    operator.publish(&Document::describe()).await.unwrap();
+    operator.publish(&world.describe::<Document>()).await.unwrap();
     documents.verify_table().await.unwrap();
     operator.redrive(TaskFilter::new()).await.unwrap();
     operator.delete("doc-1").await.unwrap();

@@ -1,9 +1,12 @@
 //! The integration suite. Every test runs on the embedded database. If `TRACKER_DYNAMODB_ENDPOINT` names an endpoint of
 //! DynamoDB Local, every test runs there as well; `tests/dynamodb-local` starts one and sets the variable.
 //!
+//! `TRACKER_TEST_LAYOUT=single_table` runs the suite on tables in which every attribute has another name, and which have a
+//! sort key. No request may then have one of the tracker's own names.
+//!
 //! A folder tests the folder or file of `tracker-core/src` that has the same name; so does `table`. `chaos`, `storm`
 //! and `killed` test the whole under faults, `interop` works with Python, `shard_planner` tests the example of that
-//! name, `guides` runs the programs of the guides, `infra` tests the table and the permissions as text, and `futures_are_send` is only compiled.
+//! name, `guides` runs the programs of the guides, `infra` tests the table and the permissions as text, `layout` tests tables with other names and a sort key, and `futures_are_send` is only compiled.
 //!
 //! The suite is one binary, because each binary links the SDK. It prints one line for each test and database. The
 //! same binary is the worker process of `killed`, and the Rust side of `tests/interop`. Tests that start processes or
@@ -24,6 +27,7 @@ mod infra;
 mod interop;
 mod item;
 mod killed;
+mod layout;
 mod lifecycle;
 mod observe;
 mod operator;
@@ -49,12 +53,15 @@ fn main() -> ExitCode {
     }
     let _ = futures_are_send::every_future_is_send::<fn() -> support::Document>;
     let _ = futures_are_send::every_future_of_an_operator_is_send;
+    observe::install_recorder();
     let arguments = Arguments::from_args();
     let backends = Backend::available();
     let tests = Test::all();
+    let layout = support::layout();
     let mut trials = Vec::new();
     for backend in &backends {
-        for test in tests.iter().filter(|test| backend.endpoint().is_some() || !test.needs_endpoint) {
+        let here = tests.iter().filter(|test| backend.endpoint().is_some() || !test.needs_endpoint);
+        for test in here.filter(|test| layout.is_default() || !test.needs_own_layout) {
             let (backend, run) = (backend.clone(), test.run);
             let name = format!("{}::{}", backend.name(), test.short_name());
             let trial = Trial::test(name, move || {
@@ -68,7 +75,7 @@ fn main() -> ExitCode {
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     for backend in &backends {
-        println!("ran on {backend}");
+        println!("ran on {backend}, with the layout: {layout}");
     }
     for test in tests.iter().filter(|test| test.needs_endpoint && !test.takes_real_time) {
         println!("skipped on {}, because it has no address: {}", Backend::Embedded, test.short_name());
@@ -81,6 +88,14 @@ fn main() -> ExitCode {
              --all-features --test integration -- --ignored {0}`: {0}",
             test.short_name()
         );
+    }
+    for test in tests.iter().filter(|test| test.needs_own_layout && !layout.is_default()) {
+        println!("skipped, because it is about the tracker's own layout: {}", test.short_name());
+    }
+    let foreign = support::foreign_names();
+    if !foreign.is_empty() {
+        println!("FAILED: requests have names of another layout: {foreign:?}");
+        return ExitCode::FAILURE;
     }
     if backends.len() == 1 {
         println!("skipped on DynamoDB Local; run `tests/dynamodb-local cargo test` to start it");

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::declare::description::{Description, StepDescription};
-use crate::declare::spec::{BackoffShape, Takeover, TrackerSpec, Wire};
+use crate::declare::layout::Layout;
+use crate::declare::spec::{BackoffShape, FieldSpec, Takeover, TrackerSpec, Wire};
 use crate::declare::status::{MOST_SHARDS, Role, StatusTable};
 use crate::error::{Error, ErrorKind};
+use crate::item::translation::RESERVED;
 
 /// DynamoDB's limit for the value of a key, in bytes.
 const KEY_BYTES: usize = 2048;
@@ -16,9 +18,6 @@ const NUMBERS_BYTES: usize = 2 * 9;
 
 /// DynamoDB's limit for one partition of an index, in writes a second of rows of up to 1 KB.
 const WRITES_PER_SECOND: u32 = 1000;
-
-/// The beginning of the keys of items that are no tasks.
-const RESERVED: &str = "__tracker__";
 
 /// The beginning of the keys of the descriptions of use cases. It is constant: otherwise, a deploy with another separator would
 /// look under another key, and find nothing.
@@ -92,7 +91,11 @@ pub struct TrackerConfig {
     pub step: Cow<'static, str>,
     /// Whether events and `tracing` have the text of the error of a failed or ignored task.
     pub error_text_in_events: bool,
+    /// How the attributes are named in the table, and its sort key.
+    pub layout: Layout,
     pub(crate) wire: Wire,
+    /// The stored fields.
+    pub(crate) fields: &'static [FieldSpec],
     /// The enum's statuses, whose shards cannot be replaced at run time.
     pub(crate) status: &'static StatusTable,
 }
@@ -127,7 +130,9 @@ impl TrackerConfig {
             description: spec.wire == Wire::Native,
             step: Cow::Borrowed(spec.type_name),
             error_text_in_events: false,
+            layout: Layout::declared(&spec.layout),
             wire: spec.wire,
+            fields: spec.fields,
             status: spec.status,
         }
     }
@@ -160,6 +165,7 @@ impl TrackerConfig {
             history_limit: step.history_limit,
             read_shards: most_shards.unwrap_or(1),
             takeover: step.takeover,
+            layout: description.layout.clone(),
             ..Self::declared(spec)
         }
     }
@@ -171,6 +177,7 @@ impl TrackerConfig {
         description.use_case_id = self.use_case_id.clone().into_owned();
         description.table = Some(self.table.clone().into_owned());
         description.index = self.index.clone().into_owned();
+        description.layout = self.layout.clone();
         if let Some(step) = description.steps.get_mut(spec.type_name) {
             step.lease_ms = millis(self.lock_expire);
             step.max_clock_skew_ms = millis(self.max_clock_skew);
@@ -281,6 +288,8 @@ impl TrackerConfig {
                 "`use_case_id` \"{use_case_id}\" ends with the beginning of the separator \"{sep}\", so its keys \
                  would be ambiguous: use another ending"
             )
+        } else if let Some(fault) = self.layout.fault(self.fields, self.wire == Wire::Pynamodb) {
+            format!("the layout: {fault}")
         } else if self.max_retry == 0 {
             "`max_retry` cannot be 0: use 1 or more".to_owned()
         } else if self.history_limit == 0 {

@@ -177,6 +177,7 @@ pub use self::config::{Backoff, TrackerConfig};
 pub use self::declare::description::{
     Description, FieldDescription, MorePendingDescription, StatusDescription, StepDescription,
 };
+pub use self::declare::layout::Layout;
 pub use self::declare::spec::{Takeover, Wire};
 pub use self::declare::status::{Role, TrackerStatus, UnknownStatus};
 pub use self::error::{Advice, Error, ErrorKind, NotReadyCause};

@@ -6,6 +6,7 @@ pub use core::result::Result;
 pub use serde::{Deserializer, Serializer};
 
 pub use crate::declare::checks::{check_after, check_more_pending};
+pub use crate::declare::layout::LayoutSpec;
 pub use crate::declare::spec::{
     BackoffShape, FieldSpec, MorePending, Takeover, TrackerSpec, Wire, more_pending, spec,
 };

@@ -24,6 +24,15 @@ enum Value {
     Number(LitInt),
     Text(LitStr),
     Paths(Vec<TypePath>),
+    Names(Vec<(Ident, LitStr)>),
+    SortKey(LitStr, SortKey),
+}
+
+/// What a sort key contains.
+#[derive(Clone)]
+pub(crate) enum SortKey {
+    Constant(LitStr),
+    TaskId,
 }
 
 /// The keys and values of all attributes of one name on one item.
@@ -161,6 +170,21 @@ impl Args {
         }
     }
 
+    /// Returns words with their texts.
+    pub(crate) fn names(&self, key: &Key) -> &[(Ident, LitStr)] {
+        match self.find(key).map(|arg| &arg.value) {
+            Some(Value::Names(names)) => names,
+            _ => &[],
+        }
+    }
+
+    pub(crate) fn sort_key(&self, key: &Key) -> Option<(&LitStr, &SortKey)> {
+        match &self.find(key)?.value {
+            Value::SortKey(name, content) => Some((name, content)),
+            _ => None,
+        }
+    }
+
     pub(crate) fn path(&self, key: &Key) -> Option<&TypePath> {
         self.paths(key).first()
     }
@@ -182,7 +206,7 @@ fn value(input: ParseStream, key: &Key) -> Result<Value, String> {
         return at_end(input).then_some(Value::None).ok_or_else(message);
     }
     let equals: Option<Token![=]> = input.parse().unwrap_or_default();
-    if equals.is_none() || at_comma(input) {
+    if equals.is_some() == (key.kind == Kind::Names) || at_comma(input) {
         return Err(format!("`{}` needs a value: write `{usage}`", key.name));
     }
     let fork = input.fork();
@@ -199,6 +223,31 @@ fn value(input: ParseStream, key: &Key) -> Result<Value, String> {
 fn parse(input: ParseStream, kind: Kind) -> syn::Result<Option<Value>> {
     Ok(match kind {
         Kind::Flag | Kind::Reserved => None,
+        Kind::Names => {
+            let content;
+            syn::parenthesized!(content in input);
+            let name = |input: ParseStream| {
+                let word = Ident::parse_any(input)?;
+                input.parse::<Token![=]>()?;
+                Ok((word, input.parse()?))
+            };
+            let names = content.parse_terminated(name, Token![,])?;
+            Some(Value::Names(names.into_iter().collect()))
+        }
+        Kind::SortKey => {
+            let content;
+            syn::parenthesized!(content in input);
+            let name = content.parse()?;
+            content.parse::<Token![,]>()?;
+            let word: Option<Ident> = content.parse()?;
+            let value = match word {
+                Some(word) if word == "task_id" => SortKey::TaskId,
+                Some(_) => return Ok(None),
+                None => SortKey::Constant(content.parse()?),
+            };
+            content.parse::<Option<Token![,]>>()?;
+            content.is_empty().then_some(Value::SortKey(name, value))
+        }
         Kind::Number => Some(input.parse()?).filter(is_plain).map(Value::Number),
         Kind::Text => Some(Value::Text(input.parse()?)),
         Kind::Path => type_path(input.parse()?).map(|path| Value::Paths(vec![path])),

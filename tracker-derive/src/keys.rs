@@ -15,6 +15,10 @@ pub(crate) enum Kind {
     Path,
     /// `= [a::path, a::path]`
     List,
+    /// `(a_word = "text", another = "text")`
+    Names,
+    /// `= ("text", "text")`, or `= ("text", a_word)`
+    SortKey,
     /// A key that is reserved for a later version.
     Reserved,
 }
@@ -28,6 +32,8 @@ impl Kind {
             Self::Text => "a string",
             Self::Path => "a path",
             Self::List => "a list of paths in brackets",
+            Self::Names => "names in parentheses",
+            Self::SortKey => "a name, and a constant or `task_id`, in parentheses",
         }
     }
 }
@@ -51,8 +57,8 @@ impl Key {
 
     /// Returns the key with its example, as messages show it.
     pub(crate) fn usage(&self) -> String {
-        if self.example.is_empty() {
-            self.name.to_owned()
+        if self.example.is_empty() || self.kind == Kind::Names {
+            format!("{}{}", self.name, self.example)
         } else {
             format!("{} = {}", self.name, self.example)
         }
@@ -174,6 +180,9 @@ pub(crate) static RETAIN_IGNORED_SECONDS: Key = Key::new("retain_ignored_seconds
 pub(crate) static TRACEBACK_STACK_LIMIT: Key = Key::new("traceback_stack_limit", Kind::Number, "10");
 pub(crate) static HISTORY_LIMIT: Key = Key::new("history_limit", Kind::Number, "10");
 pub(crate) static INDEX: Key = Key::new("index", Kind::Text, "\"status_and_update_time-index\"");
+pub(crate) static NAMES: Key = Key::new("names", Kind::Names, "(key = \"pk\")");
+pub(crate) static ATTRIBUTE_PREFIX: Key = Key::new("attribute_prefix", Kind::Text, "\"task_\"");
+pub(crate) static SORT_KEY: Key = Key::new("sort_key", Kind::SortKey, "(\"sk\", \"TASK\")");
 pub(crate) static TAKEOVER: Key = Key::new("takeover", Kind::Text, "\"expired\"");
 pub(crate) static MORE_PENDING_STATUS: Key =
     Key::new("more_pending_status", Kind::List, "[OtherStatus::Succeeded]");
@@ -209,6 +218,9 @@ const STRUCT_KEYS: &[&Key] = &[
     &TRACEBACK_STACK_LIMIT,
     &HISTORY_LIMIT,
     &INDEX,
+    &NAMES,
+    &ATTRIBUTE_PREFIX,
+    &SORT_KEY,
     &TAKEOVER,
     &MORE_PENDING_STATUS,
     &AFTER,

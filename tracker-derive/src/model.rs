@@ -64,8 +64,28 @@ pub(crate) struct Tracker {
     /// The settings that were written. All others have the defaults of the tracker's crate.
     pub(crate) settings: Vec<Setting>,
     pub(crate) has_table: bool,
+    /// The layout, if something of it was written.
+    pub(crate) layout: Option<Layout>,
     pub(crate) task_id: TaskId,
     pub(crate) fields: Vec<Field>,
+}
+
+/// How the attributes are named in the table, and its sort key.
+#[derive(Default)]
+pub(crate) struct Layout {
+    pub(crate) prefix: String,
+    /// The names that were written, each after the tracker's own, in the order of the latter.
+    pub(crate) names: Vec<(String, String)>,
+    /// The name of the sort key, and its constant, unless it is the task id.
+    pub(crate) sort_key: Option<(String, Option<String>)>,
+}
+
+impl Layout {
+    /// Returns the name that an attribute of the tracker has in the table.
+    pub(crate) fn name_of(&self, own: &str) -> String {
+        let written = self.names.iter().find(|(written, _)| written == own);
+        written.map_or_else(|| format!("{}{own}", self.prefix), |(_, name)| name.clone())
+    }
 }
 
 /// A field of `TrackerSpec`, which has the name of its key.

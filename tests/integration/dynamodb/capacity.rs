@@ -200,7 +200,13 @@ async fn read_costs_one_request_and_delete_two(world: World) {
 /// The first start compares the clock. It sends a read for this if the tracker has received no answer yet.
 #[database_test]
 async fn first_start_with_the_system_clock_costs_one_more_read(world: World) {
-    let tracker = || Document::tracker_builder(&world.client).table(&world.table).build().unwrap();
+    let tracker = || {
+        Document::tracker_builder(&world.client)
+            .table(&world.table)
+            .layout(world.layout.clone())
+            .build()
+            .unwrap()
+    };
     let creator = tracker();
     for nth in 1..=3 {
         creator.create(Document::new(&format!("doc-{nth}"))).await.unwrap();

@@ -21,7 +21,11 @@ async fn behind_proxy(world: &World) -> (Proxy, TrackerBuilder<Document>) {
     let partition = RetryPartition::new(proxy.endpoint.clone());
     let config = local_config(&proxy.endpoint).to_builder().retry_partition(partition);
     let client = Client::from_conf(config.build());
-    let builder = Document::tracker_builder(&client).table(&world.table).owner("worker-1").clock(SystemClock);
+    let builder = Document::tracker_builder(&client)
+        .table(&world.table)
+        .layout(world.layout.clone())
+        .owner("worker-1")
+        .clock(SystemClock);
     (proxy, builder)
 }
 

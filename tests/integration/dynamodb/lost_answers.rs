@@ -278,12 +278,20 @@ async fn finish_is_recorded_when_a_python_save_dropped_its_traces(world: World) 
     let execution = documents.start("doc-1").await.unwrap();
     world.network.next("UpdateItem", [DropResponse]);
     let (client, table, clock) = (world.client.clone(), world.table.clone(), world.clock.clone());
+    let (key, names) = (
+        world.key("extract____doc-1"),
+        ["attempt", "last_lock", "started_from", "owner"].map(|own| world.name(own)),
+    );
     let drop_traces = |late: Duration| {
         let (client, table, clock) = (client.clone(), table.clone(), clock.clone());
+        let (key, names) = (key.clone(), names.clone());
         async move {
-            let update = client.update_item().table_name(table).key("key", text("extract____doc-1"));
-            let update = update.update_expression("REMOVE attempt, last_lock, started_from, #owner");
-            update.expression_attribute_names("#owner", "owner").send().await.unwrap();
+            let update = client.update_item().table_name(table).set_key(Some(key));
+            let update = update.update_expression("REMOVE #n0, #n1, #n2, #n3");
+            let named = names.into_iter().enumerate().fold(update, |update, (nth, name)| {
+                update.expression_attribute_names(format!("#n{nth}"), name)
+            });
+            named.send().await.unwrap();
             clock.advance(late);
         }
     };
@@ -304,12 +312,13 @@ async fn finish_is_recorded_when_python_has_finished_the_next_step(world: World)
     let execution = documents.start("doc-1").await.unwrap();
     world.network.next("UpdateItem", [DropResponse]);
     let (client, table) = (world.client.clone(), world.table.clone());
+    let (key, status) = (world.key("extract____doc-1"), world.name("status"));
     // Before the finish is sent again, Python starts and finishes the next step, and leaves `attempt` as it is.
     world.clock.during_next_sleep(async move {
-        let update = client.update_item().table_name(table).key("key", text("extract____doc-1"));
+        let update = client.update_item().table_name(table).set_key(Some(key));
         let update =
             update.update_expression("SET #status = :status").condition_expression("#status = :ours");
-        let update = update.expression_attribute_names("#status", "status");
+        let update = update.expression_attribute_names("#status", status);
         let values = update.expression_attribute_values(":status", number(26));
         values.expression_attribute_values(":ours", number(16)).send().await.unwrap();
     });

@@ -211,7 +211,10 @@ async fn conflicts_without_end_fail_the_attempt(world: World) {
     assert!(error.task().is_some_and(TaskHead::is_failed), "{error:?}");
     let item = world.stored().await;
     assert_eq!((&item["status"], world.counted("a").await), (&number(14), 0));
-    assert!(entry(&item, 0, "error").contains("key = \"a\" was in the way"), "{item:?}");
+    assert!(
+        entry(&item, 0, "error").contains("= \"a\"") && entry(&item, 0, "error").contains("was in the way"),
+        "{item:?}"
+    );
 }
 
 /// The permission may be missing for the table of an effect alone, so the attempt is recorded as failed.

@@ -12,12 +12,12 @@ async fn start_names_a_missing_member_and_releases_the_task(world: World) {
     item.remove("data");
     world.put_item(item).await;
     let error = documents.get("doc-1").consistent().await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: "data.pages".to_owned() });
+    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: world.name("data.pages") });
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(source.contains("the field is not stored; give it `#[tracker(default)]`"), "{source}");
 
     let error = documents.start("doc-1").await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: "data.pages".to_owned() });
+    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: world.name("data.pages") });
     let item = world.stored().await;
     assert_eq!((&item["status"], &item["retry"]), (&number(10), &number(0)));
     assert_eq!(item["lock"], text("__not_locked__"));
@@ -29,7 +29,7 @@ async fn get_names_an_attribute_of_another_type(world: World) {
     let documents = world.create_document().await;
     world.set_attribute("customer", number(3)).await;
     let error = documents.get("doc-1").consistent().await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: "customer".to_owned() });
+    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: world.name("customer") });
     assert_eq!(error.key(), Some("extract____doc-1"));
     world.set_attribute("data", text("not even JSON")).await;
     let error = documents.get("doc-1").consistent().await.unwrap_err();
@@ -57,7 +57,7 @@ async fn operations_name_an_unreadable_attribute(world: World) {
             documents.get("doc-1").consistent().await.unwrap_err(),
             documents.head("doc-1").consistent().await.unwrap_err(),
         ] {
-            assert_eq!(*error.kind(), ErrorKind::Decode { attribute: name.to_owned() });
+            assert_eq!(*error.kind(), ErrorKind::Decode { attribute: world.name(name) });
             assert_eq!(error.key(), Some("extract____doc-1"));
         }
         if ["lock", "owner"].contains(&name) {
@@ -77,7 +77,7 @@ async fn operations_name_an_unreadable_attribute(world: World) {
         world.put_item(good.clone()).await;
         world.remove_attributes(&[name]).await;
         let error = documents.head("doc-1").consistent().await.unwrap_err();
-        assert_eq!(*error.kind(), ErrorKind::Decode { attribute: name.to_owned() });
+        assert_eq!(*error.kind(), ErrorKind::Decode { attribute: world.name(name) });
     }
     // The attributes that a Python `save` drops may be missing.
     world.put_item(good).await;
@@ -119,14 +119,14 @@ async fn create_and_finish_refuse_a_field_that_cannot_be_encoded(world: World) {
     }
     let measures = world.builder::<Measure>().build().unwrap();
     let error = measures.create(Measure { id: "a".to_owned(), value: f64::NAN }).await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::Encode { attribute: "data.value".to_owned() });
+    assert_eq!(*error.kind(), ErrorKind::Encode { attribute: world.name("data.value") });
     assert_eq!(error.key(), Some("measures____a"));
     assert_eq!(world.stored_under("measures____a").await, None);
     measures.create(Measure { id: "a".to_owned(), value: 1.0 }).await.unwrap();
     let mut execution = measures.start("a").await.unwrap();
     execution.data_mut().value = f64::INFINITY;
     let error = execution.succeed().await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::Encode { attribute: "data.value".to_owned() });
+    assert_eq!(*error.kind(), ErrorKind::Encode { attribute: world.name("data.value") });
     let item = world.stored_under("measures____a").await.unwrap();
     assert_eq!((&item["status"], &item["retry"]), (&number(14), &number(1)));
 }

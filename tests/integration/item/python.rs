@@ -68,7 +68,7 @@ async fn put_golden_item(world: &World, named: &str) -> (Tracker<Golden>, String
     (world.builder().build().unwrap(), id)
 }
 
-#[database_test]
+#[database_test(own_layout)]
 async fn golden_items_read_as_their_notes_say(world: World) {
     use ExtractStatus::{Failed, Ignored, InProgress, Pending, Succeeded};
 
@@ -121,7 +121,7 @@ async fn golden_items_read_as_their_notes_say(world: World) {
     }
 }
 
-#[database_test]
+#[database_test(own_layout)]
 async fn run_and_takeover_work_on_golden_items(world: World) {
     let (tracker, id) = put_golden_item(&world, "pending, nested").await;
     tracker
@@ -167,7 +167,7 @@ struct Blind {
     note: Option<String>,
 }
 
-#[database_test]
+#[database_test(own_layout)]
 async fn data_that_cannot_be_decoded_is_not_destroyed(world: World) {
     let (tracker, id) = put_golden_item(&world, "data with NaN").await;
     let key = format!("golden____{id}");
@@ -177,7 +177,7 @@ async fn data_that_cannot_be_decoded_is_not_destroyed(world: World) {
     let head = tracker.head(&id).consistent().await.unwrap().unwrap();
     assert_eq!(head.status_in::<ExtractStatus>(), Some(ExtractStatus::Pending));
     let error = tracker.get(&id).consistent().await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: "data.x".to_owned() });
+    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: world.name("data.x") });
     assert_eq!(error.key(), Some(key.as_str()));
     assert!(error.task().unwrap().is_pending());
 
@@ -204,7 +204,7 @@ async fn data_that_cannot_be_decoded_is_not_destroyed(world: World) {
     assert_eq!(after["data"], before["data"]);
 }
 
-#[database_test]
+#[database_test(own_layout)]
 async fn bare_nan_blocks_only_its_own_member(world: World) {
     let (_, id) = put_golden_item(&world, "data with NaN").await;
     let summary = world.builder::<GoldenSummary>().build().unwrap();
@@ -218,7 +218,7 @@ async fn bare_nan_blocks_only_its_own_member(world: World) {
     assert_eq!(item["data"], text(r#"{"big":1180591620717411303424,"v":2,"x":NaN}"#));
 }
 
-#[database_test]
+#[database_test(own_layout)]
 async fn finish_is_unknown_when_python_put_an_old_item_back(world: World) {
     let (tracker, id) = put_golden_item(&world, "pending, no data").await;
     let key = format!("golden____{id}");
@@ -232,7 +232,7 @@ async fn finish_is_unknown_when_python_put_an_old_item_back(world: World) {
     assert_eq!(world.stored_under(&key).await.unwrap(), old);
 }
 
-#[database_test]
+#[database_test(own_layout)]
 async fn finish_is_unknown_when_others_have_changed_an_old_item_put_back(world: World) {
     let (tracker, id) = put_golden_item(&world, "pending, no data").await;
     let key = format!("golden____{id}");
@@ -272,7 +272,7 @@ struct Native {
     uri: Option<String>,
 }
 
-#[database_test]
+#[database_test(own_layout)]
 async fn python_tracker_turns_a_native_item_into_text(world: World) {
     let native = world.builder::<Native>().build().unwrap();
     let uri = Some("é".to_owned());
@@ -292,7 +292,7 @@ async fn python_tracker_turns_a_native_item_into_text(world: World) {
     assert_eq!(world.stored_under("golden____a").await.unwrap()["data"], text(r#"{"uri":"é","v":3}"#));
 }
 
-#[database_test]
+#[database_test(own_layout)]
 async fn create_writes_the_types_that_python_writes(world: World) {
     let tracker: Tracker<Golden> = world.builder().build().unwrap();
     tracker.create(Golden { id: "new".to_owned(), v: Some(1), ..Golden::default() }).await.unwrap();
@@ -312,7 +312,7 @@ async fn create_writes_the_types_that_python_writes(world: World) {
     assert_eq!(item["value"], text(&tracker.make_value(ExtractStatus::Pending, shard).unwrap()));
 }
 
-#[database_test]
+#[database_test(own_layout)]
 async fn python_tracker_refuses_nan_and_keeps_large_numbers(world: World) {
     #[derive(StatusTracker)]
     #[tracker(use_case_id = "extract", status = ExtractStatus, wire = "pynamodb")]
@@ -326,7 +326,7 @@ async fn python_tracker_refuses_nan_and_keeps_large_numbers(world: World) {
     let new = |value| OnTheWire { id: "doc-1".to_owned(), value, large: u128::MAX };
     for value in [f64::NAN, f64::INFINITY] {
         let error = tracker.create(new(Some(value))).await.unwrap_err();
-        assert_eq!(*error.kind(), ErrorKind::Encode { attribute: "data.value".to_owned() });
+        assert_eq!(*error.kind(), ErrorKind::Encode { attribute: world.name("data.value") });
     }
     tracker.create(new(Some(1e200))).await.unwrap();
     let task = tracker.get("doc-1").consistent().await.unwrap().unwrap();

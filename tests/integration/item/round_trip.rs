@@ -36,7 +36,7 @@ struct Odd {
 async fn field_that_cannot_be_read_again_is_not_created(world: World) {
     let odds = world.builder::<Odd>().build().unwrap();
     let error = odds.create(Odd { id: "doc-1".to_owned(), one_way: Some(OneWay) }).await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::Encode { attribute: "data.one_way".to_owned() });
+    assert_eq!(*error.kind(), ErrorKind::Encode { attribute: world.name("data.one_way") });
     assert!(error.to_string().contains("cannot be read back"), "{error}");
     assert_eq!(world.stored_under("extract____doc-1").await, None);
 }
@@ -49,7 +49,7 @@ async fn field_that_cannot_be_read_again_is_not_saved(world: World) {
     let before = world.stored().await;
     execution.data_mut().one_way = Some(OneWay);
     let error = execution.save().await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::Encode { attribute: "data.one_way".to_owned() });
+    assert_eq!(*error.kind(), ErrorKind::Encode { attribute: world.name("data.one_way") });
     assert_eq!(world.stored().await, before);
     execution.data_mut().one_way = None;
     execution.succeed().await.unwrap();
@@ -101,7 +101,7 @@ async fn map_keys_that_are_no_text_are_an_error(world: World) {
     let keyed = world.builder::<Keyed>().build().unwrap();
     let map = HashMap::from([(vec!["a".to_owned()], 1)]);
     let error = keyed.create(Keyed { id: "doc-1".to_owned(), map }).await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::Encode { attribute: "data.map".to_owned() });
+    assert_eq!(*error.kind(), ErrorKind::Encode { attribute: world.name("data.map") });
     assert_eq!(world.stored_under("extract____doc-1").await, None);
     keyed.create(Keyed { id: "doc-1".to_owned(), map: HashMap::new() }).await.unwrap();
     assert_eq!(world.stored().await["status"], number(10));
@@ -133,6 +133,6 @@ async fn integers_of_128_bits_are_stored_with_up_to_38_digits(world: World) {
     let read = wides.get("doc-1").consistent().await.unwrap().unwrap().into_data();
     assert_eq!(read, Wide { maybe: None, ..written.clone() });
     let error = wides.create(Wide { id: "doc-2".to_owned(), most: MOST + 1, ..written }).await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::Encode { attribute: "most".to_owned() });
+    assert_eq!(*error.kind(), ErrorKind::Encode { attribute: world.name("most") });
     assert_eq!(world.stored_under("extract____doc-2").await, None);
 }

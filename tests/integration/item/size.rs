@@ -134,11 +134,15 @@ async fn item_that_another_program_has_filled_is_never_stuck(world: World) {
         let id = format!("doc-{size}");
         documents.create(Document::new(&id)).await.unwrap();
         let execution = documents.start(&id).await.unwrap();
-        let data =
-            world.client.update_item().table_name(&world.table).key("key", text(&format!("extract____{id}")));
+        let data = world
+            .client
+            .update_item()
+            .table_name(&world.table)
+            .set_key(Some(world.key(&format!("extract____{id}"))));
         let data = data.update_expression("SET #data.#filled = :filled");
-        let data =
-            data.expression_attribute_names("#data", "data").expression_attribute_names("#filled", "filled");
+        let data = data
+            .expression_attribute_names("#data", world.name("data"))
+            .expression_attribute_names("#filled", "filled");
         let filled = data.expression_attribute_values(":filled", text(&"x".repeat(size))).send().await;
         filled.unwrap_or_else(|error| panic!("{size}: {error:?}"));
         execution.fail("y".repeat(500)).await.unwrap_or_else(|error| panic!("{size}: {error:?}"));

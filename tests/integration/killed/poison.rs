@@ -29,6 +29,7 @@ struct Config {
 fn tracker(client: &Client, table: &str, round: usize) -> Tracker<Document> {
     Document::tracker_builder(client)
         .table(table)
+        .layout(crate::support::layout())
         .use_case_id(format!("round-{round}"))
         .max_retry(MAX_RETRY)
         // Long enough for a heartbeat on a busy machine.

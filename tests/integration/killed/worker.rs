@@ -54,6 +54,7 @@ impl Kind {
 pub fn tracker(client: &Client, table: &str, name: &str) -> Tracker<Document> {
     Document::tracker_builder(client)
         .table(table)
+        .layout(crate::support::layout())
         .owner(name)
         .max_retry(MAX_RETRY)
         .history_limit(100)

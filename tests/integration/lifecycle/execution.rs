@@ -97,10 +97,11 @@ async fn finish_writes_only_changed_fields(world: World) {
     let documents = world.create_document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
     // Somebody edits the data meanwhile. The finish overwrites only the fields that have changed.
-    let update = world.client.update_item().table_name(&world.table).key("key", text("extract____doc-1"));
+    let update =
+        world.client.update_item().table_name(&world.table).set_key(Some(world.key("extract____doc-1")));
     update
         .update_expression("SET #data.pages = :pages, #data.note = :note")
-        .expression_attribute_names("#data", "data")
+        .expression_attribute_names("#data", world.name("data"))
         .expression_attribute_values(":pages", number(50))
         .expression_attribute_values(":note", text("by hand"))
         .send()
@@ -154,7 +155,7 @@ async fn finish_fails_the_attempt_when_its_data_is_refused(world: World) {
     let mut execution = measures.start("doc-1").await.unwrap();
     execution.data_mut().value = 1e200;
     let error = execution.succeed().await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::Encode { attribute: "data.value".to_owned() });
+    assert_eq!(*error.kind(), ErrorKind::Encode { attribute: world.name("data.value") });
     let item = world.stored().await;
     assert_eq!((&item["status"], &item["retry"]), (&number(14), &number(1)));
 
@@ -173,7 +174,8 @@ async fn finish_fails_the_attempt_when_its_data_is_refused(world: World) {
 async fn finish_of_a_deleted_task_is_unknown(world: World) {
     let documents = world.create_document().await;
     let execution = documents.start("doc-1").await.unwrap();
-    let delete = world.client.delete_item().table_name(&world.table).key("key", text("extract____doc-1"));
+    let delete =
+        world.client.delete_item().table_name(&world.table).set_key(Some(world.key("extract____doc-1")));
     delete.send().await.unwrap();
     let error = execution.succeed().await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown);
@@ -208,7 +210,8 @@ async fn release_returns_the_task_to_its_previous_status(world: World) {
 
     // A Python `save` has dropped `started_from`. The release marks the task as failed, so that it can be started.
     let execution = documents.start("doc-1").await.unwrap();
-    let update = world.client.update_item().table_name(&world.table).key("key", text("extract____doc-1"));
+    let update =
+        world.client.update_item().table_name(&world.table).set_key(Some(world.key("extract____doc-1")));
     update.update_expression("REMOVE started_from").send().await.unwrap();
     execution.release().await.unwrap();
     assert_eq!(world.stored().await["status"], number(14));

@@ -223,7 +223,7 @@ async fn create_table_enables_time_to_live_when_retain_is_set(world: World) {
         documents.create_table().await.unwrap();
         documents.verify_table().await.unwrap();
         let by = time_to_live_attribute(&world, &name(of)).await;
-        assert_eq!(by.as_deref(), deletes.then_some("expires_at"), "{of}");
+        assert_eq!(by.as_deref(), deletes.then(|| world.name("expires_at")).as_deref(), "{of}");
     }
     assert_eq!(time_to_live_attribute(&world, &world.table).await, None);
 }
@@ -231,12 +231,13 @@ async fn create_table_enables_time_to_live_when_retain_is_set(world: World) {
 #[database_test]
 async fn create_table_enables_time_to_live_on_an_existing_table(world: World) {
     let documents = retaining_builder(&world).build().unwrap();
+    let by = world.name("expires_at");
     let error = documents.verify_table().await.unwrap_err();
     let ErrorKind::TableMismatch { table, differences } = error.kind() else { panic!("{error}") };
     assert_eq!(*table, world.table);
     assert_eq!(
         *differences,
-        ["its time to live is off, but `retain` needs it by expires_at: call `create_table`"]
+        [format!("its time to live is off, but `retain` needs it by {by}: call `create_table`")]
     );
     world.documents().create_table().await.unwrap();
     assert_eq!(
@@ -246,14 +247,14 @@ async fn create_table_enables_time_to_live_on_an_existing_table(world: World) {
     );
     for _ in 0..2 {
         documents.create_table().await.unwrap();
-        assert_eq!(time_to_live_attribute(&world, &world.table).await.as_deref(), Some("expires_at"));
+        assert_eq!(time_to_live_attribute(&world, &world.table).await, Some(by.clone()));
     }
     assert_eq!(world.network.count("UpdateTimeToLive"), 1);
     documents.verify_table().await.unwrap();
     world.documents().verify_table().await.unwrap();
     assert_eq!(
-        time_to_live_attribute(&world, &world.table).await.as_deref(),
-        Some("expires_at"),
+        time_to_live_attribute(&world, &world.table).await,
+        Some(by),
         "a tracker without `retain` does not disable it"
     );
 }
@@ -266,7 +267,9 @@ async fn verify_table_reports_time_to_live_by_another_attribute(world: World) {
     let documents = retaining_builder(&world).build().unwrap();
     let error = documents.verify_table().await.unwrap_err();
     assert!(
-        error.to_string().contains("its time to live is by gone, but `retain` needs it by expires_at"),
+        error
+            .to_string()
+            .contains(&format!("is by gone, but `retain` needs it by {}", world.name("expires_at"))),
         "{error}"
     );
     assert_eq!(time_to_live_attribute(&world, &world.table).await.as_deref(), Some("gone"));

@@ -83,7 +83,7 @@ struct OnTheWire {
     pages: u32,
 }
 
-#[database_test]
+#[database_test(own_layout)]
 async fn python_save_drops_run_at_and_the_task_can_be_started(world: World) {
     let unknown_to_python =
         ["attempt", "last_lock", "started_from", "owner", "run_at", "snoozes", "cancel", "expires_at"];
@@ -112,7 +112,7 @@ async fn python_save_drops_run_at_and_the_task_can_be_started(world: World) {
 #[database_test]
 async fn operations_refuse_an_unreadable_run_at(world: World) {
     let documents = world.create_document().await;
-    let run_at = || ErrorKind::Decode { attribute: "run_at".to_owned() };
+    let run_at = || ErrorKind::Decode { attribute: world.name("run_at") };
     for odd in [text("soon"), number(5), AttributeValue::Bool(true), AttributeValue::Null(true)] {
         world.set_attribute("run_at", odd.clone()).await;
         let before = world.stored().await;
@@ -135,7 +135,7 @@ async fn start_releases_a_task_whose_unreadable_run_at_sorts_before_now(world: W
     let documents = world.create_document().await;
     world.set_attribute("run_at", text("1")).await;
     let error = documents.start("doc-1").await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: "run_at".to_owned() });
+    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: world.name("run_at") });
     // The condition compares texts and lets the start pass. The start then releases the task.
     let item = world.stored().await;
     assert_eq!((&item["status"], &item["lock"]), (&number(10), &text("__not_locked__")));

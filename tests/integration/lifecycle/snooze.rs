@@ -202,7 +202,8 @@ async fn snooze_fails_the_attempt_when_the_item_is_full(world: World) {
     let execution = documents.start("doc-1").await.unwrap();
     // Another program fills the item up to its last byte.
     let fits = async |size: usize| {
-        let update = world.client.update_item().table_name(&world.table).key("key", text("extract____doc-1"));
+        let update =
+            world.client.update_item().table_name(&world.table).set_key(Some(world.key("extract____doc-1")));
         let update = update.update_expression("SET filled = :filled");
         update.expression_attribute_values(":filled", text(&"x".repeat(size))).send().await.is_ok()
     };

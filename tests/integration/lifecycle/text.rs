@@ -19,7 +19,13 @@ async fn message_has_what_the_decoder_and_the_service_say(world: World) {
     world.put_item(item).await;
     let error = documents.start("doc-1").await.unwrap_err();
     let shown = error.to_string();
-    assert!(shown.starts_with("task `extract____doc-1`: `data.pages` cannot be read: "), "{shown}");
+    assert!(
+        shown.starts_with(&format!(
+            "task `extract____doc-1`: `{}` cannot be read: ",
+            world.name("data.pages")
+        )),
+        "{shown}"
+    );
     assert!(shown.contains("#[tracker(default)]") && shown.contains("correct the stored item"), "{shown}");
     assert!(error.source().is_some());
     world.network.next("GetItem", [Deny]);

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use tracker_core::{Clock, ErrorKind, Failure, Takeover, Tracker, TrackerBuilder};
 use tracker_test_macros::database_test;
 
-use super::recorder::{self, install};
+use super::recorder;
 use crate::support::{Document, Fault, World, number};
 
 /// Returns a use case that no other test has.
@@ -18,7 +18,6 @@ fn tracker(
     world: &World,
     change: impl FnOnce(TrackerBuilder<Document>) -> TrackerBuilder<Document>,
 ) -> Tracker<Document> {
-    install();
     change(world.builder().use_case_id(use_case(world))).build().unwrap()
 }
 

@@ -6,3 +6,5 @@ mod reason;
 mod recorder;
 mod telemetry;
 mod transition;
+
+pub use recorder::install as install_recorder;

@@ -12,7 +12,7 @@ type Recorded = (String, String, Vec<f64>);
 
 static GAUGES: OnceLock<Mutex<HashMap<Key, Arc<AtomicU64>>>> = OnceLock::new();
 
-/// Installs the recorder, unless a test has done so.
+/// Installs the recorder. No tracker may be built before.
 pub fn install() {
     recorder();
 }

@@ -10,7 +10,7 @@ use tracing::{Metadata, Subscriber};
 use tracker_core::{ErrorKind, Event, Failure, Tracker, TrackerBuilder};
 use tracker_test_macros::database_test;
 
-use super::recorder::{install, recorded};
+use super::recorder::recorded;
 use crate::support::{Document, World, entry, number, text};
 
 /// The traced lines of all tests of this module.
@@ -174,7 +174,6 @@ async fn tracing_and_observer_receive_no_data(world: World) {
 
 #[database_test]
 async fn metrics_count_every_event(world: World) {
-    install();
     let documents = traced_tracker(&world, |builder| builder.max_retry(2));
     let of = use_case(&world);
     documents.create(Document::new("doc-1")).await.unwrap();

@@ -22,7 +22,7 @@ async fn transitions<T: StatusTracker>(world: &World) -> Vec<&'static str> {
 }
 
 /// What the stream tells is what the observer is told, for every transition that both know.
-#[database_test]
+#[database_test(own_layout)]
 async fn stream_tells_what_the_observer_is_told(world: World) {
     world.enable_stream().await;
     let told = Arc::new(Mutex::new(Vec::new()));
@@ -85,7 +85,7 @@ async fn stream_tells_what_the_observer_is_told(world: World) {
 }
 
 /// Each step tells its own transitions.
-#[database_test]
+#[database_test(own_layout)]
 async fn transitions_are_those_of_a_step(world: World) {
     world.enable_stream().await;
     let documents = world.create_document().await;
@@ -124,7 +124,7 @@ async fn transitions_are_those_of_a_step(world: World) {
     );
 }
 
-#[database_test]
+#[database_test(own_layout)]
 async fn item_is_read_as_it_is_stored(world: World) {
     let documents = world.create_document().await;
     let mut execution = documents.start("doc-1").await.unwrap();
@@ -145,7 +145,7 @@ async fn item_is_read_as_it_is_stored(world: World) {
     assert_eq!(pages, 7);
 }
 
-#[database_test]
+#[database_test(own_layout)]
 async fn item_that_is_no_task_is_told_from_one_that_cannot_be_read(world: World) {
     world.create_document().await;
     let item = world.stored().await;
@@ -170,13 +170,13 @@ async fn item_that_is_no_task_is_told_from_one_that_cannot_be_read(world: World)
 
     for (name, value) in [("status", text("10")), ("lock_time", text("yesterday")), ("attempt", text("1"))] {
         let error = TaskHead::from_item::<Document>(changed(name, value)).unwrap_err();
-        assert_eq!(*error.kind(), ErrorKind::Decode { attribute: name.to_owned() });
+        assert_eq!(*error.kind(), ErrorKind::Decode { attribute: world.name(name) });
         assert_eq!((error.key(), error.advice()), (Some("extract____doc-1"), Advice::Fix));
     }
     let mut without_pages = item.clone();
     without_pages.insert("data".to_owned(), AttributeValue::M([].into()));
     let error = Task::<Document>::from_item(without_pages).unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: "data.pages".to_owned() });
+    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: world.name("data.pages") });
     assert!(error.task().is_some_and(TaskHead::is_pending), "the metadata can be read");
 }
 
@@ -207,7 +207,7 @@ async fn items_of_the_page_are_tasks(world: World) {
 }
 
 /// A record as a Lambda function receives it.
-#[database_test]
+#[database_test(own_layout)]
 async fn record_of_a_lambda_function_is_read(world: World) {
     world.create_document().await;
     let image = |attempt: u32, status: u32, lock: &str| {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use tracker_core::{Clock, Role, Severity, StatusTracker, TaskFilter};
+use tracker_core::{Clock, Role, Severity, TaskFilter};
 use tracker_test_macros::database_test;
 
 use super::{create_ignored, operator};
@@ -148,7 +148,7 @@ async fn progress_without_room_costs_no_lease(world: World) {
     loop {
         let mut full = world.stored().await;
         full.insert("pad".to_owned(), text(&"x".repeat(pad)));
-        let put = world.client.put_item().table_name(&world.table).set_item(Some(full));
+        let put = world.client.put_item().table_name(&world.table).set_item(Some(world.to_table(full)));
         if put.send().await.is_ok() {
             break;
         }
@@ -175,13 +175,7 @@ async fn progress_without_room_costs_no_lease(world: World) {
 #[database_test]
 async fn renamed_type_is_one_step(world: World) {
     create_ignored(&world, ids(3)).await;
-    renamed::Renamed::tracker_builder(&world.client)
-        .table(&world.table)
-        .build()
-        .unwrap()
-        .verify_table()
-        .await
-        .unwrap();
+    world.builder::<renamed::Renamed>().build().unwrap().verify_table().await.unwrap();
     let operator = operator(&world).await;
     assert_eq!(operator.description().unwrap().steps.len(), 2);
     let counts = operator.counts(&TaskFilter::new().status("ignored"), None).await.unwrap();

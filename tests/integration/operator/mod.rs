@@ -12,7 +12,8 @@ use crate::support::World;
 
 /// The builder of an operator on this world's table and clock.
 fn builder(world: &World) -> OperatorBuilder {
-    Operator::builder(&world.client).table(&world.table).use_case_id("extract").clock(world.clock.clone())
+    let builder = Operator::builder(&world.client).table(&world.table).layout(world.layout.clone());
+    builder.use_case_id("extract").clock(world.clock.clone())
 }
 
 async fn operator(world: &World) -> Operator {

@@ -28,7 +28,7 @@ async fn description_is_what_the_table_keeps(world: World) {
     let stored: Description = serde_json::from_str(stored["description"].as_s().unwrap()).unwrap();
     let operator = builder(&world).open().await.unwrap();
     assert_eq!(operator.stored_description(), Some(&stored));
-    assert_eq!(stored.hash(), Document::describe().hash());
+    assert_eq!(stored.hash(), world.describe::<Document>().hash());
     assert_eq!((stored.v, &*stored.use_case_id, &*stored.sep), (1, "extract", "____"));
     let step = &stored.steps["Document"];
     assert_eq!((step.max_retry, &*step.task_id), (3, "id"));
@@ -52,7 +52,7 @@ async fn later_step_describes_the_steps_before_it(world: World) {
 async fn only_use_case_of_a_table_needs_no_name(world: World) {
     let open = || tracker_core::Operator::builder(&world.client).table(&world.table).open();
     assert_eq!(open().await.unwrap().use_case_id(), "extract");
-    let other = Document::tracker_builder(&world.client).table(&world.table).use_case_id("other");
+    let other = world.builder::<Document>().use_case_id("other");
     other.build().unwrap().verify_table().await.unwrap();
     let error = open().await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::NotDescribed { .. }), "{error}");
@@ -62,7 +62,7 @@ async fn only_use_case_of_a_table_needs_no_name(world: World) {
 #[database_test]
 async fn without_a_description_tasks_are_read_and_not_written(world: World) {
     create_ignored(&world, ids(1)).await;
-    world.client.delete_item().table_name(&world.table).key("key", text(KEY)).send().await.unwrap();
+    world.client.delete_item().table_name(&world.table).set_key(Some(world.key(KEY))).send().await.unwrap();
     let operator = builder(&world).open().await.unwrap();
     let task = operator.get("doc-000").await.unwrap().unwrap();
     assert_eq!((task.status_code, &*task.status, task.role), (18, "18", None));
@@ -76,7 +76,7 @@ async fn without_a_description_tasks_are_read_and_not_written(world: World) {
 #[database_test]
 async fn without_a_description_in_the_table_tasks_are_written_to_one_shard(world: World) {
     create_ignored(&world, ids(20)).await;
-    world.client.delete_item().table_name(&world.table).key("key", text(KEY)).send().await.unwrap();
+    world.client.delete_item().table_name(&world.table).set_key(Some(world.key(KEY))).send().await.unwrap();
     let operator = builder(&world).description(wider::Document::describe()).open().await.unwrap();
     let all = tracker_core::TaskFilter::new().status("ignored");
     assert_eq!(operator.redrive(all).await.unwrap().done, 20);
@@ -97,7 +97,7 @@ async fn tasks_are_written_to_shards_that_every_program_reads(world: World) {
     let ready = world.documents().query_for_unfinished().all().await.unwrap();
     assert_eq!(ready.len(), 40, "the older program sees every task");
 
-    operator.publish(&wider::Document::describe()).await.unwrap();
+    operator.publish(&world.describe::<wider::Document>()).await.unwrap();
     let operator = builder(&world).open().await.unwrap();
     assert_eq!(shards(operator.stored_description().unwrap(), 10), (50, 50));
 }
@@ -111,7 +111,7 @@ async fn other_codes_than_those_of_the_table_may_not_write(world: World) {
     for error in [
         operator.redrive("doc-000").await.unwrap_err(),
         operator.pause("Document", world.in_one_hour()).await.unwrap_err(),
-        operator.publish(&permuted::Document::describe()).await.unwrap_err(),
+        operator.publish(&world.describe::<permuted::Document>()).await.unwrap_err(),
     ] {
         assert!(matches!(error.kind(), ErrorKind::ReadOnly { .. }), "{error}");
         assert!(error.to_string().contains("code 18 was `ExtractStatus::Ignored`, ignored"), "{error}");

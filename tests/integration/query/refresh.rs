@@ -23,7 +23,7 @@ async fn refresh_leaves_out_tasks_that_have_moved(world: World) {
     world.put_item(item).await;
     let twice: Vec<_> = entries.iter().chain(&entries[4..]).cloned().collect();
     let error = documents.refresh(&twice).await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: "data.pages".to_owned() });
+    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: world.name("data.pages") });
     let tasks =
         documents.refresh(&[entries[4].clone(), entries[2].clone(), entries[0].clone()]).await.unwrap();
     assert_eq!(tasks.iter().map(|task| task.task_id().as_str()).collect::<Vec<_>>(), ["doc-004", "doc-000"]);

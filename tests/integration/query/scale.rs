@@ -55,8 +55,9 @@ async fn limited_query_reads_little_more_than_it_returns(world: World) {
         let shard = u32::try_from(nth + 1).unwrap();
         let of_shard = entries.iter().filter(|entry| entry.shard_id() == Some(shard)).count();
         let query = world.client.query().table_name(&world.table).index_name("status_and_update_time-index");
-        let query =
-            query.key_condition_expression("#value = :value").expression_attribute_names("#value", "value");
+        let query = query
+            .key_condition_expression("#value = :value")
+            .expression_attribute_names("#value", world.name("value"));
         let query = query.expression_attribute_values(":value", text(partition));
         if let Ok(limit @ 1..) = i32::try_from(of_shard) {
             assert_eq!(query.limit(limit).send().await.unwrap().items().len(), of_shard);

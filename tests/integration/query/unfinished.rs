@@ -87,7 +87,7 @@ async fn unfinished_query_reports_an_unreadable_item(world: World) {
     world.expire_lease();
     let page = documents.query_for_unfinished().limit(10).page().await.unwrap();
     assert_eq!((task_ids(&page.entries), page.errors.len()), (vec!["doc-000", "doc-002"], 1));
-    assert_eq!(*page.errors[0].kind(), ErrorKind::Decode { attribute: "retry".to_owned() });
+    assert_eq!(*page.errors[0].kind(), ErrorKind::Decode { attribute: world.name("retry") });
     let tasks: Vec<_> = documents.query_for_unfinished().refresh().stream().collect().await;
     assert_eq!((tasks.len(), tasks.iter().filter(|task| task.is_err()).count()), (3, 1));
 }
@@ -202,7 +202,7 @@ async fn create_python_table(world: &World) -> Tracker<Document> {
     world.builder().table(&name).build().unwrap()
 }
 
-#[database_test]
+#[database_test(own_layout)]
 async fn start_refuses_a_task_that_an_index_without_run_at_lists(world: World) {
     let documents = create_python_table(&world).await;
     documents.verify_table().await.unwrap();

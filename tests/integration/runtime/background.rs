@@ -20,6 +20,7 @@ use crate::support::{
 fn builder(world: &World, client: &Client) -> TrackerBuilder<Document> {
     Document::tracker_builder(client)
         .table(&world.table)
+        .layout(world.layout.clone())
         .owner("worker-1")
         .lock_expire(Duration::from_secs(3))
 }

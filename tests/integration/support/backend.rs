@@ -11,6 +11,7 @@ use tracker_core::aws_sdk_dynamodb::config::{
 use tracker_core::aws_sdk_dynamodb::{Client, Config};
 use tracker_core::testing::FaultyNetwork;
 
+use super::layout::{layout, watch};
 use super::{Probe, TestClock, World};
 
 /// A database that tests run on.
@@ -68,7 +69,7 @@ impl Backend {
             Self::Local(endpoint) => local_config(endpoint),
         };
         let http = config.http_client().expect("an HTTP client");
-        let (probe, clock) = (Probe::new(http), TestClock::new());
+        let (probe, clock) = (Probe::new(http).watched_by(watch), TestClock::new());
         let network = FaultyNetwork::over(probe.clone());
         // A late request waits until the test advances the clock; it does not advance the clock itself.
         network.set_clock(clock.manual());
@@ -82,6 +83,7 @@ impl Backend {
             probe,
             clock,
             table: format!("test-{}-{nth}", std::process::id()),
+            layout: layout(),
             endpoint: self.endpoint().map(str::to_owned),
         }
     }

@@ -11,7 +11,7 @@ impl World {
     pub fn count(&self, counter: &str) -> TransactWriteItem {
         let update = Update::builder()
             .table_name(&self.table)
-            .key("key", text(counter))
+            .set_key(Some(self.key(counter)))
             .update_expression("ADD n :one")
             .expression_attribute_values(":one", number(1));
         TransactWriteItem::builder().update(update.build().expect("an update")).build()
@@ -21,7 +21,7 @@ impl World {
     pub fn count_from(&self, counter: &str, from: u64) -> TransactWriteItem {
         let update = Update::builder()
             .table_name(&self.table)
-            .key("key", text(counter))
+            .set_key(Some(self.key(counter)))
             .update_expression("ADD n :one")
             .condition_expression("n = :from")
             .expression_attribute_values(":one", number(1))
@@ -32,13 +32,14 @@ impl World {
 
     /// An effect that puts a counter, without a condition.
     pub fn put_counter(&self, counter: &str, n: u64) -> TransactWriteItem {
-        let put = Put::builder().table_name(&self.table).set_item(Some(counter_item(counter, n)));
+        let put =
+            Put::builder().table_name(&self.table).set_item(Some(self.to_table(counter_item(counter, n))));
         TransactWriteItem::builder().put(put.build().expect("a put")).build()
     }
 
     /// An effect that deletes a counter.
     pub fn delete_counter(&self, counter: &str) -> TransactWriteItem {
-        let delete = Delete::builder().table_name(&self.table).key("key", text(counter));
+        let delete = Delete::builder().table_name(&self.table).set_key(Some(self.key(counter)));
         TransactWriteItem::builder().delete(delete.build().expect("a delete")).build()
     }
 
@@ -46,7 +47,7 @@ impl World {
     pub fn check_counter(&self, counter: &str) -> TransactWriteItem {
         let check = ConditionCheck::builder()
             .table_name(&self.table)
-            .key("key", text(counter))
+            .set_key(Some(self.key(counter)))
             .condition_expression("attribute_exists(n)");
         TransactWriteItem::builder().condition_check(check.build().expect("a check")).build()
     }

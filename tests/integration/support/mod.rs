@@ -7,6 +7,7 @@ mod clock;
 mod effects;
 mod guard;
 mod heartbeats;
+mod layout;
 mod probe;
 mod proxy;
 mod stream;
@@ -21,6 +22,7 @@ pub use clock::TestClock;
 pub use effects::counter_item;
 pub use guard::Guard;
 pub use heartbeats::heartbeat_channel;
+pub use layout::{foreign_names, layout, neighbour};
 pub use probe::{Probe, Spent, Units};
 pub use proxy::Proxy;
 pub use tracker_core::testing::Fault;
@@ -41,6 +43,8 @@ pub struct Test {
     pub needs_endpoint: bool,
     /// Whether the test takes minutes by the machine's clock.
     pub takes_real_time: bool,
+    /// Whether the test is about a table with the tracker's own layout.
+    pub needs_own_layout: bool,
     pub run: fn(World) -> Pin<Box<dyn Future<Output = ()>>>,
 }
 

@@ -18,7 +18,12 @@ use serde_json::{Map, Value};
 pub struct Probe {
     inner: SharedHttpClient,
     state: Arc<Mutex<State>>,
+    /// Is shown the operation and the body of each request.
+    watch: Option<Watch>,
 }
+
+/// Is shown the operation and the body of a request.
+pub type Watch = fn(&str, Option<&[u8]>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -45,7 +50,13 @@ pub struct Units {
 
 impl Probe {
     pub fn new(inner: SharedHttpClient) -> Self {
-        Self { inner, state: Arc::default() }
+        Self { inner, state: Arc::default(), watch: None }
+    }
+
+    /// Shows the operation and the body of each request to a function.
+    #[allow(dead_code, reason = "no bench watches")]
+    pub fn watched_by(self, watch: Watch) -> Self {
+        Self { watch: Some(watch), ..self }
     }
 
     /// Sets the `Date` header of every further answer.
@@ -133,6 +144,9 @@ impl HttpConnector for ProbeConnector {
             (state.date, state.spent.is_some(), state.hides_items)
         };
         let operation = operation(&request);
+        if let Some(watch) = probe.watch {
+            watch(&operation, request.body().bytes());
+        }
         let answer = self.inner.call(if measures { with_capacity_report(request) } else { request });
         HttpConnectorFuture::new(async move {
             let mut answer = answer.await?;

@@ -55,7 +55,7 @@ impl World {
             }
         }
         let is_task = |image: &Option<Image>| {
-            let key = image.as_ref().and_then(|image| image.get("key")?.as_s().ok());
+            let key = image.as_ref().and_then(|image| image.get(self.layout.name_of("key"))?.as_s().ok());
             key.is_some_and(|key| key.starts_with("extract"))
         };
         images.retain(|(old, new)| is_task(old) || is_task(new));

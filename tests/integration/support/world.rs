@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
 use tracker_core::testing::FaultyNetwork;
-use tracker_core::{Backoff, Clock, IndexEntry, StatusTracker, Tracker, TrackerBuilder};
+use tracker_core::{Backoff, Clock, IndexEntry, Layout, StatusTracker, Tracker, TrackerBuilder};
 
 use super::{Document, Probe, Summary, TestClock};
 
@@ -21,6 +21,7 @@ pub struct World {
     pub probe: Probe,
     pub clock: TestClock,
     pub table: String,
+    pub layout: Layout,
     /// The address of the database, if it has one.
     pub endpoint: Option<String>,
 }
@@ -30,6 +31,7 @@ impl World {
     pub fn builder<T: StatusTracker>(&self) -> TrackerBuilder<T> {
         T::tracker_builder(&self.client)
             .table(&self.table)
+            .layout(self.layout.clone())
             .clock(self.clock.clone())
             .owner("worker-1")
             // Most tests start a failed task again at once.
@@ -117,15 +119,9 @@ impl World {
 
     /// The item under a key, read with the SDK alone.
     pub async fn stored_under(&self, key: &str) -> Option<Item> {
-        self.client
-            .get_item()
-            .table_name(&self.table)
-            .key("key", text(key))
-            .consistent_read(true)
-            .send()
-            .await
-            .expect("an answer")
-            .item
+        let get = self.client.get_item().table_name(&self.table).set_key(Some(self.key(key)));
+        let item = get.consistent_read(true).send().await.expect("an answer").item;
+        item.map(|item| self.own_names(item))
     }
 
     /// The item of `doc-1` once it is unlocked: after a drop, the background unlocks it.
@@ -150,7 +146,7 @@ impl World {
 
     /// Puts an item as another program would.
     pub async fn put_item(&self, item: Item) {
-        let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        let put = self.client.put_item().table_name(&self.table).set_item(Some(self.to_table(item)));
         put.send().await.expect("an answer");
     }
 

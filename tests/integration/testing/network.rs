@@ -4,7 +4,7 @@ use tracker_core::ErrorKind;
 use tracker_core::testing::Rates;
 use tracker_test_macros::database_test;
 
-use crate::support::{Fault, World, text};
+use crate::support::{Fault, World};
 
 #[database_test]
 async fn network_counts_more_requests_than_it_keeps_copies(world: World) {
@@ -52,7 +52,8 @@ async fn scripted_faults_do_not_shift_the_seeded_faults(world: World) {
         world.network.next("GetItem", script.iter().copied());
         let mut denied = Vec::new();
         for _ in 0..20 {
-            let get = world.client.get_item().table_name(&world.table).key("key", text("extract____doc-1"));
+            let get =
+                world.client.get_item().table_name(&world.table).set_key(Some(world.key("extract____doc-1")));
             denied.push(get.send().await.is_err());
         }
         denied

@@ -57,7 +57,8 @@ async fn worker_skips_a_task_that_is_too_large_to_start(world: World) {
     let full = world.stored_under("extract____doc-0").await.unwrap();
     for left in (0..400).step_by(20) {
         let filler = AttributeValue::S("x".repeat(400 * 1024 - left));
-        let put = world.client.put_item().table_name(&world.table).set_item(Some(full.clone()));
+        let put =
+            world.client.put_item().table_name(&world.table).set_item(Some(world.to_table(full.clone())));
         if put.item("filler", filler).send().await.is_ok() {
             break;
         }

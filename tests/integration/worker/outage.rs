@@ -14,7 +14,10 @@ use crate::support::{Document, World, number};
 /// Runs a drain over tasks whose dependency is down for 20 s. Returns how many were ignored.
 async fn ignored_in_an_outage(world: &World, backoff: Option<Backoff>) -> u32 {
     const TASKS: u32 = 30;
-    let mut builder = Document::tracker_builder(&world.client).table(&world.table).heartbeat(false);
+    let mut builder = Document::tracker_builder(&world.client)
+        .table(&world.table)
+        .layout(world.layout.clone())
+        .heartbeat(false);
     builder = builder.clock(world.clock.clone());
     if let Some(backoff) = backoff {
         builder = builder.backoff(backoff);
@@ -148,7 +151,7 @@ async fn drain_of_undecodable_tasks_ends_with_an_error_that_names_the_attribute(
     put_undecodable(&world, 600).await;
     let documents = world.documents();
     let error = documents.worker().drain().run_local(async |_| Ok(())).await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: "data.pages".to_owned() });
+    assert_eq!(*error.kind(), ErrorKind::Decode { attribute: world.name("data.pages") });
     assert!(error.to_string().contains("Expected num"), "{error}");
     assert!(error.key().is_some_and(|key| key.starts_with("extract____bad-")), "{error}");
     let mut started = 0;

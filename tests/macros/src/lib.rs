@@ -9,17 +9,20 @@ use syn::{ItemFn, parse_macro_input};
 /// The words in parentheses limit that:
 ///
 /// - `endpoint`: the test starts processes or cuts connections. It runs only on a database that has an address.
+/// - `own_layout`: the test is about a table with the tracker's own layout.
 /// - `real_time`: the test takes minutes by the machine's clock. It runs only with `--ignored`.
 #[proc_macro_attribute]
 pub fn database_test(words: TokenStream, item: TokenStream) -> TokenStream {
-    let (mut needs_endpoint, mut takes_real_time) = (false, false);
+    let (mut needs_endpoint, mut takes_real_time, mut needs_own_layout) = (false, false, false);
     let words_parser = syn::meta::parser(|word| {
         if word.path.is_ident("endpoint") {
             needs_endpoint = true;
         } else if word.path.is_ident("real_time") {
             takes_real_time = true;
+        } else if word.path.is_ident("own_layout") {
+            needs_own_layout = true;
         } else {
-            return Err(word.error("write `endpoint`, `real_time`, or both"));
+            return Err(word.error("write `endpoint`, `own_layout` or `real_time`"));
         }
         Ok(())
     });
@@ -36,6 +39,7 @@ pub fn database_test(words: TokenStream, item: TokenStream) -> TokenStream {
                 name: ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)),
                 needs_endpoint: #needs_endpoint,
                 takes_real_time: #takes_real_time,
+                needs_own_layout: #needs_own_layout,
                 run: |world| ::std::boxed::Box::pin(#name(world)),
             }
         }

@@ -67,6 +67,7 @@ pub const fn check_after(spec: &TrackerSpec) {
             .panic();
     }
     same(spec, previous, "index", spec.index, previous.index);
+    same_layout(spec, previous);
     same_pad(spec, previous, "status_zero_pad", spec.status.code_pad, previous.status.code_pad);
     same_pad(spec, previous, "status_shard_zero_pad", spec.status.shard_pad, previous.status.shard_pad);
     // The previous step makes this check for the steps before itself.
@@ -139,6 +140,46 @@ const fn same(spec: &TrackerSpec, previous: &TrackerSpec, what: &str, own: &str,
             &Text::new().str("\"").str(other).str("\""),
         );
     }
+}
+
+/// Refuses another layout. The derive sorts the names.
+#[track_caller]
+const fn same_layout(spec: &TrackerSpec, previous: &TrackerSpec) {
+    let (own, other) = (&spec.layout, &previous.layout);
+    same(spec, previous, "attribute_prefix", own.prefix, other.prefix);
+    let mut nth = 0;
+    while nth < own.names.len() && nth < other.names.len() {
+        let ((attribute, name), (other_attribute, other_name)) = (own.names[nth], other.names[nth]);
+        if !str_eq(attribute, other_attribute) {
+            break;
+        }
+        same(spec, previous, attribute, name, other_name);
+        nth += 1;
+    }
+    let is_same_sort_key = match (own.sort_key, other.sort_key) {
+        (None, None) => true,
+        (Some((name, None)), Some((other, None))) => str_eq(name, other),
+        (Some((name, Some(constant))), Some((other_name, Some(other)))) => {
+            str_eq(name, other_name) && str_eq(constant, other)
+        }
+        _ => false,
+    };
+    let differs = if nth < own.names.len() || nth < other.names.len() {
+        "names"
+    } else if !is_same_sort_key {
+        "sort_key"
+    } else {
+        return;
+    };
+    Text::new()
+        .str("`")
+        .str(differs)
+        .str("` differs between `")
+        .str(spec.type_name)
+        .str("` and `")
+        .str(previous.type_name)
+        .str("`, but the steps of a pipeline share their items: write the same on both")
+        .panic();
 }
 
 #[track_caller]

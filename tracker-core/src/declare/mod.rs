@@ -2,5 +2,7 @@
 
 pub(crate) mod checks;
 pub(crate) mod description;
+pub(crate) mod layout;
+pub(crate) mod names;
 pub(crate) mod spec;
 pub(crate) mod status;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::declare::layout::LayoutSpec;
 use crate::declare::status::{Role, StatusRow, StatusTable, TrackerStatus};
 
 /// The form in which a new item stores `data` and `errors`.
@@ -52,6 +53,8 @@ pub struct TrackerSpec {
     pub table: Option<&'static str>,
     /// The name of the index on `value` and `update_time`.
     pub index: &'static str,
+    /// How the attributes are named in the table, and its sort key.
+    pub layout: LayoutSpec,
     /// The number of failed attempts in a row after which a task is ignored.
     pub max_retry: u32,
     /// The length of a lease.
@@ -125,6 +128,7 @@ pub const fn spec(
         sep: "____",
         table: None,
         index: "status_and_update_time-index",
+        layout: LayoutSpec::OWN,
         max_retry: 3,
         lock_expire_seconds: 300,
         timeout_seconds: None,

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{KeysAndAttributes, PutRequest, WriteRequest};
 use super::context::Context;
 use super::response::{classify, not_built};
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::{Item, KEY, string};
+use crate::item::attribute::Item;
 
 /// The most keys that a `BatchGetItem` can have.
 pub(crate) const KEYS_PER_GET: usize = 100;
@@ -27,14 +27,11 @@ pub(crate) async fn batch_get(
     let table = &*cx.config.table;
     let mut wanted = KeysAndAttributes::builder().consistent_read(consistent);
     for key in keys {
-        wanted = wanted.keys(Item::from([(KEY.to_owned(), string(key))]));
+        wanted = wanted.keys(cx.names.key(&key));
     }
     if !projection.is_empty() {
-        let aliases: Vec<_> = projection.iter().map(|name| format!("#{name}")).collect();
-        wanted = wanted.projection_expression(aliases.join(", "));
-        for (alias, name) in aliases.into_iter().zip(projection) {
-            wanted = wanted.expression_attribute_names(alias, *name);
-        }
+        let (projection, names) = cx.names.projection(projection);
+        wanted = wanted.projection_expression(projection).set_expression_attribute_names(Some(names));
     }
     let wanted = wanted.build().map_err(not_built)?;
     match client.batch_get_item().request_items(table, wanted).send().await {
@@ -42,11 +39,8 @@ pub(crate) async fn batch_get(
             let items = output.responses.and_then(|mut tables| tables.remove(table)).unwrap_or_default();
             let left = output.unprocessed_keys.and_then(|mut tables| tables.remove(table));
             let left = left.map_or_else(Vec::new, |left| left.keys);
-            let left = left.into_iter().filter_map(|mut key| match key.remove(KEY) {
-                Some(aws_sdk_dynamodb::types::AttributeValue::S(key)) => Some(key),
-                _ => None,
-            });
-            Ok((items, left.collect()))
+            let left = left.into_iter().filter_map(|key| cx.names.key_of(key));
+            Ok((items.into_iter().map(|item| cx.names.read(item)).collect(), left.collect()))
         }
         Err(error) => Err(classify(table, error)),
     }
@@ -57,7 +51,7 @@ pub(crate) async fn batch_put(cx: &Context, items: Vec<Item>) -> Result<(Vec<()>
     let table = &*cx.config.table;
     let mut writes = Vec::with_capacity(items.len());
     for item in items {
-        let put = PutRequest::builder().set_item(Some(item)).build();
+        let put = PutRequest::builder().set_item(Some(cx.names.stored(item))).build();
         let put = put.map_err(not_built)?;
         writes.push(WriteRequest::builder().put_request(put).build());
     }
@@ -65,7 +59,8 @@ pub(crate) async fn batch_put(cx: &Context, items: Vec<Item>) -> Result<(Vec<()>
         Ok(output) => {
             let left =
                 output.unprocessed_items.and_then(|mut tables| tables.remove(table)).unwrap_or_default();
-            Ok((Vec::new(), left.into_iter().filter_map(|write| Some(write.put_request?.item)).collect()))
+            let left = left.into_iter().filter_map(|write| Some(cx.names.read(write.put_request?.item)));
+            Ok((Vec::new(), left.collect()))
         }
         Err(error) => Err(classify(table, error)),
     }

@@ -20,6 +20,7 @@ use crate::config::TrackerConfig;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
 use crate::item::head::{self, TaskHead};
+use crate::item::translation::Translation;
 use crate::item::use_case::UseCase;
 use crate::observe::{self, EventDraft, Observer, Teller};
 use crate::protocol::classify::Rules;
@@ -58,6 +59,8 @@ pub(crate) struct Context {
     connections: Connections,
     pub(crate) config: TrackerConfig,
     pub(crate) use_case: UseCase,
+    /// The names of the table.
+    pub(crate) names: Translation,
     /// Who tells of events.
     teller: Arc<Teller>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -98,7 +101,7 @@ impl Context {
         observer: Option<Arc<dyn Observer>>,
     ) -> Arc<Self> {
         #[cfg(feature = "metrics")]
-        observe::metric::describe(use_case.id(), &config.step);
+        observe::metric::describe();
         let teller = Teller {
             use_case: use_case.clone(),
             step: config.step.clone(),
@@ -125,6 +128,7 @@ impl Context {
             client: one_task_client,
             bulk_client,
             background: OnceLock::new(),
+            names: Translation::new(&config.layout, use_case.sep()),
             given: client.clone(),
             connections,
             config,
@@ -264,12 +268,17 @@ impl Context {
 
     /// Returns the `key` of a task.
     pub(crate) fn key<Q: Display + ?Sized>(&self, task_id: &Q) -> Result<String, Error> {
-        Ok(self.use_case.key(task_id)?)
+        let key = self.use_case.key(task_id)?;
+        self.names.check_key(&key)?;
+        Ok(key)
     }
 
     /// Reads the tracker's own attributes of an item, and takes `errors` out of the item.
     pub(crate) fn head(&self, item: &mut Item) -> Result<TaskHead, Error> {
-        Ok(head::read_head(item, &self.use_case, self.config.wire)?)
+        let mut head = head::read_head(item, &self.use_case, self.config.wire)
+            .map_err(|error| Error::from(error).in_table(&self.names))?;
+        head.bytes_without_errors += self.names.extra_bytes();
+        Ok(head)
     }
 
     /// Returns whether the next data to write is read back first: always in debug builds, and the first time in others.

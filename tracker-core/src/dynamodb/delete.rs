@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use super::context::Context;
 use super::response::{classify, failed_condition, write_error};
 use super::write_error::WriteError;
-use crate::item::attribute::{Item, KEY, string};
+use crate::item::attribute::Item;
 use crate::protocol::expression::{Expression, Parts};
 
 /// Deletes an item under a condition. Returns the deleted item, or `None` if there was no item.
@@ -15,12 +15,12 @@ pub(crate) async fn delete(
     key: &str,
     condition: Expression,
 ) -> Result<Option<Item>, WriteError> {
-    let Parts { condition, names, values, .. } = condition.into_parts();
+    let Parts { condition, names, values, .. } = condition.into_parts(&cx.names);
     let result = cx
         .client()
         .delete_item()
         .table_name(&*cx.config.table)
-        .key(KEY, string(key))
+        .set_key(Some(cx.names.key(key)))
         .condition_expression(condition)
         .set_expression_attribute_names(Some(names))
         .set_expression_attribute_values((!values.is_empty()).then_some(values))
@@ -29,7 +29,7 @@ pub(crate) async fn delete(
         .send()
         .await;
     match result {
-        Ok(output) => Ok(output.attributes),
+        Ok(output) => Ok(output.attributes.map(|item| cx.names.read(item))),
         Err(error) => Err(match error.as_service_error() {
             Some(DeleteItemError::ConditionalCheckFailedException(failed)) => {
                 failed_condition(cx, key, failed.item(), error.raw_response()).await

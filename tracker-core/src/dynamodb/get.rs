@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::response::classify;
 use crate::error::Error;
-use crate::item::attribute::{HEAD, Item, KEY, string};
+use crate::item::attribute::{HEAD, Item};
 
 /// Reads an item: the whole item, or only the tracker's own attributes without `data`.
 pub(crate) async fn get(
@@ -16,17 +16,14 @@ pub(crate) async fn get(
         .client()
         .get_item()
         .table_name(&*cx.config.table)
-        .key(KEY, string(key))
+        .set_key(Some(cx.names.key(key)))
         .consistent_read(consistent);
     if head_only {
-        let aliases = HEAD.map(|name| format!("#{name}"));
-        request = request.projection_expression(aliases.join(", "));
-        for (alias, name) in aliases.into_iter().zip(HEAD) {
-            request = request.expression_attribute_names(alias, name);
-        }
+        let (projection, names) = cx.names.projection(&HEAD);
+        request = request.projection_expression(projection).set_expression_attribute_names(Some(names));
     }
     match request.send().await {
-        Ok(output) => Ok(output.item),
+        Ok(output) => Ok(output.item.map(|item| cx.names.read(item))),
         Err(error) => Err(classify(&cx.config.table, error).with_key(key)),
     }
 }

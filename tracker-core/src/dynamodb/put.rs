@@ -18,12 +18,12 @@ pub(crate) async fn put(
     item: Item,
     seen: Option<&Expression>,
 ) -> Result<(), WriteError> {
-    let (condition, names, values) = condition(seen);
+    let (condition, names, values) = condition(cx, seen);
     let result = cx
         .client()
         .put_item()
         .table_name(&*cx.config.table)
-        .set_item(Some(item))
+        .set_item(Some(cx.names.stored(item)))
         .condition_expression(condition)
         .set_expression_attribute_names(Some(names))
         .set_expression_attribute_values(values)
@@ -43,12 +43,16 @@ pub(crate) async fn put(
 
 /// Returns the condition of a put, with its names and values: the key does not exist, or its item is the pinned one.
 pub(super) fn condition(
+    cx: &Context,
     seen: Option<&Expression>,
 ) -> (String, HashMap<String, String>, Option<HashMap<String, AttributeValue>>) {
     match seen {
-        None => ("attribute_not_exists(#key)".to_owned(), [("#key".to_owned(), KEY.to_owned())].into(), None),
+        None => {
+            let names = [("#key".to_owned(), cx.names.name(KEY).to_owned())].into();
+            ("attribute_not_exists(#key)".to_owned(), names, None)
+        }
         Some(pinned) => {
-            let Parts { condition, names, values, .. } = pinned.clone().into_parts();
+            let Parts { condition, names, values, .. } = pinned.clone().into_parts(&cx.names);
             (condition, names, Some(values))
         }
     }

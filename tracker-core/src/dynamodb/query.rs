@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use aws_sdk_dynamodb::types::Select;
+use aws_sdk_dynamodb::types::{AttributeValue, Select};
 
 use super::context::Context;
 use super::response::classify;
@@ -40,38 +40,49 @@ pub(crate) async fn query(
     rows: i32,
     start: Option<Item>,
 ) -> Result<Page, Error> {
-    let request = query_range(cx, range)
-        .scan_index_forward(!newest_first)
-        .limit(rows)
-        .projection_expression("#key, #update_time, #create_time")
-        .expression_attribute_names("#key", KEY)
-        .expression_attribute_names("#update_time", UPDATE_TIME)
-        .expression_attribute_names("#create_time", CREATE_TIME)
-        .set_exclusive_start_key(start);
+    let of_row = |request: QueryFluentBuilder, attributes: &[&str]| {
+        let (projection, names) = cx.names.projection(attributes);
+        let request = request.projection_expression(projection);
+        names
+            .into_iter()
+            .fold(request, |request, (alias, name)| request.expression_attribute_names(alias, name))
+    };
+    let request =
+        query_range(cx, range).scan_index_forward(!newest_first).limit(rows).set_exclusive_start_key(start);
+    let without_run_at = |request| of_row(request, &[KEY, UPDATE_TIME, CREATE_TIME]);
     let due_by = range.due_by.as_deref().filter(|_| !cx.index_lacks_run_at.load(Ordering::Relaxed));
     let sent = match due_by {
-        None => request.send().await,
+        None => without_run_at(request).send().await,
         Some(due_by) => {
-            let filtered = request
-                .clone()
-                .projection_expression("#key, #update_time, #create_time, #run_at")
+            let filtered = of_row(request.clone(), &[KEY, UPDATE_TIME, CREATE_TIME, RUN_AT])
                 .filter_expression("attribute_not_exists(#run_at) OR #run_at <= :due_by")
-                .expression_attribute_names("#run_at", RUN_AT)
                 .expression_attribute_values(":due_by", string(due_by));
             match filtered.send().await {
                 // An index that `create_table` did not make may lack `run_at`. A start refuses tasks that are not due.
                 Err(error) if is_not_projected(&error) => {
                     cx.index_lacks_run_at.store(true, Ordering::Relaxed);
-                    request.send().await
+                    without_run_at(request).send().await
                 }
                 sent => sent,
             }
         }
     };
     match sent {
-        Ok(output) => Ok(Page { items: output.items.unwrap_or_default(), next: output.last_evaluated_key }),
+        Ok(output) => {
+            let rows = output.items.unwrap_or_default().into_iter().map(|row| cx.names.read(row));
+            let items = rows.filter(|row| is_ours(cx, row)).collect();
+            Ok(Page { items, next: output.last_evaluated_key })
+        }
         Err(error) => Err(classify(&cx.config.table, error)),
     }
+}
+
+/// Returns whether a row is of this use case: an index that other kinds of items share may have others.
+fn is_ours(cx: &Context, row: &Item) -> bool {
+    let of_use_case = |key: &AttributeValue| {
+        key.as_s().is_ok_and(|key| cx.use_case.split_key(key).is_some_and(|(of, _)| of == cx.use_case.id()))
+    };
+    cx.config.layout.is_default() || row.get(KEY).is_some_and(of_use_case)
 }
 
 /// Returns whether the index lacks an attribute of a filter: `.. does not project one or more filter attributes`.
@@ -101,7 +112,7 @@ fn query_range(cx: &Context, range: &Range) -> QueryFluentBuilder {
         .query()
         .table_name(&*cx.config.table)
         .index_name(&*cx.config.index)
-        .expression_attribute_names("#value", VALUE)
+        .expression_attribute_names("#value", cx.names.name(VALUE))
         .expression_attribute_values(":value", string(&*range.value));
     let (condition, request) = match (&range.from, &range.until) {
         (None, None) => ("#value = :value", request),
@@ -122,7 +133,7 @@ fn query_range(cx: &Context, range: &Range) -> QueryFluentBuilder {
     };
     let request = request.key_condition_expression(condition);
     if condition.contains("#update_time") {
-        return request.expression_attribute_names("#update_time", UPDATE_TIME);
+        return request.expression_attribute_names("#update_time", cx.names.name(UPDATE_TIME));
     }
     request
 }

@@ -22,7 +22,7 @@ pub(super) async fn failed_condition(
 ) -> WriteError {
     let is_first_try = is_first_try(raw);
     let image = match image {
-        Some(image) => Ok(Some(image.clone())),
+        Some(image) => Ok(Some(cx.names.read(image.clone()))),
         // Boxed, because the SDK's future would make the future of every write large.
         None => Box::pin(get(cx, key, true, false)).await,
     };

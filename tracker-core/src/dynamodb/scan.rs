@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use super::context::Context;
 use super::response::classify;
 use crate::error::Error;
-use crate::item::attribute::{Item, KEY, VALUE, string};
+use crate::item::attribute::{Item, KEY, STATUS, VALUE, string};
 
 /// One of the parts of a table that are scanned in parallel.
 #[derive(Debug, Clone, Copy)]
@@ -38,14 +38,19 @@ pub(crate) async fn scan(
     start: Option<Item>,
 ) -> Result<Scanned, Error> {
     let mut request = scan_of(cx, segment, prefix).set_exclusive_start_key(start);
-    request = if count_only { request.select(Select::Count) } else { request.projection_expression("#key") };
+    if count_only {
+        request = request.select(Select::Count);
+    } else {
+        let (projection, names) = cx.names.projection(&[KEY]);
+        request = request.projection_expression(projection);
+        for (alias, name) in names {
+            request = request.expression_attribute_names(alias, name);
+        }
+    }
     match request.send().await {
         Ok(output) => {
-            let keys =
-                output.items.unwrap_or_default().into_iter().filter_map(|mut item| match item.remove(KEY) {
-                    Some(aws_sdk_dynamodb::types::AttributeValue::S(key)) => Some(key),
-                    _ => None,
-                });
+            let items = output.items.unwrap_or_default();
+            let keys = items.into_iter().filter_map(|item| cx.names.key_of(item));
             Ok(Scanned {
                 keys: keys.collect(),
                 count: u64::try_from(output.count).unwrap_or(0),
@@ -58,18 +63,33 @@ pub(crate) async fn scan(
 
 /// Builds the scan of a segment for the items of a use case, whose keys begin with `prefix`.
 fn scan_of(cx: &Context, segment: Segment, prefix: &str) -> ScanFluentBuilder {
-    cx.bulk_client
-        .scan()
-        .table_name(&*cx.config.table)
+    let (of_key, hash) = if cx.names.is_one_collection() {
+        ("#key = :prefix", cx.use_case.id())
+    } else {
+        ("begins_with(#key, :prefix)", prefix)
+    };
+    // The keys of a use case `test_` begin with `test____`, too, but no digit follows in their values.
+    let mut filter =
+        format!("{of_key} AND (attribute_not_exists(#value) OR #value BETWEEN :first AND :last)");
+    let mut request = cx.bulk_client.scan().table_name(&*cx.config.table);
+    // Other kinds of items may have the same hash key.
+    if !cx.config.layout.is_default() {
+        filter.push_str(" AND attribute_exists(#status)");
+        request = request.expression_attribute_names("#status", cx.names.name(STATUS));
+    }
+    if let Some((name, constant)) = cx.names.constant() {
+        filter.push_str(" AND #sort_key = :sort_key");
+        request = request
+            .expression_attribute_names("#sort_key", name)
+            .expression_attribute_values(":sort_key", string(constant));
+    }
+    request
         .segment(segment.nth)
         .total_segments(segment.of)
-        // The keys of a use case `test_` begin with `test____`, too, but no digit follows in their values.
-        .filter_expression(
-            "begins_with(#key, :prefix) AND (attribute_not_exists(#value) OR #value BETWEEN :first AND :last)",
-        )
-        .expression_attribute_names("#key", KEY)
-        .expression_attribute_names("#value", VALUE)
-        .expression_attribute_values(":prefix", string(prefix))
+        .filter_expression(filter)
+        .expression_attribute_names("#key", cx.names.name(KEY))
+        .expression_attribute_names("#value", cx.names.name(VALUE))
+        .expression_attribute_values(":prefix", string(hash))
         .expression_attribute_values(":first", string(format!("{prefix}0")))
         .expression_attribute_values(":last", string(format!("{prefix}:")))
 }
@@ -86,7 +106,9 @@ pub(crate) fn scan_items<'c>(
         let sent = request.clone().set_exclusive_start_key(start).send().await;
         let output = sent.map_err(|error| classify(&cx.config.table, error))?;
         let next = output.last_evaluated_key.map(|next| (request, Some(next)));
-        Ok(Some((stream::iter(output.items.unwrap_or_default().into_iter().map(Ok)), next)))
+        let items = output.items.unwrap_or_default().into_iter();
+        let items: Vec<_> = items.map(|item| Ok(cx.names.read(item))).collect();
+        Ok(Some((stream::iter(items), next)))
     });
     pages.try_flatten().boxed()
 }

@@ -32,7 +32,8 @@ pub(super) async fn send_shared(
     returns_item: bool,
 ) -> Result<Option<Item>, WriteError> {
     let dispatcher = Dispatcher::new(cx, route);
-    let statement = dispatcher.as_ref().and_then(|_| update.statement(&cx.config.table, key, returns_item));
+    let statement =
+        dispatcher.as_ref().and_then(|_| update.statement(&cx.config.table, &cx.names, key, returns_item));
     let (Some(dispatcher), Some(statement)) = (dispatcher, statement) else {
         return send_alone(cx, route, key, update, returns_item).await;
     };

@@ -93,7 +93,7 @@ fn answer(cx: &Context, member: &Member, response: Option<BatchStatementResponse
     let Some(error) = response.error else {
         // Not every server returns the new item. The image shows then that the write was applied.
         let is_complete = response.item.is_some() || !member.statement.returns_item;
-        return is_complete.then_some(Answer::Result(Ok(response.item)));
+        return is_complete.then_some(Answer::Result(Ok(response.item.map(|item| cx.names.read(item)))));
     };
     let message = error.message.unwrap_or_default();
     let Some(code) = error.code else {
@@ -152,7 +152,8 @@ pub(super) async fn add_images(
 
 /// Sends one update as a statement, to find out whether that is allowed.
 pub(crate) async fn try_statement(cx: &Context, key: &str, update: Expression) -> Result<(), WriteError> {
-    let Some(Statement { text, parameters, .. }) = update.statement(&cx.config.table, key, false) else {
+    let Some(Statement { text, parameters, .. }) = update.statement(&cx.config.table, &cx.names, key, false)
+    else {
         return Ok(());
     };
     let request = BatchStatementRequest::builder().statement(text).set_parameters(Some(parameters)).build();

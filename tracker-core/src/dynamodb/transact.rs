@@ -17,7 +17,7 @@ use super::settle::{SENDS, settle, settle_finish};
 use super::write_error::WriteError;
 use crate::config::Backoff;
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::{Item, KEY, string};
+use crate::item::attribute::Item;
 use crate::protocol::backoff;
 use crate::protocol::cancellation::{Cancelled, classify_cancellation};
 use crate::protocol::effects::Effects;
@@ -75,10 +75,10 @@ pub(crate) fn put_action(
     item: Item,
     seen: Option<&Expression>,
 ) -> Result<TransactWriteItem, Error> {
-    let (condition, names, values) = super::put::condition(seen);
+    let (condition, names, values) = super::put::condition(cx, seen);
     let put = Put::builder()
         .table_name(&*cx.config.table)
-        .set_item(Some(item))
+        .set_item(Some(cx.names.stored(item)))
         .condition_expression(condition)
         .set_expression_attribute_names(Some(names))
         .set_expression_attribute_values(values)
@@ -90,10 +90,10 @@ pub(crate) fn put_action(
 
 /// Returns an update of the item of a task, as an action of a transaction.
 pub(crate) fn update_action(cx: &Context, key: &str, update: Expression) -> Result<TransactWriteItem, Error> {
-    let Parts { update, condition, names, values } = update.into_parts();
+    let Parts { update, condition, names, values } = update.into_parts(&cx.names);
     let update = Update::builder()
         .table_name(&*cx.config.table)
-        .key(KEY, string(key))
+        .set_key(Some(cx.names.key(key)))
         .update_expression(update)
         .condition_expression(condition)
         .set_expression_attribute_names(Some(names))

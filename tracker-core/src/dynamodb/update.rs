@@ -8,7 +8,7 @@ use super::response::{classify, failed_condition, write_error};
 use super::route::Route;
 use super::shared::send_shared;
 use super::write_error::WriteError;
-use crate::item::attribute::{Item, KEY, string};
+use crate::item::attribute::Item;
 use crate::protocol::expression::{Expression, Parts};
 
 /// Updates an item under a condition. Returns the whole item if the caller asks for it.
@@ -34,12 +34,12 @@ pub(super) async fn send_alone(
     update: Expression,
     returns_item: bool,
 ) -> Result<Option<Item>, WriteError> {
-    let Parts { update, condition, names, values } = update.into_parts();
+    let Parts { update, condition, names, values } = update.into_parts(&cx.names);
     let result = cx
         .client_of(route)
         .update_item()
         .table_name(&*cx.config.table)
-        .key(KEY, string(key))
+        .set_key(Some(cx.names.key(key)))
         .update_expression(update)
         .condition_expression(condition)
         .set_expression_attribute_names(Some(names))
@@ -49,7 +49,7 @@ pub(super) async fn send_alone(
         .send()
         .await;
     match result {
-        Ok(output) => Ok(output.attributes),
+        Ok(output) => Ok(output.attributes.map(|item| cx.names.read(item))),
         Err(error) => Err(match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
                 failed_condition(cx, key, failed.item(), error.raw_response()).await

@@ -16,6 +16,7 @@ use crate::escaped::Escaped;
 use crate::item::attribute::Item;
 use crate::item::error::{BoxError, ItemError};
 use crate::item::head::TaskHead;
+use crate::item::translation::Translation;
 
 /// The error of an operation.
 ///
@@ -69,6 +70,14 @@ impl Error {
     /// Sets the key, unless the error has a key already.
     pub(crate) fn with_key(mut self, key: &str) -> Self {
         self.0.key.get_or_insert_with(|| key.to_owned());
+        self
+    }
+
+    /// Names the attribute as the table does.
+    pub(crate) fn in_table(mut self, names: &Translation) -> Self {
+        if let ErrorKind::Encode { attribute } | ErrorKind::Decode { attribute } = &mut self.0.kind {
+            *attribute = names.shown(attribute);
+        }
         self
     }
 

@@ -18,6 +18,7 @@ use crate::item::fields::Encoded;
 use crate::item::head::{TaskHead, read_head};
 use crate::item::history::{History, HistoryDetail, HistoryEntry, Note};
 use crate::item::python_json;
+use crate::item::translation::Translation;
 use crate::item::use_case::UseCase;
 use crate::protocol::classify::{self, Rules};
 use crate::protocol::outcome::{Outcome, Verdict};
@@ -283,7 +284,12 @@ fn check_writes(head: &TaskHead, use_case: &UseCase, source: &mut Source<'_>) {
             write.check();
             assert!(
                 !after.is_locked()
-                    && write.clone().into_parts().values.values().any(|value| *value == free())
+                    && write
+                        .clone()
+                        .into_parts(&Translation::default())
+                        .values
+                        .values()
+                        .any(|value| *value == free())
             );
             if matches!(outcome, Outcome::Failed { .. }) && detail == HistoryDetail::All {
                 let last = after.errors().last().map(|entry| entry.error.as_str());

@@ -5,6 +5,8 @@ use serde_json::Value;
 use crate::declare::spec::{TrackerSpec, spec};
 use crate::declare::status::{Role, StatusRow, StatusTable, TrackerStatus};
 use crate::item::fields::Fields;
+#[cfg(test)]
+use crate::item::translation::Translation;
 use crate::tracker::status_tracker::StatusTracker;
 #[cfg(test)]
 use crate::{
@@ -74,6 +76,7 @@ pub(crate) fn head(status: SampleStatus) -> TaskHead {
     let use_case = UseCase::new(&SPEC, SPEC.use_case_id);
     let item = NewItem {
         use_case: &use_case,
+        names: &Translation::default(),
         wire: SPEC.wire,
         create_time: Timestamp::EPOCH,
         checks_round_trip: true,

@@ -13,6 +13,7 @@ use crate::declare::spec::Wire;
 use crate::item::attribute::{self, Item};
 use crate::item::document::{self, Document, Member as EncodedMember};
 use crate::item::error::{BoxError, ItemError};
+use crate::item::translation::foreign;
 use crate::item::with::{Decoded, Encoding, With};
 
 /// The type of a task id, which is stored as text in the key.
@@ -221,14 +222,14 @@ impl Fields<'_> {
                     into.attributes.insert(name, value);
                     None
                 }
-                Err(error) => self.ok(name, Err(error)),
+                Err(error) => self.ok(&foreign(name), Err(error)),
             },
             Walk::Decode { item, .. } => {
-                let decoded = match item.remove(name) {
+                let decoded = match item.remove(&*foreign(name)) {
                     Some(value) => decode(value),
                     None => missing(),
                 };
-                self.ok(name, decoded)
+                self.ok(&foreign(name), decoded)
             }
         }
     }

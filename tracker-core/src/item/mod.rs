@@ -12,6 +12,7 @@ pub(crate) mod json;
 pub(crate) mod key;
 pub(crate) mod python_json;
 mod serialize;
+pub(crate) mod translation;
 pub(crate) mod use_case;
 mod wide;
 pub(crate) mod with;

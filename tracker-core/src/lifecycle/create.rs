@@ -172,7 +172,8 @@ pub(crate) fn shown_id<T: StatusTracker>(data: &T) -> String {
 pub(crate) fn new_item<T: StatusTracker>(cx: &Context, data: &T) -> Result<Item, Error> {
     let (use_case, wire, create_time) = (&cx.use_case, cx.config.wire, cx.create_time());
     let checks_round_trip = cx.checks_round_trip();
-    let item = NewItem { use_case, wire, create_time, checks_round_trip }.of(data)?;
+    let new = NewItem { use_case, names: &cx.names, wire, create_time, checks_round_trip };
+    let item = new.of(data)?;
     cx.note_round_trip();
     Ok(item)
 }

@@ -59,7 +59,8 @@ impl<T: StatusTracker> Tracker<T> {
         let cx = self.cx();
         let key = cx.key(&create::shown_id(&data))?;
         // The exact size is known once the item is made; the limit of 4 MB is not that close.
-        let own = OwnItem { table: &cx.config.table, key: &key, bytes: 0 };
+        let primary_key = cx.names.key(&key);
+        let own = OwnItem { table: &cx.config.table, key: &key, primary_key: &primary_key, bytes: 0 };
         let effects = Effects::of(own, effects)?;
         create::create(cx, data, None, &effects).await
     }
@@ -71,7 +72,7 @@ impl<T: StatusTracker> Tracker<T> {
     ///
     /// Returns the errors of [`Task::from_item`].
     pub fn read_item(&self, item: impl IntoItem) -> Result<Task<T>, Error> {
-        let (head, data) = read_item_of(item, &self.cx().use_case, self.cx().config.wire)?;
+        let (head, data) = read_item_of(item, &self.cx().names, &self.cx().use_case, self.cx().config.wire)?;
         Ok(Task::new(head, data))
     }
 
@@ -83,7 +84,8 @@ impl<T: StatusTracker> Tracker<T> {
     /// [`InvalidTaskId`](crate::ErrorKind::InvalidTaskId), [`Encode`](crate::ErrorKind::Encode) or
     /// [`ItemTooLarge`](crate::ErrorKind::ItemTooLarge), as [`create`](Self::create).
     pub fn to_item(&self, data: &T) -> Result<HashMap<String, AttributeValue>, Error> {
-        new_item(self.cx(), data)
+        let item = new_item(self.cx(), data)?;
+        Ok(self.cx().names.stored(item))
     }
 
     /// Returns the create of a task as an action of a transaction that you send yourself: a put that asks for the item if the task
@@ -172,9 +174,11 @@ impl<T: StatusTracker> Execution<T> {
     /// ```
     pub fn on_success(&mut self, effect: TransactWriteItem) -> Result<(), Error> {
         let head = self.attempt.head();
+        let primary_key = self.attempt.cx.names.key(&head.key);
         let own = OwnItem {
             table: &self.attempt.cx.config.table,
             key: &head.key,
+            primary_key: &primary_key,
             bytes: head.bytes_without_errors + head.errors_bytes,
         };
         self.effects.add(own, effect)

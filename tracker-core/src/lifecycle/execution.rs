@@ -1,6 +1,7 @@
 //! A started task, as its worker sees it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::attempt::Attempt;
 use super::finish::{Changes, Finished};
@@ -57,7 +58,8 @@ impl<T: StatusTracker> Execution<T> {
     /// Decodes the started task. If its data cannot be decoded, the task is released.
     pub(crate) async fn decode(mut attempt: Attempt, mut item: Item) -> Result<Self, Error> {
         let mut document = Document::parse(item.remove(DATA), attempt.cx.config.wire);
-        match codec::decode(&attempt.head().task_id, &mut item, &mut document) {
+        let decoded = codec::decode(&attempt.head().task_id, &mut item, &mut document);
+        match decoded.map_err(|error| error.in_table(&attempt.cx.names)) {
             Ok(data) => {
                 attempt.keep_lease();
                 attempt.hand_to_caller();
@@ -322,16 +324,16 @@ impl<T: StatusTracker> Execution<T> {
             let (Finished { head, .. }, data) = self.end(outcome, false).await?;
             return Ok(Unsuccessful::new(head, data));
         }
-        let wire = self.attempt.cx.config.wire;
+        let cx = Arc::clone(&self.attempt.cx);
         let (Finished { head, item }, data) = self.end(outcome, true).await?;
         let Some(mut item) = item else {
             return Ok(Unsuccessful::new(head, data));
         };
-        let mut document = Document::parse(item.remove(DATA), wire);
+        let mut document = Document::parse(item.remove(DATA), cx.config.wire);
         let stored = codec::decode(&head.task_id, &mut item, &mut document);
         match stored {
             Ok(stored) => Ok(Unsuccessful::new(head, stored)),
-            Err(error) => Err(error.with_task(head)),
+            Err(error) => Err(error.in_table(&cx.names).with_task(head)),
         }
     }
 
@@ -344,13 +346,14 @@ impl<T: StatusTracker> Execution<T> {
 
     /// Returns all fields, and the fields that differ from the stored ones.
     fn changes(&self) -> Result<(Encoded, Encoded), Error> {
-        let key = &self.attempt.head().key;
+        let names = &self.attempt.cx.names;
+        let named = |error: Error| error.in_table(names).with_key(&self.attempt.head().key);
         let stored = match &self.stored {
             Stored::Untouched => return Ok(<(Encoded, Encoded)>::default()),
             Stored::Encoded(stored) => Some(stored),
             Stored::Unknown => None,
         };
-        let encoded = codec::encode(&self.data, self.document.form()).map_err(|error| error.with_key(key))?;
+        let encoded = codec::encode(&self.data, self.document.form()).map_err(named)?;
         if encoded.task_id != self.attempt.head().task_id {
             let reason = format!(
                 "it was changed to \"{}\" while the task ran; keep the id, or create another task",
@@ -364,7 +367,7 @@ impl<T: StatusTracker> Execution<T> {
         };
         self.check_size(&encoded)?;
         if cfg!(debug_assertions) {
-            codec::check_encoded::<T>(&encoded, self.document.form()).map_err(|error| error.with_key(key))?;
+            codec::check_encoded::<T>(&encoded, self.document.form()).map_err(named)?;
         }
         Ok((encoded, changed))
     }

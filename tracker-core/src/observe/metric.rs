@@ -72,17 +72,24 @@ pub(crate) struct GaugesOfStatus {
     pub(crate) oldest_age: Duration,
 }
 
-/// Describes the metrics to the recorder, and sets the counters of a step to zero, so that the first event is seen as a change.
-pub(crate) fn describe(use_case_id: &str, step: &str) {
+/// Describes the metrics to the recorder.
+pub(crate) fn describe() {
     for (_, name, what) in COUNTERS {
         metrics::describe_counter!(name, Unit::Count, what);
-        metrics::counter!(name, &of_step(use_case_id, step)).increment(0);
     }
     for (name, what) in HISTOGRAMS {
         metrics::describe_histogram!(name, Unit::Seconds, what);
     }
     for (name, unit, what) in GAUGES {
         metrics::describe_gauge!(name, unit, what);
+    }
+}
+
+/// Sets the counters of a step to zero, so that the first event is seen as a change.
+pub(crate) fn begin(use_case_id: &str, step: &str) {
+    let labels = of_step(use_case_id, step);
+    for (_, name, _) in COUNTERS {
+        metrics::counter!(name, &labels).increment(0);
     }
 }
 

@@ -4,15 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::KeySchemaElement;
 
 use super::{Operator, Step};
 use crate::config::TrackerConfig;
 use crate::declare::description::Description;
 use crate::declare::description::compare::for_operator;
 use crate::declare::description::intern::interned;
+use crate::declare::layout::Layout;
+use crate::declare::names::KEY;
 use crate::declare::spec::{TrackerSpec, spec};
 use crate::declare::status::{StatusRow, StatusTable};
-use crate::dynamodb::Context;
+use crate::dynamodb::{Context, table};
 use crate::error::{Error, ErrorKind};
 use crate::item::history::Note;
 use crate::item::use_case::UseCase;
@@ -27,6 +30,7 @@ pub struct OperatorBuilder {
     table: Option<String>,
     use_case_id: Option<String>,
     description: Option<Description>,
+    layout: Option<Layout>,
     read_only: bool,
     note: Note,
     clock: Arc<dyn Clock>,
@@ -39,6 +43,7 @@ impl OperatorBuilder {
             table: None,
             use_case_id: None,
             description: None,
+            layout: None,
             read_only: false,
             note: Note::default(),
             clock: Arc::new(SystemClock),
@@ -82,6 +87,13 @@ impl OperatorBuilder {
         self
     }
 
+    /// Sets the layout of the table. By default, the description that the table keeps says it; that needs `dynamodb:DescribeTable` if
+    /// the table has another primary key than the tracker's own.
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.layout = Some(layout);
+        self
+    }
+
     /// Sets the clock; by default, the [`SystemClock`] of the machine.
     pub fn clock<C: Clock>(mut self, clock: C) -> Self {
         self.clock = Arc::new(clock);
@@ -111,9 +123,9 @@ impl OperatorBuilder {
             Some(id) => id,
             None => self.only_use_case(&table).await?,
         };
-        let bare = self.bare(&table, &use_case_id);
+        let (bare, read) = self.read_description(&table, &use_case_id).await?;
         let mut unreadable = false;
-        let stored = match description::read(&bare, &use_case_id).await? {
+        let stored = match read {
             Read::Absent => None,
             Read::Found(description, _) => Some(description),
             Read::Unreadable if self.description.is_some() => {
@@ -122,7 +134,9 @@ impl OperatorBuilder {
             }
             Read::Unreadable => return Err(description::unreadable(&use_case_id)),
         };
-        let (description, mut read_only) = match self.description.as_ref().or(stored.as_ref()) {
+        let given =
+            self.description.clone().map(|given| Description { layout: self.known_layout(), ..given });
+        let (description, mut read_only) = match given.as_ref().or(stored.as_ref()) {
             None => (None, Vec::new()),
             Some(given) => {
                 let (mut description, reasons) = for_operator(stored.as_ref(), given);
@@ -149,7 +163,14 @@ impl OperatorBuilder {
 
     /// Returns the only use case that the table describes.
     async fn only_use_case(&self, table: &str) -> Result<String, Error> {
-        let described = description::use_cases(&self.bare(table, "")).await?;
+        let bare = self.bare(table, "", self.known_layout());
+        let described = match description::use_cases(&bare).await {
+            Err(error) if self.may_have_another_layout(&error) => {
+                let layout = layout_of(&bare, error).await?;
+                description::use_cases(&self.bare(table, "", layout)).await?
+            }
+            described => described?,
+        };
         let reason = match &described[..] {
             [only] => return Ok(only.clone()),
             [] => format!(
@@ -161,8 +182,39 @@ impl OperatorBuilder {
         Err(Error::new(ErrorKind::NotDescribed { reason }))
     }
 
+    /// Reads the description of a use case. Returns also a context without statuses, with the layout of the table.
+    async fn read_description(
+        &self,
+        table: &str,
+        use_case_id: &str,
+    ) -> Result<(Arc<Context>, Read<Description>), Error> {
+        let bare = self.bare(table, use_case_id, self.known_layout());
+        match description::read(&bare, use_case_id).await {
+            Err(error) if self.may_have_another_layout(&error) => {
+                let layout = layout_of(&bare, error).await?;
+                let bare = self.bare(table, use_case_id, layout);
+                let read = description::read(&bare, use_case_id).await?;
+                Ok((bare, read))
+            }
+            read => Ok((bare, read?)),
+        }
+    }
+
+    /// Returns the layout that is given, or else the tracker's own.
+    fn known_layout(&self) -> Layout {
+        let described = || self.description.as_ref().map(|given| given.layout.clone());
+        self.layout.clone().or_else(described).unwrap_or_default()
+    }
+
+    /// Returns whether a read may have failed because the table has another primary key than the tracker's own.
+    fn may_have_another_layout(&self, error: &Error) -> bool {
+        let is_given = self.layout.is_some() || self.description.is_some();
+        !is_given
+            && matches!(error.kind(), ErrorKind::Service { code: Some(code) } if code == "ValidationException")
+    }
+
     /// Returns a context without statuses.
-    fn bare(&self, table: &str, use_case_id: &str) -> Arc<Context> {
+    fn bare(&self, table: &str, use_case_id: &str, layout: Layout) -> Arc<Context> {
         static NO_ROWS: [StatusRow; 0] = [];
         static NO_STATUS: StatusTable =
             StatusTable { type_name: "", rows: &NO_ROWS, code_pad: 3, shard_pad: 3 };
@@ -170,6 +222,7 @@ impl OperatorBuilder {
         let config = TrackerConfig {
             table: table.to_owned().into(),
             use_case_id: use_case_id.to_owned().into(),
+            layout,
             ..TrackerConfig::declared(&BARE)
         };
         self.context(config, UseCase::new(&BARE, use_case_id.to_owned()))
@@ -202,6 +255,17 @@ impl OperatorBuilder {
         }
         steps.sort_by_key(|step| depth(&step.name));
         Ok(without_twins(steps))
+    }
+}
+
+/// Returns as much of a table's layout as its primary key says, or the error of the read that made somebody ask.
+async fn layout_of(cx: &Context, refused: Error) -> Result<Layout, Error> {
+    let described = table::describe(cx).await?;
+    let names: Vec<_> = described.key_schema().iter().map(KeySchemaElement::attribute_name).collect();
+    match names[..] {
+        [hash] if hash != KEY => Ok(Layout::of_primary_key(hash, None)),
+        [hash, sort] => Ok(Layout::of_primary_key(hash, Some(sort))),
+        _ => Err(refused),
     }
 }
 

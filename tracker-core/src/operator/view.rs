@@ -156,13 +156,13 @@ impl TaskDetail {
         cx: &Context,
         now: Timestamp,
     ) -> Result<Self, Error> {
-        let bytes = size_of_item(&item);
+        let bytes = size_of_item(&cx.names.stored(item.clone()));
         let head = cx.head(&mut item)?;
         let rules = cx.rules();
         let data = item.remove(DATA).map_or(Value::Null, |data| document_as_json(&data));
         let own = |name: &str| HEAD.contains(&name);
         let attributes = item.iter().filter(|(name, _)| !own(name));
-        let attributes = attributes.map(|(name, value)| (name.clone(), as_json(value))).collect();
+        let attributes = attributes.map(|(name, value)| (cx.names.shown(name), as_json(value))).collect();
         let asked = if head.is_cancel_requested() { head.cancel_note.clone() } else { Note::default() };
         Ok(Self {
             task_id: head.task_id().to_owned(),

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 
 use crate::error::{Error, ErrorKind};
 use crate::escaped::Escaped;
-use crate::item::attribute::{ITEM_BYTES, Item, KEY, size_of, size_of_item};
+use crate::item::attribute::{ITEM_BYTES, Item, size_of, size_of_item};
 
 /// The most effects of a transaction: DynamoDB allows 100 actions, and one is the tracker's own.
 const MOST_EFFECTS: usize = 99;
@@ -18,6 +18,7 @@ const TRANSACTION_BYTES: usize = 4 * 1024 * 1024;
 pub(crate) struct OwnItem<'t> {
     pub(crate) table: &'t str,
     pub(crate) key: &'t str,
+    pub(crate) primary_key: &'t Item,
     pub(crate) bytes: usize,
 }
 
@@ -193,7 +194,7 @@ impl<'e> Action<'e> {
     fn is_on_task(&self, own: OwnItem<'_>) -> bool {
         let (On::Key(item) | On::Item(item)) = self.on;
         self.table == table_name(own.table)
-            && item.get(KEY).is_some_and(|key| key.as_s().is_ok_and(|key| key == own.key))
+            && own.primary_key.iter().all(|(name, value)| item.get(name) == Some(value))
     }
 }
 
@@ -235,7 +236,15 @@ mod tests {
     use super::*;
     use crate::item::attribute::string;
 
-    const OWN: OwnItem<'static> = OwnItem { table: "tasks", key: "pay____1", bytes: 1000 };
+    /// Adds effects to a task of which the key is known.
+    fn of(effects: impl IntoIterator<Item = TransactWriteItem>) -> Result<Effects, Error> {
+        let primary_key = [("key".to_owned(), string("pay____1"))].into();
+        Effects::of(own(&primary_key), effects)
+    }
+
+    fn own(primary_key: &Item) -> OwnItem<'_> {
+        OwnItem { table: "tasks", key: "pay____1", primary_key, bytes: 1000 }
+    }
 
     fn put(table: &str, attributes: &[(&str, &str)]) -> TransactWriteItem {
         let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), string(*value)));
@@ -251,7 +260,7 @@ mod tests {
 
     /// Returns the reason of the first effect that is refused, if one is.
     fn refusal(effects: impl IntoIterator<Item = TransactWriteItem>) -> Option<String> {
-        Effects::of(OWN, effects).err().map(|error| error.to_string())
+        of(effects).err().map(|error| error.to_string())
     }
 
     #[test]
@@ -294,11 +303,13 @@ mod tests {
 
     #[test]
     fn refused_effect_leaves_the_others_as_they_were() {
-        let mut effects = Effects::of(OWN, [delete("a", &[("id", "1")])]).unwrap();
+        let primary_key = [("key".to_owned(), string("pay____1"))].into();
+        let own = own(&primary_key);
+        let mut effects = Effects::of(own, [delete("a", &[("id", "1")])]).unwrap();
         let large = put("a", &[("id", "2"), ("text", &"x".repeat(ITEM_BYTES))]);
-        effects.add(OWN, large).unwrap_err();
-        effects.add(OWN, TransactWriteItem::builder().build()).unwrap_err();
-        effects.add(OWN, delete("a", &[("id", "2")])).unwrap();
+        effects.add(own, large).unwrap_err();
+        effects.add(own, TransactWriteItem::builder().build()).unwrap_err();
+        effects.add(own, delete("a", &[("id", "2")])).unwrap();
         let own = put("tasks", &[("key", "pay____1")]);
         let actions = effects.after(own.clone());
         assert_eq!(actions, [own, delete("a", &[("id", "1")]), delete("a", &[("id", "2")])]);

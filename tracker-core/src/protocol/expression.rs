@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::item::attribute::DATA;
 use crate::item::document::{Document, Member};
 use crate::item::fields::Encoded;
+use crate::item::translation::Translation;
 
 /// An update and its condition, as DynamoDB reads them: `#lock` is the attribute `lock`, and `:now` is a value bound to
 /// that name.
@@ -98,32 +99,33 @@ impl Expression {
         self.values.iter().find_map(|(bound, value)| (bound == placeholder).then_some(value))
     }
 
-    /// Returns the parts of a request.
-    pub(crate) fn into_parts(self) -> Parts {
-        let (update, names) = (self.update(), self.names());
+    /// Returns the parts of a request, with the names of a table.
+    pub(crate) fn into_parts(self, table: &Translation) -> Parts {
+        let (update, names) = (self.update(), self.names(table));
         let values = self.values.into_iter().map(|(placeholder, value)| (placeholder.into_owned(), value));
         Parts { update, condition: self.condition, names, values: values.collect() }
     }
 
-    /// Returns the name of the attribute or member that an alias stands for: the alias without `#`, unless a user chose the name.
-    pub(super) fn name<'a>(&'a self, alias: &'a str) -> Option<&'a str> {
+    /// Returns the name of the attribute or member that an alias stands for: the one that the table has for the alias without `#`,
+    /// unless a user chose the name.
+    pub(super) fn name<'a>(&'a self, alias: &'a str, table: &'a Translation) -> Option<&'a str> {
         let name = alias.strip_prefix('#')?;
         let nth = name.strip_prefix('g').and_then(|nth| nth.parse::<usize>().ok());
         match nth {
             Some(nth) => self.given.get(nth).copied(),
-            None => Some(name),
+            None => Some(table.name(name)),
         }
     }
 
-    /// Returns the names of all aliases.
-    fn names(&self) -> HashMap<String, String> {
+    /// Returns the names of all aliases in a table.
+    fn names(&self, table: &Translation) -> HashMap<String, String> {
         let mut names = HashMap::with_capacity(16 + self.given.len());
         for text in [&self.set, &self.remove, &self.add, &self.condition] {
             for rest in text.match_indices('#').map(|(at, _)| &text[at..]) {
                 let end = rest[1..].find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
                 let alias = end.map_or(rest, |end| &rest[..=end]);
                 if !names.contains_key(alias)
-                    && let Some(name) = self.name(alias)
+                    && let Some(name) = self.name(alias, table)
                 {
                     names.insert(alias.to_owned(), name.to_owned());
                 }
@@ -211,7 +213,11 @@ impl Expression {
             let words = text.split(|letter: char| " ,().".contains(letter));
             words.filter(|word| word.starts_with(sign)).collect()
         };
-        assert_eq!(used('#'), self.names().keys().map(String::as_str).collect(), "{text}");
+        assert_eq!(
+            used('#'),
+            self.names(&Translation::default()).keys().map(String::as_str).collect(),
+            "{text}"
+        );
         let placeholders: Vec<_> = self.values.iter().map(|(placeholder, _)| &**placeholder).collect();
         assert_eq!(used(':'), placeholders.iter().copied().collect(), "{text}");
         assert_eq!(used(':').len(), placeholders.len(), "no placeholder is bound twice: {text}");
@@ -236,9 +242,10 @@ mod tests {
         let write = Expression::new().set_fields(&mut stored, changed).unwrap();
         write.check();
         assert_eq!(write.values.len(), names.len());
-        let found = (write.name("#g0"), write.name("#g149"), write.name("#g150"));
-        assert_eq!(found, (Some("field_000"), Some("field_149"), None));
-        assert_eq!(write.names()["#g149"], "field_149");
+        let table = Translation::default();
+        let found = ["#g0", "#g149", "#g150"].map(|alias| write.name(alias, &table));
+        assert_eq!(found, [Some("field_000"), Some("field_149"), None]);
+        assert_eq!(write.names(&Translation::default())["#g149"], "field_149");
         assert_eq!(write.value(":g149"), Some(&string("text")));
         // The other clauses of a finish have fewer than 400 bytes.
         assert!(write.update().len() < EXPRESSION_BYTES - 400, "{}", write.update().len());
@@ -264,7 +271,7 @@ mod tests {
             expression.condition,
             "(attribute_not_exists(#run_at) OR #run_at <= :lock_id) AND #status IN (:status_0, :status_1)"
         );
-        assert_eq!(expression.names()["#run_at"], "run_at");
+        assert_eq!(expression.names(&Translation::default())["#run_at"], "run_at");
         let again = expression.clone().with(":lock_id", string("another"));
         assert_eq!(again.value(":lock_id"), Some(&string("another")), "the later value stays");
         again.check();

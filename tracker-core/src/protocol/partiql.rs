@@ -3,7 +3,8 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::expression::Expression;
-use crate::item::attribute::{KEY, size_of, string};
+use crate::item::attribute::{size_of, string};
+use crate::item::translation::Translation;
 
 /// The most characters that DynamoDB accepts in a statement.
 const MOST_CHARACTERS: usize = 8192;
@@ -29,7 +30,13 @@ impl Expression {
     ///
     /// `PartiQL` has no `if_not_exists`: an addition needs the condition that the number exists. An assignment from another
     /// attribute, `OR` and names with `#` are left to `UpdateItem`, because not every DynamoDB accepts them in a statement.
-    pub(crate) fn statement(&self, table: &str, key: &str, returns_item: bool) -> Option<Statement> {
+    pub(crate) fn statement(
+        &self,
+        table: &str,
+        names: &Translation,
+        key: &str,
+        returns_item: bool,
+    ) -> Option<Statement> {
         let mut text = String::with_capacity(512);
         let mut parameters = Vec::with_capacity(16);
         text.push_str("UPDATE ");
@@ -37,7 +44,7 @@ impl Expression {
         for assignment in parts(&self.set, ", ") {
             let (target, source) = assignment.split_once(" = ")?;
             text.push_str(" SET ");
-            self.push_path(&mut text, target)?;
+            self.push_path(&mut text, names, target)?;
             text.push_str("=?");
             parameters.push(self.value(source)?.clone());
         }
@@ -48,7 +55,7 @@ impl Expression {
             {
                 return None;
             }
-            let (name, added) = (self.name(alias)?, self.value(added)?.as_n().ok()?);
+            let (name, added) = (self.name(alias, names)?, self.value(added)?.as_n().ok()?);
             // An embedded database takes no quoted name in a sum.
             let is_plain = name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
             let is_number = added.chars().all(|digit| digit.is_ascii_digit());
@@ -61,15 +68,17 @@ impl Expression {
         }
         for removed in parts(&self.remove, ", ") {
             text.push_str(" REMOVE ");
-            self.push_path(&mut text, removed)?;
+            self.push_path(&mut text, names, removed)?;
         }
-        text.push_str(" WHERE ");
-        push_quoted(&mut text, KEY);
-        text.push_str("=?");
-        parameters.push(string(key));
+        for (nth, (name, value)) in names.key_parts(key).enumerate() {
+            text.push_str(if nth == 0 { " WHERE " } else { " AND " });
+            push_quoted(&mut text, name);
+            text.push_str("=?");
+            parameters.push(string(value));
+        }
         for condition in parts(&self.condition, " AND ") {
             text.push_str(" AND ");
-            self.push_condition(&mut text, &mut parameters, condition)?;
+            self.push_condition(&mut text, &mut parameters, names, condition)?;
         }
         if returns_item {
             text.push_str(" RETURNING ALL NEW *");
@@ -82,16 +91,17 @@ impl Expression {
         &self,
         text: &mut String,
         parameters: &mut Vec<AttributeValue>,
+        names: &Translation,
         condition: &str,
     ) -> Option<()> {
         let called = |function: &str| condition.strip_prefix(function)?.strip_prefix('(')?.strip_suffix(')');
         if let Some(path) = called("attribute_not_exists") {
-            self.push_path(text, path)?;
+            self.push_path(text, names, path)?;
             text.push_str(" IS MISSING");
             return Some(());
         }
         if let Some(path) = called("attribute_exists") {
-            self.push_path(text, path)?;
+            self.push_path(text, names, path)?;
             text.push_str(" IS NOT MISSING");
             return Some(());
         }
@@ -104,7 +114,7 @@ impl Expression {
         if words.next().is_some() || !["=", "<", "<=", ">", ">="].contains(&operator) {
             return None;
         }
-        self.push_path(text, path)?;
+        self.push_path(text, names, path)?;
         text.push_str(operator);
         text.push('?');
         parameters.push(self.value(value)?.clone());
@@ -112,13 +122,13 @@ impl Expression {
     }
 
     /// Appends a path of aliases, such as `#data.#g1`.
-    fn push_path(&self, text: &mut String, path: &str) -> Option<()> {
+    fn push_path(&self, text: &mut String, names: &Translation, path: &str) -> Option<()> {
         for (nth, alias) in path.split('.').enumerate() {
             if nth > 0 {
                 text.push('.');
             }
             // DynamoDB Local refuses a statement with such a name, even if the name is quoted.
-            let name = self.name(alias).filter(|name| !name.contains('#'))?;
+            let name = self.name(alias, names).filter(|name| !name.contains('#'))?;
             push_quoted(text, name);
         }
         Some(())
@@ -164,7 +174,8 @@ mod tests {
             .and("attribute_exists(#attempt) AND attribute_not_exists(#run_at)")
             .and("#lock_time < :now AND NOT #cancel = :lock_id")
             .with(":now", string("noon"));
-        let Statement { text, parameters, .. } = write.statement("tasks", "app____1", true).unwrap();
+        let Statement { text, parameters, .. } =
+            write.statement("tasks", &Translation::default(), "app____1", true).unwrap();
         assert_eq!(
             text,
             "UPDATE \"tasks\" SET \"lock\"=? SET \"status\"=? SET \"attempt\"=attempt+1 REMOVE \"cancel\" REMOVE \"owner\" \
@@ -189,7 +200,11 @@ mod tests {
             ),
         ];
         for write in cases {
-            assert_eq!(write.statement("tasks", "app____1", false), None, "{write:?}");
+            assert_eq!(
+                write.statement("tasks", &Translation::default(), "app____1", false),
+                None,
+                "{write:?}"
+            );
         }
     }
 }

@@ -21,8 +21,9 @@ use self::description::Write;
 use crate::dynamodb::Context;
 use crate::dynamodb::table::{self, NewTable};
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::{CREATE_TIME, EXPIRES_AT};
-use crate::item::definition::shape::{INDEX_KEY, KEY_ATTRIBUTES, PROJECTED, TABLE_KEY};
+use crate::item::attribute::{CREATE_TIME, EXPIRES_AT, UPDATE_TIME, VALUE};
+use crate::item::definition::shape::PROJECTED;
+use crate::item::translation::Translation;
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
 
@@ -117,7 +118,7 @@ impl fmt::Debug for CreateTable<'_> {
 
 /// Creates the table unless it exists, waits until it can be used, and verifies it.
 async fn create(cx: &Context, provisioned: Option<(i64, i64)>) -> Result<(), Error> {
-    let new = new_table(&cx.config.index, provisioned).map_err(|error| {
+    let new = new_table(&cx.config.index, &cx.names, provisioned).map_err(|error| {
         let reason =
             "the table cannot be described in a request; check the name of the index and the capacity";
         Error::new(ErrorKind::InvalidConfig { reason: reason.to_owned() }).with_source(error)
@@ -128,7 +129,7 @@ async fn create(cx: &Context, provisioned: Option<(i64, i64)>) -> Result<(), Err
         if is_changing(&description, &cx.config.index) {
             cx.clock.sleep(POLL_INTERVAL).await;
         } else {
-            mismatch(cx, differences(&description, &cx.config.index))?;
+            mismatch(cx, differences(&description, &cx.config.index, &cx.names))?;
             enable_time_to_live(cx).await?;
             return description::check(cx, Write::IfNew).await;
         }
@@ -139,12 +140,13 @@ async fn create(cx: &Context, provisioned: Option<(i64, i64)>) -> Result<(), Err
 
 /// Enables time to live, unless all tasks are kept for ever.
 async fn enable_time_to_live(cx: &Context) -> Result<(), Error> {
-    if keeps_all_tasks(cx) || table::time_to_live(cx).await?.as_deref() == Some(EXPIRES_AT) {
+    let needed = cx.names.name(EXPIRES_AT);
+    if keeps_all_tasks(cx) || table::time_to_live(cx).await?.as_deref() == Some(needed) {
         return Ok(());
     }
-    match table::enable_time_to_live_by(cx, EXPIRES_AT).await {
+    match table::enable_time_to_live_by(cx, needed).await {
         // Another caller, or an earlier send of this request, may have been faster.
-        Err(_) if table::time_to_live(cx).await?.as_deref() == Some(EXPIRES_AT) => Ok(()),
+        Err(_) if table::time_to_live(cx).await?.as_deref() == Some(needed) => Ok(()),
         enabled => enabled,
     }
 }
@@ -162,17 +164,18 @@ pub(crate) async fn compare_description(cx: &Context) -> Result<(), Error> {
 
 /// Verifies the table and, if the tracker needs it, its time to live.
 pub(crate) async fn verify(cx: &Context) -> Result<(), Error> {
-    let mut differences = differences(&table::describe(cx).await?, &cx.config.index);
+    let mut differences = differences(&table::describe(cx).await?, &cx.config.index, &cx.names);
     // The differences found so far must not be lost to an error of the next request.
     if !keeps_all_tasks(cx) && differences.is_empty() {
+        let needed = cx.names.name(EXPIRES_AT);
         match table::time_to_live(cx).await?.as_deref() {
-            Some(EXPIRES_AT) => {}
+            Some(is) if is == needed => {}
             Some(other) => differences.push(format!(
-                "its time to live is by {other}, but `retain` needs it by {EXPIRES_AT}: disable it, and call \
+                "its time to live is by {other}, but `retain` needs it by {needed}: disable it, and call \
                  `create_table`"
             )),
             None => differences.push(format!(
-                "its time to live is off, but `retain` needs it by {EXPIRES_AT}: call `create_table`"
+                "its time to live is off, but `retain` needs it by {needed}: call `create_table`"
             )),
         }
     }
@@ -189,7 +192,11 @@ fn mismatch(cx: &Context, differences: Vec<String>) -> Result<(), Error> {
 }
 
 /// Returns the description of a new table.
-fn new_table(index: &str, provisioned: Option<(i64, i64)>) -> Result<NewTable, BuildError> {
+fn new_table(
+    index: &str,
+    names: &Translation,
+    provisioned: Option<(i64, i64)>,
+) -> Result<NewTable, BuildError> {
     let attribute = |name: &str| {
         AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build()
     };
@@ -202,12 +209,17 @@ fn new_table(index: &str, provisioned: Option<(i64, i64)>) -> Result<NewTable, B
         .transpose()?;
     let projection = Projection::builder()
         .projection_type(ProjectionType::Include)
-        .set_non_key_attributes(Some(PROJECTED.map(str::to_owned).into()))
+        .set_non_key_attributes(Some(PROJECTED.map(|own| names.name(own).to_owned()).into()))
         .build();
-    let [hash, range] = INDEX_KEY;
+    let [hash, range] = [VALUE, UPDATE_TIME].map(|own| names.name(own));
+    let parts = [KeyType::Hash, KeyType::Range];
     Ok(NewTable {
-        attributes: KEY_ATTRIBUTES.into_iter().map(attribute).collect::<Result<_, _>>()?,
-        key_schema: vec![part(TABLE_KEY, KeyType::Hash)?],
+        attributes: names.primary_key().chain([hash, range]).map(attribute).collect::<Result<_, _>>()?,
+        key_schema: names
+            .primary_key()
+            .zip(parts)
+            .map(|(name, of)| part(name, of))
+            .collect::<Result<_, _>>()?,
         index: GlobalSecondaryIndex::builder()
             .index_name(index)
             .key_schema(part(hash, KeyType::Hash)?)
@@ -232,7 +244,8 @@ fn is_changing(table: &TableDescription, index: &str) -> bool {
 }
 
 /// Returns every difference between a table and what the tracker needs, in words.
-fn differences(table: &TableDescription, index_name: &str) -> Vec<String> {
+fn differences(table: &TableDescription, index_name: &str, names: &Translation) -> Vec<String> {
+    let [value, update_time, create_time] = [VALUE, UPDATE_TIME, CREATE_TIME].map(|own| names.name(own));
     let mut differences = Vec::new();
     let mut differs = |holds: bool, difference: String| {
         if !holds {
@@ -242,8 +255,10 @@ fn differences(table: &TableDescription, index_name: &str) -> Vec<String> {
     let status = table.table_status().map_or("unknown", TableStatus::as_str);
     differs(matches!(status, "ACTIVE" | "UPDATING"), format!("its status is {status}, but must be ACTIVE"));
     let key = key_text(table.key_schema());
-    differs(key == "key (HASH)", format!("its key is {key}, but must be key (HASH)"));
-    for name in KEY_ATTRIBUTES {
+    let parts = names.primary_key().zip(["HASH", "RANGE"]);
+    let needed = parts.map(|(name, part)| format!("{name} ({part})")).collect::<Vec<_>>().join(", ");
+    differs(key == needed, format!("its key is {key}, but must be {needed}"));
+    for name in names.primary_key().chain([value, update_time]) {
         let defined = table.attribute_definitions().iter().find(|part| part.attribute_name() == name);
         let of_type = defined.map(|part| part.attribute_type().as_str());
         differs(
@@ -267,13 +282,13 @@ fn differences(table: &TableDescription, index_name: &str) -> Vec<String> {
         format!("the status of index {index_name} is {status}, but must be ACTIVE"),
     );
     let key = key_text(index.key_schema());
-    let needed = "value (HASH), update_time (RANGE)";
+    let needed = format!("{value} (HASH), {update_time} (RANGE)");
     differs(key == needed, format!("the key of index {index_name} is {key}, but must be {needed}"));
     let projects = index.projection().is_some_and(|projection| {
         projection.projection_type() == Some(&ProjectionType::All)
-            || projection.non_key_attributes().iter().any(|name| name == CREATE_TIME)
+            || projection.non_key_attributes().iter().any(|name| name == create_time)
     });
-    differs(projects, format!("index {index_name} does not project {CREATE_TIME}, but must"));
+    differs(projects, format!("index {index_name} does not project {create_time}, but must"));
     differences
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 
 use crate::config::{Backoff, TrackerConfig};
+use crate::declare::layout::Layout;
 use crate::declare::spec::Takeover;
 use crate::dynamodb::Context;
 use crate::error::Error;
@@ -72,6 +73,13 @@ impl<T: StatusTracker> TrackerBuilder<T> {
     #[must_use]
     pub fn index(mut self, name: impl Into<String>) -> Self {
         self.config.index = Cow::Owned(name.into());
+        self
+    }
+
+    /// Sets the names of the table's attributes and its sort key.
+    #[must_use]
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.config.layout = layout;
         self
     }
 
@@ -289,6 +297,7 @@ impl<T: StatusTracker> TrackerBuilder<T> {
         self.config = TrackerConfig {
             table: given.table.clone(),
             index: given.index.clone(),
+            layout: given.layout.clone(),
             use_case_id: given.use_case_id.clone(),
             lock_expire: given.lock_expire,
             max_clock_skew: given.max_clock_skew,
@@ -323,7 +332,10 @@ impl<T: StatusTracker> TrackerBuilder<T> {
     fn into_tracker(self) -> Tracker<T> {
         let use_case = UseCase::new(&T::__SPEC, self.config.use_case_id.clone());
         let Self { client, config, clock, owner, observer, .. } = self;
-        Tracker::new(Context::new(&client, config, use_case, clock, owner, observer))
+        let cx = Context::new(&client, config, use_case, clock, owner, observer);
+        #[cfg(feature = "metrics")]
+        crate::observe::metric::begin(cx.use_case.id(), &cx.config.step);
+        Tracker::new(cx)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind, chain_text};
 use crate::item::attribute::{DATA, Item};
 use crate::item::document::Document;
 use crate::item::fields::{self, Encoded};
+use crate::item::translation::foreign;
 use crate::tracker::status_tracker::{StatusTracker, read_data};
 use crate::tracker::task::Task;
 
@@ -31,7 +32,7 @@ pub(crate) fn decode<T: StatusTracker>(
 pub(crate) fn check_encoded<T: StatusTracker>(encoded: &Encoded, form: Wire) -> Result<(), Error> {
     let Encoded { task_id, attributes, members } = encoded.clone();
     let stored = attributes.into_iter().filter(|(_, value)| !value.is_null());
-    let mut item: Item = stored.map(|(name, value)| (name.to_owned(), value)).collect();
+    let mut item: Item = stored.map(|(name, value)| (foreign(name).into_owned(), value)).collect();
     if let Some(Ok(data)) = Document::Absent(form).merged(members) {
         item.insert(DATA.to_owned(), data);
     }
@@ -61,6 +62,6 @@ pub(crate) fn check_round_trip<T: StatusTracker>(
 /// Reads an item into a task.
 pub(crate) fn read_task<T: StatusTracker>(cx: &Context, mut item: Item) -> Result<Task<T>, Error> {
     let head = cx.head(&mut item)?;
-    let (head, data) = read_data(head, item, cx.config.wire)?;
+    let (head, data) = read_data(head, item, cx.config.wire).map_err(|error| error.in_table(&cx.names))?;
     Ok(Task::new(head, data))
 }

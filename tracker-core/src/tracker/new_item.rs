@@ -14,6 +14,7 @@ use crate::item::document::Document;
 use crate::item::error::ItemError;
 use crate::item::fields::TaskId;
 use crate::item::history::{History, HistoryDetail};
+use crate::item::translation::{Translation, foreign};
 use crate::item::use_case::UseCase;
 use crate::time::Timestamp;
 use crate::tracker::codec;
@@ -23,6 +24,7 @@ use crate::tracker::status_tracker::StatusTracker;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NewItem<'t> {
     pub(crate) use_case: &'t UseCase,
+    pub(crate) names: &'t Translation,
     pub(crate) wire: Wire,
     pub(crate) create_time: Timestamp,
     /// Whether to check that the item can be read again.
@@ -34,7 +36,9 @@ impl NewItem<'_> {
     pub(crate) fn of<T: StatusTracker>(&self, data: &T) -> Result<Item, Error> {
         let shown = data.task_id().__encode();
         let key = self.use_case.key(&shown)?;
-        self.checked(&shown, &key, data).map_err(|error| error.with_key(&key))
+        self.names.check_key(&key)?;
+        let item = self.checked(&shown, &key, data);
+        item.map_err(|error| error.in_table(self.names).with_key(&key))
     }
 
     /// Returns the item, if its id is read back and its size leaves room.
@@ -50,7 +54,8 @@ impl NewItem<'_> {
         if self.checks_round_trip {
             codec::check_round_trip::<T>(shown, &item, self.wire)?;
         }
-        let (size, limit) = (attribute::size_of_item(&item), ITEM_BYTES_WITH_DATA);
+        let size = attribute::size_of_item(&item) + self.names.extra_bytes();
+        let limit = ITEM_BYTES_WITH_DATA;
         if size > limit {
             let why = format!(
                 "the item would have {size} bytes, {} more than the {limit} that it may have",
@@ -94,7 +99,7 @@ impl NewItem<'_> {
         }
         for (name, value) in fields.attributes {
             if !matches!(value, AttributeValue::Null(_)) {
-                item.insert(name.to_owned(), value);
+                item.insert(foreign(name).into_owned(), value);
             }
         }
         Ok(item)

@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::declare::description::Description;
+use crate::declare::layout::Layout;
 use crate::declare::spec::{TrackerSpec, Wire};
 use crate::declare::status::TrackerStatus;
 use crate::error::{Error, ErrorKind};
@@ -17,6 +18,7 @@ use crate::item::fields::{self, Fields, Identified, TaskId};
 use crate::item::head::{self, TaskHead};
 use crate::item::image::IntoItem;
 use crate::item::key::shard_of;
+use crate::item::translation::Translation;
 use crate::item::use_case::{Status, UseCase};
 use crate::tracker::Tracker;
 use crate::tracker::builder::TrackerBuilder;
@@ -160,14 +162,27 @@ fn declared<T: StatusTracker>() -> UseCase {
 
 /// Reads the head of an item of the declared use case, and removes `errors` from the item.
 pub(crate) fn read_head<T: StatusTracker>(item: &mut Item) -> Result<TaskHead, Error> {
-    read_head_of(item, &declared::<T>(), T::__SPEC.wire)
+    let names = names_of::<T>();
+    *item = names.read(std::mem::take(item));
+    read_head_of(item, &names, &declared::<T>(), T::__SPEC.wire)
+}
+
+/// Returns the names of the declared table.
+fn names_of<T: StatusTracker>() -> Translation {
+    Translation::new(&Layout::declared(&T::__SPEC.layout), T::__SPEC.sep)
 }
 
 /// Reads the head of an item of a use case, and removes `errors` from the item.
-fn read_head_of(item: &mut Item, use_case: &UseCase, wire: Wire) -> Result<TaskHead, Error> {
+fn read_head_of(
+    item: &mut Item,
+    names: &Translation,
+    use_case: &UseCase,
+    wire: Wire,
+) -> Result<TaskHead, Error> {
     let no_task = |reason: String| Error::new(ErrorKind::NotATask { reason });
     let Some(AttributeValue::S(key)) = item.get(KEY) else {
-        return Err(no_task(format!("the item has no text `{KEY}`")));
+        let key = names.primary_key().collect::<Vec<_>>().join("` and `");
+        return Err(no_task(format!("the item has no text `{key}` of a task")));
     };
     if !key.starts_with(&use_case.prefix()) {
         let reason = format!("its key does not begin with \"{}\"", use_case.prefix());
@@ -179,26 +194,28 @@ fn read_head_of(item: &mut Item, use_case: &UseCase, wire: Wire) -> Result<TaskH
             .strip_prefix(&use_case.prefix())
             .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
     {
-        let reason = format!("its `{VALUE}` does not begin with \"{}\" and a digit", use_case.prefix());
+        let (value, prefix) = (names.name(VALUE), use_case.prefix());
+        let reason = format!("its `{value}` does not begin with \"{prefix}\" and a digit");
         return Err(no_task(reason).with_key(key));
     }
-    Ok(head::read_head(item, use_case, wire)?)
+    head::read_head(item, use_case, wire).map_err(|error| Error::from(error).in_table(names))
 }
 
 /// Reads an item of the declared use case.
 pub(crate) fn read_item<T: StatusTracker>(item: impl IntoItem) -> Result<(TaskHead, T), Error> {
-    read_item_of(item, &declared::<T>(), T::__SPEC.wire)
+    read_item_of(item, &names_of::<T>(), &declared::<T>(), T::__SPEC.wire)
 }
 
 /// Reads an item of a use case.
 pub(crate) fn read_item_of<T: StatusTracker>(
     item: impl IntoItem,
+    names: &Translation,
     use_case: &UseCase,
     wire: Wire,
 ) -> Result<(TaskHead, T), Error> {
-    let mut item = item.into_item();
-    let head = read_head_of(&mut item, use_case, wire)?;
-    read_data(head, item, wire)
+    let mut item = names.read(item.into_item());
+    let head = read_head_of(&mut item, names, use_case, wire)?;
+    read_data(head, item, wire).map_err(|error| error.in_table(names))
 }
 
 /// Reads the fields of an item whose head has been read. The error of a field has the head.

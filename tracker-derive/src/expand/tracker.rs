@@ -6,7 +6,7 @@ use syn::ext::IdentExt;
 use syn::{Type, TypePath};
 
 use super::generated_at;
-use crate::model::{Field, Setting, SettingValue, Store, Stored, TaskId, Tracker};
+use crate::model::{Field, Layout, Setting, SettingValue, Store, Stored, TaskId, Tracker};
 
 pub(crate) fn tracker(model: &Tracker) -> TokenStream {
     let Tracker { ident, status, .. } = model;
@@ -80,6 +80,7 @@ fn spec(model: &Tracker) -> TokenStream {
         let reference = quote_spanned!(start=> &);
         quote_spanned!(end=> #call(#reference #value, #value as u32))
     });
+    let layout = model.layout.iter().map(layout);
     let after = model.after.iter();
     let task_id = model.task_id.ident.unraw().to_string();
     let fields = model.fields.iter().filter_map(|Field { ident, store, .. }| {
@@ -94,6 +95,7 @@ fn spec(model: &Tracker) -> TokenStream {
     quote! {
         __private::TrackerSpec {
             #(#settings)*
+            #(layout: #layout,)*
             more_pending: &[#(#more_pending),*],
             task_id: #task_id,
             fields: &[#(#fields),*],
@@ -101,6 +103,16 @@ fn spec(model: &Tracker) -> TokenStream {
             ..__private::spec(#type_name, #use_case_id, __private::TableOf::<#status>::TABLE)
         }
     }
+}
+
+fn layout(Layout { prefix, names, sort_key }: &Layout) -> TokenStream {
+    let names = names.iter().map(|(own, name)| quote!((#own, #name)));
+    let sort_key = match sort_key {
+        None => quote!(__private::None),
+        Some((name, None)) => quote!(__private::Some((#name, __private::None))),
+        Some((name, Some(constant))) => quote!(__private::Some((#name, __private::Some(#constant)))),
+    };
+    quote!(__private::LayoutSpec { prefix: #prefix, names: &[#(#names),*], sort_key: #sort_key })
 }
 
 /// Returns the checks between types. They stand outside the impl, because the constants of a generic impl are evaluated

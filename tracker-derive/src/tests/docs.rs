@@ -45,7 +45,8 @@ fn each_key_with_a_value_has_an_example_that_the_derive_accepts() {
             for key in scope.keys.iter().filter(|key| !matches!(key.kind, Kind::Flag | Kind::Reserved)) {
                 let name = key.name;
                 let example = example(page, key).unwrap_or_else(|| panic!("`{name}` is in no table"));
-                assert!(example.starts_with(&format!("{name} = ")), "{name}: {example}");
+                let begins = if key.kind == Kind::Names { "(" } else { " = " };
+                assert!(example.starts_with(&format!("{name}{begins}")), "{name}: {example}");
                 assert_eq!(attribute_reports(scope, example), "", "{example}");
             }
         }

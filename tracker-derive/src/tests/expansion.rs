@@ -90,6 +90,21 @@ fn struct_with_every_key_expands_to_the_reviewed_code() {
 }
 
 #[test]
+fn struct_with_a_layout_expands_to_the_reviewed_code() {
+    let source = r#"
+    #[tracker(use_case_id = "orders", status = OrderStatus, names(value = "gsi1pk", key = "pk", update_time = "gsi1sk"))]
+    #[tracker(attribute_prefix = "task_", sort_key = ("sk", "TASK"))]
+    struct Order {
+        #[tracker(task_id)]
+        id: String,
+        // The tracker's own has another name.
+        #[tracker(attribute)]
+        status: String,
+    }"#;
+    check(&tracker(source), &expect_file!["expect/layout_tracker.rs"]);
+}
+
+#[test]
 fn items_with_mistakes_expand_to_stubs() {
     let mut stubs = status("enum S<T> where T: Copy { #[status(pending)] A(T) = 10 }");
     stubs += &tracker(

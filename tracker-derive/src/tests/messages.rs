@@ -122,6 +122,40 @@ fn derive_reports_wrong_strings() {
 }
 
 #[test]
+fn derive_reports_wrong_layouts() {
+    let table = "table = \"documents\"";
+    let long = "x".repeat(256);
+    let (name, prefix) = (format!("names(key = \"{long}\")"), format!("attribute_prefix = \"{long}\""));
+    let constant = format!("sort_key = (\"sk\", \"{}\")", long.repeat(5));
+    let cases = [
+        ("an attribute unknown", table, "names(colour = \"c\")"),
+        ("an attribute misspelt", table, "names(update_tme = \"u\")"),
+        ("an attribute named twice", table, "names(key = \"a\", key = \"b\")"),
+        ("a name empty", table, "names(key = \"\")"),
+        ("a name too long", table, &name),
+        ("two attributes with one name", table, "names(key = \"pk\", value = \"pk\")"),
+        ("a name that another attribute has", table, "names(key = \"status\")"),
+        ("a name of a record", table, "names(key = \"revision\")"),
+        ("names as a value", table, "names = \"pk\""),
+        ("names without quotes", table, "names(key = pk)"),
+        ("a prefix empty", table, "attribute_prefix = \"\""),
+        ("a prefix too long", table, &prefix),
+        ("a sort key without a value", table, "sort_key = \"sk\""),
+        ("a sort key of another field", table, "sort_key = (\"sk\", customer)"),
+        ("a sort key with the name of the hash key", table, "sort_key = (\"key\", \"TASK\")"),
+        ("a sort key with an empty constant", table, "sort_key = (\"sk\", \"\")"),
+        ("a sort key with a constant too long", table, &constant),
+        (
+            "names in a Python table",
+            table,
+            "names(key = \"pk\"), attribute_prefix = \"t_\", wire = \"pynamodb\"",
+        ),
+        ("a sort key in a Python table", table, "sort_key = (\"sk\", task_id), wire = \"pynamodb\""),
+    ];
+    tracker(&cases, &expect_file!["expect/tracker_layouts.txt"]);
+}
+
+#[test]
 fn derive_reports_wrong_numbers() {
     let retry = "max_retry = 3";
     let cases = [

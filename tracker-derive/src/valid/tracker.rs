@@ -7,39 +7,13 @@ use quote::ToTokens;
 use syn::{GenericParam, Generics};
 
 use super::backoff::Backoff;
+use super::layout;
 use super::values;
 use crate::ast;
 use crate::attr::Args;
 use crate::diagnostics::{Diagnostics, Once};
 use crate::keys::{self, Key};
 use crate::model::{Field, Setting, SettingValue, Store, Stored, TaskId, Tracker};
-
-/// The names of the attributes that the tracker itself writes.
-pub(crate) const RESERVED: [&str; 23] = [
-    "key",
-    "value",
-    "status",
-    "retry",
-    "create_time",
-    "update_time",
-    "lock_time",
-    "lock",
-    "data",
-    "errors",
-    "attempt",
-    "last_lock",
-    "lost_lock",
-    "lost_attempts",
-    "lease_ms",
-    "started_from",
-    "owner",
-    "run_at",
-    "expires_at",
-    "cancel",
-    "snoozes",
-    "progress",
-    "cancel_note",
-];
 
 /// The largest number of stored fields: an update expression, which may set all of them, has at most 4 KB.
 const MAX_STORED_FIELDS: usize = 150;
@@ -58,7 +32,8 @@ pub(crate) fn tracker(ast: &ast::Tracker, diagnostics: &Diagnostics) -> Option<T
     other_types(ast, diagnostics);
     let written = ast.fields.as_deref()?;
     let task_id = task_id(ast, written, diagnostics);
-    let fields = fields(written, diagnostics);
+    let (layout, own_names) = layout::layout(&ast.args, diagnostics);
+    let fields = fields(written, &own_names, diagnostics);
     with_generic_types(&fields, &ast.generics, diagnostics);
     let stored = |param: &Ident| {
         let used = |field: &Field| {
@@ -77,6 +52,7 @@ pub(crate) fn tracker(ast: &ast::Tracker, diagnostics: &Diagnostics) -> Option<T
         more_pending: ast.args.paths(&keys::MORE_PENDING_STATUS).to_vec(),
         settings,
         has_table: ast.args.has(&keys::TABLE),
+        layout,
         task_id: task_id?,
         fields,
     })
@@ -235,7 +211,7 @@ fn refuse(field: &ast::Field, keys: &[&Key], reason: &str, diagnostics: &Diagnos
     }
 }
 
-fn fields(written: &[ast::Field], diagnostics: &Diagnostics) -> Vec<Field> {
+fn fields(written: &[ast::Field], own_names: &[String], diagnostics: &Diagnostics) -> Vec<Field> {
     let mut attributes = Once::new(diagnostics);
     let mut members = Once::new(diagnostics);
     let mut store = |field: &ast::Field| {
@@ -253,7 +229,7 @@ fn fields(written: &[ast::Field], diagnostics: &Diagnostics) -> Vec<Field> {
             members.insert(name.clone(), place, message);
             return Some(Store::Member(stored));
         }
-        if RESERVED.contains(&name.as_str()) {
+        if own_names.contains(&name) {
             let message = format!(
                 "the attribute name `{name}` is reserved for the tracker: write another name, such as `{}`",
                 keys::RENAME.usage()

@@ -29,6 +29,9 @@ pub(crate) fn compare(stored: &Description, own: &Description, step: &str, read_
         let (was, is) = (&stored.sep, &own.sep);
         found.differences.push(format!("the separator was `{was}`, and is `{is}` now"));
     }
+    if stored.layout != own.layout {
+        found.differences.push(format!("the layout was {}, and is {} now", stored.layout, own.layout));
+    }
     let Some(own) = own.steps.get(step) else { return found };
     let name = &own.status_type;
     for described in stored.steps.values() {
@@ -115,6 +118,7 @@ pub(crate) fn joined(stored: &Description, own: &Description, step: &str, join: 
     let mut joined = stored.clone();
     joined.index.clone_from(&own.index);
     joined.wire = own.wire;
+    joined.layout.clone_from(&own.layout);
     for (name, is) in &own.steps {
         let described = joined.steps.get(name);
         let is = match described {

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::layout::Layout;
 use super::spec::{BackoffShape, FieldSpec, Takeover, TrackerSpec, Wire};
 use super::status::{Role, StatusRow};
 
@@ -61,6 +62,9 @@ pub struct Description {
     pub table: Option<String>,
     /// The name of the index on status and update time.
     pub index: String,
+    /// How the attributes are named in the table, and its sort key.
+    #[serde(default, skip_serializing_if = "Layout::is_default")]
+    pub layout: Layout,
     /// The form in which a new item stores `data` and `errors`.
     pub wire: Wire,
     /// The steps, by the names of their tracked types.
@@ -169,12 +173,13 @@ impl Description {
             sep: spec.sep.to_owned(),
             table: spec.table.map(str::to_owned),
             index: spec.index.to_owned(),
+            layout: Layout::declared(&spec.layout),
             wire: spec.wire,
             steps: chain.map(|step| (step.type_name.to_owned(), StepDescription::declared(step))).collect(),
         }
     }
 
-    /// Returns a hash of what a write depends on: the separator, and the digits, codes, roles and shards of all steps, with the
+    /// Returns a hash of what a write depends on: the separator, the layout, and the digits, codes, roles and shards of all steps, with the
     /// statuses from which each starts. It is text of 16 hexadecimal digits.
     ///
     /// # Examples
@@ -188,6 +193,9 @@ impl Description {
     #[must_use]
     pub fn hash(&self) -> String {
         let mut text = format!("{}\n", self.sep);
+        if !self.layout.is_default() {
+            let _ = writeln!(text, "{}", self.layout);
+        }
         for (name, step) in &self.steps {
             let StepDescription { code_pad, shard_pad, after, .. } = step;
             // Writing to a `String` does not fail.

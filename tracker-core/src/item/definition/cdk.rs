@@ -1,15 +1,21 @@
 //! The AWS CDK, in TypeScript.
 
-use super::shape::{INDEX_KEY, PROJECTED, Shape, TABLE_KEY, TIME_TO_LIVE, camel_case};
+use super::shape::{Index, Shape, camel_case};
 
 pub(super) fn text(table: &Shape) -> String {
-    let Shape { name, indexes, has_time_to_live } = table;
+    let Shape { name, primary_key, indexes, time_to_live } = table;
     let id = format!("Tasks{}", camel_case(name));
-    let [hash, range] = INDEX_KEY;
-    let projected = PROJECTED.map(|name| format!("'{name}'")).join(", ");
+    let keys = ["partitionKey", "sortKey"].into_iter().zip(primary_key);
+    let keys: Vec<_> = keys
+        .map(|(part, name)| {
+            format!("      {part}: {{ name: '{name}', type: dynamodb.AttributeType.STRING }},\n")
+        })
+        .collect();
+    let keys = keys.concat();
     let indexes: Vec<_> = indexes
         .iter()
-        .map(|index| {
+        .map(|(index, Index { hash, range, projected })| {
+            let projected = projected.clone().map(|name| format!("'{name}'")).join(", ");
             format!(
                 "        {{
           indexName: '{index}',
@@ -23,11 +29,8 @@ pub(super) fn text(table: &Shape) -> String {
         })
         .collect();
     let indexes = indexes.concat();
-    let time_to_live = if *has_time_to_live {
-        format!("      timeToLiveAttribute: '{TIME_TO_LIVE}',\n")
-    } else {
-        String::new()
-    };
+    let time_to_live =
+        time_to_live.as_ref().map_or_else(String::new, |by| format!("      timeToLiveAttribute: '{by}',\n"));
     format!(
         "import {{ RemovalPolicy }} from 'aws-cdk-lib';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
@@ -41,8 +44,7 @@ export class {id}Table extends Construct {{
     super(scope, id);
     this.table = new dynamodb.TableV2(this, 'Table', {{
       tableName: '{name}',
-      partitionKey: {{ name: '{TABLE_KEY}', type: dynamodb.AttributeType.STRING }},
-      billing: dynamodb.Billing.onDemand(),
+{keys}      billing: dynamodb.Billing.onDemand(),
       globalSecondaryIndexes: [
 {indexes}      ],
 {time_to_live}      pointInTimeRecoverySpecification: {{ pointInTimeRecoveryEnabled: true }},

@@ -1,18 +1,24 @@
 //! CloudFormation, in YAML.
 
-use super::shape::{INDEX_KEY, KEY_ATTRIBUTES, PROJECTED, Shape, TABLE_KEY, TIME_TO_LIVE, camel_case};
+use super::shape::{Index, Shape, camel_case};
 
 pub(super) fn text(table: &Shape) -> String {
-    let Shape { name, indexes, has_time_to_live } = table;
+    let Shape { name, primary_key, indexes, time_to_live } = table;
     let id = format!("Table{}", camel_case(name));
-    let attributes: String = KEY_ATTRIBUTES
+    let attributes = table.key_attributes().into_iter();
+    let attributes: Vec<_> = attributes
         .map(|attribute| format!("        - AttributeName: {attribute}\n          AttributeType: S\n"))
-        .concat();
-    let [hash, range] = INDEX_KEY;
-    let projected = PROJECTED.join(", ");
+        .collect();
+    let attributes = attributes.concat();
+    let keys = primary_key.iter().zip(["HASH", "RANGE"]);
+    let keys: Vec<_> = keys
+        .map(|(name, part)| format!("        - AttributeName: {name}\n          KeyType: {part}\n"))
+        .collect();
+    let keys = keys.concat();
     let indexes: Vec<_> = indexes
         .iter()
-        .map(|index| {
+        .map(|(index, Index { hash, range, projected })| {
+            let projected = projected.join(", ");
             format!(
                 "        - IndexName: {index}
           KeySchema:
@@ -28,13 +34,9 @@ pub(super) fn text(table: &Shape) -> String {
         })
         .collect();
     let indexes = indexes.concat();
-    let time_to_live = if *has_time_to_live {
-        format!(
-            "      TimeToLiveSpecification:\n        AttributeName: {TIME_TO_LIVE}\n        Enabled: true\n"
-        )
-    } else {
-        String::new()
-    };
+    let time_to_live = time_to_live.as_ref().map_or_else(String::new, |by| {
+        format!("      TimeToLiveSpecification:\n        AttributeName: {by}\n        Enabled: true\n")
+    });
     format!(
         "AWSTemplateFormatVersion: \"2010-09-09\"
 Description: The table {name} of a task tracker
@@ -48,9 +50,7 @@ Resources:
       BillingMode: PAY_PER_REQUEST
       AttributeDefinitions:
 {attributes}      KeySchema:
-        - AttributeName: {TABLE_KEY}
-          KeyType: HASH
-      GlobalSecondaryIndexes:
+{keys}      GlobalSecondaryIndexes:
 {indexes}{time_to_live}      PointInTimeRecoverySpecification:
         PointInTimeRecoveryEnabled: true
       DeletionProtectionEnabled: true

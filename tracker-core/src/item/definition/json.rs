@@ -2,28 +2,31 @@
 
 use serde_json::{Value, json};
 
-use super::shape::{INDEX_KEY, KEY_ATTRIBUTES, PROJECTED, Shape, TABLE_KEY};
+use super::shape::{Index, Shape};
 
 pub(super) fn text(table: &Shape) -> String {
     let part = |name: &str, part: &str| json!({ "AttributeName": name, "KeyType": part });
-    let [hash, range] = INDEX_KEY;
     let indexes: Vec<Value> = table
         .indexes
         .iter()
-        .map(|index| {
+        .map(|(index, Index { hash, range, projected })| {
             json!({
                 "IndexName": index,
                 "KeySchema": [part(hash, "HASH"), part(range, "RANGE")],
-                "Projection": { "ProjectionType": "INCLUDE", "NonKeyAttributes": PROJECTED },
+                "Projection": { "ProjectionType": "INCLUDE", "NonKeyAttributes": projected },
             })
         })
         .collect();
-    let attributes = KEY_ATTRIBUTES.map(|name| json!({ "AttributeName": name, "AttributeType": "S" }));
+    let attributes = table.key_attributes().into_iter();
+    let attributes: Vec<_> =
+        attributes.map(|name| json!({ "AttributeName": name, "AttributeType": "S" })).collect();
+    let keys = table.primary_key.iter().zip(["HASH", "RANGE"]);
+    let keys: Vec<_> = keys.map(|(name, of)| part(name, of)).collect();
     let input = json!({
         "TableName": table.name,
         "BillingMode": "PAY_PER_REQUEST",
         "AttributeDefinitions": attributes,
-        "KeySchema": [part(TABLE_KEY, "HASH")],
+        "KeySchema": keys,
         "GlobalSecondaryIndexes": indexes,
         "DeletionProtectionEnabled": true,
     });

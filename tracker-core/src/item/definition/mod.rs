@@ -2,35 +2,16 @@
 
 mod cdk;
 mod cloudformation;
+mod error;
 mod json;
 pub(crate) mod shape;
 mod terraform;
 
 use std::collections::BTreeSet;
 
-use self::shape::{Shape, is_name};
+pub use self::error::DefinitionError;
+use self::shape::Shape;
 use crate::declare::description::Description;
-
-/// Why a table cannot be defined.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum DefinitionError {
-    /// There is no description.
-    #[error("no use case is given; pass the description of at least one")]
-    NoUseCase,
-    /// No declaration names the table.
-    #[error("no declaration names the table; call `named`")]
-    NoName,
-    /// The declarations name several tables.
-    #[error("the use cases are in several tables, {}; define each on its own, or call `named`", .0.join(" and "))]
-    SeveralTables(Vec<String>),
-    /// DynamoDB allows no such name.
-    #[error(
-        "`{}` cannot be the name of a table or an index; use 3 to 255 letters, digits, `_`, `-` and `.`",
-        crate::escaped::Escaped(.0)
-    )]
-    InvalidName(String),
-}
 
 /// The table of one or several use cases: its keys, its indexes and its time to live. It is made from the same names as
 /// [`create_table`](crate::Tracker::create_table).
@@ -92,25 +73,15 @@ impl TableDefinition {
     ///
     /// # Errors
     ///
-    /// [`DefinitionError`] if there is no use case, or if DynamoDB does not allow the name of the table or of an index.
+    /// [`DefinitionError`] if there is no use case, if the layouts of the use cases do not fit into one table, or if the name of the table, of an
+    /// index or of an attribute is not allowed.
     pub fn named(
         name: impl Into<String>,
         descriptions: impl IntoIterator<Item = Description>,
     ) -> Result<Self, DefinitionError> {
-        let mut shape = Shape { name: name.into(), indexes: BTreeSet::new(), has_time_to_live: false };
-        for description in descriptions {
-            shape.has_time_to_live |= description
-                .steps
-                .values()
-                .any(|step| step.retain_seconds.is_some() || step.retain_ignored_seconds.is_some());
-            shape.indexes.insert(description.index);
-        }
-        if shape.indexes.is_empty() {
-            return Err(DefinitionError::NoUseCase);
-        }
-        let names = std::iter::once(&shape.name).chain(&shape.indexes);
-        match names.into_iter().find(|name| !is_name(name)) {
-            Some(invalid) => Err(DefinitionError::InvalidName(invalid.clone())),
+        let shape = Shape::of(name.into(), descriptions.into_iter().collect())?;
+        match shape.invalid_name() {
+            Some(invalid) => Err(DefinitionError::InvalidName(invalid.to_owned())),
             None => Ok(Self { shape }),
         }
     }
@@ -123,13 +94,13 @@ impl TableDefinition {
 
     /// Returns the names of the indexes.
     pub fn indexes(&self) -> impl Iterator<Item = &str> {
-        self.shape.indexes.iter().map(String::as_str)
+        self.shape.indexes.keys().map(String::as_str)
     }
 
     /// Returns whether DynamoDB deletes ended tasks of a use case after some time.
     #[must_use]
     pub fn has_time_to_live(&self) -> bool {
-        self.shape.has_time_to_live
+        self.shape.time_to_live.is_some()
     }
 
     /// Returns a template of CloudFormation, in YAML. The table stays if its stack is deleted.

@@ -1,18 +1,23 @@
 //! Terraform, for the provider `aws`.
 
-use super::shape::{INDEX_KEY, KEY_ATTRIBUTES, PROJECTED, Shape, TABLE_KEY, TIME_TO_LIVE, snake_case};
+use super::shape::{Index, Shape, snake_case};
 
 pub(super) fn text(table: &Shape) -> String {
-    let Shape { name, indexes, has_time_to_live } = table;
+    let Shape { name, primary_key, indexes, time_to_live } = table;
     let id = snake_case(name);
-    let attributes: String = KEY_ATTRIBUTES
+    let attributes = table.key_attributes().into_iter();
+    let attributes: Vec<_> = attributes
         .map(|attribute| format!("  attribute {{\n    name = \"{attribute}\"\n    type = \"S\"\n  }}\n\n"))
-        .concat();
-    let [hash, range] = INDEX_KEY;
-    let projected = PROJECTED.map(|name| format!("\"{name}\"")).join(", ");
+        .collect();
+    let attributes = attributes.concat();
+    let keys = ["hash_key ", "range_key"].into_iter().zip(primary_key);
+    let keys: Vec<_> =
+        keys.map(|(part, name)| format!("  {part}                   = \"{name}\"\n")).collect();
+    let keys = keys.concat();
     let indexes: Vec<_> = indexes
         .iter()
-        .map(|index| {
+        .map(|(index, Index { hash, range, projected })| {
+            let projected = projected.clone().map(|name| format!("\"{name}\"")).join(", ");
             format!(
                 "  global_secondary_index {{
     name               = \"{index}\"
@@ -27,17 +32,14 @@ pub(super) fn text(table: &Shape) -> String {
         })
         .collect();
     let indexes = indexes.concat();
-    let time_to_live = if *has_time_to_live {
-        format!("  ttl {{\n    attribute_name = \"{TIME_TO_LIVE}\"\n    enabled        = true\n  }}\n\n")
-    } else {
-        String::new()
-    };
+    let time_to_live = time_to_live.as_ref().map_or_else(String::new, |by| {
+        format!("  ttl {{\n    attribute_name = \"{by}\"\n    enabled        = true\n  }}\n\n")
+    });
     format!(
         "resource \"aws_dynamodb_table\" \"{id}\" {{
   name                        = \"{name}\"
   billing_mode                = \"PAY_PER_REQUEST\"
-  hash_key                    = \"{TABLE_KEY}\"
-  deletion_protection_enabled = true
+{keys}  deletion_protection_enabled = true
 
 {attributes}{indexes}{time_to_live}  point_in_time_recovery {{
     enabled = true

@@ -14,6 +14,7 @@ use crate::declare::status::{Role, StatusRow, StatusTable};
 use crate::item::attribute::{self, number};
 use crate::item::head::{self, TaskHead};
 use crate::item::history::{HistoryDetail, Note};
+use crate::item::translation::Translation;
 use crate::item::use_case::UseCase;
 use crate::protocol::classify::Rules;
 use crate::protocol::expression::{Expression, Parts};
@@ -261,7 +262,7 @@ fn with_data(write: Expression, data: Option<Data>) -> Expression {
 
 impl From<Expression> for Sent {
     fn from(expression: Expression) -> Self {
-        let Parts { update, condition, names, values } = expression.into_parts();
+        let Parts { update, condition, names, values } = expression.into_parts(&Translation::default());
         Self { update, condition, names, values }
     }
 }

@@ -1,0 +1,183 @@
+//! The layouts that the tests run with, and a watch that no request has a name of another layout.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Map, Value};
+use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
+use tracker_core::{Description, Layout, StatusTracker};
+
+use super::{Item, World, text};
+
+/// The tracker's names of its attributes: the page docs/item-format.md lists them.
+const OWN: [&str; 23] = [
+    "key",
+    "value",
+    "status",
+    "retry",
+    "create_time",
+    "update_time",
+    "lock",
+    "lock_time",
+    "data",
+    "errors",
+    "attempt",
+    "last_lock",
+    "lost_lock",
+    "lost_attempts",
+    "lease_ms",
+    "started_from",
+    "owner",
+    "run_at",
+    "snoozes",
+    "cancel",
+    "expires_at",
+    "progress",
+    "cancel_note",
+];
+
+/// The layout of a table that holds other kinds of items too. No name is the tracker's own.
+fn single_table() -> Layout {
+    Layout::new()
+        .attribute_prefix("t_")
+        .name("key", "pk")
+        .name("value", "gsi1pk")
+        .name("update_time", "gsi1sk")
+        .sort_key("sk", "TASK")
+}
+
+/// Returns the layout that `TRACKER_TEST_LAYOUT` asks for: the tracker's own, or `single_table`.
+pub fn layout() -> Layout {
+    match std::env::var("TRACKER_TEST_LAYOUT").as_deref() {
+        Err(_) | Ok("") => Layout::new(),
+        Ok("single_table") => single_table(),
+        Ok(other) => panic!("TRACKER_TEST_LAYOUT is {other}; the only other layout is single_table"),
+    }
+}
+
+/// What the watch has seen.
+static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Returns the names of another layout that requests had.
+pub fn foreign_names() -> BTreeSet<String> {
+    SEEN.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Looks for names that the tracker has and this layout has not.
+pub fn watch(operation: &str, body: Option<&[u8]>) {
+    let layout = layout();
+    let Some(Ok(body)) = body.map(serde_json::from_slice::<Value>) else { return };
+    let (mut names, mut tables) = (Vec::new(), Vec::new());
+    tables_in(&body, &mut tables);
+    // Some tests are about other tables, whose names are longer than that of their world.
+    if !tables.iter().all(|table| table.starts_with("test-") && table.matches('-').count() == 2) {
+        return;
+    }
+    names_in(&body, &mut names);
+    let is_foreign = |name: &&String| OWN.contains(&name.as_str()) && layout.name_of(name) != *name;
+    let found = names.iter().filter(is_foreign).map(|name| format!("{operation}: {name}"));
+    SEEN.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+}
+
+/// Collects the tables of a request.
+fn tables_in<'v>(value: &'v Value, tables: &mut Vec<&'v str>) {
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| tables_in(value, tables)),
+        Value::Object(members) => {
+            for (member, value) in members {
+                match (member.as_str(), value) {
+                    ("TableName", Value::String(table)) => tables.push(table),
+                    ("RequestItems", Value::Object(of_tables)) => {
+                        tables.extend(of_tables.keys().map(String::as_str));
+                    }
+                    ("Statement", Value::String(statement)) => tables.extend(statement.split('"').nth(1)),
+                    (_, value) => tables_in(value, tables),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Collects the names of attributes of a request.
+fn names_in(value: &Value, names: &mut Vec<String>) {
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| names_in(value, names)),
+        Value::Object(members) => {
+            for (member, value) in members {
+                match (member.as_str(), value) {
+                    // An operator tries the tracker's own layout first, to find the description that says the other.
+                    ("Key", key) if key.to_string().contains("\"__tracker__") => {}
+                    ("Item" | "Key" | "ExclusiveStartKey", Value::Object(item)) => {
+                        names.extend(item.keys().cloned());
+                    }
+                    ("Keys", Value::Array(keys)) => {
+                        names.extend(keys.iter().filter_map(Value::as_object).flat_map(Map::keys).cloned());
+                    }
+                    ("ExpressionAttributeNames", Value::Object(aliases)) => {
+                        names.extend(aliases.values().filter_map(Value::as_str).map(str::to_owned));
+                    }
+                    ("AttributeName", Value::String(name)) => names.push(name.clone()),
+                    ("Statement", Value::String(statement)) => {
+                        // Names are quoted; a name in a sum is not.
+                        let words = statement.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                        names.extend(words.map(str::to_owned).filter(|word| *word == word.to_lowercase()));
+                    }
+                    (_, value) => names_in(value, names),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+impl World {
+    /// The primary key of an item, as the table has it.
+    pub fn key(&self, key: &str) -> Item {
+        let mut all: Item = [(self.layout.name_of("key").to_owned(), text(key))].into();
+        if !self.layout.is_default() {
+            let is_record = key.starts_with("__tracker__");
+            all.insert("sk".to_owned(), text(if is_record { "__tracker__" } else { "TASK" }));
+        }
+        all
+    }
+
+    /// An item with the tracker's names, as the table has it.
+    pub fn to_table(&self, item: Item) -> Item {
+        let key = item.get("key").and_then(|key| key.as_s().ok()).map(|key| self.key(key));
+        let named = item.into_iter().map(|(name, value)| (self.layout.name_of(&name).to_owned(), value));
+        named.chain(key.unwrap_or_default()).collect()
+    }
+
+    /// An item of the table, with the tracker's names.
+    pub fn own_names(&self, mut item: Item) -> Item {
+        if !self.layout.is_default() {
+            item.remove("sk");
+        }
+        let own = |name: &str| OWN.into_iter().find(|own| self.layout.name_of(own) == name);
+        item.into_iter().map(|(name, value)| (own(&name).map_or(name, str::to_owned), value)).collect()
+    }
+
+    /// The description of a declaration, with the layout of this world.
+    pub fn describe<T: StatusTracker>(&self) -> Description {
+        let mut description = T::describe();
+        description.layout = self.layout.clone();
+        description
+    }
+
+    /// The name that an attribute has in the table. Of a path, such as `data.pages`, the first part is an attribute.
+    pub fn name(&self, path: &str) -> String {
+        match path.split_once('.') {
+            Some((own, rest)) => format!("{}.{rest}", self.layout.name_of(own)),
+            None => self.layout.name_of(path).to_owned(),
+        }
+    }
+}
+
+/// An item that other programs have beside tasks, under the key of a task.
+pub fn neighbour(key: &str) -> Item {
+    let value = |value: &str| AttributeValue::S(value.to_owned());
+    [("pk", value(key)), ("sk", value("META")), ("status", value("PAID")), ("lock", value("a padlock"))]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+}
