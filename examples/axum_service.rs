@@ -6,7 +6,7 @@
 //! ```text
 //! cargo run --example axum_service
 //! curl -i -X POST localhost:8080/reports -d '{"id": "r-1", "pages": 3}' -H 'content-type: application/json'
-//! curl -N localhost:8080/reports/r-1/progress
+//! curl -N localhost:8080/reports/r-1/progress                # of a long report: heartbeats store the progress, every two seconds here
 //! curl 'localhost:8080/reports?status=succeeded'
 //! curl -i -X POST localhost:8080/reports/r-1/redrive
 //! ```
@@ -22,6 +22,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::{Stream, stream};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tracker_core::{
@@ -44,20 +45,22 @@ pub(crate) enum ReportStatus {
 }
 
 #[derive(StatusTracker, Debug, Clone, Serialize, Deserialize)]
-#[tracker(use_case_id = "reports", status = ReportStatus, table = "reports")]
+// A heartbeat stores the progress: every two seconds, a third of the lease.
+#[tracker(use_case_id = "reports", status = ReportStatus, table = "reports", lock_expire_seconds = 6)]
 pub(crate) struct Report {
     #[tracker(task_id)]
     pub(crate) id: String,
     pub(crate) pages: u32,
 }
 
-/// The routes. A tracker is cheap to clone, so it is the state itself.
-pub(crate) fn router(reports: Tracker<Report>) -> Router {
+/// The routes. A tracker is cheap to clone, so it is the state itself. Streams end when `stop` is cancelled: otherwise a client that
+/// listens would keep the service from ending.
+pub(crate) fn router(reports: Tracker<Report>, stop: CancellationToken) -> Router {
     Router::new()
         .route("/reports", post(create).get(list))
         .route("/reports/{id}", get(show))
         .route("/reports/{id}/redrive", post(redrive))
-        .route("/reports/{id}/progress", get(progress))
+        .route("/reports/{id}/progress", get(move |reports, id| progress(reports, id, stop)))
         .route("/health", get(async || "ok"))
         .with_state(reports)
 }
@@ -100,7 +103,8 @@ async fn create(
     Json(report): Json<Report>,
 ) -> Result<Response, Refusal> {
     let task = reports.create(report).await?;
-    let location = format!("/reports/{}", task.task_id());
+    // An id may have any characters.
+    let location = format!("/reports/{}", utf8_percent_encode(task.task_id(), NON_ALPHANUMERIC));
     Ok((StatusCode::CREATED, [("location", location)], Json(task)).into_response())
 }
 
@@ -144,11 +148,14 @@ async fn redrive(
 }
 
 /// Sends the state of a report each time that it changes, until the report has ended.
+#[allow(clippy::unused_async, reason = "axum takes functions that are async")]
 async fn progress(
     State(reports): State<Tracker<Report>>,
     Path(id): Path<String>,
+    stop: CancellationToken,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let states = stream::unfold((reports, id, None::<String>, false), async |(reports, id, last, ended)| {
+    let begin = (reports, id, stop, None::<String>, false);
+    let states = stream::unfold(begin, async |(reports, id, stop, last, ended)| {
         if ended {
             return None;
         }
@@ -165,10 +172,13 @@ async fn progress(
             let (text, ended) = state;
             if last.as_ref() != Some(&text) {
                 let event = Ok(Event::default().data(&text));
-                return Some((event, (reports, id, Some(text), ended)));
+                return Some((event, (reports, id, stop, Some(text), ended)));
             }
             // A read costs half a unit: once a second is enough for a person.
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                () = stop.cancelled() => return None,
+            }
         }
     });
     Sse::new(states).keep_alive(KeepAlive::default())
@@ -200,7 +210,24 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Serves until Ctrl-C: then no request is accepted any more, and running reports get 20 s to finish.
+/// Waits for Ctrl-C, or for the SIGTERM that an orchestrator sends.
+#[allow(dead_code)]
+async fn told_to_stop() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// Serves until Ctrl-C, SIGTERM or the end of the worker: then no request is accepted any more, and running reports get 20 s to finish.
 #[allow(dead_code)]
 async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let client = tracker_core::embedded::in_memory()?;
@@ -208,16 +235,22 @@ async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     reports.create_table().await?;
     let stop = CancellationToken::new();
     let worker = tokio::spawn(reports.worker().shutdown(stop.clone()).run(make));
+    let ended = async {
+        let ended = worker.await;
+        // A worker ends by itself only if it cannot go on, such as without its table: then nobody should create reports.
+        stop.cancel();
+        ended
+    };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
     println!("listening on http://{}, until Ctrl-C", listener.local_addr()?);
     let stopped = stop.clone();
-    axum::serve(listener, router(reports))
-        .with_graceful_shutdown(async move {
-            let _ = tokio::signal::ctrl_c().await;
-            stopped.cancel();
-        })
-        .await?;
-    stop.cancel();
-    worker.await??;
-    Ok(())
+    let service = axum::serve(listener, router(reports, stop.clone())).with_graceful_shutdown(async move {
+        tokio::select! {
+            () = told_to_stop() => stopped.cancel(),
+            () = stopped.cancelled() => {}
+        }
+    });
+    let (served, ended) = tokio::join!(async { service.await }, ended);
+    println!("{}", ended??);
+    Ok(served?)
 }

@@ -2,10 +2,12 @@
 //!
 //! It teaches three things that such a function needs: a message that comes twice starts nothing twice, a task that does not end before
 //! the function's deadline is released, and only the messages that are worth another try stay in the queue (`Advice`, and a partial
-//! batch response). Build it with `cargo lambda build --release --example sqs_lambda`.
+//! batch response). Build it with `cargo lambda build --release --features aws --example sqs_lambda`.
 //!
 //! The event source mapping needs `FunctionResponseTypes: [ReportBatchItemFailures]`, and the queue a visibility timeout of at least
-//! six times the timeout of the function, as AWS recommends, and a dead-letter queue.
+//! six times the timeout of the function, as AWS recommends, and a dead-letter queue. A function that dies leaves its task locked until the
+//! lease ends, and each delivery until then counts: so the visibility timeout times `maxReceiveCount` must be longer than `lock_expire`,
+//! with room for the retries of the task.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +15,7 @@ use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures_util::{StreamExt, stream};
 use lambda_runtime::LambdaEvent;
 use serde::{Deserialize, Serialize};
+use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::{Advice, ErrorKind, Execution, Failure, StatusTracker, Tracker, TrackerStatus};
 
 #[derive(TrackerStatus, Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,16 +44,18 @@ pub(crate) struct Invoice {
 /// What the function needs after its body: to release tasks, and to answer.
 const RESERVE: Duration = Duration::from_secs(2);
 
-/// Handles the messages of an event, all at the same time, and returns those that SQS has to deliver again.
+/// How many messages are handled at the same time.
+const CONCURRENCY: usize = 10;
+
+/// Handles the messages of an event, and returns those that SQS has to deliver again.
 pub(crate) async fn handle(invoices: &Tracker<Invoice>, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
-    let remaining = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
-    let remaining = remaining.saturating_sub(RESERVE);
+    let deadline = event.context.deadline();
     let failures = stream::iter(event.payload.records)
         .map(async |message| {
-            let again = handle_message(invoices, &message, remaining).await;
+            let again = handle_message(invoices, &message, deadline).await;
             message.message_id.filter(|_| again)
         })
-        .buffer_unordered(10)
+        .buffer_unordered(CONCURRENCY)
         .filter_map(async |failure| failure)
         .collect::<Vec<_>>()
         .await;
@@ -62,7 +67,7 @@ pub(crate) async fn handle(invoices: &Tracker<Invoice>, event: LambdaEvent<SqsEv
 }
 
 /// Handles a message. Returns whether it is worth another try.
-async fn handle_message(invoices: &Tracker<Invoice>, message: &SqsMessage, remaining: Duration) -> bool {
+async fn handle_message(invoices: &Tracker<Invoice>, message: &SqsMessage, deadline: SystemTime) -> bool {
     let body = message.body.as_deref().unwrap_or_default();
     let invoice: Invoice = match serde_json::from_str(body) {
         Ok(invoice) => invoice,
@@ -76,6 +81,9 @@ async fn handle_message(invoices: &Tracker<Invoice>, message: &SqsMessage, remai
     // A message may be delivered twice, so the task may exist.
     let done = async {
         invoices.ensure(invoice).await?;
+        // As late as possible: other messages, and the creation, have taken their time.
+        let remaining =
+            deadline.duration_since(SystemTime::now()).unwrap_or_default().saturating_sub(RESERVE);
         invoices.run(&id, send).deadline(remaining).await
     };
     match done.await {
@@ -115,20 +123,30 @@ async fn send(task: &mut Execution<Invoice>) -> Result<(), Failure> {
 #[allow(dead_code)]
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    use tracker_core::aws_sdk_dynamodb::{Client, Config};
-
     // One client for all calls: its connections stay open while the function is frozen, and a dead one is left after a try.
-    // With `aws-config`, a program on AWS has its credentials, see docs/faq.md.
-    let client = Client::from_conf(
-        Config::builder()
-            .behavior_version(tracker_core::aws_sdk_dynamodb::config::BehaviorVersion::v2026_01_12())
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .build(),
-    );
+    let client = client().await?;
     let invoices = Invoice::tracker(&client);
     let invoices = &invoices;
     let handler = lambda_runtime::service_fn(async |event| {
         Ok::<_, lambda_runtime::Error>(handle(invoices, event).await)
     });
     lambda_runtime::run(handler).await
+}
+
+/// A client with the credentials and the region of the function.
+#[cfg(feature = "aws")]
+#[allow(dead_code)]
+async fn client() -> Result<Client, lambda_runtime::Error> {
+    use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+    use tracker_core::aws_sdk_dynamodb::config::BehaviorVersion;
+
+    let https = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+    let config = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(https.build_https());
+    Ok(Client::new(&config.load().await))
+}
+
+#[cfg(not(feature = "aws"))]
+#[allow(dead_code, clippy::unused_async)]
+async fn client() -> Result<Client, lambda_runtime::Error> {
+    Err("the function reaches DynamoDB on AWS only with `--features aws`".into())
 }

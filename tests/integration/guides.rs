@@ -8,6 +8,7 @@ use axum::http::{Request, StatusCode};
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
 use tower::ServiceExt;
+use tracker_core::CancellationToken;
 use tracker_test_macros::database_test;
 
 use crate::support::World;
@@ -34,7 +35,7 @@ async fn call(service: &axum::Router, method: &str, path: &str, body: Option<Val
 #[database_test]
 async fn service_creates_lists_and_redrives(world: World) {
     let reports = world.builder::<Report>().build().unwrap();
-    let service = axum_service::router(reports.clone());
+    let service = axum_service::router(reports.clone(), CancellationToken::new());
     let create = json!({"id": "r-1", "pages": 0});
     let (status, created) = call(&service, "POST", "/reports", Some(create.clone())).await;
     assert_eq!((status, &created["status"]), (StatusCode::CREATED, &json!("Pending")), "{created}");
@@ -81,7 +82,7 @@ async fn service_creates_lists_and_redrives(world: World) {
 #[database_test]
 async fn service_streams_the_progress(world: World) {
     let reports = world.builder::<Report>().build().unwrap();
-    let service = axum_service::router(reports.clone());
+    let service = axum_service::router(reports.clone(), CancellationToken::new());
     reports.create(Report { id: "r-1".to_owned(), pages: 2 }).await.unwrap();
     world.clock.advance(Duration::from_secs(1));
     reports.run("r-1", axum_service::make).await.unwrap();
@@ -90,6 +91,38 @@ async fn service_streams_the_progress(world: World) {
     assert!(events.as_str().unwrap().contains(r#"data: {"progress":null,"status":"Succeeded"}"#), "{events}");
     let (_, missing) = call(&service, "GET", "/reports/r-2/progress", None).await;
     assert!(missing.as_str().unwrap().contains("there is no such report"), "{missing}");
+}
+
+/// A client that listens does not keep the service from ending.
+#[database_test]
+async fn service_ends_its_streams_when_it_ends(world: World) {
+    let reports = world.builder::<Report>().build().unwrap();
+    let stop = CancellationToken::new();
+    let service = axum_service::router(reports.clone(), stop.clone());
+    reports.create(Report { id: "r-1".to_owned(), pages: 2 }).await.unwrap();
+    let stream = tokio::spawn(async move { call(&service, "GET", "/reports/r-1/progress", None).await });
+    let has_read = || std::future::ready(world.network.count("GetItem") > 0);
+    world.wait_until("the state was read", has_read).await;
+    stop.cancel();
+    let (status, events) = stream.await.unwrap();
+    assert_eq!(status, StatusCode::OK);
+    assert!(events.as_str().unwrap().contains(r#""status":"Pending""#), "{events}");
+}
+
+#[database_test]
+async fn service_names_the_place_of_a_report_with_any_id(world: World) {
+    let reports = world.builder::<Report>().build().unwrap();
+    let service = axum_service::router(reports.clone(), CancellationToken::new());
+    for id in ["a/b \u{fc}", "a\nb", "100%"] {
+        let request =
+            Request::builder().method("POST").uri("/reports").header("content-type", "application/json");
+        let body = Body::from(json!({"id": id, "pages": 1}).to_string());
+        let response = service.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::CREATED, "{id:?}");
+        let location = response.headers()["location"].to_str().unwrap().to_owned();
+        let (status, shown) = call(&service, "GET", &location, None).await;
+        assert_eq!((status, &shown["data"]["id"]), (StatusCode::OK, &json!(id)), "{location}: {shown}");
+    }
 }
 
 /// An event as SQS gives it to Lambda, with one message for each invoice.

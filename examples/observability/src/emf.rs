@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crate::{AnyError, Finish};
 
-/// Prints the metrics every ten seconds. They are flushed at the end.
+/// Prints the metrics every second, because no more than 100 values of a histogram are kept. They are flushed at the end.
 pub fn install() -> Result<Finish, AnyError> {
     let metrics = metrics_cloudwatch_embedded::Builder::new().cloudwatch_namespace("Tracker").init()?;
     std::thread::spawn(|| {
         loop {
-            std::thread::sleep(Duration::from_secs(10));
+            std::thread::sleep(Duration::from_secs(1));
             if let Err(error) = metrics.flush(stdout()) {
                 eprintln!("the metrics cannot be printed: {error}");
             }

@@ -49,7 +49,7 @@ enum Exporter {
         #[arg(long, default_value = "http://127.0.0.1:4318")]
         endpoint: String,
     },
-    /// Print the metrics every ten seconds in CloudWatch's embedded metric format
+    /// Print the metrics every second in CloudWatch's embedded metric format
     Emf,
 }
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use tracker_core::{Clock, ErrorKind, Failure, Takeover, Tracker, TrackerBuilder};
+use tracker_core::{Clock, ErrorKind, Failure, StatusTracker, Takeover, Tracker, TrackerBuilder};
 use tracker_test_macros::database_test;
 
 use super::recorder;
-use crate::support::{Document, Fault, World, number};
+use crate::support::{Document, Fault, Summary, World, number};
 
 /// Returns a use case that no other test has.
 fn use_case(world: &World) -> String {
@@ -111,6 +111,45 @@ async fn gauges_find_the_longest_wait_behind_tasks_that_are_not_due(world: World
     assert_eq!(item["status"], number(16));
 }
 
+/// The embedded database does not refuse a filter by an attribute that the index lacks, so it does not show the lack.
+#[database_test(endpoint, own_layout)]
+async fn gauges_know_what_is_due_though_the_index_does_not(world: World) {
+    let documents = world.create_python_table(|builder| builder.use_case_id(use_case(&world))).await;
+    let start = world.clock.now().wall;
+    for nth in 0..120 {
+        documents
+            .create_at(Document::new(&format!("later-{nth}")), start + TimeDelta::days(1))
+            .await
+            .unwrap();
+    }
+    world.clock.advance(Duration::from_mins(1));
+    documents.create(Document::new("now")).await.unwrap();
+    documents.create_at(Document::new("soon"), start + TimeDelta::seconds(100)).await.unwrap();
+    world.clock.advance(Duration::from_secs(90));
+    assert_equal(wait_after_read(&world, &documents).await, 90.0);
+    documents.start("now").await.unwrap().succeed().await.unwrap();
+    assert_equal(wait_after_read(&world, &documents).await, 50.0);
+    documents.start("soon").await.unwrap().succeed().await.unwrap();
+    assert_equal(wait_after_read(&world, &documents).await, 0.0);
+    assert_equal(gauge(&world, "tracker_tasks", Some("Pending")), 120.0);
+}
+
+#[database_test]
+async fn gauges_of_a_second_step_wait_for_it_from_the_end_of_the_first(world: World) {
+    let documents = tracker(&world, |builder| builder);
+    let summaries = Summary::tracker_builder(&world.client).like(&documents).build().unwrap();
+    documents.create(Document::new("doc-1")).await.unwrap();
+    world.clock.advance(Duration::from_secs(50));
+    summaries.gauges(Duration::from_mins(1)).read().await.unwrap();
+    assert_equal(gauge(&world, "tracker_wait_seconds", None), 0.0);
+    documents.start("doc-1").await.unwrap().succeed().await.unwrap();
+    world.clock.advance(Duration::from_secs(20));
+    summaries.gauges(Duration::from_mins(1)).read().await.unwrap();
+    assert_equal(gauge(&world, "tracker_wait_seconds", None), 20.0);
+    let item = world.stored_under(&format!("{}____doc-1", use_case(&world))).await.unwrap();
+    assert_eq!(item["status"], number(16));
+}
+
 #[database_test]
 async fn gauges_count_up_to_a_cap(world: World) {
     let documents = tracker(&world, |builder| builder);
@@ -122,6 +161,23 @@ async fn gauges_count_up_to_a_cap(world: World) {
         assert_equal(gauge(&world, "tracker_tasks", Some("Pending")), tasks);
         assert_equal(gauge(&world, "tracker_tasks_capped", Some("Pending")), capped);
     }
+    // Rows of due tasks are not read without end: these are due later than they were written, so none may be the last to look at.
+    world.clock.advance(Duration::from_secs(10));
+    let due = world.clock.now().wall + TimeDelta::seconds(10);
+    for nth in 0..200 {
+        documents.create_at(Document::new(&format!("due-{nth}")), due).await.unwrap();
+    }
+    for id in 0..5 {
+        documents.start(&format!("doc-{id}")).await.unwrap().succeed().await.unwrap();
+    }
+    world.clock.advance(Duration::from_secs(40));
+    world.probe.measure();
+    documents.gauges(Duration::ZERO).cap(5).read().await.unwrap();
+    let capped = world.probe.spent().len();
+    assert_equal(gauge(&world, "tracker_wait_seconds", None), 30.0);
+    documents.gauges(Duration::ZERO).read().await.unwrap();
+    let all = world.probe.spent().len();
+    assert!(capped < all, "{capped} requests, and {all} without the cap");
 }
 
 #[database_test]

@@ -3,11 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tracker_core::aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType,
-};
-use tracker_core::{Backoff, ErrorKind, Takeover, Tracker};
+use tracker_core::{Backoff, ErrorKind, Takeover};
 use tracker_test_macros::database_test;
 
 use super::create_one_second_apart;
@@ -171,40 +167,9 @@ async fn second_step_lists_a_snoozed_task_once_it_is_due(world: World) {
     assert_eq!(summaries.query_for_unfinished().all().await.unwrap().len(), 1);
 }
 
-/// Creates a table as `pynamodb_mate` does, with an index without `run_at`; returns a tracker on it.
-async fn create_python_table(world: &World) -> Tracker<Document> {
-    let name = format!("{}-python", world.table);
-    let attribute = |name: &str| {
-        let attribute = AttributeDefinition::builder().attribute_name(name);
-        attribute.attribute_type(ScalarAttributeType::S).build().unwrap()
-    };
-    let part = |name: &str, part: KeyType| {
-        KeySchemaElement::builder().attribute_name(name).key_type(part).build().unwrap()
-    };
-    let projection = Projection::builder()
-        .projection_type(ProjectionType::Include)
-        .non_key_attributes("create_time")
-        .build();
-    let index = GlobalSecondaryIndex::builder()
-        .index_name("status_and_update_time-index")
-        .key_schema(part("value", KeyType::Hash))
-        .key_schema(part("update_time", KeyType::Range))
-        .projection(projection)
-        .build()
-        .unwrap();
-    let create = world.client.create_table().table_name(&name).key_schema(part("key", KeyType::Hash));
-    let create = ["key", "value", "update_time"].into_iter().map(attribute).fold(
-        create,
-        tracker_core::aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder::attribute_definitions,
-    );
-    let create = create.global_secondary_indexes(index).billing_mode(BillingMode::PayPerRequest);
-    create.send().await.unwrap();
-    world.builder().table(&name).build().unwrap()
-}
-
 #[database_test(own_layout)]
 async fn start_refuses_a_task_that_an_index_without_run_at_lists(world: World) {
-    let documents = create_python_table(&world).await;
+    let documents = world.create_python_table(|builder| builder).await;
     documents.verify_table().await.unwrap();
     documents.create_table().await.expect("the table can be used as it is");
     let due = world.in_one_hour();

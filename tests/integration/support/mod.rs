@@ -10,6 +10,7 @@ mod heartbeats;
 mod layout;
 mod probe;
 mod proxy;
+mod python_table;
 mod stream;
 mod types;
 mod world;

@@ -8,9 +8,11 @@ use std::time::Duration;
 use metrics::Unit;
 
 use super::{Event, EventKind};
+use crate::declare::status::Role;
 
 const BODY_DURATION: &str = "tracker_body_duration_seconds";
 const HEARTBEAT_LATENCY: &str = "tracker_heartbeat_latency_seconds";
+const GAUGE_READS: &str = "tracker_gauge_reads_total";
 const UP: &str = "tracker_up";
 const TASKS: &str = "tracker_tasks";
 const TASKS_CAPPED: &str = "tracker_tasks_capped";
@@ -56,6 +58,9 @@ const HISTOGRAMS: [(&str, &str); 2] = [
     (HEARTBEAT_LATENCY, "a heartbeat, from its request to its response"),
 ];
 
+/// How often the gauges were read. Its rate tells a reader that is gone, or whose reads fail, from one that finds the same.
+const GAUGE_READS_WHAT: &str = "reads of the gauges that succeeded";
+
 const GAUGES: [(&str, Unit, &str); 5] = [
     (UP, Unit::Count, "whether the last read of the gauges succeeded: 1 or 0"),
     (TASKS, Unit::Count, "tasks in a status; at least that many if tracker_tasks_capped is 1"),
@@ -67,6 +72,7 @@ const GAUGES: [(&str, Unit, &str); 5] = [
 /// The gauges of one status.
 pub(crate) struct GaugesOfStatus {
     pub(crate) status: &'static str,
+    pub(crate) role: Role,
     pub(crate) tasks: u64,
     pub(crate) is_exact: bool,
     pub(crate) oldest_age: Duration,
@@ -77,6 +83,7 @@ pub(crate) fn describe() {
     for (_, name, what) in COUNTERS {
         metrics::describe_counter!(name, Unit::Count, what);
     }
+    metrics::describe_counter!(GAUGE_READS, Unit::Count, GAUGE_READS_WHAT);
     for (name, what) in HISTOGRAMS {
         metrics::describe_histogram!(name, Unit::Seconds, what);
     }
@@ -110,14 +117,17 @@ pub(super) fn count(event: &Event<'_>) {
 
 /// Says whether the gauges of a step could be read.
 pub(crate) fn set_up(use_case_id: &str, step: &str, is_up: bool) {
-    metrics::gauge!(UP, &of_step(use_case_id, step)).set(u8::from(is_up));
+    let labels = of_step(use_case_id, step);
+    metrics::gauge!(UP, &labels).set(u8::from(is_up));
+    metrics::counter!(GAUGE_READS, &labels).increment(u64::from(is_up));
 }
 
 /// Sets the gauges of a status.
 #[allow(clippy::cast_precision_loss, reason = "a gauge needs no more digits")]
 pub(crate) fn set_status(use_case_id: &str, step: &str, read: &GaugesOfStatus) {
     let [use_case_id, step] = of_step(use_case_id, step);
-    let labels = [use_case_id, step, ("status", read.status.to_owned())];
+    let labels =
+        [use_case_id, step, ("status", read.status.to_owned()), ("role", role_name(read.role).to_owned())];
     metrics::gauge!(TASKS, &labels).set(read.tasks as f64);
     metrics::gauge!(TASKS_CAPPED, &labels).set(u8::from(!read.is_exact));
     metrics::gauge!(OLDEST_TASK_AGE, &labels).set(read.oldest_age);
@@ -126,6 +136,18 @@ pub(crate) fn set_status(use_case_id: &str, step: &str, read: &GaugesOfStatus) {
 /// Sets how long a task of a step waits.
 pub(crate) fn set_wait(use_case_id: &str, step: &str, wait: Duration) {
     metrics::gauge!(WAIT, &of_step(use_case_id, step)).set(wait);
+}
+
+/// Returns the name of a role, as a declaration writes it.
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Pending => "pending",
+        Role::MorePending => "more_pending",
+        Role::InProgress => "in_progress",
+        Role::Failed => "failed",
+        Role::Succeeded => "succeeded",
+        Role::Ignored => "ignored",
+    }
 }
 
 fn of_step(use_case_id: &str, step: &str) -> [(&'static str, String); 2] {

@@ -59,13 +59,15 @@ pub(crate) use self::draft::{EventDraft, Teller};
 /// | `tracker_resumed_total` | counter | events | [`Resumed`](Self::Resumed) |
 /// | `tracker_body_duration_seconds` | histogram | seconds | an attempt, from its start to the end of its finish |
 /// | `tracker_heartbeat_latency_seconds` | histogram | seconds | a heartbeat, from its request to its response |
+/// | `tracker_gauge_reads_total` | counter | reads | the reads of the gauges that succeeded |
 /// | `tracker_up` | gauge | 1 or 0 | whether the last read of the gauges succeeded |
-/// | `tracker_tasks` | gauge | tasks | the tasks in a status, by the label `status` |
+/// | `tracker_tasks` | gauge | tasks | the tasks in a status |
 /// | `tracker_tasks_capped` | gauge | 1 or 0 | whether there are more of them than were counted |
-/// | `tracker_oldest_task_age_seconds` | gauge | seconds | how long the oldest task of a status has been in it, by the label `status`; 0 if there is none |
+/// | `tracker_oldest_task_age_seconds` | gauge | seconds | how long the oldest task of a status has been in it; 0 if there is none |
 /// | `tracker_wait_seconds` | gauge | seconds | how long a task has waited since it could be started, or since its lease expired: the longest time of any; 0 if none waits |
 ///
-/// The gauges have values in a process that runs `Tracker::gauges`.
+/// The gauges have values in a process that runs `Tracker::gauges`. Those of a status have the labels `status`, its name, and `role`, such as
+/// `in_progress`.
 ///
 /// `tracker_body_duration_seconds` covers the whole attempt, with its saves and its finish, not the body
 /// alone. It has no value for an attempt that ends without a finish, for example because a heartbeat has

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -11,13 +12,14 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::Query;
 use super::alive::AliveLeases;
 use super::count::{READERS, counted, oldest};
+use super::refresh::read_items;
 use crate::declare::spec::Takeover;
 use crate::declare::status::{Role, TrackerStatus};
 use crate::dynamodb::Context;
 use crate::dynamodb::batch::KEYS_PER_GET;
 use crate::dynamodb::query::{Range, query};
 use crate::error::Error;
-use crate::item::attribute::{Item, RUN_AT, UPDATE_TIME};
+use crate::item::attribute::{Item, KEY, RUN_AT, UPDATE_TIME};
 use crate::observe::metric::{self, GaugesOfStatus};
 use crate::time::Timestamp;
 use crate::tracker::Tracker;
@@ -60,9 +62,10 @@ impl<T: StatusTracker> Tracker<T> {
 ///
 /// # What a read costs
 ///
-/// A count of 1,000 tasks costs about 14 read units, for each status. The longest wait costs as much as a look of a worker: tasks that
-/// are not due yet are read as well, and an item is read for each task that was started longer than a lease ago, once in a lease. The
-/// actions of [`Access::Reader`](crate::Access::Reader) are enough.
+/// A count of 1,000 tasks costs about 14 read units, for each status. The longest wait costs what the rows before it cost: those of tasks
+/// that are not due yet, 70 in a unit, and those of due tasks, up to the [cap](Self::cap) in each shard. Also an item for each task that
+/// was started longer than a lease ago; [`run`](Self::run) reads it once in a lease. The actions of
+/// [`Access::Reader`](crate::Access::Reader) are enough.
 #[must_use = "gauges do nothing until `run` or `read` is called"]
 pub struct Gauges<T: StatusTracker> {
     tracker: Tracker<T>,
@@ -72,7 +75,8 @@ pub struct Gauges<T: StatusTracker> {
 }
 
 impl<T: StatusTracker> Gauges<T> {
-    /// Sets how many tasks of a status are counted at most: 1,000 by default. The gauge `tracker_tasks_capped` is 1 if there are more.
+    /// Sets how many tasks of a status are counted at most, and how many due tasks of a shard are looked at for the longest wait: 1,000
+    /// by default. The gauge `tracker_tasks_capped` is 1 if a status has more.
     pub fn cap(mut self, tasks: u64) -> Self {
         self.cap = tasks.max(1);
         self
@@ -81,6 +85,7 @@ impl<T: StatusTracker> Gauges<T> {
     /// Reads and sets the gauges until the future is dropped: at once, and then every time that `every` has passed.
     ///
     /// A read that fails sets `tracker_up` to 0 and is logged. The other gauges keep their values, and the next read sets them again.
+    /// `tracker_gauge_reads_total` counts the reads that succeed: it stands still if this future was dropped.
     pub async fn run(self) -> Infallible {
         let cx = Arc::clone(self.tracker.shared_cx());
         loop {
@@ -125,7 +130,13 @@ impl<T: StatusTracker> Gauges<T> {
             let (tasks, is_exact) = counted(cx, ranges.clone(), Some(self.cap)).await?;
             let oldest = if tasks == 0 { None } else { oldest(cx, ranges).await? };
             let oldest_age = self.until_now(oldest);
-            read.push(GaugesOfStatus { status: status.row.name, tasks, is_exact, oldest_age });
+            read.push(GaugesOfStatus {
+                status: status.row.name,
+                role: status.row.role,
+                tasks,
+                is_exact,
+                oldest_age,
+            });
         }
         Ok((read, self.until_now(self.waits_since().await?)))
     }
@@ -141,7 +152,7 @@ impl<T: StatusTracker> Gauges<T> {
         let ready = cx.use_case.ready().filter_map(|code| cx.use_case.status(code));
         let partitions: Vec<_> =
             ready.flat_map(|status| cx.use_case.partitions(status, cx.config.read_shards)).collect();
-        let ready = stream::iter(partitions).map(|value| due_since(cx, value));
+        let ready = stream::iter(partitions).map(|value| due_since(cx, value, self.cap));
         let mut since: Vec<_> = ready.buffer_unordered(READERS as usize).try_collect().await?;
         if cx.config.takeover == Takeover::Expired {
             since.extend(self.expired_since().await?);
@@ -159,14 +170,19 @@ impl<T: StatusTracker> Gauges<T> {
     }
 }
 
-/// Returns since when the task of a partition that waits longest has been due.
-async fn due_since(cx: &Context, value: String) -> Result<Option<Timestamp>, Error> {
+/// Returns since when the task of a partition that waits longest has been due. Looks at `cap` due tasks at most, the first ones.
+async fn due_since(cx: &Context, value: String, cap: u64) -> Result<Option<Timestamp>, Error> {
     let due_by = Some(Timestamp::from(cx.now()).to_string());
     let range = Range { value, due_by, ..Range::default() };
-    let (mut since, mut start, mut rows) = (None, None, FEWEST_ROWS);
+    let (mut since, mut start, mut rows, mut left) = (None, None, FEWEST_ROWS, cap);
     loop {
         let page = query(cx, &range, false, rows, start).await?;
-        for row in &page.items {
+        let due = if cx.index_lacks_run_at.load(Ordering::Relaxed) {
+            only_due(cx, page.items).await?
+        } else {
+            page.items
+        };
+        for row in &due {
             let Some(in_status) = time_of(row, UPDATE_TIME) else { continue };
             // A task is due no earlier than it came into the status, and the rows are in that order.
             if since.is_some_and(|since| since <= in_status) {
@@ -175,12 +191,29 @@ async fn due_since(cx: &Context, value: String) -> Result<Option<Timestamp>, Err
             let due = time_of(row, RUN_AT).map_or(in_status, |run_at| run_at.max(in_status));
             since = Some(since.map_or(due, |since: Timestamp| since.min(due)));
         }
-        if page.next.is_none() {
+        left = left.saturating_sub(u64::try_from(due.len()).unwrap_or(u64::MAX));
+        if page.next.is_none() || left == 0 {
             return Ok(since);
         }
         start = page.next;
         rows = (rows * 4).min(MOST_ROWS);
     }
+}
+
+/// Leaves out rows that are not due. Their index does not show that, so the items are read.
+async fn only_due(cx: &Context, rows: Vec<Item>) -> Result<Vec<Item>, Error> {
+    let keys: Vec<_> = rows.into_iter().filter_map(|mut row| row.remove(KEY)?.as_s().ok().cloned()).collect();
+    let now = Timestamp::from(cx.now());
+    let mut due = Vec::new();
+    for keys in keys.chunks(KEYS_PER_GET) {
+        let items = read_items(cx, keys.to_vec(), &[KEY, UPDATE_TIME, RUN_AT]).await?;
+        due.extend(
+            items.into_values().filter(|item| time_of(item, RUN_AT).is_none_or(|run_at| run_at <= now)),
+        );
+    }
+    // The rows were in this order.
+    due.sort_by_key(|item| time_of(item, UPDATE_TIME));
+    Ok(due)
 }
 
 fn time_of(row: &Item, attribute: &str) -> Option<Timestamp> {

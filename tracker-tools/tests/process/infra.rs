@@ -7,9 +7,10 @@ fn infra_prints_the_table_that_is_described() {
     on_each_database(|database| {
         database.create_ignored(1);
         let text = database.run(&["infra", "cloudformation"]).with_code(0).stdout;
-        for line in
-            [format!("TableName: {}", database.table), "IndexName: status_and_update_time-index".to_owned()]
-        {
+        for line in [
+            format!("TableName: \"{}\"", database.table),
+            "IndexName: \"status_and_update_time-index\"".to_owned(),
+        ] {
             assert!(text.contains(&line), "{line} in {text}");
         }
         assert!(!text.contains("TimeToLive"), "the declaration retains its tasks for ever: {text}");

@@ -32,17 +32,18 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let mut counts = "# HELP tracker_tasks Tasks in a status; capped, see tracker_tasks_capped.\n# TYPE tracker_tasks gauge\n".to_owned();
     let mut capped = "# HELP tracker_tasks_capped Whether there are more tasks than were counted.\n# TYPE tracker_tasks_capped gauge\n".to_owned();
     let mut ages = "# HELP tracker_oldest_task_age_seconds How long the oldest task has been in a status.\n# TYPE tracker_oldest_task_age_seconds gauge\n".to_owned();
-    let mut up = "# HELP tracker_up Whether the last read of the table succeeded.\n# TYPE tracker_up gauge\n"
+    let mut up = "# HELP tracker_page_up Whether the last read of the table succeeded.\n# TYPE tracker_page_up gauge\n"
         .to_owned();
     let all = join_all(app.use_cases.iter().map(|use_case| app.overview(use_case))).await;
-    let mut read = "# HELP tracker_read_seconds When the table was read last, in seconds since 1970.\n# TYPE tracker_read_seconds gauge\n".to_owned();
+    let mut read = "# HELP tracker_page_read_seconds When the table was read last, in seconds since 1970.\n# TYPE tracker_page_read_seconds gauge\n".to_owned();
     for (use_case, shown) in app.use_cases.iter().zip(all) {
         let (table, id) = (label(use_case.operator.table()), label(use_case.id()));
         let of_use_case = format!("table=\"{table}\",use_case_id=\"{id}\"");
         // Writes to a string do not fail.
-        let _ = writeln!(up, "tracker_up{{{of_use_case}}} {}", u8::from(shown.error.is_none()));
+        let _ = writeln!(up, "tracker_page_up{{{of_use_case}}} {}", u8::from(shown.error.is_none()));
         if shown.value.is_some() {
-            let _ = writeln!(read, "tracker_read_seconds{{{of_use_case}}} {}", shown.read_at.timestamp());
+            let _ =
+                writeln!(read, "tracker_page_read_seconds{{{of_use_case}}} {}", shown.read_at.timestamp());
         }
         // Counts that are too old would hide that nothing is known.
         let Some(overview) = shown.value.filter(|_| shown.error.is_none()) else { continue };

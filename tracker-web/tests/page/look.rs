@@ -134,7 +134,7 @@ async fn api_has_the_same_as_json_and_metrics() {
         page.get("/api/v1/extract/task?id=nobody").await.with(404);
         assert_eq!(page.get("/healthz").await.with(200).text, "ok\n");
         let metrics = page.get("/metrics").await.with(200);
-        let metrics = metrics.says("tracker_up{table=").says(",status=\"Ignored\"} 1\n");
+        let metrics = metrics.says("tracker_page_up{table=").says(",status=\"Ignored\"} 1\n");
         assert!(metrics.text.contains("# TYPE tracker_oldest_task_age_seconds gauge"));
     }
 }

@@ -38,7 +38,7 @@ use crate::declare::description::Description;
 ///
 /// # fn main() -> Result<(), tracker_core::DefinitionError> {
 /// let definition = TableDefinition::of([Order::describe()])?;
-/// assert!(definition.cloudformation().contains("TableName: tasks"));
+/// assert!(definition.cloudformation().contains("TableName: \"tasks\""));
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]

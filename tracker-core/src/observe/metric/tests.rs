@@ -11,7 +11,7 @@ use super::*;
 fn names() -> Vec<&'static str> {
     let counters = COUNTERS.iter().map(|(_, name, _)| *name);
     let histograms = HISTOGRAMS.iter().map(|(name, _)| *name);
-    counters.chain(histograms).chain(GAUGES.iter().map(|(name, ..)| *name)).collect()
+    counters.chain([GAUGE_READS]).chain(histograms).chain(GAUGES.iter().map(|(name, ..)| *name)).collect()
 }
 
 /// Compares a file of docs/monitoring with what it should be.

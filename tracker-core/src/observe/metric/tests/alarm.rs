@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::super::{OLDEST_TASK_AGE, UP, WAIT};
+use super::super::{GAUGE_READS, OLDEST_TASK_AGE, UP, WAIT};
 
 /// When an alarm is raised.
 enum Watch {
     /// A gauge was above a limit for some minutes.
     Above { limit: u32, minutes: u32 },
-    /// A gauge was below a limit for some minutes, or has no values.
-    Below { limit: u32, minutes: u32 },
+    /// A counter that somebody has counted on did not grow within some minutes, or is gone.
+    Stands { minutes: u32 },
     /// A counter grew by more than this within some minutes.
     Counted { more_than: u32, minutes: u32 },
 }
@@ -25,20 +25,20 @@ const ALARMS: [Alarm; 10] = [
     Alarm {
         name: "TasksWait",
         metric: WAIT,
-        watch: Watch::Above { limit: 900, minutes: 5 },
+        watch: Watch::Above { limit: 600, minutes: 5 },
         what: "a task that could be started has waited for 15 minutes; run more workers, or see why they stopped",
     },
     Alarm {
         name: "GaugesAreDown",
-        metric: UP,
-        watch: Watch::Below { limit: 1, minutes: 5 },
-        what: "the gauges cannot be read, or the process that reads them is gone; its log says why",
+        metric: GAUGE_READS,
+        watch: Watch::Stands { minutes: 10 },
+        what: "the gauges were not read for 10 minutes: the reads fail, or whoever reads them is gone; its log says why",
     },
     Alarm {
         name: "TasksIgnored",
         metric: "tracker_ignored_total",
         watch: Watch::Counted { more_than: 0, minutes: 5 },
-        what: "tasks were ignored; `tracker errors` says why, and `tracker redrive` runs them again",
+        what: "tasks were ignored or cancelled; `tracker errors` says why, and `tracker redrive` runs them again",
     },
     Alarm {
         name: "OutcomeUnknown",
@@ -73,7 +73,7 @@ const ALARMS: [Alarm; 10] = [
     Alarm {
         name: "WorkersSlowDown",
         metric: "tracker_slowed_down_total",
-        watch: Watch::Counted { more_than: 2, minutes: 15 },
+        watch: Watch::Counted { more_than: 0, minutes: 15 },
         what: "DynamoDB throttles or does not answer, or a clock is off; the event's error says which",
     },
     Alarm {
@@ -86,14 +86,20 @@ const ALARMS: [Alarm; 10] = [
 
 /// What DynamoDB itself reports about the table and its index: the name of the alarm, the metric, whether it is that of the index,
 /// and what it means.
-const OF_TABLE: [(&str, &str, bool, &str); 3] = [
+const OF_TABLE: [(&str, &str, bool, &str); 4] = [
     ("WritesThrottled", "WriteThrottleEvents", false, "writes of the table are throttled"),
     ("ReadsThrottled", "ReadThrottleEvents", false, "reads of the table are throttled"),
     (
-        "IndexThrottled",
+        "IndexWritesThrottled",
         "WriteThrottleEvents",
         true,
         "writes of the index are throttled; a status may need more shards",
+    ),
+    (
+        "IndexReadsThrottled",
+        "ReadThrottleEvents",
+        true,
+        "reads of the index are throttled; fewer workers may look less often",
     ),
 ];
 
@@ -133,19 +139,18 @@ impl Alarm {
     fn cloudformation(&self) -> String {
         let (comparison, limit, period, periods, missing) = match self.watch {
             Watch::Above { limit, minutes } => ("GreaterThanThreshold", limit, 60, minutes, "ignore"),
-            Watch::Below { limit, minutes } => ("LessThanThreshold", limit, 60, minutes, "breaching"),
+            Watch::Stands { minutes } => ("LessThanThreshold", 1, minutes * 60, 1, "breaching"),
             Watch::Counted { more_than, minutes } => {
                 ("GreaterThanThreshold", more_than, minutes * 60, 1, "notBreaching")
             }
         };
         let statistic = match self.watch {
-            Watch::Counted { .. } => "Sum",
-            // The last read of the gauges says more than one that failed in the same minute.
-            Watch::Above { .. } | Watch::Below { .. } => "Maximum",
+            Watch::Counted { .. } | Watch::Stands { .. } => "Sum",
+            Watch::Above { .. } => "Maximum",
         };
-        let mut dimensions = vec![("use_case_id", "UseCaseId"), ("step", "Step")];
+        let mut dimensions = vec![("use_case_id", "!Ref UseCaseId"), ("step", "!Ref Step")];
         if self.is_of_status() {
-            dimensions.push(("status", "InProgress"));
+            dimensions.extend([("status", "!Ref InProgress"), ("role", "in_progress")]);
         }
         resource(
             self.name,
@@ -165,12 +170,21 @@ impl Alarm {
 
     fn prometheus(&self) -> String {
         let Self { name, metric, what, .. } = self;
-        let of_status = if self.is_of_status() { "{status=\"InProgress\"}" } else { "" };
-        let by = "by (use_case_id, step)";
+        let (of_status, ignoring) = if self.is_of_status() {
+            ("{role=\"in_progress\"}", " ignoring (status, role)")
+        } else {
+            ("", "")
+        };
+        let (by, by_on) = ("by (use_case_id, step)", "on (use_case_id, step)");
         let (expression, minutes) = match self.watch {
-            Watch::Above { limit, minutes } => (format!("max {by} ({metric}{of_status}) > {limit}"), minutes),
-            Watch::Below { limit, minutes } => {
-                (format!("max {by} ({metric}) < {limit} or absent({metric})"), minutes)
+            // A reader whose last read failed keeps old values.
+            Watch::Above { limit, minutes } => {
+                (format!("max {by} ({metric}{of_status} and{ignoring} ({UP} == 1)) > {limit}"), minutes)
+            }
+            // Whoever has read within the last day is missed, also if no series of it is left. A new one may have read once.
+            Watch::Stands { minutes } => {
+                let was = format!("max {by} (max_over_time({metric}[1d]))");
+                (format!("{was} unless {by_on} (sum {by} (increase({metric}[{minutes}m])) > 0)"), 5)
             }
             Watch::Counted { more_than, minutes } => {
                 (format!("sum {by} (increase({metric}[{minutes}m])) > {more_than}"), 0)
@@ -190,8 +204,8 @@ impl Alarm {
 /// Returns an alarm of CloudWatch.
 fn resource(name: &str, what: &str, metric: &str, dimensions: &[(&str, &str)], when: &str) -> String {
     let mut of = String::new();
-    for (name, parameter) in dimensions {
-        let _ = write!(of, "        - Name: {name}\n          Value: !Ref {parameter}\n");
+    for (name, value) in dimensions {
+        let _ = write!(of, "        - Name: {name}\n          Value: {value}\n");
     }
     format!(
         "  {name}:
@@ -210,9 +224,9 @@ pub(super) fn cloudformation() -> String {
     let mut text = HEAD.to_owned();
     text.extend(ALARMS.iter().map(Alarm::cloudformation));
     text.extend(OF_TABLE.map(|(name, metric, of_index, what)| {
-        let mut dimensions = vec![("TableName", "TableName")];
+        let mut dimensions = vec![("TableName", "!Ref TableName")];
         if of_index {
-            dimensions.push(("GlobalSecondaryIndexName", "IndexName"));
+            dimensions.push(("GlobalSecondaryIndexName", "!Ref IndexName"));
         }
         resource(
             name,

@@ -3,14 +3,20 @@
 use serde_json::{Value, json};
 
 use super::super::{
-    BODY_DURATION, COUNTERS, HEARTBEAT_LATENCY, OLDEST_TASK_AGE, TASKS, TASKS_CAPPED, UP, WAIT,
+    BODY_DURATION, COUNTERS, GAUGE_READS, HEARTBEAT_LATENCY, OLDEST_TASK_AGE, TASKS, TASKS_CAPPED, UP, WAIT,
 };
 use crate::observe::EventKind;
 
 const OF_STEP: &str = "use_case_id=~\"$use_case_id\", step=~\"$step\"";
 /// The counters of a healthy step. The others are troubles.
-const FLOW: [EventKind; 5] =
-    [EventKind::Created, EventKind::Started, EventKind::Succeeded, EventKind::Snoozed, EventKind::Released];
+const FLOW: [EventKind; 6] = [
+    EventKind::Created,
+    EventKind::Started,
+    EventKind::Succeeded,
+    EventKind::Snoozed,
+    EventKind::Released,
+    EventKind::Redriven,
+];
 
 /// A query, and what its lines are called.
 struct Query(String, String);
@@ -76,6 +82,7 @@ fn reads() -> Vec<Query> {
     let capped = format!("max({TASKS_CAPPED}{{{OF_STEP}}})");
     vec![
         Query(gauge(UP, ""), "{{use_case_id}} {{step}}".to_owned()),
+        Query(format!("sum(increase({GAUGE_READS}{{{OF_STEP}}}[10m]))"), "reads in 10 minutes".to_owned()),
         Query(capped, "counts are capped".to_owned()),
     ]
 }
