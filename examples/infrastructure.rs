@@ -16,7 +16,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use tracker_core::{Access, StatusTracker, TableDefinition, TrackerStatus, iam_policy};
+use tracker_core::{Access, Layout, StatusTracker, TableDefinition, TrackerStatus, iam_policy};
 
 #[derive(TrackerStatus, Debug, Clone, Copy)]
 enum OrderStatus {
@@ -57,6 +57,9 @@ struct Arguments {
     /// The role of `iam`
     #[arg(long, default_value = "worker", value_parser = role)]
     role: Access,
+    /// Give the table a sort key, and other names: see docs/your-table.md
+    #[arg(long)]
+    own_names: bool,
     /// The ARN of the table, for `iam`
     #[arg(long, default_value = "arn:aws:dynamodb:eu-west-1:123456789012:table/tasks")]
     arn: String,
@@ -92,7 +95,14 @@ fn main() -> ExitCode {
 }
 
 fn text(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
-    let table = TableDefinition::of([Order::describe(), Export::describe()])?;
+    let mut descriptions = [Order::describe(), Export::describe()];
+    if arguments.own_names {
+        let layout = Layout::new().attribute_prefix("task_").name("key", "pk").sort_key("sk", "TASK");
+        for description in &mut descriptions {
+            description.layout = layout.clone();
+        }
+    }
+    let table = TableDefinition::of(descriptions)?;
     Ok(match arguments.form {
         Form::Cloudformation => table.cloudformation(),
         Form::Terraform => table.terraform(),

@@ -56,6 +56,9 @@ pub struct Arguments {
     /// How many times per second all workers together poll for tasks
     #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = |text: &str| within(text, 0.0, 1e6))]
     polls_per_second: f64,
+    /// Whether the sort key of the table is the task id, so that all tasks share one hash key: refuses rates that are too high for it
+    #[arg(long)]
+    pub one_collection: bool,
     /// The seed of all random choices
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -64,7 +67,7 @@ pub struct Arguments {
     pub svg: PathBuf,
 }
 
-const EXIT_STATUS: &str = "Exit status: 0 success, 1 the chart could not be written, 2 wrong arguments.";
+const EXIT_STATUS: &str = "Exit status: 0 success, 1 the chart could not be written, 2 wrong arguments, or a rate too high for --one-collection.";
 
 fn within(text: &str, least: f64, most: f64) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;

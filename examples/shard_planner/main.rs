@@ -40,6 +40,20 @@ fn main() -> ExitCode {
     if let Ok(style) = ProgressStyle::with_template("simulating {bar:40} {pos}/{len}, {elapsed}") {
         progress.set_style(style);
     }
+    if arguments.one_collection
+        && let Some((load, most)) = loads.iter().find_map(|load| {
+            let most = plan::too_many_for_one_collection(load, arguments.habits(), arguments.headroom)?;
+            Some((load, most))
+        })
+    {
+        eprintln!(
+            "{} tasks a second are too many for one hash key: with the task id as sort key, at most {} fit into its 1,000 write units a \
+             second; use a sort key with a constant, or no sort key",
+            grouped(load.rate),
+            grouped(most)
+        );
+        return ExitCode::from(2);
+    }
     let mut sweeps = Vec::new();
     for load in loads {
         let simulated = |shards| {

@@ -99,6 +99,13 @@ pub fn cautions(load: &Load, shards: Shards, habits: Habits) -> impl Iterator<It
     [pad, cold, quota].into_iter().flatten()
 }
 
+/// Returns how many tasks a second fit into one item collection, if these are more: with the task id as sort key, all tasks share a hash key.
+pub fn too_many_for_one_collection(load: &Load, habits: Habits, headroom: f64) -> Option<f64> {
+    let of_table = writes_per_task(load, habits) - index_writes_per_task(load);
+    let most = f64::from(WRITES_PER_SECOND) * headroom / of_table;
+    (load.rate > most).then_some(most)
+}
+
 /// Counts index writes: 1 to create the task, 2 to start and 2 to end each attempt.
 fn index_writes_per_task(load: &Load) -> f64 {
     1.0 + load.attempts() * 4.0

@@ -9,11 +9,17 @@ import hcl2
 from cfnlint.decode import cfn_yaml
 
 HOME, PROGRAM = Path(sys.argv[1]), sys.argv[2]
-SAFE = {"ttl": {"AttributeName": "expires_at", "Enabled": True}, "recovery": True, "protected": True}
+# The two tables: the arguments of the program, and the attribute of the time to live.
+TABLES = {(): "expires_at", ("--own-names",): "task_expires_at"}
+options: tuple = ()
+
+
+def safe() -> dict:
+    return {"ttl": {"AttributeName": TABLES[options], "Enabled": True}, "recovery": True, "protected": True}
 
 
 def text(*arguments: str) -> str:
-    return subprocess.run([PROGRAM, *arguments], check=True, capture_output=True, text=True).stdout
+    return subprocess.run([PROGRAM, *arguments, *options], check=True, capture_output=True, text=True).stdout
 
 
 def keys(schema: list) -> list:
@@ -80,7 +86,9 @@ def terraform() -> tuple[dict, dict]:
         "name": plain(table["name"]),
         "on demand": plain(table["billing_mode"]) == "PAY_PER_REQUEST",
         "attributes": sorted((plain(a["name"]), plain(a["type"])) for a in table["attribute"]),
-        "key": [(plain(table["hash_key"]), "HASH")],
+        "key": [
+            (plain(table[part]), kind) for part, kind in (("hash_key", "HASH"), ("range_key", "RANGE")) if part in table
+        ],
         "indexes": sorted(
             (
                 plain(index["name"]),
@@ -124,12 +132,15 @@ def cdk() -> tuple[dict, dict]:
 
 
 def main() -> None:
-    expected = command_line()
-    for made in (cloudformation, terraform, cdk):
-        table, extras = made()
-        assert table == expected, f"{made.__name__}: {table} is not {expected}"
-        assert extras == SAFE, f"{made.__name__}: {extras}"
-        print(f"{made.__name__}: valid, and the same table as that of the command line")
+    global options
+    for options in TABLES:
+        expected = command_line()
+        assert len(expected["key"]) == 1 + len(options), expected
+        for made in (cloudformation, terraform, cdk):
+            table, extras = made()
+            assert table == expected, f"{made.__name__}: {table} is not {expected}"
+            assert extras == safe(), f"{made.__name__}: {extras}"
+            print(f"{made.__name__} {' '.join(options)}: valid, and the same table as that of the command line")
     for role in ("producer", "worker", "reader", "operator", "admin"):
         policy = json.loads(text("iam", "--role", role))
         assert policy["Version"] == "2012-10-17" and all(one["Effect"] == "Allow" for one in policy["Statement"])

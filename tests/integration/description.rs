@@ -192,9 +192,23 @@ async fn without_permission_the_table_can_be_used(world: World) {
     assert_eq!(world.stored_under(KEY).await, None);
     world.network.next("GetItem", [Deny]);
     documents.worker().drain().run_local(async |_| Ok(())).await.unwrap();
-    assert_eq!(world.stored_under(KEY).await, None, "a worker writes no description");
+    assert_eq!(world.stored_under(KEY).await, None, "what cannot be read is not written");
     documents.verify_table().await.unwrap();
     assert!(world.stored_under(KEY).await.is_some());
+}
+
+/// Of a table that a template has made, workers may be the only programs. The command line needs the description.
+#[database_test]
+async fn worker_describes_a_table_without_a_description(world: World) {
+    world.client.delete_item().table_name(&world.table).set_key(Some(world.key(KEY))).send().await.unwrap();
+    let documents = world.documents();
+    documents.worker().drain().run_local(async |_| Ok(())).await.unwrap();
+    let described = world.stored_under(KEY).await.unwrap();
+    assert_eq!(described["revision"], number(1));
+    let operator = tracker_core::Operator::builder(&world.client).table(&world.table).open().await.unwrap();
+    assert_eq!(operator.use_case_id(), "extract");
+    documents.worker().drain().run_local(async |_| Ok(())).await.unwrap();
+    assert_eq!(world.stored_under(KEY).await.unwrap(), described);
 }
 
 #[database_test]

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use aws_smithy_types::body::SdkBody;
 use futures_util::StreamExt;
 use tracker_core::{
     Access, Action, DefinitionError, Failure, Operator, StatusTracker, TableDefinition, TaskFilter, Tracker,
@@ -40,14 +39,7 @@ async fn table_of_the_command_line_is_the_table_that_trackers_need(world: World)
     let name = format!("{}-by-cli", world.table);
     let definition =
         TableDefinition::named(&name, [Document::describe(), Summary::describe(), Order::describe()]);
-    let input = definition.unwrap().cli_json();
-    let length = input.len().to_string();
-    let sent =
-        world.client.create_table().table_name("replaced").customize().mutate_request(move |request| {
-            request.headers_mut().insert("content-length", length.clone());
-            *request.body_mut() = SdkBody::from(input.clone());
-        });
-    sent.send().await.unwrap();
+    world.create_table_of(&definition.unwrap()).await;
     let documents = world.builder::<Document>().table(&name).build().unwrap();
     documents.verify_table().await.unwrap();
     // It has no time to live yet: that is a request of its own, which `create_table` sends.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tracker_core::aws_sdk_dynamodb::types::{AttributeValue, Select};
 use tracker_core::{
-    Created, Cursor, ErrorKind, Failure, Layout, Operator, Role, StatusTracker, Task, TaskFilter, TaskHead,
-    Tracker, TrackerStatus,
+    Created, Cursor, DefinitionError, ErrorKind, Failure, Layout, Operator, Role, StatusTracker,
+    TableDefinition, Task, TaskFilter, TaskHead, Tracker, TrackerStatus,
 };
 use tracker_test_macros::database_test;
 
@@ -291,6 +291,46 @@ async fn verify_table_speaks_the_words_of_the_table(world: World) {
             "it has no global secondary index gsi1; it has: status_and_update_time-index",
         ]
     );
+}
+
+/// What the text for the AWS command line makes is what the tracker needs.
+#[database_test]
+async fn table_as_text_has_the_layout(world: World) {
+    let name = format!("{}-own", world.table);
+    let text = |definition: &TableDefinition| {
+        [definition.cloudformation(), definition.terraform(), definition.cdk_typescript()]
+    };
+    let definition = TableDefinition::named(&name, [Order::describe()]).unwrap();
+    world.create_table_of(&definition).await;
+    let orders = world.builder::<Order>().table(&name).layout(Order::describe().layout).build().unwrap();
+    orders.verify_table().await.unwrap();
+    orders.create(order("o-1")).await.unwrap();
+    orders.run("o-1", async |_| Ok::<_, Failure>(())).await.unwrap();
+    assert_eq!(orders.query_by_status(OrderStatus::Succeeded).all().await.unwrap().len(), 1);
+    for text in text(&definition) {
+        for attribute in ["pk", "sk", "gsi1pk", "gsi1sk", "task_create_time", "task_run_at"] {
+            assert!(text.contains(attribute), "{attribute}: {text}");
+        }
+        assert!(!text.contains("update_time") && !text.contains("\"key\""), "{text}");
+    }
+    // Two use cases share a table if their layouts agree on what the table has once.
+    let mut other = Export::describe();
+    for (layout, what) in [
+        (Export::describe().layout, "attributes of one index"),
+        (Layout::new(), "primary keys"),
+        (Order::describe().layout.sort_key("sk", "EXPORT"), ""),
+    ] {
+        other.layout = layout;
+        other.index = "gsi1".to_owned();
+        let both = TableDefinition::named(&name, [Order::describe(), other.clone()]);
+        match both {
+            Ok(_) => assert_eq!(what, ""),
+            Err(error) => assert!(!what.is_empty() && error.to_string().contains(what), "{error}"),
+        }
+    }
+    other.layout = Layout::new().name("key", "p\"k");
+    let error = TableDefinition::named(&name, [other]).unwrap_err();
+    assert_eq!(error, DefinitionError::InvalidName("p\"k".to_owned()));
 }
 
 #[database_test]

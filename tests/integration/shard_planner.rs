@@ -109,3 +109,14 @@ async fn burst_capacity_is_saved_up_and_used_up(_: World) {
     assert!(0.0 < outcome.at_first && outcome.at_first < outcome.after, "{outcome:?}");
     assert_eq!(outcome.narrowest, Some("pending"));
 }
+
+/// A task that is created, started and ended once writes its item three times.
+#[database_test]
+async fn one_collection_takes_a_third_of_a_partition(_world: World) {
+    let habits = plan::Habits { item_kb: 1, heartbeats: 0.0, polls_per_second: 10.0 };
+    let most = |rate| plan::too_many_for_one_collection(&Load { rate, ..LOAD }, habits, 1.0);
+    assert_eq!(most(333.0), None);
+    assert!(most(334.0).is_some_and(|most| (most - 1000.0 / 3.0).abs() < 0.01), "{:?}", most(334.0));
+    let large = plan::Habits { item_kb: 4, ..habits };
+    assert!(plan::too_many_for_one_collection(&Load { rate: 84.0, ..LOAD }, large, 1.0).is_some());
+}

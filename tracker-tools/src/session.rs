@@ -29,10 +29,7 @@ impl Session {
         descriptions: Vec<Description>,
         units: &Units,
     ) -> Result<Self, Failure> {
-        let given = match &options.describe {
-            Some(file) => Some(read_description(file)?),
-            None => chosen(descriptions, &options)?,
-        };
+        let given = given(&options, descriptions)?;
         let client = client(&options, units).await?;
         let mut builder = Operator::builder(&client).actor(actor(&options));
         if let Some(table) = &options.table {
@@ -120,6 +117,17 @@ impl Session {
                 Err(Failure::usage(format!("the use case has several steps; name one: {}", names.join(", "))))
             }
         }
+    }
+}
+
+/// Returns the description of a file, or that of this program which the options choose.
+pub(crate) fn given(
+    options: &Options,
+    descriptions: Vec<Description>,
+) -> Result<Option<Description>, Failure> {
+    match &options.describe {
+        Some(file) => read_description(file).map(Some),
+        None => chosen(descriptions, options),
     }
 }
 

@@ -173,4 +173,39 @@ struct InProgress {
     id: String,
 }
 
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "orders", status = ExtractStatus, names(key = "pk", value = "gsi1pk"), sort_key = ("sk", "TASK"))]
+struct Order {
+    #[tracker(task_id)]
+    id: String,
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "orders", status = ReviewStatus, names(key = "pk", value = "gsi2pk"), sort_key = ("sk", "TASK"), after = Order)]
+struct OtherName {
+    #[tracker(task_id)]
+    id: String,
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "orders", status = ReviewStatus, names(key = "pk"), sort_key = ("sk", "TASK"), after = Order)]
+struct FewerNames {
+    #[tracker(task_id)]
+    id: String,
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "orders", status = ReviewStatus, names(key = "pk", value = "gsi1pk"), sort_key = ("sk", task_id), after = Order)]
+struct OtherSortKey {
+    #[tracker(task_id)]
+    id: String,
+}
+
+#[derive(StatusTracker)]
+#[tracker(use_case_id = "documents", status = ReviewStatus, table = "documents", attribute_prefix = "t_", after = Extract)]
+struct OtherPrefix {
+    #[tracker(task_id)]
+    id: String,
+}
+
 fn main() {}

@@ -23,8 +23,8 @@ const USE_CASE_IDS: &str = "use_case_ids";
 pub(super) enum Write {
     /// If the declaration has something new.
     IfNew,
-    /// If this program reads fewer shards than an operator writes to.
-    IfFewerShards,
+    /// If the table has none, or if this program reads fewer shards than an operator writes to: what a worker does.
+    IfNeeded,
 }
 
 /// Returns the key of the description of a use case.
@@ -69,9 +69,8 @@ async fn compare_and_write(cx: &Context, write: Write) -> Result<(), Error> {
             );
             return Ok(());
         }
-        (Read::Absent, Write::IfFewerShards) => return Ok(()),
         // First, so that no description is left out of the list.
-        (Read::Absent, Write::IfNew) => list(cx, cx.use_case.id()).await?,
+        (Read::Absent, _) => list(cx, cx.use_case.id()).await?,
         (Read::Found(..), _) => {}
     }
     let change = |stored: Option<Description>| {
@@ -79,7 +78,7 @@ async fn compare_and_write(cx: &Context, write: Write) -> Result<(), Error> {
         report(cx, &key, compare(&stored, &own, step, cx.config.read_shards))?;
         let is = match write {
             Write::IfNew => joined(&stored, &own, step, Join::Least),
-            Write::IfFewerShards => lowered(&stored, &own, step, cx.config.read_shards),
+            Write::IfNeeded => lowered(&stored, &own, step, cx.config.read_shards),
         };
         Ok(((is != stored).then_some(is), ()))
     };

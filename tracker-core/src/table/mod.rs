@@ -156,10 +156,10 @@ fn keeps_all_tasks(cx: &Context) -> bool {
     cx.config.retain.is_none() && cx.config.retain_ignored.is_none()
 }
 
-/// Compares the description of the statuses with the declaration. Only lowers the shards to which an operator writes, so that this
-/// program finds its tasks.
+/// Compares the description of the statuses with the declaration. Writes it if the table has none, so that the command line can read the
+/// tasks, and lowers the shards to which an operator writes, so that this program finds its tasks.
 pub(crate) async fn compare_description(cx: &Context) -> Result<(), Error> {
-    description::check(cx, Write::IfFewerShards).await
+    description::check(cx, Write::IfNeeded).await
 }
 
 /// Verifies the table and, if the tracker needs it, its time to live.

@@ -1,5 +1,7 @@
 //! `describe`: prints or stores the description of the use case.
 
+use tracker_core::Description;
+
 use super::confirm::confirm;
 use crate::exit::{Exit, Failure};
 use crate::output::line;
@@ -38,13 +40,25 @@ pub(crate) async fn describe(session: &Session, publish: bool) -> Result<Exit, F
             format!("the table `{}` keeps no description of `{}`", operator.table(), operator.use_case_id());
         return Err(Failure::new(Exit::NothingFound, why));
     };
-    // A file can hold this, so it has no version of the output.
-    line(&serde_json::to_string_pretty(description).map_err(std::io::Error::other)?)?;
+    print(description)?;
     let hash = description.hash();
-    match operator.stored_description().map(tracker_core::Description::hash) {
+    match operator.stored_description().map(Description::hash) {
         None => anstream::eprintln!("hash {hash}; the table keeps no description"),
         Some(stored) if stored == hash => anstream::eprintln!("hash {hash}, the same as in the table"),
         Some(stored) => anstream::eprintln!("hash {hash}; the table has {stored}"),
     }
     Ok(Exit::Done)
+}
+
+/// Prints the description of this program, or of a file, although the table could not be read.
+pub(crate) fn without_table(given: &Description, failure: &Failure) -> Result<Exit, Failure> {
+    print(given)?;
+    let why = crate::output::text::escaped(&failure.message);
+    anstream::eprintln!("hash {}; it was not compared with that of the table: {why}", given.hash());
+    Ok(Exit::Done)
+}
+
+/// Prints a description. A file can hold it, so it has no version of the output.
+fn print(description: &Description) -> Result<(), Failure> {
+    line(&serde_json::to_string_pretty(description).map_err(std::io::Error::other)?)
 }

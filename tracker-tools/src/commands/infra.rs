@@ -68,9 +68,12 @@ fn is_chosen(description: &Description, options: &Options) -> bool {
 
 /// Returns the description that the table keeps.
 async fn described(options: Options, units: &Units) -> Result<Vec<Description>, Failure> {
-    let session = Session::open(options, Vec::new(), units).await?;
-    let stored = session.operator.stored_description().cloned();
     let none =
         "there is no description: give one with --describe, or use a program that declares the use case";
+    let session = Session::open(options, Vec::new(), units).await.map_err(|failure| Failure {
+        message: format!("{none}; the table could not be asked for one: {}", failure.message),
+        ..failure
+    })?;
+    let stored = session.operator.stored_description().cloned();
     stored.map(|stored| vec![stored]).ok_or_else(|| Failure::usage(none))
 }

@@ -24,7 +24,7 @@ use tracker_core::{Action, Description};
 use crate::cli::{Cli, Command};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use crate::session::Session;
+use crate::session::{self, Session};
 use crate::units::Units;
 
 /// Runs a command, prints why it failed if it did, and returns the code of the process.
@@ -67,7 +67,13 @@ async fn dispatch(cli: Cli, descriptions: Vec<Description>, units: &Units) -> Re
     if let Some((name, forms)) = command.forms() {
         Output::new(options.output).check(name, forms)?;
     }
-    let session = Session::open(options, descriptions, units).await?;
+    // A description of this program, or of a file, can be printed before there is a table.
+    let prints_given = matches!(command, Command::Describe { publish: false });
+    let given = if prints_given { session::given(&options, descriptions.clone())? } else { None };
+    let session = match (Session::open(options, descriptions, units).await, given) {
+        (Err(failure), Some(given)) => return describe::without_table(&given, &failure),
+        (session, _) => session?,
+    };
     if command.shows_tasks() {
         session.warn();
     }

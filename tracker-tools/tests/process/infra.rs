@@ -30,6 +30,20 @@ fn infra_needs_no_table_if_it_has_a_description() {
         let file = database.folder.path().join("extract.json");
         std::fs::write(&file, described).unwrap();
         let file = file.to_str().unwrap();
+        // Also the description itself can be printed before there is a table.
+        let printed = database.run_alone(&[
+            "--describe",
+            file,
+            "-t",
+            "tasks",
+            "--endpoint-url",
+            "http://127.0.0.1:1",
+            "describe",
+        ]);
+        printed.with_code(0).said("it was not compared with that of the table");
+        let none =
+            database.run_alone(&["-t", "tasks", "--endpoint-url", "http://127.0.0.1:1", "infra", "cdk"]);
+        assert!(none.stderr.contains("give one with --describe"), "{none:#?}");
         let elsewhere = ["--describe", file, "--endpoint-url", "http://127.0.0.1:1"];
         let infra = |more: &[&str]| database.run_alone(&[&elsewhere[..], more].concat());
         let text = infra(&["-t", "tasks", "infra", "terraform"]).with_code(0).stdout;

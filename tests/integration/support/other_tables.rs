@@ -1,10 +1,11 @@
-//! A table as `pynamodb_mate` creates it.
+//! Tables that others create: `pynamodb_mate`, and the AWS command line.
 
+use aws_smithy_types::body::SdkBody;
 use tracker_core::aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, ScalarAttributeType,
 };
-use tracker_core::{Tracker, TrackerBuilder};
+use tracker_core::{TableDefinition, Tracker, TrackerBuilder};
 
 use super::{Document, World};
 
@@ -41,5 +42,17 @@ impl World {
         let create = create.global_secondary_indexes(index).billing_mode(BillingMode::PayPerRequest);
         create.send().await.unwrap();
         change(self.builder().table(&name)).build().unwrap()
+    }
+
+    /// Creates a table as the AWS command line does by the text for it.
+    pub async fn create_table_of(&self, definition: &TableDefinition) {
+        let input = definition.cli_json();
+        let length = input.len().to_string();
+        let create = self.client.create_table().table_name("replaced").customize();
+        let sent = create.mutate_request(move |request| {
+            request.headers_mut().insert("content-length", length.clone());
+            *request.body_mut() = SdkBody::from(input.clone());
+        });
+        sent.send().await.expect("a table");
     }
 }
