@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tracker_core::aws_sdk_dynamodb::types::{AttributeValue, Select};
+use tracker_core::aws_sdk_dynamodb::types::{AttributeValue, Select, TransactWriteItem, Update};
 use tracker_core::{
     Created, Cursor, DefinitionError, ErrorKind, Failure, Layout, Operator, Role, StatusTracker,
     TableDefinition, Task, TaskFilter, TaskHead, Tracker, TrackerStatus,
@@ -222,6 +222,34 @@ async fn task_id_can_be_the_sort_key(world: World) {
     );
     exports.create(export(&"x".repeat(1024))).await.unwrap();
     assert_eq!(exports.delete_tasks_by_use_case_id().await.unwrap().done, 12);
+}
+
+#[database_test]
+async fn transactions_work_with_the_task_id_as_sort_key(world: World) {
+    let exports = with_table::<Export>(&world).await;
+    let table = exports.config().table.clone().into_owned();
+    let count = |pk: &str, sk: &str| {
+        let update = Update::builder().table_name(&table).key("pk", text(pk)).key("sk", text(sk));
+        let update = update.update_expression("ADD n :one").expression_attribute_values(":one", number(1));
+        TransactWriteItem::builder().update(update.build().unwrap()).build()
+    };
+    // Another item of the use case's collection is no effect on the task itself.
+    exports.create_with(Export::default().with_id("e-1"), [count("exports", "counter")]).await.unwrap();
+    let error = exports
+        .create_with(Export::default().with_id("e-1"), [count("exports", "counter")])
+        .await
+        .unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::AlreadyExists);
+    let mut execution = exports.start("e-1").await.unwrap();
+    let error = execution.on_success(count("exports", "e-1")).unwrap_err();
+    assert!(error.to_string().contains("on the item of the task itself"), "{error}");
+    execution.on_success(count("exports", "counter")).unwrap();
+    execution.succeed().await.unwrap();
+    let counter = read(&world, &exports, ["exports", "counter"]).await.unwrap();
+    assert_eq!(counter["n"], number(2));
+    let item = read(&world, &exports, ["exports", "e-1"]).await.unwrap();
+    assert_eq!(item["status"], number(16));
+    assert_eq!(exports.count_tasks_by_use_case_id().await.unwrap(), 1, "the counter is no task");
 }
 
 #[database_test]

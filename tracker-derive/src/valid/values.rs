@@ -50,6 +50,7 @@ pub(super) fn name(args: &Args, ident: &Ident, diagnostics: &Diagnostics) -> Opt
     };
     let message = match name.len() {
         0 => "a name cannot be empty: write at least one character".to_owned(),
+        _ if name.starts_with('\0') => "a name cannot begin with NUL: write another character".to_owned(),
         1..=NAME_BYTES => return Some((name, place)),
         bytes => format!("this name has {bytes} bytes: write at most {NAME_BYTES}"),
     };

@@ -131,6 +131,10 @@ impl Database {
 
     /// Returns a command on the table.
     pub fn command(&self, arguments: &[&str]) -> Command {
+        self.command_on(&self.table, arguments)
+    }
+
+    fn command_on(&self, table: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("tracker"));
         match &self.place {
             Place::File(file) => command.arg("--embedded").arg(file),
@@ -139,7 +143,7 @@ impl Database {
         for name in ["TRACKER_TABLE", "TRACKER_USE_CASE", "TRACKER_ACTOR", "NO_COLOR", "CLICOLOR_FORCE"] {
             command.env_remove(name);
         }
-        command.env("USER", "alice").args(["--table", &self.table]).args(arguments);
+        command.env("USER", "alice").args(["--table", table]).args(arguments);
         command.stdin(Stdio::null());
         command
     }
@@ -147,6 +151,11 @@ impl Database {
     /// Runs a command to its end.
     pub fn run(&self, arguments: &[&str]) -> Ended {
         Ended::of(&mut self.command(arguments))
+    }
+
+    /// Runs a command on another table.
+    pub fn run_on(&self, table: &str, arguments: &[&str]) -> Ended {
+        Ended::of(&mut self.command_on(table, arguments))
     }
 
     /// Runs a command that names no table and no database of its own.

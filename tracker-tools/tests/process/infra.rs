@@ -40,7 +40,9 @@ fn infra_needs_no_table_if_it_has_a_description() {
             "http://127.0.0.1:1",
             "describe",
         ]);
-        printed.with_code(0).said("it was not compared with that of the table");
+        let printed = printed.with_code(0);
+        assert!(printed.stderr.contains("it was not compared with that of the table"), "{printed:#?}");
+        assert!(printed.stdout.contains("\"use_case_id\": \"extract\""), "{printed:#?}");
         let none =
             database.run_alone(&["-t", "tasks", "--endpoint-url", "http://127.0.0.1:1", "infra", "cdk"]);
         assert!(none.stderr.contains("give one with --describe"), "{none:#?}");

@@ -10,5 +10,6 @@ mod infra;
 mod look;
 mod many;
 mod mend;
+mod own_table;
 mod serve;
 mod table;

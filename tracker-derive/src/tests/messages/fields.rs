@@ -17,6 +17,7 @@ fn derive_reports_wrong_fields() {
         ("skip with attribute", pages, "#[tracker(skip, attribute)] pages: u32"),
         ("skip with default", pages, "#[tracker(default, skip)] pages: u32"),
         ("an empty name", pages, "#[tracker(rename = \"\")] pages: u32"),
+        ("a name that begins with NUL", pages, "#[tracker(rename = \"\\0pages\")] pages: u32"),
         ("a name too long", pages, &long),
         ("two members of one name", pages, "#[tracker(rename = \"text_uri\")] pages: u32"),
         ("two attributes of one name", pages, "#[tracker(attribute, rename = \"customer\")] pages: u32"),
