@@ -1,5 +1,6 @@
 //! The tasks, the workers, and everything that goes wrong with them.
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use tracker_core::aws_sdk_dynamodb::error::BuildError;
 use tracker_core::aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use tracker_core::testing::{Fault, FaultyNetwork, Rates};
 use tracker_core::{
-    Error, ErrorKind, Execution, Failure, StatusCounts, StatusTracker, Tracker, TrackerStatus,
+    Error, ErrorKind, Execution, Failure, Layout, StatusCounts, StatusTracker, Tracker, TrackerStatus,
 };
 
 use super::clock::Alive;
@@ -105,6 +106,7 @@ pub struct Chaos {
     calm_client: Client,
     client: Client,
     table: String,
+    layout: Layout,
 }
 
 /// Returns how many tasks have ended.
@@ -116,6 +118,7 @@ impl Chaos {
     pub fn new(
         client: &Client,
         table: &str,
+        layout: Layout,
         plan: Plan,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let (faulty, network) = FaultyNetwork::around(client)?;
@@ -128,7 +131,7 @@ impl Chaos {
         let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(10));
         let timeouts = TimeoutConfig::builder().read_timeout(Duration::from_millis(300)).build();
         let client_config = faulty.config().to_builder().retry_config(retries).timeout_config(timeouts);
-        let calm = Job::tracker_builder(client).table(table).build()?;
+        let calm = Job::tracker_builder(client).table(table).layout(layout.clone()).build()?;
         let faulty = Client::from_conf(client_config.build());
         Ok(Self {
             plan,
@@ -138,6 +141,7 @@ impl Chaos {
             calm_client: client.clone(),
             client: faulty,
             table: table.to_owned(),
+            layout,
         })
     }
 
@@ -145,11 +149,18 @@ impl Chaos {
     fn count(&self, task: u32, condition: Option<&str>) -> Result<TransactWriteItem, BuildError> {
         let update = Update::builder()
             .table_name(&self.table)
-            .key("key", AttributeValue::S(format!("counter-{task}")))
+            .set_key(Some(self.counter_key(task)))
             .update_expression("ADD successes :one")
             .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
             .set_condition_expression(condition.map(str::to_owned));
         Ok(TransactWriteItem::builder().update(update.build()?).build())
+    }
+
+    /// Returns the primary key of the counter of a task: that of the task, with another hash key.
+    fn counter_key(&self, task: u32) -> HashMap<String, AttributeValue> {
+        let mut key = self.calm.primary_key(&task).unwrap_or_default();
+        key.insert(self.layout.name_of("key").to_owned(), AttributeValue::S(format!("counter-{task}")));
+        key
     }
 
     /// Returns the counter of a task.
@@ -158,7 +169,7 @@ impl Chaos {
             .calm_client
             .get_item()
             .table_name(&self.table)
-            .key("key", AttributeValue::S(format!("counter-{task}")))
+            .set_key(Some(self.counter_key(task)))
             .consistent_read(true)
             .send()
             .await?;
@@ -229,6 +240,7 @@ impl Chaos {
     ) -> Result<Tracker<Job>, Error> {
         Job::tracker_builder(&self.client)
             .table(&self.table)
+            .layout(self.layout.clone())
             .lock_expire(lease)
             .max_clock_skew(MAX_CLOCK_SKEW)
             .heartbeat(heartbeat)

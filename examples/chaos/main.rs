@@ -30,6 +30,8 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use tracker_core::Layout;
+
 use common::AnyError;
 use fleet::{Chaos, Plan};
 
@@ -90,7 +92,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, AnyError> {
         url => common::local_client(url),
     };
     let table = format!("chaos-{}", std::process::id());
-    let chaos = Arc::new(Chaos::new(&client, &table, plan)?);
+    let chaos = Arc::new(Chaos::new(&client, &table, Layout::new(), plan)?);
     let begin = Instant::now();
     chaos.calm.create_table().await?;
 

@@ -20,19 +20,20 @@ mod journal;
 
 use fleet::{Chaos, Plan};
 
-#[database_test(own_layout)]
+#[database_test]
 async fn chaos_breaks_no_promise(world: World) {
     check_chaos(world, Plan { tasks: 100, workers: 8, seed: 1, effects: false }).await;
 }
 
 /// Each success counts up a counter of its task, in one transaction.
-#[database_test(own_layout)]
+#[database_test]
 async fn chaos_writes_each_effect_once(world: World) {
     check_chaos(world, Plan { tasks: 100, workers: 8, seed: 2, effects: true }).await;
 }
 
 async fn check_chaos(world: World, plan: Plan) {
-    let chaos = Chaos::new(&world.client, &world.table, plan).expect("a client with an HTTP client");
+    let chaos = Chaos::new(&world.client, &world.table, world.layout.clone(), plan)
+        .expect("a client with an HTTP client");
     let chaos = Arc::new(chaos);
     let ended = tokio::time::timeout(Duration::from_mins(15), Arc::clone(&chaos).run()).await;
     ended.expect("workers that end within 15 minutes").expect("workers that end without an error");

@@ -197,6 +197,36 @@ async fn without_permission_the_table_can_be_used(world: World) {
     assert!(world.stored_under(KEY).await.is_some());
 }
 
+/// Each worker adds its own step, whichever begins first.
+#[database_test]
+async fn workers_of_two_steps_describe_both(world: World) {
+    for first in [true, false] {
+        world
+            .client
+            .delete_item()
+            .table_name(&world.table)
+            .set_key(Some(world.key(KEY)))
+            .send()
+            .await
+            .unwrap();
+        let documents =
+            async || world.documents().worker().drain().run_local(async |_| Ok(())).await.unwrap();
+        let summaries =
+            async || world.summaries().worker().drain().run_local(async |_| Ok(())).await.unwrap();
+        if first {
+            documents().await;
+            summaries().await;
+        } else {
+            summaries().await;
+            documents().await;
+        }
+        let operator =
+            tracker_core::Operator::builder(&world.client).table(&world.table).open().await.unwrap();
+        let steps: Vec<_> = operator.description().unwrap().steps.keys().cloned().collect();
+        assert_eq!(steps, ["Document", "Summary"]);
+    }
+}
+
 /// Of a table that a template has made, workers may be the only programs. The command line needs the description.
 #[database_test]
 async fn worker_describes_a_table_without_a_description(world: World) {

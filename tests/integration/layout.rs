@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tracker_core::aws_sdk_dynamodb::types::{AttributeValue, Select, TransactWriteItem, Update};
 use tracker_core::{
-    Created, Cursor, DefinitionError, ErrorKind, Failure, Layout, Operator, Role, StatusTracker,
+    Clock, Created, Cursor, DefinitionError, ErrorKind, Failure, Layout, Operator, Role, StatusTracker,
     TableDefinition, Task, TaskFilter, TaskHead, Tracker, TrackerStatus,
 };
 use tracker_test_macros::database_test;
@@ -215,6 +215,8 @@ async fn task_id_can_be_the_sort_key(world: World) {
     assert_eq!(exports.count_by_status().await.unwrap().get(OrderStatus::Succeeded), 12);
     exports.delete("doc-005").await.unwrap();
     assert_eq!(read(&world, &exports, ["exports", "doc-005"]).await, None);
+    let error = exports.start_or_create(export(&"x".repeat(1025))).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::InvalidTaskId { .. }), "{error}");
     let error = exports.create(export(&"x".repeat(1025))).await.unwrap_err();
     assert!(
         matches!(error.kind(), ErrorKind::InvalidTaskId { .. }) && error.to_string().contains("1024"),
@@ -250,6 +252,61 @@ async fn transactions_work_with_the_task_id_as_sort_key(world: World) {
     let item = read(&world, &exports, ["exports", "e-1"]).await.unwrap();
     assert_eq!(item["status"], number(16));
     assert_eq!(exports.count_tasks_by_use_case_id().await.unwrap(), 1, "the counter is no task");
+}
+
+/// All items of the collection have a sort key like that of a task, and a shop has a `status` of its own.
+#[database_test]
+async fn neighbours_of_a_collection_are_no_tasks(world: World) {
+    let exports = with_table::<Export>(&world).await;
+    exports.create(Export::default().with_id("e-1")).await.unwrap();
+    let mut with_value = neighbour("exports");
+    with_value
+        .extend([("sk".to_owned(), text("INDEXED")), ("value".to_owned(), text("exports____010____001"))]);
+    with_value.insert("update_time".to_owned(), text("2020-01-01T00:00:00.000000+0000"));
+    let neighbours = [neighbour("exports"), with_value];
+    for item in &neighbours {
+        put(&world, &exports, item.clone()).await;
+    }
+    assert_eq!(exports.count_tasks_by_use_case_id().await.unwrap(), 1);
+    for id in ["META", "INDEXED"] {
+        assert!(exports.delete(id).await.unwrap().is_none(), "it is no task");
+        for error in [exports.start(id).await.unwrap_err(), exports.redrive(id).await.unwrap_err()] {
+            assert!(matches!(error.kind(), ErrorKind::Decode { .. } | ErrorKind::NotFound), "{error}");
+        }
+    }
+    let operator = Operator::builder(&world.client)
+        .table(&*exports.config().table)
+        .clock(world.clock.clone())
+        .actor("a");
+    let deleted =
+        operator.open().await.unwrap().delete(vec!["META".to_owned(), "INDEXED".to_owned()]).await.unwrap();
+    assert_eq!(deleted.done, 0, "{deleted:?}");
+    let error = Task::<Export>::from_item(neighbour("exports")).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::NotATask { .. }), "{error}");
+    world.clock.advance(Duration::from_secs(50));
+    exports.delete_tasks_by_use_case_id().with_live_leases().await.unwrap();
+    assert_eq!(read(&world, &exports, ["exports", "e-1"]).await, None);
+    for item in neighbours {
+        assert_eq!(read(&world, &exports, ["exports", item["sk"].as_s().unwrap()]).await, Some(item.clone()));
+    }
+}
+
+#[database_test]
+async fn age_of_the_oldest_task_is_found_behind_neighbours(world: World) {
+    let orders = with_table::<Order>(&world).await;
+    for partition in Order::index_partitions(OrderStatus::Pending) {
+        let mut item = neighbour(&format!("customer____{partition}"));
+        item.insert("gsi1pk".to_owned(), text(&partition));
+        item.insert("gsi1sk".to_owned(), text("2020-01-01T00:00:00.000000+0000"));
+        put(&world, &orders, item).await;
+    }
+    let created = world.clock.now().wall;
+    orders.create(order("o-1")).await.unwrap();
+    let operator = Operator::builder(&world.client).table(&*orders.config().table).clock(world.clock.clone());
+    let counts =
+        operator.open().await.unwrap().counts(&TaskFilter::new().status("pending"), None).await.unwrap();
+    let oldest = counts[0].oldest.expect("the age of the order");
+    assert!((oldest - created).num_seconds().abs() <= 1, "{counts:?}");
 }
 
 #[database_test]

@@ -215,14 +215,16 @@ async fn assert_unfinished_agrees_with_model(
 #[database_test]
 async fn queries_continue_past_a_page_of_one_megabyte(world: World) {
     let summaries = world.summaries();
-    let id = |nth: usize| format!("{nth:04}{}", "x".repeat(1990));
+    let id = |nth: usize| format!("{nth:04}{}", "x".repeat((world.longest_id() - 4).min(1990)));
     let new = (0..700).map(|nth| crate::support::Summary { id: id(nth), ..Default::default() });
     assert_eq!(summaries.overwrite_many(new).await.unwrap().written, 700);
     let before = world.network.count("Query");
     let counts = summaries.count_by_status().await.unwrap();
     assert_eq!(counts.get(SummaryStatus::Pending), 700);
     let requests = world.network.count("Query") - before;
-    assert!(requests > 5, "one shard took more than one page: {requests}");
+    // A row has its id twice, at least in part, and 400 KB of ids are 0.7 MB of rows.
+    let pages = if world.longest_id() > 2000 { 5 } else { 4 };
+    assert!(requests > pages, "one shard took more than one page: {requests}");
     let entries = summaries.query_by_status(SummaryStatus::Pending).all().await.unwrap();
     assert_eq!(entries.len(), 700);
     let ids: HashSet<_> = entries.iter().map(IndexEntry::task_id).collect();

@@ -46,12 +46,18 @@ fn single_table() -> Layout {
         .sort_key("sk", "TASK")
 }
 
-/// Returns the layout that `TRACKER_TEST_LAYOUT` asks for: the tracker's own, or `single_table`.
+/// The layout of a table in which all tasks have one hash key. All other names are the tracker's own.
+fn one_collection() -> Layout {
+    Layout::new().name("key", "pk").sort_key_of_task_id("sk")
+}
+
+/// Returns the layout that `TRACKER_TEST_LAYOUT` asks for: the tracker's own, `single_table` or `one_collection`.
 pub fn layout() -> Layout {
     match std::env::var("TRACKER_TEST_LAYOUT").as_deref() {
         Err(_) | Ok("") => Layout::new(),
         Ok("single_table") => single_table(),
-        Ok(other) => panic!("TRACKER_TEST_LAYOUT is {other}; the only other layout is single_table"),
+        Ok("one_collection") => one_collection(),
+        Ok(other) => panic!("TRACKER_TEST_LAYOUT is {other}; use single_table or one_collection"),
     }
 }
 
@@ -73,7 +79,7 @@ pub fn watch(operation: &str, body: Option<&[u8]>) {
     if !tables.iter().all(|table| table.starts_with("test-") && table.matches('-').count() == 2) {
         return;
     }
-    names_in(&body, &mut names);
+    names_in(operation, &body, &mut names);
     let is_foreign = |name: &&String| OWN.contains(&name.as_str()) && layout.name_of(name) != *name;
     let found = names.iter().filter(is_foreign).map(|name| format!("{operation}: {name}"));
     SEEN.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
@@ -100,14 +106,14 @@ fn tables_in<'v>(value: &'v Value, tables: &mut Vec<&'v str>) {
 }
 
 /// Collects the names of attributes of a request.
-fn names_in(value: &Value, names: &mut Vec<String>) {
+fn names_in(operation: &str, value: &Value, names: &mut Vec<String>) {
     match value {
-        Value::Array(values) => values.iter().for_each(|value| names_in(value, names)),
+        Value::Array(values) => values.iter().for_each(|value| names_in(operation, value, names)),
         Value::Object(members) => {
             for (member, value) in members {
                 match (member.as_str(), value) {
                     // An operator tries the tracker's own layout first, to find the description that says the other.
-                    ("Key", key) if key.to_string().contains("\"__tracker__") => {}
+                    ("Key", key) if operation == "GetItem" && key.to_string().contains("\"__tracker__") => {}
                     ("Item" | "Key" | "ExclusiveStartKey", Value::Object(item)) => {
                         names.extend(item.keys().cloned());
                     }
@@ -123,7 +129,7 @@ fn names_in(value: &Value, names: &mut Vec<String>) {
                         let words = statement.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
                         names.extend(words.map(str::to_owned).filter(|word| *word == word.to_lowercase()));
                     }
-                    (_, value) => names_in(value, names),
+                    (_, value) => names_in(operation, value, names),
                 }
             }
         }
@@ -132,14 +138,24 @@ fn names_in(value: &Value, names: &mut Vec<String>) {
 }
 
 impl World {
+    /// The longest task id of the use case `extract`, in bytes.
+    pub fn longest_id(&self) -> usize {
+        if self.layout == one_collection() { 1024 } else { 2048 - "extract____".len() }
+    }
+
     /// The primary key of an item, as the table has it.
     pub fn key(&self, key: &str) -> Item {
-        let mut all: Item = [(self.layout.name_of("key").to_owned(), text(key))].into();
-        if !self.layout.is_default() {
-            let is_record = key.starts_with("__tracker__");
-            all.insert("sk".to_owned(), text(if is_record { "__tracker__" } else { "TASK" }));
-        }
-        all
+        let is_record = key.starts_with("__tracker__");
+        let (hash, sort) = match key.split_once("____") {
+            _ if self.layout.is_default() => (key, None),
+            _ if is_record => (key, Some("__tracker__")),
+            Some((use_case, id)) if self.layout == one_collection() => (use_case, Some(id)),
+            // What is no task has no separator.
+            None if self.layout == one_collection() => (key, Some("-")),
+            _ => (key, Some("TASK")),
+        };
+        let sort = sort.map(|sort| ("sk".to_owned(), text(sort)));
+        std::iter::once((self.layout.name_of("key").to_owned(), text(hash))).chain(sort).collect()
     }
 
     /// An item with the tracker's names, as the table has it.
@@ -151,8 +167,12 @@ impl World {
 
     /// An item of the table, with the tracker's names.
     pub fn own_names(&self, mut item: Item) -> Item {
-        if !self.layout.is_default() {
-            item.remove("sk");
+        if let Some(AttributeValue::S(sort)) = item.remove("sk").filter(|_| !self.layout.is_default())
+            && self.layout == one_collection()
+            && let Some(AttributeValue::S(hash)) = item.get_mut("pk")
+            && !["__tracker__", "-"].contains(&sort.as_str())
+        {
+            *hash = format!("{hash}____{sort}");
         }
         let own = |name: &str| OWN.into_iter().find(|own| self.layout.name_of(own) == name);
         item.into_iter().map(|(name, value)| (own(&name).map_or(name, str::to_owned), value)).collect()

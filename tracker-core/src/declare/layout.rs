@@ -116,9 +116,8 @@ impl Layout {
     /// Puts a prefix before the names of all attributes of the tracker. Call [`name`](Self::name) afterwards for those that have
     /// another name.
     #[must_use]
-    pub fn attribute_prefix(mut self, prefix: &str) -> Self {
-        self.names = OWN.iter().map(|own| ((*own).to_owned(), format!("{prefix}{own}"))).collect();
-        self
+    pub fn attribute_prefix(self, prefix: &str) -> Self {
+        OWN.iter().fold(self, |layout, own| layout.name(own, format!("{prefix}{own}")))
     }
 
     /// Names an attribute. `own` is the tracker's name for it, such as `key`, `value`, `update_time` or `status`: the page

@@ -18,7 +18,7 @@ use super::service_clock::ServiceClock;
 use super::tries::{Connections, Tries};
 use crate::config::TrackerConfig;
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::Item;
+use crate::item::attribute::{Item, status_code};
 use crate::item::head::{self, TaskHead};
 use crate::item::translation::Translation;
 use crate::item::use_case::UseCase;
@@ -271,6 +271,11 @@ impl Context {
         let key = self.use_case.key(task_id)?;
         self.names.check_key(&key)?;
         Ok(key)
+    }
+
+    /// Returns whether an item with the key of a task is one. In a table of many kinds of items, another kind may have the key.
+    pub(crate) fn is_task(&self, item: &Item) -> bool {
+        self.config.layout.is_default() || status_code(item).is_some()
     }
 
     /// Reads the tracker's own attributes of an item, and takes `errors` out of the item.

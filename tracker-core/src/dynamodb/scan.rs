@@ -74,8 +74,10 @@ fn scan_of(cx: &Context, segment: Segment, prefix: &str) -> ScanFluentBuilder {
     let mut request = cx.bulk_client.scan().table_name(&*cx.config.table);
     // Other kinds of items may have the same hash key.
     if !cx.config.layout.is_default() {
-        filter.push_str(" AND attribute_exists(#status)");
-        request = request.expression_attribute_names("#status", cx.names.name(STATUS));
+        filter.push_str(" AND attribute_exists(#value) AND attribute_type(#status, :number_type)");
+        request = request
+            .expression_attribute_names("#status", cx.names.name(STATUS))
+            .expression_attribute_values(":number_type", string("N"));
     }
     if let Some((name, constant)) = cx.names.constant() {
         filter.push_str(" AND #sort_key = :sort_key");

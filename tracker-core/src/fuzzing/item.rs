@@ -186,7 +186,7 @@ fn check_row(item: &Item, use_case: &UseCase) {
         ..Row::default()
     };
     let key = AttributeValue::S(row.key.clone());
-    match IndexEntry::<Sample>::new(row, use_case, &[]) {
+    match IndexEntry::<Sample>::new(row, use_case, &Translation::default(), &[]) {
         Ok(entry) => {
             assert_eq!(Some(entry.key()), key_of(item));
             let _ = (entry.task_id(), entry.status(), entry.shard_id(), entry.create_time());

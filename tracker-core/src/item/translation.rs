@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::declare::layout::{Layout, SORT_KEY_BYTES, SortKey};
-use crate::declare::names::{KEY, OWN};
+use crate::declare::names::{DATA, KEY, OWN};
 use crate::item::attribute::{Item, string};
 use crate::item::error::ItemError;
 
@@ -52,7 +52,7 @@ impl Translation {
     }
 
     /// Returns whether names and keys stay as they are.
-    fn is_identity(&self) -> bool {
+    pub(crate) fn is_identity(&self) -> bool {
         self.to_table.is_empty()
     }
 
@@ -185,9 +185,7 @@ impl Translation {
     /// Returns the path of an attribute as a message shows it: `data.pages` with the table's name for `data`.
     pub(crate) fn shown(&self, path: &str) -> String {
         match path.split_once('.') {
-            Some((attribute, rest)) if self.to_table.contains_key(attribute) => {
-                format!("{}.{rest}", self.name(attribute))
-            }
+            Some((DATA, rest)) => format!("{}.{rest}", self.name(DATA)),
             _ => self.name(path).to_owned(),
         }
     }

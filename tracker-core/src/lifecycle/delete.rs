@@ -39,7 +39,8 @@ impl<T: StatusTracker> Tracker<T> {
         T::TaskId: Borrow<Q>,
     {
         let (cx, key) = (self.cx(), self.cx().key(task_id)?);
-        let Some(mut seen) = dynamodb::get(cx, &key, true, true).await? else { return Ok(None) };
+        let found = dynamodb::get(cx, &key, true, true).await?.filter(|item| cx.is_task(item));
+        let Some(mut seen) = found else { return Ok(None) };
         // An item whose head cannot be read is deleted as well.
         let seen = cx.head(&mut seen).ok();
         Ok(delete(cx, &key, false).await?.or(seen))
@@ -58,7 +59,7 @@ pub(crate) async fn delete(
 /// Deletes a task by hand. A task that the index has shown is deleted only as it was shown.
 pub(crate) async fn delete_by_hand(cx: &Context, key: &str, by: &ByHand) -> Result<(), Error> {
     let deleted = async {
-        let found = dynamodb::get(cx, key, true, true).await?;
+        let found = dynamodb::get(cx, key, true, true).await?.filter(|item| cx.is_task(item));
         let mut item = found.ok_or_else(|| Error::new(ErrorKind::NotFound))?;
         if by.expected.is_none() && !by.dry_run {
             return send(cx, key, false).await.map(drop);

@@ -1,6 +1,8 @@
 //! The user's own writes, in one transaction with the create or the success of a task.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::fmt::Display;
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 
@@ -74,6 +76,20 @@ impl<T: StatusTracker> Tracker<T> {
     pub fn read_item(&self, item: impl IntoItem) -> Result<Task<T>, Error> {
         let (head, data) = read_item_of(item, &self.cx().names, &self.cx().use_case, self.cx().config.wire)?;
         Ok(Task::new(head, data))
+    }
+
+    /// Returns the primary key of a task in the table: for reads and writes of your own with the SDK's client.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTaskId`](crate::ErrorKind::InvalidTaskId) if the id is empty or too long, or if its `Display` fails.
+    pub fn primary_key<Q>(&self, task_id: &Q) -> Result<HashMap<String, AttributeValue>, Error>
+    where
+        Q: Display + ?Sized,
+        T::TaskId: Borrow<Q>,
+    {
+        let cx = self.cx();
+        Ok(cx.names.key(&cx.key(task_id)?))
     }
 
     /// Returns the item of a new task, as [`create`](Self::create) writes it: for programs that put items with a client of their own,

@@ -60,7 +60,7 @@ impl<T: StatusTracker> Tracker<T> {
     /// Returns the errors of [`start`](Self::start) and of [`create`](Self::create), except
     /// [`AlreadyExists`](ErrorKind::AlreadyExists).
     pub async fn start_or_create(&self, data: T) -> Result<Execution<T>, Error> {
-        let key = self.cx().use_case.key(&create::shown_id(&data))?;
+        let key = self.cx().key(&create::shown_id(&data))?;
         match self.start_key(key.clone(), StartWith::ALONE).await {
             Err(error) if *error.kind() == ErrorKind::NotFound => {}
             // A task that DynamoDB is about to delete counts as deleted.

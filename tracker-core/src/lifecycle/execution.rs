@@ -178,7 +178,7 @@ impl<T: StatusTracker> Execution<T> {
                 .writes(lock_id, now.time)
                 .save()
                 .set_fields(&mut document, changed.clone())
-                .map_err(|error| error.with_key(&self.attempt.head().key))?;
+                .map_err(|error| error.in_table(&cx.names).with_key(&self.attempt.head().key))?;
             let progress = self.attempt.lease.progress.get(self.attempt.head());
             let write = with_progress(write, progress.as_ref());
             // Boxed, because the SDK's future would make the future of every body large.

@@ -159,7 +159,8 @@ impl Finish {
             None => Ok((after, write)),
             Some(document) => {
                 let write = write.set_fields(&mut document.clone(), self.ending.changes.changed.clone());
-                Ok((after, write.map_err(|error| error.with_key(&self.head.key))?))
+                let named = |error: Error| error.in_table(&self.cx.names).with_key(&self.head.key);
+                Ok((after, write.map_err(named)?))
             }
         }
     }

@@ -58,6 +58,9 @@ impl Expression {
             let (name, added) = (self.name(alias, names)?, self.value(added)?.as_n().ok()?);
             // An embedded database takes no quoted name in a sum.
             let is_plain = name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
+            // One of the tracker's own names is no reserved word, nor is any with `_` in the middle.
+            let is_own = alias.strip_prefix('#') == Some(name);
+            let is_plain = is_plain && (is_own || name.trim_matches('_').contains('_'));
             let is_number = added.chars().all(|digit| digit.is_ascii_digit());
             if !is_plain || !is_number {
                 return None;

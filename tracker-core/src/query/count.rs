@@ -117,9 +117,17 @@ pub(crate) async fn counted(
 /// Returns since when the oldest task of some partitions has been there.
 pub(crate) async fn oldest(cx: &Context, ranges: Vec<Range>) -> Result<Option<Timestamp>, Error> {
     let firsts = ranges.into_iter().map(|range| async move {
-        let page = dynamodb::query::query(cx, &range, false, 1, None).await?;
-        let first = page.items.first().and_then(|item| Timestamp::parse(item.get(UPDATE_TIME)?.as_s().ok()?));
-        Ok::<_, Error>(first)
+        // The first rows may be those of other kinds of items.
+        let (mut rows, mut start) = (1, None);
+        loop {
+            let page = dynamodb::query::query(cx, &range, false, rows, start).await?;
+            let first = page.items.first();
+            if first.is_some() || page.next.is_none() {
+                let time = first.and_then(|item| Timestamp::parse(item.get(UPDATE_TIME)?.as_s().ok()?));
+                return Ok::<_, Error>(time);
+            }
+            (rows, start) = (ROWS, page.next);
+        }
     });
     let firsts: Vec<_> = stream::iter(firsts).buffer_unordered(READERS as usize).try_collect().await?;
     Ok(firsts.into_iter().flatten().min())

@@ -11,6 +11,7 @@ use crate::declare::status::TrackerStatus;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute;
 use crate::item::fields::TaskId;
+use crate::item::translation::Translation;
 use crate::item::use_case::{Status, UseCase};
 use crate::time::Timestamp;
 use crate::tracker::status_tracker::StatusTracker;
@@ -29,7 +30,12 @@ pub struct IndexEntry<T: StatusTracker> {
 
 impl<T: StatusTracker> IndexEntry<T> {
     /// Parses a row. Other programs may have written a key without a separator, or a time in another form.
-    pub(crate) fn new(row: Row, use_case: &UseCase, statuses: &[Status]) -> Result<Self, Error> {
+    pub(crate) fn new(
+        row: Row,
+        use_case: &UseCase,
+        names: &Translation,
+        statuses: &[Status],
+    ) -> Result<Self, Error> {
         let decode = |attribute: &str, why: String| {
             Error::new(ErrorKind::Decode { attribute: attribute.to_owned() }).because(why).with_key(&row.key)
         };
@@ -43,14 +49,14 @@ impl<T: StatusTracker> IndexEntry<T> {
         };
         let Some((_, task_id)) = use_case.split_key(&row.key) else {
             let why = format!("the key has no separator \"{}\"", use_case.sep());
-            return Err(decode(attribute::KEY, why));
+            return Err(decode(names.name(attribute::KEY), why));
         };
         let Some(update_time) = Timestamp::parse(&row.update_time) else {
             let why = format!("\"{}\" is not a time such as {}", row.update_time, Timestamp::EPOCH);
-            return Err(decode(attribute::UPDATE_TIME, why));
+            return Err(decode(names.name(attribute::UPDATE_TIME), why));
         };
         let task_id = T::TaskId::__decode(task_id).map_err(|error| {
-            Error::new(ErrorKind::Decode { attribute: attribute::KEY.to_owned() })
+            Error::new(ErrorKind::Decode { attribute: names.name(attribute::KEY).to_owned() })
                 .because(error)
                 .with_key(&row.key)
         })?;

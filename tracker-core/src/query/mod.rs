@@ -167,7 +167,7 @@ impl<T: StatusTracker> Query<T> {
     pub fn stream(self) -> impl Stream<Item = Result<IndexEntry<T>, Error>> + Send + Unpin + use<T> {
         let cx = Arc::clone(&self.cx);
         let statuses = self.statuses.clone();
-        self.rows().map(move |row| IndexEntry::new(row?, &cx.use_case, &statuses))
+        self.rows().map(move |row| IndexEntry::new(row?, &cx.use_case, &cx.names, &statuses))
     }
 
     /// Returns the rows of the index, which are not parsed yet.
@@ -246,7 +246,7 @@ impl<T: StatusTracker> Query<T> {
         let (rows, next) = self.page_of_rows().await?;
         let (mut entries, mut errors) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in rows {
-            match IndexEntry::new(row, &cx.use_case, &statuses) {
+            match IndexEntry::new(row, &cx.use_case, &cx.names, &statuses) {
                 Ok(entry) => entries.push(entry),
                 Err(error) => errors.push(error),
             }

@@ -51,6 +51,18 @@ pub(super) async fn check(cx: &Context, write: Write) -> Result<(), Error> {
             }
             Ok(())
         }
+        // A worker can do without: many of them may begin at the same time.
+        Err(error)
+            if write == Write::IfNeeded
+                && matches!(error.kind(), ErrorKind::Contended | ErrorKind::OutcomeUnknown) =>
+        {
+            tracing::info!(
+                target: "tracker_core::table",
+                error = &error as &dyn std::error::Error,
+                "this worker could not write the description of the statuses; the next one that begins tries again"
+            );
+            Ok(())
+        }
         compared => compared,
     }
 }
@@ -78,6 +90,8 @@ async fn compare_and_write(cx: &Context, write: Write) -> Result<(), Error> {
         report(cx, &key, compare(&stored, &own, step, cx.config.read_shards))?;
         let is = match write {
             Write::IfNew => joined(&stored, &own, step, Join::Least),
+            // Another step was described first.
+            Write::IfNeeded if !stored.steps.contains_key(step) => joined(&stored, &own, step, Join::Least),
             Write::IfNeeded => lowered(&stored, &own, step, cx.config.read_shards),
         };
         Ok(((is != stored).then_some(is), ()))

@@ -11,7 +11,7 @@ use crate::declare::layout::Layout;
 use crate::declare::spec::{TrackerSpec, Wire};
 use crate::declare::status::TrackerStatus;
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::{DATA, Item, KEY, VALUE};
+use crate::item::attribute::{DATA, Item, KEY, STATUS, VALUE, status_code};
 use crate::item::definition::{DefinitionError, TableDefinition};
 use crate::item::document::Document;
 use crate::item::fields::{self, Fields, Identified, TaskId};
@@ -189,6 +189,11 @@ fn read_head_of(
         return Err(no_task(reason).with_key(key));
     }
     // A use case of Python's may have a longer name with the same beginning: `test_` and `test`.
+    let is_bare = status_code(item).is_none() || !item.contains_key(VALUE);
+    if !names.is_identity() && is_bare {
+        let [status, value] = [STATUS, VALUE].map(|own| names.name(own));
+        return Err(no_task(format!("it has no number `{status}` or no `{value}`")).with_key(key));
+    }
     if let Some(AttributeValue::S(value)) = item.get(VALUE)
         && !value
             .strip_prefix(&use_case.prefix())

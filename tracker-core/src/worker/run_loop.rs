@@ -279,7 +279,8 @@ impl<T: StatusTracker> RunLoop<T> {
             let started = AssertUnwindSafe(tracker.start_key(key.clone(), with)).catch_unwind().await;
             let started = started.unwrap_or_else(|_| {
                 let why = "the code that reads the data panicked";
-                Err(Error::new(ErrorKind::Decode { attribute: DATA.to_owned() }).because(why).with_key(&key))
+                let error = Error::new(ErrorKind::Decode { attribute: DATA.to_owned() }).because(why);
+                Err(error.in_table(&tracker.cx().names).with_key(&key))
             });
             (key, started)
         }));

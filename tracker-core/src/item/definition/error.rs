@@ -19,6 +19,9 @@ pub enum DefinitionError {
         crate::escaped::Escaped(.0)
     )]
     InvalidName(String),
+    /// A layout cannot be used.
+    #[error("the layout of a use case cannot be used: {0}")]
+    InvalidLayout(String),
     /// The use cases cannot be in one table, because their layouts differ in this.
     #[error("the layouts of the use cases have different {0}; give them one layout, or a table each")]
     DifferentLayouts(String),

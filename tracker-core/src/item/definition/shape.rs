@@ -36,6 +36,9 @@ impl Shape {
         let mut shape = Self { name, primary_key, indexes: BTreeMap::new(), time_to_live: None };
         let different = |what: &str| DefinitionError::DifferentLayouts(what.to_owned());
         for Description { layout, index: name, steps, .. } in descriptions {
+            if let Some(fault) = layout.fault(&[], false) {
+                return Err(DefinitionError::InvalidLayout(fault));
+            }
             if layout.primary_key() != shape.primary_key {
                 return Err(different("primary keys"));
             }
