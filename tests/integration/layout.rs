@@ -123,7 +123,7 @@ async fn order_is_tracked_where_it_lives(world: World) {
     assert!(TaskHead::from_item::<Order>(item).unwrap().is_succeeded());
     let error = Task::<Order>::from_item(neighbour("orders____o-1")).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::NotATask { .. }), "{error}");
-    assert!(error.to_string().contains("no text `pk` and `sk` of a task"), "{error}");
+    assert!(error.to_string().contains("its `pk` and `sk` is not the primary key of a task"), "{error}");
 }
 
 /// The shard at the end of the stored partition, counted from 0.
@@ -271,7 +271,16 @@ async fn neighbours_of_a_collection_are_no_tasks(world: World) {
     for id in ["META", "INDEXED"] {
         assert!(exports.delete(id).await.unwrap().is_none(), "it is no task");
         for error in [exports.start(id).await.unwrap_err(), exports.redrive(id).await.unwrap_err()] {
-            assert!(matches!(error.kind(), ErrorKind::Decode { .. } | ErrorKind::NotFound), "{error}");
+            assert!(matches!(error.kind(), ErrorKind::NotATask { .. }), "{error}");
+        }
+        let errors = [
+            exports.get(id).await.unwrap_err(),
+            exports.create(Export::default().with_id(id)).await.unwrap_err(),
+            exports.cancel(id).await.unwrap_err(),
+        ];
+        for error in errors {
+            assert!(matches!(error.kind(), ErrorKind::NotATask { .. }), "{error}");
+            assert!(error.to_string().contains("no number `status`"), "{error}");
         }
     }
     let operator = Operator::builder(&world.client)

@@ -160,8 +160,8 @@ async fn item_that_is_no_task_is_told_from_one_that_cannot_be_read(world: World)
         assert!(error.to_string().contains(why), "{why} in {error}");
         assert_eq!(error.advice(), Advice::Done);
     };
-    not_a_task(Item::new(), "the item has no text `key`");
-    not_a_task(changed("key", number(1)), "the item has no text `key`");
+    not_a_task(Item::new(), "its `key` is not the primary key of a task");
+    not_a_task(changed("key", number(1)), "its `key` is not the primary key of a task");
     not_a_task(changed("key", text("summarise____doc-1")), "does not begin with \"extract____\"");
     not_a_task(counter_item("a", 1), "does not begin with");
     let description =

@@ -12,6 +12,10 @@ use super::spec::FieldSpec;
 const NAME_BYTES: usize = 255;
 pub(crate) const SORT_KEY_BYTES: usize = 1024;
 
+/// The sort key of the records that the tracker keeps beside the tasks. It is the same for all layouts, so that whoever knows the names of
+/// the primary key finds them.
+pub(crate) const SORT_KEY_OF_RECORDS: &str = "__tracker__";
+
 /// The attributes of the records that the tracker keeps beside the tasks. No task has them.
 const OF_RECORDS: [&str; 4] = ["description", "pauses", "revision", "use_case_ids"];
 
@@ -222,6 +226,11 @@ impl Layout {
             }
         }
         let constant = self.sort_key.as_ref().and_then(|sort| sort.constant.as_ref())?;
+        if constant == SORT_KEY_OF_RECORDS {
+            return Some(format!(
+                "records of the tracker have the sort key `{constant}`: use another constant"
+            ));
+        }
         let is_valid = (1..=SORT_KEY_BYTES).contains(&constant.len());
         (!is_valid).then(|| {
             format!("the constant of the sort key has {} bytes: use 1 to {SORT_KEY_BYTES}", constant.len())

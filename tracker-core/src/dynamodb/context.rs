@@ -18,7 +18,7 @@ use super::service_clock::ServiceClock;
 use super::tries::{Connections, Tries};
 use crate::config::TrackerConfig;
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::{Item, status_code};
+use crate::item::attribute::{Item, KEY, STATUS, looks_like_a_task};
 use crate::item::head::{self, TaskHead};
 use crate::item::translation::Translation;
 use crate::item::use_case::UseCase;
@@ -275,11 +275,24 @@ impl Context {
 
     /// Returns whether an item with the key of a task is one. In a table of many kinds of items, another kind may have the key.
     pub(crate) fn is_task(&self, item: &Item) -> bool {
-        self.config.layout.is_default() || status_code(item).is_some()
+        self.config.layout.is_default() || looks_like_a_task(item)
+    }
+
+    /// Returns the error of an item of another kind that has the key of a task.
+    fn not_a_task(&self, item: &Item) -> Error {
+        let reason = format!(
+            "it has the key of a task, and no number `{}`: another program has written it, so use another task id",
+            self.names.name(STATUS)
+        );
+        let key = item.get(KEY).and_then(|key| key.as_s().ok()).map_or("", String::as_str);
+        Error::new(ErrorKind::NotATask { reason }).with_key(key)
     }
 
     /// Reads the tracker's own attributes of an item, and takes `errors` out of the item.
     pub(crate) fn head(&self, item: &mut Item) -> Result<TaskHead, Error> {
+        if !self.is_task(item) {
+            return Err(self.not_a_task(item));
+        }
         let mut head = head::read_head(item, &self.use_case, self.config.wire)
             .map_err(|error| Error::from(error).in_table(&self.names))?;
         head.bytes_without_errors += self.names.extra_bytes();

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use super::context::Context;
 use super::response::{classify, failed_condition, write_error};
 use super::write_error::WriteError;
-use crate::item::attribute::{Item, KEY, STATUS, string};
+use crate::item::attribute::{Item, KEY, LOCK_TIME, STATUS, string};
 use crate::protocol::expression::{Expression, Parts};
 
 /// Deletes an item under a condition. Returns the deleted item, or `None` if there was no item.
@@ -19,9 +19,9 @@ pub(crate) async fn delete(
     // In a table of many kinds of items, another kind may have the key.
     if !cx.config.layout.is_default() {
         condition = format!(
-            "({condition}) AND (attribute_not_exists(#key) OR attribute_type(#status, :number_type))"
+            "({condition}) AND (attribute_not_exists(#key) OR attribute_type(#status, :number_type) OR attribute_exists(#lock_time))"
         );
-        names.extend([KEY, STATUS].map(|own| (format!("#{own}"), cx.names.name(own).to_owned())));
+        names.extend([KEY, STATUS, LOCK_TIME].map(|own| (format!("#{own}"), cx.names.name(own).to_owned())));
         values.insert(":number_type".to_owned(), string("N"));
     }
     let result = cx

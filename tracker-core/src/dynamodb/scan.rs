@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use super::context::Context;
 use super::response::classify;
 use crate::error::Error;
-use crate::item::attribute::{Item, KEY, STATUS, VALUE, string};
+use crate::item::attribute::{Item, KEY, LOCK_TIME, STATUS, VALUE, string};
 
 /// One of the parts of a table that are scanned in parallel.
 #[derive(Debug, Clone, Copy)]
@@ -74,9 +74,10 @@ fn scan_of(cx: &Context, segment: Segment, prefix: &str) -> ScanFluentBuilder {
     let mut request = cx.bulk_client.scan().table_name(&*cx.config.table);
     // Other kinds of items may have the same hash key.
     if !cx.config.layout.is_default() {
-        filter.push_str(" AND attribute_exists(#value) AND attribute_type(#status, :number_type)");
+        filter.push_str(" AND attribute_exists(#value) AND (attribute_type(#status, :number_type) OR attribute_exists(#lock_time))");
         request = request
             .expression_attribute_names("#status", cx.names.name(STATUS))
+            .expression_attribute_names("#lock_time", cx.names.name(LOCK_TIME))
             .expression_attribute_values(":number_type", string("N"));
     }
     if let Some((name, constant)) = cx.names.constant() {

@@ -21,6 +21,12 @@ pub(crate) fn status_code(item: &Item) -> Option<u32> {
     item.get(STATUS)?.as_n().ok()?.parse().ok()
 }
 
+/// Returns whether an item with the key of a task is one, also if its status cannot be read. The attributes of other kinds of items may
+/// have some of the names, but hardly both.
+pub(crate) fn looks_like_a_task(item: &Item) -> bool {
+    status_code(item).is_some() || item.contains_key(LOCK_TIME)
+}
+
 pub(crate) fn string(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
 }

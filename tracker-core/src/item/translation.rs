@@ -8,15 +8,13 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::declare::layout::{Layout, SORT_KEY_BYTES, SortKey};
+use crate::declare::layout::{Layout, SORT_KEY_BYTES, SORT_KEY_OF_RECORDS, SortKey};
 use crate::declare::names::{DATA, KEY, OWN};
 use crate::item::attribute::{Item, string};
 use crate::item::error::ItemError;
 
 /// The beginning of the keys of items that are no tasks.
 pub(crate) const RESERVED: &str = "__tracker__";
-/// The sort key of such an item. It is the same for all layouts, so that whoever knows the names of the primary key finds the item.
-const OF_RECORD: &str = "__tracker__";
 /// Before the name of an attribute of the user's that is also one of the tracker's own names, which the table does not use.
 const FOREIGN: char = '\0';
 
@@ -120,10 +118,10 @@ impl Translation {
     fn parts<'a>(&'a self, key: &'a str) -> (&'a str, Option<(&'a str, &'a str)>) {
         let Some(SortKey { name, constant }) = &self.sort else { return (key, None) };
         match constant {
-            _ if key.starts_with(RESERVED) => (key, Some((name, OF_RECORD))),
+            _ if key.starts_with(RESERVED) => (key, Some((name, SORT_KEY_OF_RECORDS))),
             Some(constant) => (key, Some((name, constant))),
             None => {
-                let (hash, sort) = key.split_once(&self.sep).unwrap_or((key, OF_RECORD));
+                let (hash, sort) = key.split_once(&self.sep).unwrap_or((key, SORT_KEY_OF_RECORDS));
                 (hash, Some((name, sort)))
             }
         }
@@ -166,7 +164,7 @@ impl Translation {
             return read;
         };
         let key = match constant {
-            _ if hash.starts_with(RESERVED) => (sort == OF_RECORD).then_some(hash),
+            _ if hash.starts_with(RESERVED) => (sort == SORT_KEY_OF_RECORDS).then_some(hash),
             Some(constant) => (*constant == sort).then_some(hash),
             None => Some(format!("{hash}{}{sort}", self.sep)),
         };

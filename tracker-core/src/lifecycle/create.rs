@@ -77,6 +77,9 @@ pub(crate) async fn create<T: StatusTracker>(
         Ok(task) => return Ok(task),
         Err(found) => found,
     };
+    if !cx.is_task(&found) {
+        return Err(cx.head(&mut found).err().unwrap_or_else(|| Error::new(ErrorKind::AlreadyExists)));
+    }
     let key = found.get(KEY).and_then(|key| key.as_s().ok()).cloned().unwrap_or_default();
     let error = Error::new(ErrorKind::AlreadyExists).with_key(&key);
     // A task whose head cannot be read exists as well.

@@ -171,8 +171,8 @@ pub(crate) async fn verify(cx: &Context) -> Result<(), Error> {
         match table::time_to_live(cx).await?.as_deref() {
             Some(is) if is == needed => {}
             Some(other) => differences.push(format!(
-                "its time to live is by {other}, but `retain` needs it by {needed}: disable it, and call \
-                 `create_table`"
+                "its time to live is by {other}, but `retain` needs it by {needed}: name the attribute with \
+                 `names(expires_at = \"{other}\")`, or disable it and call `create_table`"
             )),
             None => differences.push(format!(
                 "its time to live is off, but `retain` needs it by {needed}: call `create_table`"

@@ -11,7 +11,7 @@ use crate::declare::layout::Layout;
 use crate::declare::spec::{TrackerSpec, Wire};
 use crate::declare::status::TrackerStatus;
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::{DATA, Item, KEY, STATUS, VALUE, status_code};
+use crate::item::attribute::{DATA, Item, KEY, STATUS, VALUE, looks_like_a_task};
 use crate::item::definition::{DefinitionError, TableDefinition};
 use crate::item::document::Document;
 use crate::item::fields::{self, Fields, Identified, TaskId};
@@ -182,14 +182,14 @@ fn read_head_of(
     let no_task = |reason: String| Error::new(ErrorKind::NotATask { reason });
     let Some(AttributeValue::S(key)) = item.get(KEY) else {
         let key = names.primary_key().collect::<Vec<_>>().join("` and `");
-        return Err(no_task(format!("the item has no text `{key}` of a task")));
+        return Err(no_task(format!("its `{key}` is not the primary key of a task")));
     };
     if !key.starts_with(&use_case.prefix()) {
         let reason = format!("its key does not begin with \"{}\"", use_case.prefix());
         return Err(no_task(reason).with_key(key));
     }
     // A use case of Python's may have a longer name with the same beginning: `test_` and `test`.
-    let is_bare = status_code(item).is_none() || !item.contains_key(VALUE);
+    let is_bare = !looks_like_a_task(item) || !item.contains_key(VALUE);
     if !names.is_identity() && is_bare {
         let [status, value] = [STATUS, VALUE].map(|own| names.name(own));
         return Err(no_task(format!("it has no number `{status}` or no `{value}`")).with_key(key));

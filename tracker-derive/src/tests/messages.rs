@@ -145,6 +145,9 @@ fn derive_reports_wrong_layouts() {
         ("a sort key with the name of the hash key", table, "sort_key = (\"key\", \"TASK\")"),
         ("a sort key with an empty constant", table, "sort_key = (\"sk\", \"\")"),
         ("a sort key with a constant too long", table, &constant),
+        ("a sort key with the task id in quotes", table, "sort_key = (\"sk\", \"task_id\")"),
+        ("a sort key with a placeholder", table, "sort_key = (\"sk\", \"ORDER#{task_id}\")"),
+        ("a sort key of the records", table, "sort_key = (\"sk\", \"__tracker__\")"),
         (
             "names in a Python table",
             table,

@@ -141,8 +141,17 @@ fn check_name(text: &LitStr, diagnostics: &Diagnostics) {
 }
 
 fn check_constant(text: &LitStr, diagnostics: &Diagnostics) {
-    let message = match text.value().len() {
+    let constant = text.value();
+    let message = match constant.len() {
         0 => "the constant of a sort key cannot be empty: write at least one character".to_owned(),
+        _ if constant == "task_id" => {
+            "this would be the same text for all tasks: write `task_id` without quotes for the task id"
+                .to_owned()
+        }
+        _ if constant.contains('{') => "a constant has no placeholders: write a text without `{`".to_owned(),
+        _ if constant == "__tracker__" => {
+            "records of the tracker have this sort key: write another text".to_owned()
+        }
         1..=SORT_KEY_BYTES => return,
         bytes => format!("this constant has {bytes} bytes: write at most {SORT_KEY_BYTES}"),
     };

@@ -231,7 +231,7 @@ fn fields(written: &[ast::Field], own_names: &[String], diagnostics: &Diagnostic
         }
         if own_names.contains(&name) {
             let message = format!(
-                "the attribute name `{name}` is reserved for the tracker: write another name, such as `{}`",
+                "the attribute name `{name}` is reserved for the tracker: write another name, such as `{}`, or name the tracker's own with `names`",
                 keys::RENAME.usage()
             );
             diagnostics.on(&place, message);
