@@ -158,6 +158,7 @@ mod pages {
         testing: "docs/testing.md",
         transactions: "docs/transactions.md",
         workers: "docs/workers.md",
+        your_table: "docs/your-table.md",
         status: "tracker-derive/docs/status.md",
         tracker: "tracker-derive/docs/tracker.md",
     }
