@@ -111,7 +111,12 @@ fn answer(database: &Database, request: &HttpRequest) -> Result<HttpResponse, Co
     let target = request.headers().get("x-amz-target").unwrap_or_default();
     let operation = target.rsplit('.').next().unwrap_or_default();
     let body = request.body().bytes().unwrap_or_default();
-    let (status, body) = match dispatch(database, operation, body) {
+    respond(dispatch(database, operation, body))
+}
+
+/// Returns the response that says what the database has returned.
+pub(crate) fn respond(result: Result<String, DynoxideError>) -> Result<HttpResponse, ConnectorError> {
+    let (status, body) = match result {
         Ok(body) => (200, body),
         Err(error) => (error.status_code(), error.to_json()),
     };
@@ -124,7 +129,7 @@ fn answer(database: &Database, request: &HttpRequest) -> Result<HttpResponse, Co
 }
 
 /// Calls the database's function for an operation. The request and the response are JSON.
-fn dispatch(database: &Database, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {
+pub(crate) fn dispatch(database: &Database, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {
     macro_rules! operations {
         ($($name:literal => $call:ident,)*) => {
             match operation {

@@ -148,7 +148,9 @@ impl FaultyConnector {
 /// Runs a future in a spawned task, so that it goes on if the caller's future is dropped.
 ///
 /// Without a Tokio runtime, the caller runs it. Returns `None` if the runtime shuts down.
-async fn detached<R: Send + 'static>(future: impl Future<Output = R> + Send + 'static) -> Option<R> {
+pub(super) async fn detached<R: Send + 'static>(
+    future: impl Future<Output = R> + Send + 'static,
+) -> Option<R> {
     let Ok(runtime) = Handle::try_current() else {
         return Some(future.await);
     };

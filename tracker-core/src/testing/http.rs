@@ -81,24 +81,22 @@ pub(super) fn without_members(request: &HttpRequest, fault: Fault) -> Option<(Sd
 
 /// Adds the answers of the statements that a fault has refused.
 pub(super) async fn with_refused_members(
-    mut response: HttpResponse,
+    response: HttpResponse,
     fault: Fault,
     left: usize,
 ) -> Result<HttpResponse, ConnectorError> {
-    let body = take_body(&mut response).await?;
+    if !response.status().is_success() {
+        return Ok(response);
+    }
     let code = if fault == Fault::RefuseMember { "ValidationError" } else { "ThrottlingError" };
     let message = format!("{}, injected by a test", fault.name());
-    let changed = match serde_json::from_slice(&body) {
-        Ok(mut content @ Value::Object(_)) if response.status().is_success() => {
-            if let Some(responses) = content["Responses"].as_array_mut() {
-                let refused = serde_json::json!({ "Error": { "Code": code, "Message": message } });
-                responses.extend(std::iter::repeat_n(refused, left));
-            }
-            content.to_string().into_bytes()
+    let add = |content: &mut Value| {
+        if let Some(responses) = content["Responses"].as_array_mut() {
+            let refused = serde_json::json!({ "Error": { "Code": code, "Message": message } });
+            responses.extend(std::iter::repeat_n(refused, left));
         }
-        _ => body,
     };
-    Ok(replace_body(response, changed))
+    changed(response, add).await
 }
 
 /// Returns whether a request can meet a fault.
@@ -158,18 +156,13 @@ pub(super) fn with_body(mut request: HttpRequest, body: SdkBody) -> HttpRequest 
 
 /// Adds the rest of a batch to what the database itself has left unprocessed.
 pub(super) async fn with_unprocessed(
-    mut response: HttpResponse,
+    response: HttpResponse,
     (name, rest): (&'static str, Value),
 ) -> Result<HttpResponse, ConnectorError> {
-    let body = take_body(&mut response).await?;
-    let changed = match serde_json::from_slice(&body) {
-        Ok(mut content @ Value::Object(_)) if response.status().is_success() => {
-            merge(&mut content[name], rest);
-            content.to_string().into_bytes()
-        }
-        _ => body,
-    };
-    Ok(replace_body(response, changed))
+    if !response.status().is_success() {
+        return Ok(response);
+    }
+    changed(response, |content| merge(&mut content[name], rest)).await
 }
 
 /// Joins the lists of each table, which are the batch itself or its `Keys`. Of any other value, the first one is kept.
@@ -219,7 +212,7 @@ pub(super) fn foreign_response() -> Result<HttpResponse, ConnectorError> {
     json_response(200, "{}".to_owned())
 }
 
-fn json_response(status: u16, body: String) -> Result<HttpResponse, ConnectorError> {
+pub(super) fn json_response(status: u16, body: String) -> Result<HttpResponse, ConnectorError> {
     let status = StatusCode::try_from(status).map_err(|error| ConnectorError::other(error.into(), None))?;
     let mut response = HttpResponse::new(status, SdkBody::from(body));
     response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
@@ -233,6 +226,39 @@ pub(super) fn connection_lost(fault: Fault) -> ConnectorError {
 
 fn json(request: &HttpRequest) -> Option<Value> {
     serde_json::from_slice(request.body().bytes()?).ok()
+}
+
+/// Changes the content of a response, if it is an object.
+pub(super) async fn changed(
+    mut response: HttpResponse,
+    change: impl FnOnce(&mut Value),
+) -> Result<HttpResponse, ConnectorError> {
+    let body = take_body(&mut response).await?;
+    let body = match serde_json::from_slice(&body) {
+        Ok(mut content @ Value::Object(_)) => {
+            change(&mut content);
+            content.to_string().into_bytes()
+        }
+        _ => body,
+    };
+    Ok(replace_body(response, body))
+}
+
+/// Reads the content of a response, and leaves it in its place.
+pub(super) async fn content(mut response: HttpResponse) -> Result<(HttpResponse, Value), ConnectorError> {
+    let body = take_body(&mut response).await?;
+    let content = serde_json::from_slice(&body).unwrap_or_default();
+    Ok((replace_body(response, body), content))
+}
+
+/// Returns a request for another operation, sent like this one.
+pub(super) fn other_operation(like: &HttpRequest, operation: &str, body: &Value) -> Option<HttpRequest> {
+    let mut request = like.try_clone()?;
+    let target = request.headers().get("x-amz-target")?;
+    let version = target.split_once('.').map_or("DynamoDB_20120810", |(version, _)| version);
+    let target = format!("{version}.{operation}");
+    request.headers_mut().insert("x-amz-target", target);
+    Some(with_body(request, SdkBody::from(body.to_string())))
 }
 
 /// Takes the body of a response.

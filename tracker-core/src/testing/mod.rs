@@ -1,8 +1,9 @@
-//! Tools for tests: a network that injects faults, and a clock that a test advances.
+//! Tools for tests: a network that injects faults, a service that behaves like AWS, and a clock that a test advances.
 //!
 //! [`FaultyNetwork`] wraps the HTTP client of an SDK client and drops, delays, duplicates, throttles or truncates
 //! traffic, by script or from a seed. The database may be the embedded one, DynamoDB Local or DynamoDB.
-//! [`ManualClock`] lets leases expire without waiting. Together they show what a program does if its worker is cut
+//! `AwsLike` (with the feature `embedded`) makes an emulator behave like DynamoDB on AWS: its indexes lag, members of its batches come
+//! back, and its partitions throttle. [`ManualClock`] lets leases expire without waiting. Together they show what a program does if its worker is cut
 //! off, and that the next run finishes the work.
 //!
 //! # Examples
@@ -72,6 +73,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "embedded")]
+mod aws_like;
 mod clock;
 mod connector;
 mod fault;
@@ -81,6 +84,8 @@ mod pools;
 mod rates;
 mod values;
 
+#[cfg(feature = "embedded")]
+pub use self::aws_like::{AwsLike, Conditions, Spread, Throughput};
 pub use self::clock::ManualClock;
 pub use self::fault::Fault;
 pub use self::network::{FaultyNetwork, NetworkError};

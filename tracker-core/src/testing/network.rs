@@ -55,6 +55,9 @@ pub enum NetworkError {
         /// The number of the request, counted from 0.
         nth: usize,
     },
+    /// The database of the copies that lag behind could not be opened.
+    #[error("the database of the lagging copies could not be opened; this error's source says why")]
+    Copies(#[source] BoxError),
     /// No response to the copy arrived.
     #[error("no response to the copy arrived; this error's source says why")]
     Unanswered(#[source] ConnectorError),
@@ -310,9 +313,7 @@ impl FaultyNetwork {
 
     /// Returns a guard. While it lives, one request fewer keeps the clock from being advanced.
     pub(super) fn wait(&self) -> Waiting {
-        let clock = Arc::clone(&self.state().clock);
-        clock.__count_requests(-1);
-        Waiting(Arc::new(Mutex::new(Some(clock))))
+        Waiting::on(Arc::clone(&self.state().clock))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -364,6 +365,12 @@ pub(super) enum Admitted {
 pub(super) struct Waiting(Arc<Mutex<Option<Arc<dyn Clock>>>>);
 
 impl Waiting {
+    /// Begins a wait. Until its end, one request fewer keeps the clock from being advanced.
+    pub(super) fn on(clock: Arc<dyn Clock>) -> Self {
+        clock.__count_requests(-1);
+        Self(Arc::new(Mutex::new(Some(clock))))
+    }
+
     /// Ends the wait of all clones.
     pub(super) fn end(&self) {
         if let Some(clock) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {

@@ -120,7 +120,7 @@ impl Storm {
 }
 
 /// Returns the lower 32 bits as a number from 0 up to 1.
-fn fraction(bits: u64) -> f64 {
+pub(super) fn fraction(bits: u64) -> f64 {
     let bits = u32::try_from(bits & u64::from(u32::MAX)).unwrap_or_default();
     f64::from(bits) / (f64::from(u32::MAX) + 1.0)
 }
