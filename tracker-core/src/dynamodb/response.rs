@@ -160,8 +160,9 @@ pub(crate) fn is_access_denied(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Service { code: Some(code) } if code == "AccessDeniedException")
 }
 
-/// The codes of refused credentials: the common errors of DynamoDB's API reference.
-const ACCESS_REFUSED: [&str; 9] = [
+/// The codes of refused credentials: the common errors of DynamoDB's API reference. A machine whose clock is being set is refused
+/// like one whose credentials are being rotated.
+const ACCESS_REFUSED: [&str; 10] = [
     "AccessDeniedException",
     "ExpiredTokenException",
     "IncompleteSignature",
@@ -170,6 +171,7 @@ const ACCESS_REFUSED: [&str; 9] = [
     "InvalidSignatureException",
     "MissingAuthenticationTokenException",
     "RequestExpired",
+    "RequestTimeTooSkewed",
     "UnrecognizedClientException",
 ];
 

@@ -59,10 +59,10 @@ pub(crate) fn size_of(value: &AttributeValue) -> usize {
     const LIST_OR_MAP_BYTES: usize = 3;
     match value {
         AttributeValue::S(text) => text.len(),
-        AttributeValue::N(number) => number.len().div_ceil(2) + 1,
+        AttributeValue::N(number) => size_of_number(number),
         AttributeValue::B(bytes) => bytes.as_ref().len(),
         AttributeValue::Ss(texts) => texts.iter().map(String::len).sum(),
-        AttributeValue::Ns(numbers) => numbers.iter().map(|number| number.len().div_ceil(2) + 1).sum(),
+        AttributeValue::Ns(numbers) => numbers.iter().map(|number| size_of_number(number)).sum(),
         AttributeValue::Bs(all) => all.iter().map(|bytes| bytes.as_ref().len()).sum(),
         AttributeValue::L(values) => {
             LIST_OR_MAP_BYTES + values.iter().map(|value| 1 + size_of(value)).sum::<usize>()
@@ -73,4 +73,10 @@ pub(crate) fn size_of(value: &AttributeValue) -> usize {
         }
         _ => 1,
     }
+}
+
+/// Returns the size of a number: a byte, one for each two digits, and one for the sign of a negative number.
+fn size_of_number(number: &str) -> usize {
+    let digits = number.trim_start_matches('-');
+    1 + digits.len().div_ceil(2) + usize::from(digits.len() < number.len())
 }

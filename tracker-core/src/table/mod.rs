@@ -123,16 +123,20 @@ async fn create(cx: &Context, provisioned: Option<(i64, i64)>) -> Result<(), Err
             "the table cannot be described in a request; check the name of the index and the capacity";
         Error::new(ErrorKind::InvalidConfig { reason: reason.to_owned() }).with_source(error)
     })?;
-    table::create(cx, new).await?;
+    let is_new = table::create(cx, new).await?;
     for _ in 1..POLLS {
-        let description = table::describe(cx).await?;
-        if is_changing(&description, &cx.config.index) {
-            cx.clock.sleep(POLL_INTERVAL).await;
-        } else {
-            mismatch(cx, differences(&description, &cx.config.index, &cx.names))?;
-            enable_time_to_live(cx).await?;
-            return description::check(cx, Write::IfNew).await;
+        match table::describe(cx).await {
+            Ok(description) if !is_changing(&description, &cx.config.index) => {
+                mismatch(cx, differences(&description, &cx.config.index, &cx.names))?;
+                enable_time_to_live(cx).await?;
+                return description::check(cx, Write::IfNew).await;
+            }
+            Ok(_) => {}
+            // A description is eventually consistent: for a moment, it may not know a new table.
+            Err(error) if is_new && matches!(error.kind(), ErrorKind::TableNotFound { .. }) => {}
+            Err(error) => return Err(error),
         }
+        cx.clock.sleep(POLL_INTERVAL).await;
     }
     verify(cx).await?;
     description::check(cx, Write::IfNew).await
