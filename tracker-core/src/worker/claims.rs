@@ -28,7 +28,7 @@ const MAX_REFUSALS: u32 = 2;
 /// How many transient errors in a row a drain waits for. After more, this task itself causes them.
 const MAX_ERRORS: u32 = 6;
 /// How long the index may show a task as it was before it ended here.
-const INDEX_LAG: Duration = Duration::from_secs(5);
+pub(super) const INDEX_LAG: Duration = Duration::from_secs(5);
 /// How many tasks are deferred at most.
 const MAX_DEFERRED: usize = 10_000;
 

@@ -154,8 +154,8 @@ impl<T: StatusTracker> Worker<T> {
     ///
     /// A drain does not wait for tasks that are not due yet, that another worker holds, or that cannot be read. A
     /// task that failed and waits for its [backoff](crate::TrackerBuilder::backoff) is not due either: with the default
-    /// backoff a drain does not retry it, and [`until_all_ended`](Self::until_all_ended) does. A drain keeps looking for one
-    /// second after its last attempt has ended, because the index may lag.
+    /// backoff a drain does not retry it, and [`until_all_ended`](Self::until_all_ended) does. A drain looks for at least one
+    /// second, and for one second after its last attempt has ended, because the index may lag.
     pub fn drain(mut self) -> Self {
         self.options.drain = true;
         self
@@ -164,7 +164,8 @@ impl<T: StatusTracker> Worker<T> {
     /// Makes a [drain](Self::drain) wait until every task has succeeded or is ignored: also for retries after their
     /// [backoff](crate::TrackerBuilder::backoff), for tasks that are not due yet, and for those that other workers hold.
     ///
-    /// A task that cannot be read is not waited for. Set a [`deadline`](Self::deadline) if a task may be due in a year, or if
+    /// The drain ends once it has seen no such task for five seconds, because the index may lag. A task that cannot be read is not
+    /// waited for. Set a [`deadline`](Self::deadline) if a task may be due in a year, or if
     /// [`takeover`](crate::TrackerBuilder::takeover) forbids to take over the tasks of dead workers.
     ///
     /// # Examples

@@ -104,7 +104,7 @@ pub(super) struct RunLoop<T: StatusTracker> {
     stop: CancellationToken,
     pub(super) summary: Summary,
     progress: watch::Sender<Summary>,
-    began: Duration,
+    pub(super) began: Duration,
     pub(super) search_began: Duration,
     /// How long the last search took.
     search_took: Duration,
