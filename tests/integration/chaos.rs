@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracker_core::testing::Conditions;
 use tracker_test_macros::database_test;
 
 use crate::support::World;
@@ -32,6 +33,10 @@ async fn chaos_writes_each_effect_once(world: World) {
 }
 
 async fn check_chaos(world: World, plan: Plan) {
+    if let Some(aws) = &world.aws {
+        aws.set_conditions(Conditions::bad_day());
+    }
+    world.lag_by_machine_clock();
     let chaos = Chaos::new(&world.client, &world.table, world.layout.clone(), plan)
         .expect("a client with an HTTP client");
     let chaos = Arc::new(chaos);
@@ -49,6 +54,10 @@ async fn check_chaos(world: World, plan: Plan) {
         "every kind of fault was injected: {faults:?}"
     );
     assert_eq!(faults.contains_key("Conflict"), plan.effects, "{faults:?}");
+    if let Some(aws) = &world.aws {
+        aws.set_conditions(Conditions::none());
+        aws.catch_up().expect("a database in memory");
+    }
     for (promise, broken) in check::check(&chaos).await.expect("what is stored") {
         assert!(broken.is_empty(), "broken promise: {promise}: {broken:#?}");
     }

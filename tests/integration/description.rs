@@ -164,7 +164,7 @@ async fn more_shards_are_taken_over_and_fewer_are_no_error(world: World) {
     assert!(shards(&described().await, 9, 9), "it reads them all");
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn description_is_no_task(world: World) {
     let documents = world.create_document().await;
     let item = world.stored_under(KEY).await.unwrap();

@@ -32,7 +32,7 @@ async fn call(service: &axum::Router, method: &str, path: &str, body: Option<Val
     (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
-#[database_test]
+#[database_test(reads_at_once, whole_batches)]
 async fn service_creates_lists_and_redrives(world: World) {
     let reports = world.builder::<Report>().build().unwrap();
     let service = axum_service::router(reports.clone(), CancellationToken::new());
@@ -109,7 +109,7 @@ async fn service_ends_its_streams_when_it_ends(world: World) {
     assert!(events.as_str().unwrap().contains(r#""status":"Pending""#), "{events}");
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn service_names_the_place_of_a_report_with_any_id(world: World) {
     let reports = world.builder::<Report>().build().unwrap();
     let service = axum_service::router(reports.clone(), CancellationToken::new());

@@ -34,7 +34,7 @@ struct Order {
 }
 
 /// What the text for the AWS command line makes is what `create_table` makes.
-#[database_test(own_layout)]
+#[database_test(own_layout, reads_at_once)]
 async fn table_of_the_command_line_is_the_table_that_trackers_need(world: World) {
     let name = format!("{}-by-cli", world.table);
     let definition =
@@ -82,7 +82,7 @@ fn assert_least(guard: &Guard, unused: &[&str]) {
     assert_eq!(guard.unused(), unused.iter().map(|action| (*action).to_owned()).collect(), "unused");
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn producer_needs_its_policy_and_no_more(world: World) {
     let (guarded, guard, documents) = role(&world, Access::Producer).await;
     documents.create(Document::new("doc-1")).await.unwrap();
@@ -143,7 +143,7 @@ async fn worker_needs_its_policy_and_no_more(world: World) {
     assert_eq!(guard.denied(), ["DeleteItem".to_owned()].into(), "the guard can deny");
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn reader_and_operator_need_their_policies_and_no_more(world: World) {
     let create = async |id: &str| {
         let documents = world.builder::<Document>().max_retry(1).build().unwrap();

@@ -132,7 +132,7 @@ fn shard(item: &Item) -> usize {
     partition.rsplit_once("____").unwrap().1.parse::<usize>().unwrap() - 1
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn neighbours_are_neither_counted_nor_changed(world: World) {
     let orders = with_table::<Order>(&world).await;
     for nth in 0..3 {
@@ -168,7 +168,7 @@ async fn neighbours_are_neither_counted_nor_changed(world: World) {
     }
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn task_id_can_be_the_sort_key(world: World) {
     let exports = with_table::<Export>(&world).await;
     let export = |id: &str| Export { id: id.to_owned(), pages: 1 };
@@ -226,7 +226,7 @@ async fn task_id_can_be_the_sort_key(world: World) {
     assert_eq!(exports.delete_tasks_by_use_case_id().await.unwrap().done, 12);
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn transactions_work_with_the_task_id_as_sort_key(world: World) {
     let exports = with_table::<Export>(&world).await;
     let table = exports.config().table.clone().into_owned();
@@ -255,7 +255,7 @@ async fn transactions_work_with_the_task_id_as_sort_key(world: World) {
 }
 
 /// All items of the collection have a sort key like that of a task, and a shop has a `status` of its own.
-#[database_test]
+#[database_test(reads_at_once)]
 async fn neighbours_of_a_collection_are_no_tasks(world: World) {
     let exports = with_table::<Export>(&world).await;
     exports.create(Export::default().with_id("e-1")).await.unwrap();
@@ -300,7 +300,7 @@ async fn neighbours_of_a_collection_are_no_tasks(world: World) {
     }
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn age_of_the_oldest_task_is_found_behind_neighbours(world: World) {
     let orders = with_table::<Order>(&world).await;
     for partition in Order::index_partitions(OrderStatus::Pending) {
@@ -318,7 +318,7 @@ async fn age_of_the_oldest_task_is_found_behind_neighbours(world: World) {
     assert!((oldest - created).num_seconds().abs() <= 1, "{counts:?}");
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn operator_finds_the_layout_of_a_table(world: World) {
     let orders = with_table::<Order>(&world).await;
     orders.create(order("o-1")).await.unwrap();
@@ -388,7 +388,7 @@ async fn verify_table_speaks_the_words_of_the_table(world: World) {
 }
 
 /// What the text for the AWS command line makes is what the tracker needs.
-#[database_test]
+#[database_test(reads_at_once)]
 async fn table_as_text_has_the_layout(world: World) {
     let name = format!("{}-own", world.table);
     let text = |definition: &TableDefinition| {

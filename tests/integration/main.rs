@@ -1,4 +1,6 @@
-//! The integration suite. Every test runs on the embedded database. If `TRACKER_DYNAMODB_ENDPOINT` names an endpoint of
+//! The integration suite. Every test runs on the embedded database, and on the embedded database as it is with
+//! `testing::AwsLike`: indexes lag, reads are stale, members of batches come back, partitions throttle. What a test cannot bear of that is
+//! said by its words, and printed. If `TRACKER_DYNAMODB_ENDPOINT` names an endpoint of
 //! DynamoDB Local, every test runs there as well; `tests/dynamodb-local` starts one and sets the variable.
 //!
 //! `TRACKER_TEST_LAYOUT=single_table` runs the suite on tables in which every attribute has another name, and which have a
@@ -10,7 +12,7 @@
 //!
 //! The suite is one binary, because each binary links the SDK. It prints one line for each test and database. The
 //! same binary is the worker process of `killed`, and the Rust side of `tests/interop`. Tests that start processes or
-//! cut connections run on DynamoDB Local alone, because the embedded database has no address. Tests that take minutes
+//! cut connections do not run on the embedded database alone, because it has no address: `AwsLike` is served by a gateway. Tests that take minutes
 //! by the machine's clock run only with `-- --ignored`.
 
 // A test binary exports nothing; `pub` is for the other modules of the binary.
@@ -60,14 +62,15 @@ fn main() -> ExitCode {
     let layout = support::layout();
     let mut trials = Vec::new();
     for backend in &backends {
-        let here = tests.iter().filter(|test| backend.endpoint().is_some() || !test.needs_endpoint);
+        let here = tests.iter().filter(|test| backend.has_address() || !test.needs_endpoint);
+        let here = here.filter(|test| !matches!(backend, Backend::AwsLike) || !test.wraps_database);
         for test in here.filter(|test| layout.is_default() || !test.needs_own_layout) {
-            let (backend, run) = (backend.clone(), test.run);
+            let (backend, test) = (backend.clone(), *test);
             let name = format!("{}::{}", backend.name(), test.short_name());
             let trial = Trial::test(name, move || {
                 // One thread, so that tasks take turns and the order of events is always the same.
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                runtime.block_on(async { run(backend.new_world().await).await });
+                runtime.block_on(async { (test.run)(backend.new_world(test).await).await });
                 Ok(())
             });
             trials.push(trial.with_ignored_flag(test.takes_real_time));
@@ -89,6 +92,16 @@ fn main() -> ExitCode {
             test.short_name()
         );
     }
+    for test in &tests {
+        let limits = [
+            (test.wraps_database, "skipped, because the test itself lets a database behave like it"),
+            (test.reads_at_once, "nothing lags, because the test reads right after a write"),
+            (test.whole_batches, "no member of a batch comes back, because the test counts requests"),
+        ];
+        for (_, why) in limits.iter().filter(|(holds, _)| *holds) {
+            println!("limited on {}: {why}: {}", Backend::AwsLike, test.short_name());
+        }
+    }
     for test in tests.iter().filter(|test| test.needs_own_layout && !layout.is_default()) {
         println!("skipped, because it is about the tracker's own layout: {}", test.short_name());
     }
@@ -97,7 +110,7 @@ fn main() -> ExitCode {
         println!("FAILED: requests have names of another layout: {foreign:?}");
         return ExitCode::FAILURE;
     }
-    if backends.len() == 1 {
+    if !backends.iter().any(|backend| matches!(backend, Backend::Local(_))) {
         println!("skipped on DynamoDB Local; run `tests/dynamodb-local cargo test` to start it");
     }
     conclusion.exit_code()

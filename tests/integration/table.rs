@@ -33,7 +33,7 @@ async fn create_table_provisions_capacity(world: World) {
     assert_eq!(throughput.write_capacity_units(), Some(4));
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn create_table_leaves_an_existing_table_alone(world: World) {
     let documents = world.create_document().await;
     documents.create_table().await.unwrap();

@@ -8,7 +8,7 @@ use tracker_test_macros::database_test;
 
 use crate::support::{Document, ExtractStatus, World, ids, number};
 
-#[database_test]
+#[database_test(whole_batches, reads_at_once)]
 async fn create_many_reports_each_outcome(world: World) {
     let documents = world.create_document().await;
     let large = Document { text_uri: Some("x".repeat(410_000)), ..Document::new("large") };
@@ -38,7 +38,7 @@ async fn create_many_reports_each_outcome(world: World) {
     assert!(matches!(again[..], [Created::Existing { .. }]));
 }
 
-#[database_test]
+#[database_test(whole_batches, reads_at_once)]
 async fn overwrite_many_replaces_tasks(world: World) {
     let documents = world.create_document().await;
     documents.start("doc-1").await.unwrap().succeed().await.unwrap();

@@ -7,7 +7,7 @@ use tracker_test_macros::database_test;
 
 use crate::support::{Document, World, ids, number, text};
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn delete_by_use_case_spares_other_use_cases_and_live_leases(world: World) {
     let named = |id: &str| world.builder::<Document>().use_case_id(id).build().unwrap();
     for other in ["test2", "testing", "tes", "a-test"] {

@@ -4,7 +4,7 @@ use tracker_test_macros::database_test;
 
 use crate::support::{Document, ExtractStatus, World, ids, text};
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn redrive_all_makes_ignored_tasks_pending(world: World) {
     let documents = world.builder::<Document>().max_retry(1).build().unwrap();
     world.documents();
@@ -21,7 +21,7 @@ async fn redrive_all_makes_ignored_tasks_pending(world: World) {
     assert_eq!((counts.get(ExtractStatus::Pending), counts.total()), (30, 30));
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn bulk_operations_go_on_after_an_unreadable_task(world: World) {
     let documents = world.builder::<Document>().max_retry(1).build().unwrap();
     for id in ids(5) {

@@ -41,7 +41,7 @@ fn all(status: &str, attempt: &str, tasks: usize) -> BTreeMap<(String, String), 
     BTreeMap::from([((status.to_owned(), attempt.to_owned()), tasks)])
 }
 
-#[database_test]
+#[database_test(whole_batches)]
 async fn lifecycles_of_many_tasks_take_few_requests_and_cost_the_same(world: World) {
     let (documents, ids) = create(&world, 60).await;
     world.probe.measure();
@@ -79,7 +79,7 @@ async fn lifecycles_of_many_tasks_take_few_requests_and_cost_the_same(world: Wor
     );
 }
 
-#[database_test]
+#[database_test(whole_batches)]
 async fn a_thousand_starts_have_a_thousand_results(world: World) {
     let (documents, ids) = create(&world, 1000).await;
     let started = start_all(&documents, &ids).await;

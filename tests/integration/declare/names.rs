@@ -98,7 +98,7 @@ async fn module_encodes_and_decodes_a_field(world: World) {
     assert_eq!(shown["totalAmount"], 1205, "serde is for the API");
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn head_task_entry_and_counts_are_serialized_with_names(world: World) {
     #[derive(StatusTracker, serde::Serialize)]
     #[tracker(use_case_id = "extract", status = ExtractStatus)]

@@ -278,7 +278,7 @@ async fn unfinished_query_costs_a_page_of_each_shard(world: World) {
     assert_eq!(last, Spent { operation: "BatchGetItem".to_owned(), units: Some(half) });
 }
 
-#[database_test]
+#[database_test(reads_at_once, whole_batches)]
 async fn batches_cost_a_unit_per_write_and_half_a_unit_per_read(world: World) {
     let documents = start_measuring(&world).await;
     documents.overwrite_many((1..=100).map(|nth| Document::new(&format!("doc-{nth}")))).await.unwrap();

@@ -134,7 +134,7 @@ async fn request_is_sent_again_after_a_truncated_refusal(world: World) {
     assert_eq!(world.stored().await["status"], number(16));
 }
 
-#[database_test]
+#[database_test(reads_at_once, whole_batches)]
 async fn unprocessed_items_of_a_batch_are_sent_again(world: World) {
     let documents = world.documents();
     world.network.next("BatchWriteItem", [Fault::Unprocessed; 2]);

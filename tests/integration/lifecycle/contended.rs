@@ -70,7 +70,7 @@ async fn redrive_that_loses_every_race_is_contended(world: World) {
     assert_eq!(world.stored().await["status"], number(10));
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn redrive_all_reports_a_contended_task_as_failed(world: World) {
     let documents = create_ignored_document(&world).await;
     let errors = Mutex::new(Vec::new());

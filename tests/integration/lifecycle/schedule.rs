@@ -36,7 +36,7 @@ async fn start_refuses_a_task_before_its_run_at(world: World) {
     assert_eq!((&item["status"], item.get("run_at")), (&number(16), None));
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn run_at_in_the_past_delays_nothing(world: World) {
     let documents = world.documents();
     let past = world.clock.now().wall - TimeDelta::hours(1);

@@ -15,7 +15,7 @@ async fn run_that_snoozes<T: StatusTracker<TaskId = String>>(tracker: &Tracker<T
     tracker.run("doc-1", body).await.unwrap_err()
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn snooze_returns_a_new_task_to_pending(world: World) {
     let documents = world.create_document().await;
     let before = world.stored().await;

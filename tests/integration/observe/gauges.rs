@@ -37,7 +37,7 @@ fn assert_equal(left: f64, right: f64) {
     assert!((left - right).abs() < 0.01, "{left} is not {right}");
 }
 
-#[database_test]
+#[database_test(whole_batches)]
 async fn gauges_show_what_is_in_the_table(world: World) {
     let documents = tracker(&world, |builder| builder);
     let advance = |seconds| world.clock.advance(Duration::from_secs(seconds));
@@ -89,7 +89,7 @@ async fn gauges_show_what_is_in_the_table(world: World) {
     assert_eq!(item["status"], number(12));
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn gauges_find_the_longest_wait_behind_tasks_that_are_not_due(world: World) {
     let documents = tracker(&world, |builder| builder);
     let start = world.clock.now().wall;
@@ -112,7 +112,7 @@ async fn gauges_find_the_longest_wait_behind_tasks_that_are_not_due(world: World
 }
 
 /// The embedded database does not refuse a filter by an attribute that the index lacks, so it does not show the lack.
-#[database_test(endpoint, own_layout)]
+#[database_test(endpoint, own_layout, reads_at_once, whole_batches)]
 async fn gauges_know_what_is_due_though_the_index_does_not(world: World) {
     let documents = world.create_python_table(|builder| builder.use_case_id(use_case(&world))).await;
     let start = world.clock.now().wall;
@@ -150,7 +150,7 @@ async fn gauges_of_a_second_step_wait_for_it_from_the_end_of_the_first(world: Wo
     assert_eq!(item["status"], number(16));
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn gauges_count_up_to_a_cap(world: World) {
     let documents = tracker(&world, |builder| builder);
     for nth in 0..5 {

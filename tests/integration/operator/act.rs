@@ -82,7 +82,7 @@ async fn stored_under(world: &World, ids: &[String]) -> Vec<Item> {
     items
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn dry_run_decides_as_the_change_does_and_writes_nothing(world: World) {
     let documents = world.create_document().await;
     create_ignored(&world, ["doc-2".to_owned()]).await;
@@ -236,7 +236,7 @@ async fn release_of_the_last_attempt_ignores_the_task(world: World) {
     assert_eq!(world.stored().await["status"], number(18));
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn delete_spares_a_held_task(world: World) {
     let documents = world.create_document().await;
     let operator = operator(&world).await;
@@ -252,7 +252,7 @@ async fn delete_spares_a_held_task(world: World) {
     assert_eq!(world.stored_under("extract____doc-1").await, None);
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn filter_means_tasks_by_error_and_limit(world: World) {
     create_ignored(&world, ids(10)).await;
     let operator = operator(&world).await;
@@ -283,7 +283,7 @@ async fn filters_that_cannot_be_meant_are_refused(world: World) {
     }
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn stopped_operation_ends_after_what_was_begun(world: World) {
     create_ignored(&world, ids(100)).await;
     let operator = operator(&world).await;

@@ -14,7 +14,7 @@ fn by_hand(item: &crate::support::Item, what: &str) -> usize {
     (0..history(item).len()).filter(|nth| entry(item, *nth, "error") == what).count()
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn bulk_redrive_whose_answers_are_lost_redrives_each_task_once(world: World) {
     create_ignored(&world, ids(30)).await;
     let operator = operator(&world).await;
@@ -82,7 +82,7 @@ async fn takeover_that_is_faster_than_a_release_wins(world: World) {
     assert_eq!(world.stored().await["status"], number(16));
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn rows_that_have_moved_on_are_skipped(world: World) {
     create_ignored(&world, ids(10)).await;
     let operator = operator(&world).await;

@@ -10,7 +10,7 @@ use tracker_test_macros::database_test;
 use super::{create_ignored, operator};
 use crate::support::{Document, Fault, World, ids, number, text};
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn counts_end_at_a_cap(world: World) {
     let documents = world.documents();
     for id in ids(30) {
@@ -29,7 +29,7 @@ async fn counts_end_at_a_cap(world: World) {
     assert_eq!(all, [("Pending", 30), ("InProgress", 0), ("Failed", 0), ("Succeeded", 0), ("Ignored", 0)]);
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn rate_counts_what_ended_within_a_time(world: World) {
     create_ignored(&world, ids(2)).await;
     world.clock.advance(Duration::from_hours(1));
@@ -39,7 +39,7 @@ async fn rate_counts_what_ended_within_a_time(world: World) {
     assert_eq!(rates, [("Succeeded", 0, 0.0), ("Ignored", 1, 0.1)]);
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn lists_are_filtered_and_continue_after_a_cursor(world: World) {
     create_ignored(&world, ids(12)).await;
     world.clock.advance(Duration::from_hours(1));
@@ -172,7 +172,7 @@ async fn progress_without_room_costs_no_lease(world: World) {
 }
 
 /// The pages allow to rename a tracked type: its codes say which tasks are its.
-#[database_test]
+#[database_test(reads_at_once)]
 async fn renamed_type_is_one_step(world: World) {
     create_ignored(&world, ids(3)).await;
     world.builder::<renamed::Renamed>().build().unwrap().verify_table().await.unwrap();
@@ -201,7 +201,7 @@ mod renamed {
     }
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn errors_are_grouped_without_ids_and_numbers(world: World) {
     create_ignored(&world, ids(5)).await;
     let documents = world.create_document().await;

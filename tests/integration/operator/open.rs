@@ -73,7 +73,7 @@ async fn without_a_description_tasks_are_read_and_not_written(world: World) {
     assert_eq!(world.stored_under("extract____doc-000").await, before);
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn without_a_description_in_the_table_tasks_are_written_to_one_shard(world: World) {
     create_ignored(&world, ids(20)).await;
     world.client.delete_item().table_name(&world.table).set_key(Some(world.key(KEY))).send().await.unwrap();
@@ -86,7 +86,7 @@ async fn without_a_description_in_the_table_tasks_are_written_to_one_shard(world
     }
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn tasks_are_written_to_shards_that_every_program_reads(world: World) {
     create_ignored(&world, ids(40)).await;
     world.builder::<wider::Document>().build().unwrap().verify_table().await.unwrap();

@@ -8,7 +8,7 @@ use super::create_one_second_apart;
 use crate::support::Fault::Throttle;
 use crate::support::{Document, ExtractStatus, World, ids, task_ids, text};
 
-#[database_test(own_layout)]
+#[database_test(own_layout, reads_at_once)]
 async fn query_reports_unreadable_rows_and_goes_on(world: World) {
     let documents = create_one_second_apart(&world, ids(2)).await;
     let mut odd = world.stored_under("extract____doc-000").await.unwrap();

@@ -10,7 +10,7 @@ use super::create_one_second_apart;
 use crate::support::Fault::{Throttle, Unprocessed};
 use crate::support::{Document, ExtractStatus, World, ids, task_ids};
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn refresh_leaves_out_tasks_that_have_moved(world: World) {
     use ExtractStatus::Pending;
     let documents = create_one_second_apart(&world, ids(5)).await;
@@ -42,7 +42,7 @@ async fn refresh_leaves_out_tasks_that_have_moved(world: World) {
     assert_eq!(shown, ["doc-000", "no extract____doc-003", "doc-004"], "the stream goes on after the error");
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn refresh_returns_a_task_once_when_the_index_shows_it_twice(world: World) {
     use ExtractStatus::{Failed, Pending};
     let documents = create_one_second_apart(&world, ids(2)).await;
@@ -55,7 +55,7 @@ async fn refresh_returns_a_task_once_when_the_index_shows_it_twice(world: World)
     assert_eq!(tasks.iter().map(|task| task.task_id().as_str()).collect::<Vec<_>>(), ["doc-001", "doc-000"]);
 }
 
-#[database_test]
+#[database_test(whole_batches, reads_at_once)]
 async fn refresh_reads_100_tasks_in_a_request(world: World) {
     let documents = world.documents();
     let new = ids(1000).map(|id| Document { pages: 3, ..Document::new(&id) });
@@ -69,7 +69,7 @@ async fn refresh_reads_100_tasks_in_a_request(world: World) {
     assert_eq!(world.network.count("GetItem"), reads);
 }
 
-#[database_test]
+#[database_test(whole_batches, reads_at_once)]
 async fn unprocessed_keys_are_requested_again(world: World) {
     let documents = world.documents();
     world.network.next("BatchWriteItem", [Unprocessed; 3]);

@@ -81,7 +81,7 @@ impl Random {
     }
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn queries_agree_with_a_model_of_random_tasks(world: World) {
     use ExtractStatus::{Failed, Ignored, Pending, Succeeded};
     let documents = world.documents();
@@ -212,7 +212,7 @@ async fn assert_unfinished_agrees_with_model(
     assert_eq!(task_ids(&documents.query_for_expired().all().await.unwrap()), expired);
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn queries_continue_past_a_page_of_one_megabyte(world: World) {
     let summaries = world.summaries();
     let id = |nth: usize| format!("{nth:04}{}", "x".repeat((world.longest_id() - 4).min(1990)));

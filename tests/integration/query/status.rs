@@ -8,7 +8,7 @@ use tracker_test_macros::database_test;
 use super::create_one_second_apart;
 use crate::support::{Document, ExtractStatus, SummaryStatus, World, ids, number, task_ids, text};
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn query_returns_the_tasks_of_one_status_or_several(world: World) {
     use ExtractStatus::{Failed, Ignored, Pending, Succeeded};
     let documents = create_one_second_apart(&world, ids(4)).await;
@@ -42,7 +42,7 @@ async fn query_merges_shards_in_time_order(world: World) {
     assert_eq!(task_ids(&newest), all.iter().rev().collect::<Vec<_>>());
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn query_respects_its_limits(world: World) {
     use ExtractStatus::{Failed, Pending};
     let documents = create_one_second_apart(&world, ids(40)).await;
@@ -58,7 +58,7 @@ async fn query_respects_its_limits(world: World) {
     assert_eq!(query().limit_per_status(4).limit(6).all().await.unwrap().len(), 6);
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn pages_return_each_task_once(world: World) {
     let documents = create_one_second_apart(&world, ids(25)).await;
     for newest_first in [false, true] {
@@ -94,7 +94,7 @@ async fn pages_return_each_task_once(world: World) {
     assert_eq!((task_ids(&rest)[0], task_ids(&rest)[15]), ("doc-010", "new"));
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn second_step_queries_statuses_of_the_first(world: World) {
     let documents = create_one_second_apart(&world, ids(3)).await;
     for id in ids(2) {
@@ -113,7 +113,7 @@ async fn second_step_queries_statuses_of_the_first(world: World) {
     assert_eq!(world.stored_under("extract____doc-000").await.unwrap()["status"], number(26));
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn count_by_status_counts_every_status(world: World) {
     use ExtractStatus::{Failed, Ignored, InProgress, Pending, Succeeded};
     let documents = create_one_second_apart(&world, ids(12)).await;
@@ -131,7 +131,7 @@ async fn count_by_status_counts_every_status(world: World) {
     running.release().await.unwrap();
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn read_shards_finds_tasks_of_shards_no_longer_written(world: World) {
     let documents = create_one_second_apart(&world, ids(3)).await;
     // Written when the status had eight shards.

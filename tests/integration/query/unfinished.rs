@@ -9,7 +9,7 @@ use tracker_test_macros::database_test;
 use super::create_one_second_apart;
 use crate::support::{Document, ExtractStatus, World, ids, number, task_ids, text, time};
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn unfinished_query_includes_expired_leases(world: World) {
     let documents = create_one_second_apart(&world, ids(6)).await;
     // Task 0 is lost, 1 is renewed by a save, 2 is started later, 3 has failed, 4 has succeeded, 5 is pending.
@@ -47,7 +47,7 @@ async fn unfinished_query_includes_expired_leases(world: World) {
     assert_eq!(world.stored_under("extract____doc-000").await.unwrap()["status"], number(16));
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn unfinished_pages_return_each_task_once(world: World) {
     let documents = create_one_second_apart(&world, ids(7)).await;
     std::mem::forget(documents.start("doc-003").await.unwrap());
@@ -88,7 +88,7 @@ async fn unfinished_query_reports_an_unreadable_item(world: World) {
     assert_eq!((tasks.len(), tasks.iter().filter(|task| task.is_err()).count()), (3, 1));
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn unfinished_query_leaves_out_tasks_that_are_not_due(world: World) {
     let backoff = Backoff::Exponential { base: Duration::from_hours(2), max: Duration::from_hours(2) };
     let documents = world.builder::<Document>().backoff(backoff).build().unwrap();
@@ -167,7 +167,7 @@ async fn second_step_lists_a_snoozed_task_once_it_is_due(world: World) {
     assert_eq!(summaries.query_for_unfinished().all().await.unwrap().len(), 1);
 }
 
-#[database_test(own_layout)]
+#[database_test(own_layout, reads_at_once)]
 async fn start_refuses_a_task_that_an_index_without_run_at_lists(world: World) {
     let documents = world.create_python_table(|builder| builder).await;
     documents.verify_table().await.unwrap();

@@ -40,7 +40,7 @@ async fn query_over_tasks_that_change_meanwhile_ends(world: World) {
     assert_eq!(seen, ids(25).collect::<Vec<_>>(), "each task once");
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn until_leaves_out_what_changed_later(world: World) {
     let documents = world.documents();
     documents.create(Document::new("old")).await.unwrap();

@@ -1,18 +1,20 @@
 //! The databases that the tests run on.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tracker_core::ErrorKind;
+use tracker_core::SystemClock;
 use tracker_core::aws_sdk_dynamodb::config::{
     BehaviorVersion, Credentials, Region, SharedHttpClient, retry::RetryConfig,
 };
 use tracker_core::aws_sdk_dynamodb::{Client, Config};
-use tracker_core::testing::FaultyNetwork;
+use tracker_core::testing::{AwsLike, Conditions, FaultyNetwork, Spread};
 
 use super::layout::{layout, watch};
-use super::{Probe, TestClock, World};
+use super::{Gateway, Probe, Test, TestClock, World};
 
 /// A database that tests run on.
 #[derive(Debug, Clone)]
@@ -20,6 +22,8 @@ pub enum Backend {
     Embedded,
     /// DynamoDB Local, at this endpoint.
     Local(String),
+    /// The embedded database, which behaves like AWS.
+    AwsLike,
 }
 
 impl Backend {
@@ -27,27 +31,33 @@ impl Backend {
     pub fn available() -> Vec<Self> {
         let endpoint = std::env::var("TRACKER_DYNAMODB_ENDPOINT").ok();
         let endpoint = endpoint.filter(|endpoint| !endpoint.is_empty());
-        std::iter::once(Self::Embedded).chain(endpoint.map(Self::Local)).collect()
+        [Some(Self::Embedded), endpoint.map(Self::Local), Some(Self::AwsLike)].into_iter().flatten().collect()
     }
 
     pub fn name(&self) -> &'static str {
         match self {
             Self::Embedded => "embedded",
             Self::Local(_) => "dynamodb_local",
+            Self::AwsLike => "aws_like",
         }
     }
 
     /// The address of the database, if it has one.
     pub fn endpoint(&self) -> Option<&str> {
         match self {
-            Self::Embedded => None,
+            Self::Embedded | Self::AwsLike => None,
             Self::Local(endpoint) => Some(endpoint),
         }
     }
 
-    /// A new world with an empty table.
-    pub async fn new_world(&self) -> World {
-        let world = self.new_world_without_table();
+    /// Whether a world of this database can have an address.
+    pub fn has_address(&self) -> bool {
+        !matches!(self, Self::Embedded)
+    }
+
+    /// A new world for a test, with an empty table.
+    pub async fn new_world(&self, test: &Test) -> World {
+        let mut world = self.new_world_without_table();
         // On a busy machine the database may take longer than a request may. A table that exists is verified.
         let create = async {
             while let Err(error) = world.documents().create_table().await {
@@ -55,6 +65,25 @@ impl Backend {
             }
         };
         tokio::time::timeout(Duration::from_mins(1), create).await.expect("a table within a minute");
+        if let Some(aws) = world.aws.clone() {
+            let mut conditions = conditions();
+            if test.reads_at_once {
+                conditions.index_lag = Spread::none();
+                conditions.stale_reads = 0.0;
+            }
+            if test.whole_batches {
+                conditions.unprocessed = 0.0;
+            }
+            aws.set_conditions(conditions);
+            if test.needs_endpoint {
+                // Other processes live by the machine's clock.
+                aws.set_clock(SystemClock);
+                let config = world.client.config().to_builder().http_client(aws);
+                let gateway = Gateway::start(&Client::from_conf(config.build())).await;
+                world.endpoint = Some(gateway.endpoint.clone());
+                world.gateway = Some(Arc::new(gateway));
+            }
+        }
         world
     }
 
@@ -62,14 +91,21 @@ impl Backend {
         static WORLDS: AtomicU32 = AtomicU32::new(0);
         let nth = WORLDS.fetch_add(1, Ordering::Relaxed);
         let config = match self {
-            Self::Embedded => {
+            Self::Embedded | Self::AwsLike => {
                 let client = tracker_core::embedded::in_memory().expect("a database in memory");
                 client.config().clone()
             }
             Self::Local(endpoint) => local_config(endpoint),
         };
         let http = config.http_client().expect("an HTTP client");
-        let (probe, clock) = (Probe::new(http).watched_by(watch), TestClock::new());
+        let clock = TestClock::new();
+        let aws = matches!(self, Self::AwsLike).then(|| {
+            let aws = AwsLike::over(http.clone(), Conditions::none()).expect("a database in memory");
+            aws.set_clock(clock.manual());
+            aws
+        });
+        let http = aws.clone().map_or(http, SharedHttpClient::new);
+        let probe = Probe::new(http).watched_by(watch);
         let network = FaultyNetwork::over(probe.clone());
         // A late request waits until the test advances the clock; it does not advance the clock itself.
         network.set_clock(clock.manual());
@@ -85,8 +121,20 @@ impl Backend {
             table: format!("test-{}-{nth}", std::process::id()),
             layout: layout(),
             endpoint: self.endpoint().map(str::to_owned),
+            gateway: None,
+            aws,
         }
     }
+}
+
+/// What is adverse in every test. What no single request survives without a retry is left to `chaos` and `aws_like`.
+fn conditions() -> Conditions {
+    let mut conditions = Conditions::usual();
+    conditions.unprocessed = 0.05;
+    conditions.latency = Spread::none();
+    conditions.definition_lag = Spread::none();
+    conditions.idle_timeout = None;
+    conditions
 }
 
 /// The configuration of a client of DynamoDB Local.
@@ -107,6 +155,7 @@ impl fmt::Display for Backend {
         match self {
             Self::Embedded => f.write_str("the embedded database"),
             Self::Local(endpoint) => write!(f, "DynamoDB Local at {endpoint}"),
+            Self::AwsLike => f.write_str("the embedded database, which behaves like AWS"),
         }
     }
 }

@@ -5,6 +5,7 @@ mod backend;
 mod blocked_run;
 mod clock;
 mod effects;
+mod gateway;
 mod guard;
 mod heartbeats;
 mod layout;
@@ -21,6 +22,7 @@ pub use backend::{Backend, local_config};
 pub use blocked_run::{BlockedRun, advance_through_heartbeat, wait_until_heartbeat_sleeps};
 pub use clock::TestClock;
 pub use effects::counter_item;
+pub use gateway::Gateway;
 pub use guard::Guard;
 pub use heartbeats::heartbeat_channel;
 pub use layout::{foreign_names, layout, neighbour};
@@ -44,6 +46,12 @@ pub struct Test {
     pub needs_endpoint: bool,
     /// Whether the test takes minutes by the machine's clock.
     pub takes_real_time: bool,
+    /// Whether the test reads right after a write, with a clock that stands still.
+    pub reads_at_once: bool,
+    /// Whether the test counts the requests of batches, or sends a batch without any retry.
+    pub whole_batches: bool,
+    /// Whether the test itself lets a database behave like AWS.
+    pub wraps_database: bool,
     /// Whether the test is about a table with the tracker's own layout.
     pub needs_own_layout: bool,
     pub run: fn(World) -> Pin<Box<dyn Future<Output = ()>>>,

@@ -1,15 +1,16 @@
 //! What a test works with: a client on a table of its own, with a clock and a network that it controls.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
-use tracker_core::testing::FaultyNetwork;
-use tracker_core::{Backoff, Clock, IndexEntry, Layout, StatusTracker, Tracker, TrackerBuilder};
+use tracker_core::testing::{AwsLike, FaultyNetwork};
+use tracker_core::{Backoff, Clock, IndexEntry, Layout, StatusTracker, SystemClock, Tracker, TrackerBuilder};
 
-use super::{Document, Probe, Summary, TestClock};
+use super::{Document, Gateway, Probe, Summary, TestClock};
 
 /// An item as it is stored.
 pub type Item = HashMap<String, AttributeValue>;
@@ -24,6 +25,10 @@ pub struct World {
     pub layout: Layout,
     /// The address of the database, if it has one.
     pub endpoint: Option<String>,
+    /// What serves the database at this address, if the database itself has none.
+    pub gateway: Option<Arc<Gateway>>,
+    /// What lets the database behave like AWS, if it does.
+    pub aws: Option<AwsLike>,
 }
 
 impl World {
@@ -105,6 +110,13 @@ impl World {
         self.clock.advance(Duration::from_hours(24));
         self.wait_until("all late requests have arrived", || std::future::ready(self.network.late() == 0))
             .await;
+    }
+
+    /// Lets indexes lag by the machine's clock, for a test that lives by that clock.
+    pub fn lag_by_machine_clock(&self) {
+        if let Some(aws) = &self.aws {
+            aws.set_clock(SystemClock);
+        }
     }
 
     /// Advances the clock past the end of a lease and the skew.

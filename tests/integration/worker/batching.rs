@@ -65,11 +65,12 @@ async fn storm_on_shared_requests_leaves_each_task_done_once(world: World) {
     assert_eq!(stored_counts(&world, 100).await, counts([(Succeeded, 100)]));
 }
 
-#[database_test]
+#[database_test(whole_batches)]
 async fn heartbeats_of_one_second_share_requests(world: World) {
     let documents = world.builder_with_heartbeat().lock_expire(Duration::from_secs(30));
     let documents = documents.build().unwrap();
-    documents.overwrite_many(ids(100).map(|id| Document::new(&id))).await.unwrap();
+    let written = documents.overwrite_many(ids(100).map(|id| Document::new(&id)));
+    world.run_while_advancing_clock(written).await.unwrap();
     world.clock.advance(Duration::from_secs(1));
     let all: Vec<_> = ids(100).collect();
     // A slow database may need a second send, which waits.

@@ -171,7 +171,7 @@ async fn drain_of_undecodable_tasks_ends_with_an_error_that_names_the_attribute(
 }
 
 /// Searches of a worker whose colleagues hold many tasks for longer than their first lease.
-#[database_test]
+#[database_test(whole_batches)]
 async fn search_reads_the_items_of_live_leases_once(world: World) {
     const HELD: u32 = 250;
     let documents = create_documents(world.builder(), HELD).await;

@@ -52,7 +52,7 @@ async fn shutdown_releases_bodies_that_outlast_the_grace_period(world: World) {
     }
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn worker_claims_nothing_in_the_margin_of_its_deadline(world: World) {
     let documents = create_documents(world.builder_with_heartbeat(), 3).await;
     let clock = world.clock.manual();
@@ -73,7 +73,7 @@ async fn worker_claims_nothing_in_the_margin_of_its_deadline(world: World) {
     }
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn deadline_releases_bodies_that_still_run(world: World) {
     let documents = create_documents(world.builder_with_heartbeat(), 2).await;
     let begun = Arc::new(Barrier::new(3));
@@ -91,7 +91,7 @@ async fn deadline_releases_bodies_that_still_run(world: World) {
     assert_eq!(stored_counts(&world, 2).await, counts([(Pending, 2)]));
 }
 
-#[database_test]
+#[database_test(reads_at_once)]
 async fn shutdown_is_honoured_in_the_margin_of_a_deadline(world: World) {
     let documents = create_documents(world.builder_with_heartbeat(), 1).await;
     let stop = CancellationToken::new();
@@ -285,7 +285,7 @@ async fn worker_stops_in_time_although_dynamodb_does_not_answer(world: World) {
 }
 
 /// The body blocks its thread, so that nothing can interrupt it. The worker leaves it behind.
-#[database_test]
+#[database_test(reads_at_once)]
 async fn body_that_blocks_its_thread_does_not_delay_the_worker(world: World) {
     let documents = create_documents(world.builder_with_heartbeat(), 1).await;
     let (stop, clock) = (CancellationToken::new(), world.clock.manual());

@@ -9,20 +9,34 @@ use syn::{ItemFn, parse_macro_input};
 /// The words in parentheses limit that:
 ///
 /// - `endpoint`: the test starts processes or cuts connections. It runs only on a database that has an address.
+/// - `reads_at_once`: the test reads right after a write, with a clock that stands still. On the database that behaves like AWS,
+///   nothing lags then.
+/// - `whole_batches`: the test counts the requests of batches, or sends a batch without any retry. On the database that behaves like
+///   AWS, no member of a batch comes back then.
+/// - `wraps_database`: the test itself lets a database behave like AWS. It does not run on the one that does so already.
 /// - `own_layout`: the test is about a table with the tracker's own layout.
 /// - `real_time`: the test takes minutes by the machine's clock. It runs only with `--ignored`.
 #[proc_macro_attribute]
 pub fn database_test(words: TokenStream, item: TokenStream) -> TokenStream {
     let (mut needs_endpoint, mut takes_real_time, mut needs_own_layout) = (false, false, false);
+    let (mut reads_at_once, mut whole_batches, mut wraps_database) = (false, false, false);
     let words_parser = syn::meta::parser(|word| {
         if word.path.is_ident("endpoint") {
             needs_endpoint = true;
         } else if word.path.is_ident("real_time") {
             takes_real_time = true;
+        } else if word.path.is_ident("reads_at_once") {
+            reads_at_once = true;
+        } else if word.path.is_ident("whole_batches") {
+            whole_batches = true;
+        } else if word.path.is_ident("wraps_database") {
+            wraps_database = true;
         } else if word.path.is_ident("own_layout") {
             needs_own_layout = true;
         } else {
-            return Err(word.error("write `endpoint`, `own_layout` or `real_time`"));
+            return Err(
+                word.error("write `endpoint`, `own_layout`, `reads_at_once`, `real_time`, `whole_batches` or `wraps_database`")
+            );
         }
         Ok(())
     });
@@ -39,6 +53,9 @@ pub fn database_test(words: TokenStream, item: TokenStream) -> TokenStream {
                 name: ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)),
                 needs_endpoint: #needs_endpoint,
                 takes_real_time: #takes_real_time,
+                reads_at_once: #reads_at_once,
+                whole_batches: #whole_batches,
+                wraps_database: #wraps_database,
                 needs_own_layout: #needs_own_layout,
                 run: |world| ::std::boxed::Box::pin(#name(world)),
             }
