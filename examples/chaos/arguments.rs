@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -67,6 +68,26 @@ pub enum Backend {
     Url(String),
 }
 
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded => f.write_str("embedded"),
+            Self::Url(url) => f.write_str(url),
+        }
+    }
+}
+
+impl fmt::Display for Arguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(processes) = self.processes {
+            write!(f, "{processes} processes with ")?;
+        }
+        let Plan { workers, seed, effects } = self.plan();
+        let effects = if effects { "" } else { ", no effects" };
+        write!(f, "{workers} workers, seed {seed}{effects}, {}", self.backend)
+    }
+}
+
 fn backend(text: &str) -> Result<Backend, String> {
     if text == "embedded" {
         return Ok(Backend::Embedded);
@@ -116,7 +137,7 @@ impl Arguments {
         }
     }
 
-    /// Returns the tasks, or the seconds, for the progress bar.
+    /// Returns how many tasks there will be, if that is known.
     pub fn length(&self) -> Option<u64> {
         self.time.is_none().then_some(self.tasks.into())
     }

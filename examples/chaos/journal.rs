@@ -1,6 +1,6 @@
 //! What the bodies saw. The journal is independent of the table and of the tracker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
@@ -57,28 +57,33 @@ pub struct Visit {
 #[derive(Debug, Default)]
 pub struct Record {
     pub visits: Vec<Visit>,
-    /// How many starts had no body, and may have begun an attempt.
-    pub unsure: u64,
+    /// The workers that have started the task, or tried to.
+    pub starters: BTreeSet<String>,
+    /// How many starts had no clear answer.
+    unanswered: u64,
     /// The workers that are starting the task.
     starting: Vec<String>,
 }
 
 impl Record {
-    /// Returns how many attempts may have begun without a body at most.
-    pub fn without_body(&self) -> u64 {
-        self.unsure + self.starting.len() as u64
+    /// Returns how many starts had no body, and may have begun an attempt.
+    pub fn unsure(&self) -> u64 {
+        self.unanswered + self.starting.len() as u64
     }
 
     fn note(&mut self, what: What) {
         match what {
-            What::Starting { owner } => self.starting.push(owner),
+            What::Starting { owner } => {
+                self.starters.insert(owner.clone());
+                self.starting.push(owner);
+            }
             What::Begin(visit) => {
                 self.started(&visit.owner);
                 self.visits.push(visit);
             }
             What::Unstarted { owner, unsure } => {
                 self.started(&owner);
-                self.unsure += u64::from(unsure);
+                self.unanswered += u64::from(unsure);
             }
             What::StillHere { attempt, deadline } => {
                 self.change(attempt, |visit| visit.deadline = visit.deadline.max(deadline));
@@ -119,6 +124,13 @@ impl Pages {
                 }
             }
         }
+    }
+
+    /// Returns how many bodies went on after their lease had expired, and how many were cut off with their process.
+    pub fn overruns(&self) -> (usize, usize) {
+        let visits = || self.tasks.values().flat_map(|record| &record.visits);
+        let after = visits().filter(|visit| visit.end.is_some_and(|end| end > visit.deadline));
+        (after.count(), visits().filter(|visit| visit.end.is_none()).count())
     }
 
     /// Counts the visits by behaviour.

@@ -79,7 +79,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, AnyError> {
     let seconds = begin.elapsed().as_secs_f32();
     let nothing_is_left = machine::nothing_is_left(before).await;
 
-    println!("{} tasks, {:?}, {:?}: {seconds:.1} s", totals.tasks, arguments.plan(), arguments.backend);
+    println!("{} tasks, {arguments}: {seconds:.1} s", totals.tasks);
     println!("faults:   {}", listed(&totals.faults));
     println!("attempts: {}", listed(&totals.attempts));
     match Usage::now() {
@@ -148,12 +148,10 @@ async fn stop_on(mut signal: Pin<Box<impl Future<Output = std::io::Result<()>>>>
 
 /// Prints each guarantee with a few cases in which it was broken. Returns how many cases there are.
 fn print(report: &Report) -> usize {
-    for (promise, broken) in report {
-        println!("{} {promise}", if broken.is_empty() { "holds " } else { "BROKEN" });
-        for case in broken.iter().take(5) {
-            println!("         {case}");
-        }
+    for (promise, _) in report.iter().filter(|(_, broken)| broken.is_empty()) {
+        println!("holds  {promise}");
     }
+    check::print_broken(report);
     report.iter().map(|(_, broken)| broken.len()).sum()
 }
 

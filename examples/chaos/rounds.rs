@@ -1,6 +1,7 @@
 //! Rounds of tasks: each is created, processed, checked and deleted before the next begins.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,9 +11,10 @@ use futures_util::{StreamExt, stream};
 use indicatif::ProgressBar;
 use tracker_core::CancellationToken;
 
-use super::check::{self, Report, Scope};
+use super::check::{self, Checked, Report, Scope};
 use super::crew::Crew;
 use super::fleet::Chaos;
+use super::journal::Pages;
 use super::machine::{self, Usage};
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
@@ -49,6 +51,47 @@ impl Intake {
     }
 }
 
+/// What happened in one round.
+#[derive(Debug)]
+struct Round {
+    ids: Range<u32>,
+    seconds: f32,
+    unfinished: usize,
+    attempts: BTreeMap<&'static str, usize>,
+    /// How many bodies went on after their lease had expired, and how many were cut off with their process.
+    overruns: (usize, usize),
+    /// The faults of this process, and those of worker processes.
+    faults: (usize, BTreeMap<String, usize>),
+    disturbances: String,
+    report: Report,
+    used: Option<Usage>,
+}
+
+impl fmt::Display for Round {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (overrun, cut_off) = self.overruns;
+        let (tasks, all, seconds) = (self.ids.len(), self.ids.end, self.seconds);
+        let attempts: usize = self.attempts.values().sum();
+        let faults = self.faults.0 + self.faults.1.values().sum::<usize>();
+        write!(
+            f,
+            "{tasks} tasks of {all} in {seconds:.1} s, {} not ended, {attempts} attempts ",
+            self.unfinished
+        )?;
+        write!(
+            f,
+            "({overrun} beyond their lease, {cut_off} cut off), {faults} faults, {}",
+            self.disturbances
+        )?;
+        let violations: usize = self.report.iter().map(|(_, broken)| broken.len()).sum();
+        write!(f, "{violations} violations; ")?;
+        match self.used {
+            Some(used) => used.fmt(f),
+            None => f.write_str("memory is not measured on this system"),
+        }
+    }
+}
+
 /// The sum of all rounds.
 #[derive(Debug, Default)]
 pub struct Totals {
@@ -56,8 +99,8 @@ pub struct Totals {
     pub attempts: BTreeMap<&'static str, usize>,
     /// The faults of worker processes.
     pub faults: BTreeMap<String, usize>,
-    pub report: Report,
     pub interrupted: bool,
+    report: Report,
     early: Option<Usage>,
     last: Option<Usage>,
 }
@@ -70,12 +113,23 @@ impl Totals {
         self.report.iter().cloned().chain(memory.unwrap_or_default()).collect()
     }
 
-    fn add(&mut self, report: Report) {
-        for (promise, broken) in report {
+    fn add(&mut self, round: Round) {
+        self.tasks = round.ids.end;
+        self.last = round.used;
+        if self.early.is_none() && self.tasks >= EARLY {
+            self.early = round.used;
+        }
+        for (promise, broken) in round.report {
             match self.report.iter_mut().find(|(other, _)| *other == promise) {
                 Some((_, cases)) => cases.extend(broken),
                 None => self.report.push((promise, broken)),
             }
+        }
+        for (behaviour, count) in round.attempts {
+            *self.attempts.entry(behaviour).or_default() += count;
+        }
+        for (fault, count) in round.faults.1 {
+            *self.faults.entry(fault).or_default() += count;
         }
     }
 }
@@ -89,14 +143,13 @@ pub async fn process(
     progress: &ProgressBar,
 ) -> Result<Totals, AnyError> {
     let mut totals = Totals::default();
-    let mut nth = 0;
-    while !stop.is_cancelled()
-        && let Some((ids, end)) = intake.round(totals.tasks)
-    {
+    for nth in 0.. {
+        let Some((ids, end)) = intake.round(totals.tasks).filter(|_| !stop.is_cancelled()) else {
+            break;
+        };
         let begin = Instant::now();
         let faults_before: usize = chaos.network.injected().values().sum();
         chaos.storm(nth);
-        nth += 1;
         crew.begin()?;
         let created = AtomicU32::new(ids.start);
         tokio::select! {
@@ -104,61 +157,62 @@ pub async fn process(
             failed = crew.disturb(chaos) => match failed? {},
         }
         let ids = ids.start..created.into_inner();
-        let mut looks = 0;
-        let (pages, checked) = loop {
-            let over = tokio::select! {
-                biased;
-                () = stop.cancelled() => Over::Stopped,
-                over = all_ended(chaos, &ids, progress) => over?,
-                failed = crew.disturb(chaos) => match failed? {},
-            };
-            crew.pause(chaos).await?;
-            let pages = chaos.journal.take();
-            let scope = if over == Over::Stopped { Scope::Ended } else { Scope::All };
-            let checked = check::check(chaos, &pages, ids.clone(), scope).await?;
-            looks += 1;
-            if checked.unfinished == 0 || over != Over::Ended || looks == LOOKS {
-                break (pages, checked);
-            }
-            // The counts of an index that lags behind were wrong.
-            chaos.journal.restore(pages);
-            crew.begin()?;
-        };
+        let (pages, checked) = finish(chaos, crew, &ids, stop, progress).await?;
         chaos.delete(ids.clone()).await?;
-        let behaviours = pages.behaviours();
-        let faults = chaos.network.injected().values().sum::<usize>() - faults_before
-            + pages.faults.values().sum::<usize>();
+        let (attempts, overruns) = (pages.behaviours(), pages.overruns());
+        let own_faults = chaos.network.injected().values().sum::<usize>() - faults_before;
+        // The journal of the round is no longer needed, and must not count as memory.
         drop(pages.tasks);
-        totals.tasks = ids.end;
-        totals.interrupted = stop.is_cancelled();
-        totals.last = Usage::now();
-        if totals.early.is_none() && totals.tasks >= EARLY {
-            totals.early = totals.last;
-        }
-        let violations: usize = checked.report.iter().map(|(_, broken)| broken.len()).sum();
-        let used =
-            totals.last.map_or_else(|| "not measured on this system".to_owned(), |used| used.to_string());
+        let round = Round {
+            ids,
+            seconds: begin.elapsed().as_secs_f32(),
+            unfinished: checked.unfinished,
+            attempts,
+            overruns,
+            faults: (own_faults, pages.faults),
+            disturbances: crew.disturbances(),
+            report: checked.report,
+            used: Usage::now(),
+        };
         progress.suspend(|| {
-            println!(
-                "round {nth}: {} tasks of {}, {} not ended, {} attempts, {faults} faults, {}{violations} violations, \
-                 {:.1} s; {used}",
-                ids.len(),
-                totals.tasks,
-                checked.unfinished,
-                behaviours.values().sum::<usize>(),
-                crew.disturbances(),
-                begin.elapsed().as_secs_f32(),
-            );
+            println!("round {}: {round}", nth + 1);
+            // Without waiting for the end, which may be hours away.
+            check::print_broken(&round.report);
         });
-        totals.add(checked.report);
-        for (behaviour, count) in behaviours {
-            *totals.attempts.entry(behaviour).or_default() += count;
-        }
-        for (fault, count) in pages.faults {
-            *totals.faults.entry(fault).or_default() += count;
-        }
+        totals.add(round);
     }
+    totals.interrupted = stop.is_cancelled();
     Ok(totals)
+}
+
+/// Waits until the tasks of a round have ended, and checks them. The workers pause then.
+async fn finish(
+    chaos: &Chaos,
+    crew: &mut Crew,
+    ids: &Range<u32>,
+    stop: &CancellationToken,
+    progress: &ProgressBar,
+) -> Result<(Pages, Checked), AnyError> {
+    let mut looks = 0;
+    loop {
+        let over = tokio::select! {
+            biased;
+            () = stop.cancelled() => Over::Stopped,
+            over = all_ended(chaos, ids, progress) => over?,
+            failed = crew.disturb(chaos) => match failed? {},
+        };
+        crew.pause(chaos).await?;
+        let pages = chaos.journal.take();
+        let scope = if over == Over::Stopped { Scope::Ended } else { Scope::All };
+        let checked = check::check(chaos, &pages, ids.clone(), scope).await?;
+        looks += 1;
+        if checked.unfinished == 0 || over != Over::Ended || looks == LOOKS {
+            return Ok((pages, checked));
+        }
+        // The counts of an index that lags behind were wrong.
+        chaos.journal.restore(pages);
+        crew.begin()?;
+    }
 }
 
 /// Creates tasks as they come in, and counts in `created` up to which id.

@@ -14,6 +14,8 @@ use super::journal::Verdict;
 /// How long a worker waits when it has found no task, at first and at most.
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_millis(800);
+/// How many of the tasks that it has found a worker starts at most.
+const PICKS: usize = 16;
 /// The exit status of a worker process whose task has killed it.
 pub const VANISHED: i32 = 86;
 
@@ -66,7 +68,7 @@ impl Worker {
                 continue;
             }
             wait = SHORTEST_WAIT;
-            for pick in 0..4_u32 {
+            for pick in 0..PICKS.min(found.len()) {
                 let nth = plan.draw((&self.owner, round, pick), found.len() as u64);
                 let Some(task) = usize::try_from(nth).ok().map(|nth| *found[nth].task_id()) else {
                     continue;
