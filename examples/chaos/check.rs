@@ -7,7 +7,7 @@ use std::ops::Range;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tracker_core::Task;
 
-use super::fleet::Chaos;
+use super::fleet::{Chaos, patiently};
 use super::job::{Behaviour, Job};
 use super::journal::{Pages, Record, Verdict, Visit};
 
@@ -66,8 +66,9 @@ pub async fn check(
     report.extend(PROMISES.map(|(promise, _)| (promise, Vec::new())));
     let mut unfinished = 0;
     let stored = stream::iter(tasks).map(async |id| {
-        let task = chaos.calm.get(&id).consistent().await?;
-        Ok::<_, Box<dyn Error + Send + Sync>>((id, task, chaos.counted(id).await?))
+        let task = patiently(async || chaos.calm.get(&id).consistent().await).await?;
+        let counted = patiently(async || chaos.counted(id).await).await?;
+        Ok::<_, Box<dyn Error + Send + Sync>>((id, task, counted))
     });
     let mut stored = std::pin::pin!(stored.buffer_unordered(16));
     while let Some((id, task, counted)) = stored.try_next().await? {

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::OwnedRwLockWriteGuard;
 use tokio::task::JoinSet;
@@ -10,6 +11,9 @@ use tracker_core::Error;
 use super::fleet::Chaos;
 use super::processes::Processes;
 use super::worker;
+
+/// How long an attempt may take at most.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -60,7 +64,11 @@ impl Crew {
         match self {
             Self::Here { gate, .. } => {
                 if gate.is_none() {
-                    *gate = Some(Arc::clone(&chaos.gate).write_owned().await);
+                    let closed = Arc::clone(&chaos.gate).write_owned();
+                    let closed = tokio::time::timeout(PATIENCE, closed).await;
+                    *gate = Some(
+                        closed.map_err(|_| "a worker hangs in an attempt, although all tasks have ended")?,
+                    );
                 }
             }
             Self::Processes(processes) => {

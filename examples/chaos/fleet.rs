@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::sync::RwLock;
@@ -25,6 +25,8 @@ use super::journal::Journal;
 
 /// How often an idle connection of each pool dies.
 const CONNECTIONS_DIE: Duration = Duration::from_secs(5);
+/// How long the coordinator waits for an answer.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The most items that one `BatchWriteItem` deletes.
 const BATCH: usize = 25;
 
@@ -139,7 +141,7 @@ impl Chaos {
 
     /// Returns how many tasks of the table have ended.
     pub async fn ended(&self) -> Result<u64, Error> {
-        let counts = self.calm.count_by_status().await?;
+        let counts = patiently(async || self.calm.count_by_status().await).await?;
         Ok(counts.get(JobStatus::Succeeded) + counts.get(JobStatus::Ignored))
     }
 
@@ -169,7 +171,7 @@ impl Chaos {
             .flat_map(|id| [self.calm.primary_key(&id).unwrap_or_default(), self.counter_key(id)])
             .collect();
         stream::iter(keys.chunks(BATCH).map(<[_]>::to_vec))
-            .map(|keys| self.delete_batch(keys))
+            .map(|keys| async move { patiently(async || self.delete_batch(keys.clone()).await).await })
             .buffer_unordered(4)
             .try_collect()
             .await
@@ -229,6 +231,17 @@ impl Chaos {
             tokio::time::sleep(Duration::from_millis(50)).await;
             let is_quiet = self.network.late() + self.network.in_flight() == 0;
             quiet = if is_quiet && self.network.count_all() == before { quiet + 1 } else { 0 };
+        }
+    }
+}
+
+/// Sends a request of the coordinator again until it succeeds, for a minute at most: a busy machine answers slowly.
+pub async fn patiently<R, E>(request: impl AsyncFn() -> Result<R, E>) -> Result<R, E> {
+    let begin = Instant::now();
+    loop {
+        match request().await {
+            Err(_) if begin.elapsed() < PATIENCE => tokio::time::sleep(Duration::from_secs(1)).await,
+            result => return result,
         }
     }
 }
