@@ -1,31 +1,51 @@
 //! The guarantees, checked against the journal and the table.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::error::Error;
+use std::ops::Range;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tracker_core::Task;
 
-use super::fleet::{Chaos, Job};
-use super::journal::{Behaviour, Verdict, Visit};
+use super::fleet::{Chaos, patiently};
+use super::job::{Behaviour, Job};
+use super::journal::{Pages, Record, Verdict, Visit};
 
 /// Each guarantee with the cases in which it was broken.
 pub type Report = Vec<(&'static str, Vec<String>)>;
 
+/// What the table and the journal say about the tasks of a round.
+#[derive(Debug)]
+pub struct Checked {
+    pub report: Report,
+    /// How many tasks have not ended.
+    pub unfinished: usize,
+}
+
+/// Which tasks are checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All, because all should have ended.
+    All,
+    /// Those that have ended, because the run was interrupted.
+    Ended,
+}
+
 /// One task with all visits of its body.
 struct Known<'k> {
-    task: &'k Task<Job>,
-    visits: Vec<&'k Visit>,
+    task: Task<Job>,
+    record: &'k Record,
     /// How often the effect of its success was written.
     counted: u64,
 }
 
 type Promise = fn(&Known<'_>, &Chaos) -> Option<String>;
 
-const PROMISES: [(&str, Promise); 9] = [
+const PROMISES: [(&str, Promise); 10] = [
     ("every task has ended, and no worker holds it", has_ended),
     ("no two workers held a task at the same time", held_by_one),
     ("the attempt numbers of a task are unique and grow", attempts_grow),
+    ("every attempt belongs to a start of a worker", attempts_are_known),
     ("at most one success is recorded, and its body finished", succeeded_once),
     ("the effect of a success is written once, and of all else never", effects_are_written_once),
     ("the result that a worker received is true", told_the_truth),
@@ -35,47 +55,63 @@ const PROMISES: [(&str, Promise); 9] = [
 ];
 
 /// Compares the journal with the table.
-pub async fn check(chaos: &Chaos) -> Result<Report, Box<dyn Error + Send + Sync>> {
-    let tasks: Vec<_> = stream::iter(0..chaos.plan.tasks)
-        .map(|id| async move {
-            let task = chaos.calm.get(&id).consistent().await?;
-            Ok::<_, Box<dyn Error + Send + Sync>>((id, (task, chaos.counted(id).await?)))
-        })
-        .buffer_unordered(16)
-        .try_collect()
-        .await?;
-    let tasks: BTreeMap<_, _> = tasks.into_iter().collect();
-    let visits = chaos.journal.all();
-    let mut of_task: BTreeMap<u32, Vec<&Visit>> = BTreeMap::new();
-    for visit in &visits {
-        of_task.entry(visit.task).or_default().push(visit);
-    }
-    let known = tasks.iter().filter_map(|(id, (task, counted))| {
-        let visits = of_task.remove(id).unwrap_or_default();
-        task.as_ref().map(|task| Known { task, visits, counted: *counted })
+pub async fn check(
+    chaos: &Chaos,
+    pages: &Pages,
+    tasks: Range<u32>,
+    scope: Scope,
+) -> Result<Checked, Box<dyn Error + Send + Sync>> {
+    let no_record = Record::default();
+    let mut report: Report = vec![("no task is lost", Vec::new())];
+    report.extend(PROMISES.map(|(promise, _)| (promise, Vec::new())));
+    let mut unfinished = 0;
+    let stored = stream::iter(tasks).map(async |id| {
+        let task = patiently(async || chaos.calm.get(&id).consistent().await).await?;
+        let counted = patiently(async || chaos.counted(id).await).await?;
+        Ok::<_, Box<dyn Error + Send + Sync>>((id, task, counted))
     });
-    let known: Vec<_> = known.collect();
-    let lost: Vec<_> =
-        tasks.iter().filter(|(_, (task, _))| task.is_none()).map(|(id, _)| format!("task {id}")).collect();
-    let mut report: Report = vec![("no task is lost", lost)];
-    for (promise, broken) in PROMISES {
-        let cases = known.iter().filter_map(|known| {
-            let why = broken(known, chaos)?;
-            Some(format!("task {}: {why}", known.task.task_id()))
-        });
-        report.push((promise, cases.collect()));
+    let mut stored = std::pin::pin!(stored.buffer_unordered(16));
+    while let Some((id, task, counted)) = stored.try_next().await? {
+        let Some(task) = task else {
+            report[0].1.push(format!("task {id}"));
+            continue;
+        };
+        let known = Known { task, record: pages.tasks.get(&id).unwrap_or(&no_record), counted };
+        if has_ended(&known, chaos).is_some() {
+            unfinished += 1;
+            if scope == Scope::Ended {
+                continue;
+            }
+        }
+        for ((_, broken), (_, cases)) in PROMISES.iter().zip(&mut report[1..]) {
+            cases.extend(broken(&known, chaos).map(|why| format!("task {id}: {why}")));
+        }
     }
-    Ok(report)
+    Ok(Checked { report, unfinished })
+}
+
+/// Prints each broken guarantee with a few of its cases.
+pub fn print_broken(report: &Report) {
+    for (promise, broken) in report.iter().filter(|(_, broken)| !broken.is_empty()) {
+        println!("BROKEN {promise}");
+        for case in broken.iter().take(5) {
+            println!("         {case}");
+        }
+    }
 }
 
 impl Known<'_> {
+    fn visits(&self) -> &[Visit] {
+        &self.record.visits
+    }
+
     fn is_done(&self) -> bool {
         self.task.is_succeeded()
     }
 }
 
 fn has_ended(known: &Known<'_>, _: &Chaos) -> Option<String> {
-    let task = known.task;
+    let task = &known.task;
     let ended = (task.is_succeeded() || task.is_ignored()) && !task.is_locked();
     (!ended).then(|| format!("the status is {}, the owner is {:?}", task.status_name(), task.owner()))
 }
@@ -83,7 +119,7 @@ fn has_ended(known: &Known<'_>, _: &Chaos) -> Option<String> {
 /// A body holds its task until the body ends or its lease expires, whichever comes first.
 fn held_by_one(known: &Known<'_>, _: &Chaos) -> Option<String> {
     let mut held: Vec<_> = known
-        .visits
+        .visits()
         .iter()
         .map(|visit| (visit.begin, visit.end.map_or(visit.deadline, |end| end.min(visit.deadline)), visit))
         .collect();
@@ -97,13 +133,41 @@ fn held_by_one(known: &Known<'_>, _: &Chaos) -> Option<String> {
 }
 
 fn attempts_grow(known: &Known<'_>, _: &Chaos) -> Option<String> {
-    let mut visits = known.visits.clone();
+    let mut visits: Vec<_> = known.visits().iter().collect();
     visits.sort_by_key(|visit| visit.begin);
     let attempts: Vec<_> = visits.iter().map(|visit| visit.attempt).collect();
     let grow = attempts.windows(2).all(|pair| pair[0] < pair[1]);
     let last = attempts.last().copied().unwrap_or_default();
     (!grow || last > known.task.attempt())
         .then(|| format!("bodies ran in attempts {attempts:?}, but {} is stored", known.task.attempt()))
+}
+
+/// An attempt without a body was begun by a start that was not answered in time, or whose process was killed. A start that was
+/// refused may also have begun it, if an earlier try of the start arrived late. Then its lease has expired.
+fn attempts_are_known(known: &Known<'_>, _: &Chaos) -> Option<String> {
+    let (mut unrecorded, record) = (0, known.record);
+    for attempt in 1..=known.task.attempt() {
+        let visit = known.visits().iter().find(|visit| visit.attempt == attempt);
+        let entry = known.task.errors().iter().find(|entry| entry.attempt == Some(attempt));
+        let recorded = entry.and_then(|entry| entry.owner.as_deref());
+        let is_known = match (visit, recorded) {
+            (Some(visit), Some(owner)) => visit.owner == owner,
+            (None, Some(owner)) => record.starters.contains(owner),
+            (Some(_), None) => true,
+            (None, None) => {
+                unrecorded += 1;
+                unrecorded <= record.unsure()
+            }
+        };
+        if !is_known {
+            return Some(format!(
+                "attempt {attempt} of {recorded:?}, the body ran on {:?}, {} starts with an unknown outcome",
+                visit.map(|visit| &visit.owner),
+                record.unsure()
+            ));
+        }
+    }
+    None
 }
 
 fn succeeded_once(known: &Known<'_>, _: &Chaos) -> Option<String> {
@@ -115,7 +179,7 @@ fn succeeded_once(known: &Known<'_>, _: &Chaos) -> Option<String> {
     if done_by != Some(known.task.attempt()) {
         return Some(format!("succeeded in attempt {done_by:?}, but the last was {}", known.task.attempt()));
     }
-    let visit = known.visits.iter().find(|visit| Some(visit.attempt) == done_by);
+    let visit = known.visits().iter().find(|visit| Some(visit.attempt) == done_by);
     let Some(visit) = visit else {
         return Some("succeeded in an attempt that no body ran".to_owned());
     };
@@ -141,7 +205,7 @@ fn effects_are_written_once(known: &Known<'_>, chaos: &Chaos) -> Option<String> 
 
 fn told_the_truth(known: &Known<'_>, _: &Chaos) -> Option<String> {
     let done_by = known.is_done().then_some(known.task.data().done_by).flatten();
-    let lie = known.visits.iter().find(|visit| match visit.verdict {
+    let lie = known.visits().iter().find(|visit| match visit.verdict {
         Some(Verdict::Succeeded) => done_by != Some(visit.attempt),
         Some(Verdict::Failed | Verdict::Released | Verdict::Lost) => done_by == Some(visit.attempt),
         Some(Verdict::Unknown) | None => false,
@@ -153,15 +217,15 @@ fn told_the_truth(known: &Known<'_>, _: &Chaos) -> Option<String> {
 /// The recorded failures include every attempt that was reported as failed and every attempt whose worker vanished. They
 /// are no more than all attempts without the success.
 fn failures_are_counted(known: &Known<'_>, chaos: &Chaos) -> Option<String> {
-    let task = known.task;
+    let task = &known.task;
     let recorded = task.errors().len() as u64;
     let successes = u64::from(known.is_done());
-    let failed = |visit: &&&Visit| match visit.verdict {
+    let failed = |visit: &&Visit| match visit.verdict {
         Some(Verdict::Failed) => true,
         // Only a takeover ends the attempt of a worker that vanished, and it records a failure.
-        _ => visit.behaviour == Behaviour::Vanish,
+        _ => visit.behaviour == Behaviour::Vanish || visit.end.is_none(),
     };
-    let least = known.visits.iter().filter(failed).count() as u64;
+    let least = known.visits().iter().filter(failed).count() as u64;
     let most = task.attempt() - successes;
     let distinct: BTreeSet<_> = task.errors().iter().map(|entry| &entry.update_time).collect();
     if !(least..=most).contains(&recorded) || distinct.len() as u64 != recorded {
@@ -181,7 +245,7 @@ fn poison_is_given_up(known: &Known<'_>, chaos: &Chaos) -> Option<String> {
 fn data_is_kept(known: &Known<'_>, _: &Chaos) -> Option<String> {
     let saved_by = known.task.data().saved_by;
     let saved =
-        |visit: &&&Visit| visit.behaviour == Behaviour::Save && visit.verdict == Some(Verdict::Succeeded);
-    let last = known.visits.iter().filter(saved).map(|visit| visit.attempt).max();
+        |visit: &&Visit| visit.behaviour == Behaviour::Save && visit.verdict == Some(Verdict::Succeeded);
+    let last = known.visits().iter().filter(saved).map(|visit| visit.attempt).max();
     (saved_by < last).then(|| format!("attempt {last:?} saved last, but the data is of attempt {saved_by:?}"))
 }

@@ -1,152 +1,111 @@
-//! The tasks, the workers, and everything that goes wrong with them.
+//! The table, the clients, and everything that goes wrong between them.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
-use std::time::Duration;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
-use tokio::task::JoinSet;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use tokio::sync::RwLock;
+use tokio::task::JoinHandle;
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::config::retry::RetryConfig;
 use tracker_core::aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use tracker_core::aws_sdk_dynamodb::error::BuildError;
-use tracker_core::aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
-use tracker_core::testing::{Fault, FaultyNetwork, Rates};
-use tracker_core::{
-    Error, ErrorKind, Execution, Failure, Layout, StatusCounts, StatusTracker, Tracker, TrackerStatus,
+use tracker_core::aws_sdk_dynamodb::types::{
+    AttributeValue, DeleteRequest, TransactWriteItem, Update, WriteRequest,
 };
+use tracker_core::testing::{Fault, FaultyNetwork, Rates};
+use tracker_core::{Error, ErrorKind, Layout, StatusTracker, Tracker};
 
 use super::clock::Alive;
-use super::journal::{Behaviour, Journal, Verdict};
+use super::job::{Job, JobStatus, LONGEST_LEASE, MAX_CLOCK_SKEW, Plan, SHORTEST_LEASE};
+use super::journal::Journal;
 
-#[derive(TrackerStatus, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JobStatus {
-    #[status(pending, shards = 3)]
-    Pending = 10,
-    #[status(in_progress, shards = 3)]
-    InProgress = 12,
-    #[status(failed, shards = 3)]
-    Failed = 14,
-    #[status(succeeded, shards = 3)]
-    Succeeded = 16,
-    #[status(ignored, shards = 3)]
-    Ignored = 18,
-}
-
-#[derive(StatusTracker, Debug, Clone)]
-#[tracker(use_case_id = "chaos", status = JobStatus, max_retry = 4, history_limit = 1000, backoff = "none")]
-pub struct Job {
-    #[tracker(task_id)]
-    pub id: u32,
-    /// The attempt whose body finished the task.
-    pub done_by: Option<u64>,
-    /// The last attempt that saved the data before its end.
-    pub saved_by: Option<u64>,
-}
-
-/// The shortest and the longest lease. Each worker has its own length, as while a new length is deployed.
-const SHORTEST_LEASE: Duration = Duration::from_secs(1);
-const LONGEST_LEASE: Duration = Duration::from_millis(1500);
-pub const MAX_CLOCK_SKEW: Duration = Duration::from_millis(500);
-/// Longer than the longest lease, the skew, and the difference of two clocks.
-const HANG: Duration = Duration::from_millis(2700);
 /// How often an idle connection of each pool dies.
 const CONNECTIONS_DIE: Duration = Duration::from_secs(5);
+/// How long the coordinator waits for an answer.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// The most items that one `BatchWriteItem` deletes.
+const BATCH: usize = 25;
 
-/// The size of a run, and its seed.
-#[derive(Debug, Clone, Copy)]
-pub struct Plan {
-    pub tasks: u32,
-    pub workers: u32,
-    pub seed: u64,
-    /// Whether each success counts up a counter of its task, in one transaction.
-    pub effects: bool,
-}
-
-impl Plan {
-    /// Draws a number below `limit` that depends only on the seed and on its purpose `what`.
-    fn draw(&self, what: impl Hash, limit: u64) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        (self.seed, what).hash(&mut hasher);
-        hasher.finish() % limit
-    }
-
-    /// Returns true if a task kills every worker that starts it.
-    pub fn is_poison(&self, task: u32) -> bool {
-        self.draw(("poison", task), 50) == 0
-    }
-
-    fn behaviour(&self, task: u32, attempt: u64) -> Behaviour {
-        if self.is_poison(task) {
-            return Behaviour::Vanish;
-        }
-        match self.draw(("behaviour", task, attempt), 100) {
-            0..8 => Behaviour::Fail,
-            8..14 => Behaviour::Panic,
-            14..18 => Behaviour::Hang,
-            18..22 => Behaviour::Vanish,
-            22..26 => Behaviour::Release,
-            26..30 => Behaviour::Cancel,
-            30..32 => Behaviour::Block,
-            32..36 if self.effects => Behaviour::Refuse,
-            32..50 => Behaviour::Save,
-            _ => Behaviour::Work,
-        }
-    }
-}
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Debug)]
 pub struct Chaos {
     pub plan: Plan,
     pub network: FaultyNetwork,
     pub journal: Journal,
+    /// Whether the worker runs in a process of its own.
+    pub is_process: bool,
     /// A tracker without faults, to create the table and to check it.
     pub calm: Tracker<Job>,
+    /// Workers hold it for reading while they work. Whoever holds it for writing has no worker between start and end.
+    pub gate: Arc<RwLock<()>>,
     calm_client: Client,
     client: Client,
     table: String,
     layout: Layout,
-}
-
-/// Returns how many tasks have ended.
-pub fn ended(counts: &StatusCounts<JobStatus>) -> u64 {
-    counts.get(JobStatus::Succeeded) + counts.get(JobStatus::Ignored)
+    vanished: Mutex<Vec<(Alive, JoinHandle<()>)>>,
 }
 
 impl Chaos {
+    /// Creates nothing yet. The checks use the client `calm`, and the workers use `client`, over a network with faults.
     pub fn new(
+        calm: &Client,
         client: &Client,
         table: &str,
         layout: Layout,
         plan: Plan,
-    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+    ) -> Result<Self, AnyError> {
         let (faulty, network) = FaultyNetwork::around(client)?;
-        let rates = Rates::stormy()
-            .with(Fault::Delay(Duration::from_millis(700)), 0.03)
-            // Late enough to arrive after the lease of the first request has expired.
-            .with(Fault::DuplicateLate(LONGEST_LEASE * 3), 0.06);
-        network.seed(plan.seed, rates);
         // The SDK retries too; a short backoff and a short wait for a response keep the run short.
         let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(10));
         let timeouts = TimeoutConfig::builder().read_timeout(Duration::from_millis(300)).build();
         let client_config = faulty.config().to_builder().retry_config(retries).timeout_config(timeouts);
-        let calm = Job::tracker_builder(client).table(table).layout(layout.clone()).build()?;
-        let faulty = Client::from_conf(client_config.build());
-        Ok(Self {
+        let chaos = Self {
             plan,
             network,
-            journal: Journal::default(),
-            calm,
-            calm_client: client.clone(),
-            client: faulty,
+            journal: Journal::in_memory(),
+            is_process: false,
+            calm: Job::tracker_builder(calm).table(table).layout(layout.clone()).build()?,
+            gate: Arc::default(),
+            calm_client: calm.clone(),
+            client: Client::from_conf(client_config.build()),
             table: table.to_owned(),
             layout,
-        })
+            vanished: Mutex::default(),
+        };
+        chaos.storm(0);
+        Ok(chaos)
+    }
+
+    /// Lets this process be one worker, with a journal in a file.
+    pub fn in_process(self, journal: &Path, life: u64) -> Result<Self, AnyError> {
+        self.storm(life);
+        Ok(Self { journal: Journal::in_file(journal)?, is_process: true, ..self })
+    }
+
+    /// Begins another storm, which forgets how often each key of an earlier one was used.
+    pub fn storm(&self, nth: u64) {
+        let rates = Rates::stormy()
+            .with(Fault::Delay(Duration::from_millis(700)), 0.03)
+            // Late enough to arrive after the lease of the first request has expired.
+            .with(Fault::DuplicateLate(LONGEST_LEASE * 3), 0.06);
+        self.network.seed(self.plan.seed.wrapping_add(nth), rates);
+    }
+
+    /// Lets idle connections die, without end.
+    pub async fn kill_connections(&self) {
+        loop {
+            self.network.kill_connections(1);
+            tokio::time::sleep(CONNECTIONS_DIE).await;
+        }
     }
 
     /// Returns the effect of a success: it counts up the counter of its task. `condition` must hold for the counter.
-    fn count(&self, task: u32, condition: Option<&str>) -> Result<TransactWriteItem, BuildError> {
+    pub fn count(&self, task: u32, condition: Option<&str>) -> Result<TransactWriteItem, BuildError> {
         let update = Update::builder()
             .table_name(&self.table)
             .set_key(Some(self.counter_key(task)))
@@ -164,7 +123,7 @@ impl Chaos {
     }
 
     /// Returns the counter of a task.
-    pub async fn counted(&self, task: u32) -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
+    pub async fn counted(&self, task: u32) -> Result<u64, AnyError> {
         let counter = self
             .calm_client
             .get_item()
@@ -180,58 +139,60 @@ impl Chaos {
         })
     }
 
-    /// Creates the tasks and processes them until all have ended.
-    pub async fn run(self: Arc<Self>) -> Result<(), Error> {
+    /// Returns how many tasks of the table have ended.
+    pub async fn ended(&self) -> Result<u64, Error> {
+        let counts = patiently(async || self.calm.count_by_status().await).await?;
+        Ok(counts.get(JobStatus::Succeeded) + counts.get(JobStatus::Ignored))
+    }
+
+    /// Creates tasks through the faulty network.
+    pub async fn create(&self, ids: impl Stream<Item = u32>) -> Result<(), Error> {
         let creator = &self.tracker("creator", Alive::new(Duration::ZERO), SHORTEST_LEASE, true)?;
-        stream::iter(0..self.plan.tasks)
-            .map(|id| async move {
-                loop {
-                    match creator.create(Job { id, done_by: None, saved_by: None }).await {
-                        Ok(_) => return Ok(()),
-                        Err(error) => match error.kind() {
-                            ErrorKind::AlreadyExists => return Ok(()),
-                            ErrorKind::OutcomeUnknown
-                            | ErrorKind::Unavailable
-                            | ErrorKind::Throttled { .. } => {}
-                            _ => return Err(error),
-                        },
-                    }
-                }
-            })
-            .buffer_unordered(16)
-            .try_collect::<()>()
-            .await?;
-        let mut workers = JoinSet::new();
-        for nth in 0..self.plan.workers {
-            workers.spawn(Arc::clone(&self).work(nth));
-        }
-        let worked = async {
-            while let Some(ended) = workers.join_next().await {
-                match ended {
-                    Ok(result) => result?,
-                    Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-                }
-            }
-            Ok::<_, Error>(())
-        };
-        let connections_die = async {
+        ids.map(|id| async move {
             loop {
-                self.network.kill_connections(1);
-                tokio::time::sleep(CONNECTIONS_DIE).await;
+                match creator.create(Job { id, done_by: None, saved_by: None }).await {
+                    Ok(_) => return Ok(()),
+                    Err(error) => match error.kind() {
+                        ErrorKind::AlreadyExists => return Ok(()),
+                        ErrorKind::OutcomeUnknown | ErrorKind::Unavailable | ErrorKind::Throttled { .. } => {}
+                        _ => return Err(error),
+                    },
+                }
             }
+        })
+        .buffer_unordered(16)
+        .try_collect::<()>()
+        .await
+    }
+
+    /// Deletes tasks and their counters.
+    pub async fn delete(&self, ids: Range<u32>) -> Result<(), AnyError> {
+        let keys: Vec<_> = ids
+            .flat_map(|id| [self.calm.primary_key(&id).unwrap_or_default(), self.counter_key(id)])
+            .collect();
+        stream::iter(keys.chunks(BATCH).map(<[_]>::to_vec))
+            .map(|keys| async move { patiently(async || self.delete_batch(keys.clone()).await).await })
+            .buffer_unordered(4)
+            .try_collect()
+            .await
+    }
+
+    async fn delete_batch(&self, keys: Vec<HashMap<String, AttributeValue>>) -> Result<(), AnyError> {
+        let request = |key| {
+            let delete = DeleteRequest::builder().set_key(Some(key)).build()?;
+            Ok::<_, BuildError>(WriteRequest::builder().delete_request(delete).build())
         };
-        tokio::select! {
-            worked = worked => worked?,
-            () = connections_die => unreachable!("connections die without end"),
-        }
-        // All late requests must arrive before the check.
-        while self.network.late() > 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        let mut left: Vec<_> = keys.into_iter().map(request).collect::<Result<_, _>>()?;
+        while !left.is_empty() {
+            let response =
+                self.calm_client.batch_write_item().request_items(&self.table, left).send().await?;
+            left = response.unprocessed_items.unwrap_or_default().remove(&self.table).unwrap_or_default();
         }
         Ok(())
     }
 
-    fn tracker(
+    /// Returns a tracker over the faulty network.
+    pub fn tracker(
         &self,
         owner: &str,
         clock: Alive,
@@ -249,138 +210,38 @@ impl Chaos {
             .build()
     }
 
-    /// Runs one worker at a time, and replaces it when it vanishes.
-    async fn work(self: Arc<Self>, nth: u32) -> Result<(), Error> {
-        for life in 0_u32.. {
-            let owner = format!("worker-{nth}.{life}");
-            // The guarantees require that clocks differ by less than `MAX_CLOCK_SKEW`.
-            let ahead = Duration::from_millis(self.plan.draw(("clock", nth, life), 480));
-            let alive = Alive::new(ahead);
-            let lease = SHORTEST_LEASE * (4 + nth % 3) / 4;
-            let tracker = self.tracker(&owner, alive.clone(), lease, (nth + life).is_multiple_of(2))?;
-            let worker = Worker { chaos: Arc::clone(&self), tracker, owner, alive };
-            if worker.live().await {
-                break;
-            }
+    /// Keeps an attempt whose worker has vanished.
+    pub fn keep_vanished(&self, clock: Alive, attempt: JoinHandle<()>) {
+        self.vanished.lock().unwrap_or_else(PoisonError::into_inner).push((clock, attempt));
+    }
+
+    /// Lets everything arrive that is still under way. The gate must be closed.
+    ///
+    /// The attempts of vanished workers are dropped. Others have ended their tasks, so nothing of it may be recorded.
+    pub async fn settle(&self) {
+        let vanished = std::mem::take(&mut *self.vanished.lock().unwrap_or_else(PoisonError::into_inner));
+        for (clock, attempt) in vanished {
+            attempt.abort();
+            let _ = attempt.await;
+            clock.wake();
         }
-        Ok(())
+        let mut quiet = 0;
+        while quiet < 10 {
+            let before = self.network.count_all();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let is_quiet = self.network.late() + self.network.in_flight() == 0;
+            quiet = if is_quiet && self.network.count_all() == before { quiet + 1 } else { 0 };
+        }
     }
 }
 
-#[derive(Clone)]
-struct Worker {
-    chaos: Arc<Chaos>,
-    tracker: Tracker<Job>,
-    owner: String,
-    alive: Alive,
-}
-
-impl Worker {
-    /// Works until all tasks have ended and returns true, or returns false if the worker has vanished.
-    async fn live(&self) -> bool {
-        let plan = self.chaos.plan;
-        for round in 0_u32.. {
-            // Faults can make the query fail: repeat it.
-            let Ok(found) = self.tracker.query_for_unfinished().limit(64).all().await else {
-                continue;
-            };
-            if found.is_empty() {
-                let counts = self.tracker.count_by_status().await;
-                if counts.is_ok_and(|counts| ended(&counts) == u64::from(plan.tasks)) {
-                    return true;
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-            for pick in 0..4_u32 {
-                let nth = plan.draw((&self.owner, round, pick), found.len() as u64);
-                let Some(task) = usize::try_from(nth).ok().map(|nth| *found[nth].task_id()) else {
-                    continue;
-                };
-                let attempt =
-                    tokio::spawn(self.clone().attempt(task, plan.draw((&self.owner, round, pick, "how"), 2)));
-                tokio::select! {
-                    biased;
-                    () = self.alive.vanished.notified() => return false,
-                    // The tracker records a panic; this worker ignores it.
-                    _ = attempt => {}
-                }
-            }
+/// Sends a request of the coordinator again until it succeeds, for a minute at most: a busy machine answers slowly.
+pub async fn patiently<R, E>(request: impl AsyncFn() -> Result<R, E>) -> Result<R, E> {
+    let begin = Instant::now();
+    loop {
+        match request().await {
+            Err(_) if begin.elapsed() < PATIENCE => tokio::time::sleep(Duration::from_secs(1)).await,
+            result => return result,
         }
-        true
-    }
-
-    /// Makes one attempt: with `run` if `how` is 0, otherwise with `start`.
-    async fn attempt(self, task: u32, how: u64) {
-        if how == 0 {
-            let ended = self.tracker.run(&task, async |execution| self.body(execution).await).await;
-            self.told(task, Verdict::of(&ended, Verdict::Succeeded));
-            return;
-        }
-        let Ok(mut execution) = self.tracker.start(&task).await else {
-            return;
-        };
-        let behaviour = self.chaos.plan.behaviour(task, execution.attempt());
-        let body = self.body(&mut execution).await;
-        let verdict = match (body, behaviour) {
-            (_, Behaviour::Release) => Verdict::of(&execution.release().await, Verdict::Released),
-            // Dropping the execution records the attempt as failed, best effort.
-            (_, Behaviour::Cancel) => return drop(execution),
-            (Ok(()), _) => Verdict::of(&execution.succeed().await, Verdict::Succeeded),
-            (Err(failure), _) => Verdict::of(&execution.fail(failure).await, Verdict::Failed),
-        };
-        self.told(task, verdict);
-    }
-
-    fn told(&self, task: u32, verdict: Verdict) {
-        self.chaos.journal.told(task, &self.owner, verdict);
-    }
-
-    async fn body(&self, task: &mut Execution<Job>) -> Result<(), Failure> {
-        let plan = self.chaos.plan;
-        let attempt = task.attempt();
-        let behaviour = plan.behaviour(*task.task_id(), attempt);
-        let inside = self.chaos.journal.begin(task, &self.owner, behaviour);
-        let slices = 1 + plan.draw(("slices", task.task_id(), attempt), 3);
-        for slice in 0..slices {
-            tokio::time::sleep(Duration::from_millis(
-                plan.draw(("slice", task.task_id(), attempt, slice), 8),
-            ))
-            .await;
-            inside.still_here(task);
-        }
-        match behaviour {
-            Behaviour::Work | Behaviour::Release | Behaviour::Cancel => {}
-            Behaviour::Save => {
-                task.data_mut().saved_by = Some(attempt);
-                task.save().await?;
-                inside.still_here(task);
-            }
-            Behaviour::Fail => return Err("this body fails on purpose".into()),
-            // `resume_unwind` skips the panic hook, which would print every panic.
-            Behaviour::Panic => std::panic::resume_unwind(Box::new("this body panics on purpose")),
-            Behaviour::Hang => {
-                tokio::time::sleep(HANG).await;
-                inside.still_here(task);
-            }
-            Behaviour::Block => {
-                std::thread::sleep(SHORTEST_LEASE / 2);
-                task.spawn_blocking(|_| std::thread::sleep(HANG)).await;
-                inside.still_here(task);
-            }
-            Behaviour::Refuse => {
-                task.on_success(self.chaos.count(u32::MAX, Some("attribute_exists(successes)"))?)?;
-            }
-            Behaviour::Vanish => {
-                drop(inside);
-                self.alive.vanish();
-                std::future::pending::<()>().await;
-            }
-        }
-        task.data_mut().done_by = Some(attempt);
-        if plan.effects {
-            task.on_success(self.chaos.count(*task.task_id(), None)?)?;
-        }
-        Ok(())
     }
 }

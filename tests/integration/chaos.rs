@@ -3,46 +3,73 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream;
 use tracker_core::testing::Conditions;
 use tracker_test_macros::database_test;
 
 use crate::support::World;
 
+// The command line and the processes of the example are not used here.
+#[allow(dead_code)]
 #[path = "../../examples/chaos/check.rs"]
 mod check;
 #[path = "../../examples/chaos/clock.rs"]
 mod clock;
-// The command line of the example is not used here.
 #[allow(dead_code)]
 #[path = "../../examples/chaos/fleet.rs"]
 mod fleet;
+#[path = "../../examples/chaos/job.rs"]
+mod job;
+#[allow(dead_code)]
 #[path = "../../examples/chaos/journal.rs"]
 mod journal;
+#[path = "../../examples/chaos/worker.rs"]
+mod worker;
 
-use fleet::{Chaos, Plan};
+use check::Scope;
+use fleet::Chaos;
+use job::Plan;
+
+const TASKS: u32 = 100;
 
 #[database_test]
 async fn chaos_breaks_no_promise(world: World) {
-    check_chaos(world, Plan { tasks: 100, workers: 8, seed: 1, effects: false }).await;
+    check_chaos(world, Plan { workers: 8, seed: 1, effects: false }).await;
 }
 
 /// Each success counts up a counter of its task, in one transaction.
 #[database_test]
 async fn chaos_writes_each_effect_once(world: World) {
-    check_chaos(world, Plan { tasks: 100, workers: 8, seed: 2, effects: true }).await;
+    check_chaos(world, Plan { workers: 8, seed: 2, effects: true }).await;
 }
 
 async fn check_chaos(world: World, plan: Plan) {
-    if let Some(aws) = &world.aws {
-        aws.set_conditions(Conditions::bad_day());
-    }
     world.lag_by_machine_clock();
-    let chaos = Chaos::new(&world.client, &world.table, world.layout.clone(), plan)
+    let chaos = Chaos::new(&world.client, &world.client, &world.table, world.layout.clone(), plan)
         .expect("a client with an HTTP client");
     let chaos = Arc::new(chaos);
-    let ended = tokio::time::timeout(Duration::from_mins(15), Arc::clone(&chaos).run()).await;
-    ended.expect("workers that end within 15 minutes").expect("workers that end without an error");
-    let behaviours = chaos.journal.behaviours();
+    let mut workers = worker::start(&chaos);
+    let work = async {
+        chaos.create(stream::iter(0..TASKS)).await.expect("tasks that can be created");
+        if let Some(aws) = &world.aws {
+            aws.set_conditions(Conditions::bad_day());
+        }
+        // On a bad day, a count may be refused.
+        while !chaos.ended().await.is_ok_and(|ended| ended >= u64::from(TASKS)) {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        ended = workers.join_next() => panic!("a worker has ended: {ended:?}"),
+        () = chaos.kill_connections() => unreachable!("connections die without end"),
+        () = tokio::time::sleep(Duration::from_mins(15)) => panic!("the tasks do not end within 15 minutes"),
+    }
+    let _gate = chaos.gate.write().await;
+    chaos.settle().await;
+
+    let pages = chaos.journal.take();
+    let behaviours = pages.behaviours();
     assert_eq!(
         behaviours.len(),
         if plan.effects { 10 } else { 9 },
@@ -58,7 +85,10 @@ async fn check_chaos(world: World, plan: Plan) {
         aws.set_conditions(Conditions::none());
         aws.catch_up().expect("a database in memory");
     }
-    for (promise, broken) in check::check(&chaos).await.expect("what is stored") {
+    let checked = check::check(&chaos, &pages, 0..TASKS, Scope::All).await.expect("what is stored");
+    for (promise, broken) in checked.report {
         assert!(broken.is_empty(), "broken promise: {promise}: {broken:#?}");
     }
+    chaos.delete(0..TASKS).await.expect("tasks that can be deleted");
+    assert_eq!(chaos.calm.count_by_status().await.expect("counts").total(), 0);
 }

@@ -43,6 +43,29 @@ async fn late_copy_of_a_refused_start_is_refused(world: World) {
     }
 }
 
+/// By its time, the copy could be a new start: the starter's clock is ahead by less than `max_clock_skew`.
+#[database_test]
+async fn late_copy_of_a_refused_start_of_a_faster_clock_ends_with_its_lease(world: World) {
+    let documents = world.create_document().await;
+    let faster = world.clock.ahead_by(Duration::from_secs(2));
+    let faster = world.builder::<Document>().owner("faster").clock(faster).build().unwrap();
+    let execution = documents.start("doc-1").await.unwrap();
+    let refused = world.network.count("UpdateItem");
+    let error = faster.start("doc-1").await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Locked { .. }), "{error}");
+    world.clock.advance(Duration::from_secs(1));
+    execution.fail("once").await.unwrap();
+    assert_eq!(world.network.deliver_again("UpdateItem", refused).await.unwrap(), 200);
+    let held = world.stored().await;
+    assert_eq!((&held["attempt"], &held["status"]), (&number(2), &number(12)));
+
+    world.expire_lease();
+    let execution = documents.start("doc-1").await.unwrap();
+    assert_eq!((execution.attempt(), execution.failed_attempts()), (3, 2));
+    assert_eq!(execution.errors()[1].owner.as_deref(), Some("faster"));
+    execution.succeed().await.unwrap();
+}
+
 #[database_test]
 async fn late_copy_of_a_save_is_refused(world: World) {
     let documents = world.create_document().await;

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tracker_core::{Clock, ErrorKind, Event, EventKind, Execution, StopReason};
 use tracker_test_macros::database_test;
 
-use crate::support::{Document, World, number};
+use crate::support::{Document, World, number, text};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -142,4 +142,18 @@ async fn closure_does_not_begin_after_the_end_of_its_attempt(world: World) {
     assert_eq!(late.unwrap().now_or_never(), None);
     assert!(runs.recv().is_err(), "the closure was dropped and has not run");
     assert_eq!(world.stored().await["status"], number(16));
+}
+
+/// Nobody drops the future of a closure in an execution by hand, so it must not wait for ever.
+#[database_test]
+async fn closure_of_an_execution_by_hand_is_told_that_the_lease_is_lost(world: World) {
+    world.create_document().await;
+    let documents = world.builder_with_heartbeat().build().unwrap();
+    let execution = documents.start("doc-1").await.unwrap();
+    world.set_attribute("lock", text("another")).await;
+    world.run_while_advancing_clock(execution.lost()).await;
+    let closure = execution.spawn_blocking(|stop| stop.reason());
+    let reason = tokio::time::timeout(MINUTE, closure).await.expect("a closure that ends");
+    assert_eq!(reason, Some(StopReason::LeaseLost));
+    assert_eq!(*execution.succeed().await.unwrap_err().kind(), ErrorKind::LeaseLost);
 }

@@ -211,9 +211,13 @@ impl Error {
 
     /// Returns whether the operation was refused, because the task's state did not allow it.
     ///
-    /// A refused operation has written nothing, with one exception. A start may find an expired lease of a
-    /// task that is out of attempts, or whose attempt was asked to end. It then writes that the task is
-    /// ignored, and returns the refusal [`Ignored`](ErrorKind::Ignored).
+    /// A refused operation has written nothing, with two exceptions:
+    ///
+    /// - A start may find an expired lease of a task that is out of attempts, or whose attempt was asked to end. It then
+    ///   writes that the task is ignored, and returns the refusal [`Ignored`](ErrorKind::Ignored).
+    /// - The first try of a start may arrive after a later try was refused. It fits if the holder has freed the task by
+    ///   then, and the holder's clock is behind. The task is then held until that lease expires, which counts as a
+    ///   failed attempt.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(

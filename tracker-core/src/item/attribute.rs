@@ -88,7 +88,9 @@ mod tests {
     /// The sizes that AWS was seen to count: docs/dynamodb-assumptions.md, 5.3.
     #[test]
     fn a_number_has_a_byte_for_two_digits_and_one_for_its_sign() {
-        for (number, size) in [("1", 2), ("12", 2), ("123", 3), ("-1", 3), ("-12", 3), ("-123", 4), ("1.5", 3)] {
+        for (number, size) in
+            [("1", 2), ("12", 2), ("123", 3), ("-1", 3), ("-12", 3), ("-123", 4), ("1.5", 3)]
+        {
             assert_eq!(size_of(&AttributeValue::N(number.to_owned())), size, "{number}");
         }
         assert_eq!(size_of(&AttributeValue::Ns(vec!["-1".to_owned(), "12".to_owned()])), 5);

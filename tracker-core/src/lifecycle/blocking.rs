@@ -21,6 +21,10 @@ impl<T: StatusTracker> Execution<T> {
     /// within one lease after that, for example after the [timeout](crate::TrackerBuilder::timeout), the heartbeats stop,
     /// and the lease expires.
     ///
+    /// If the lease is lost before the closure begins, `run` and a worker drop this future. An execution of
+    /// [`start`](crate::Tracker::start) has nobody to do that: there the closure runs, and its token is stopped from the
+    /// beginning.
+    ///
     /// # Panics
     ///
     /// Panics if the closure panics, or outside of a Tokio runtime. In [`run`](crate::Tracker::run) and in a worker,

@@ -145,6 +145,7 @@ impl Watch {
     /// Returns the watch over an execution.
     pub(crate) fn over<T: StatusTracker>(execution: &Execution<T>) -> Self {
         let Attempt { lease, cx, .. } = &execution.attempt;
+        lease.watch();
         let head = execution.attempt.head();
         let span = tracing::info_span!(
             target: "tracker_core::task",

@@ -1,6 +1,7 @@
 //! The lease of an attempt, shared by the attempt, its heartbeat and whatever watches its body.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub(crate) struct SharedLease {
     worker_stop: OnceLock<CancellationToken>,
     /// Who has asked the attempt to end, and why.
     cancel_note: OnceLock<Note>,
+    /// Whether something drops the body when the lease is lost. In an execution by hand, nothing does.
+    is_watched: AtomicBool,
     state: watch::Sender<LeaseState>,
 }
 
@@ -108,6 +111,7 @@ impl SharedLease {
             sharing,
             worker_stop: OnceLock::new(),
             cancel_note: OnceLock::new(),
+            is_watched: AtomicBool::new(false),
             state,
         }
     }
@@ -242,10 +246,20 @@ impl SharedLease {
         self.state.send_modify(|state| state.dropped = true);
     }
 
+    /// Notes that the body will be dropped when the lease is lost.
+    pub(super) fn watch(&self) {
+        self.is_watched.store(true, Ordering::Relaxed);
+    }
+
     /// Counts a blocking closure. Returns a guard that lives as long as the closure, or none if the attempt has ended.
     pub(super) fn begin_blocking(self: &Arc<Self>) -> Option<Blocking> {
         let may_begin = self.state.send_if_modified(|state| {
-            let may_begin = state.end.is_none();
+            let may_begin = match state.end {
+                None => true,
+                // Nobody would drop a future that waits. The closure can ask its token.
+                Some(LeaseEnd::Lost(_)) => !self.is_watched.load(Ordering::Relaxed),
+                Some(LeaseEnd::Stopped) => false,
+            };
             state.blocking += usize::from(may_begin);
             may_begin
         });
