@@ -82,6 +82,10 @@ async fn check_chaos(world: World, plan: Plan) {
     );
     assert_eq!(faults.contains_key("Conflict"), plan.effects, "{faults:?}");
     if let Some(aws) = &world.aws {
+        let counts = aws.counts();
+        for what in ["StaleIndex", "StaleRead", "Throttled", "ClockRefused", "CredentialsExpired"] {
+            assert!(counts.contains_key(what), "{what} was never met: {counts:?}");
+        }
         aws.set_conditions(Conditions::none());
         aws.catch_up().expect("a database in memory");
     }
