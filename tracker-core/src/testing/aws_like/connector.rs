@@ -15,7 +15,6 @@ use super::replicas::{Attributes, Replicas};
 use super::service::Service;
 use super::units::{capacities, place_of, without_capacity};
 use crate::embedded;
-use crate::runtime::on_drop::OnDrop;
 use crate::testing::connector::detached;
 use crate::testing::http;
 use crate::testing::pools::Pool;
