@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use super::job::Plan;
 use super::rounds::Intake;
@@ -57,8 +58,9 @@ pub struct Arguments {
     /// Do not write effects: each success is then an update, not a transaction with the counter of its task
     #[arg(long)]
     without_effects: bool,
-    /// `embedded`, or the URL of an emulator, for example `http://127.0.0.1:8000`; not AWS
-    #[arg(long, value_name = "embedded|URL", default_value = "embedded", value_parser = backend)]
+    /// `embedded`, `aws-like` for an embedded database that behaves like AWS on a bad day, or the URL of an emulator, for
+    /// example `http://127.0.0.1:8000`; not AWS
+    #[arg(long, value_name = "embedded|aws-like|URL", default_value = "embedded", value_parser = backend)]
     pub backend: Backend,
 }
 
@@ -70,6 +72,7 @@ const EXIT_STATUS: &str = "Exit status: 0 every guarantee holds, 1 a guarantee i
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Backend {
     Embedded,
+    AwsLike,
     Url(String),
 }
 
@@ -77,6 +80,7 @@ impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Embedded => f.write_str("embedded"),
+            Self::AwsLike => f.write_str("aws-like"),
             Self::Url(url) => f.write_str(url),
         }
     }
@@ -94,13 +98,15 @@ impl fmt::Display for Arguments {
 }
 
 fn backend(text: &str) -> Result<Backend, String> {
-    if text == "embedded" {
-        return Ok(Backend::Embedded);
+    match text {
+        "embedded" => return Ok(Backend::Embedded),
+        "aws-like" => return Ok(Backend::AwsLike),
+        _ => {}
     }
     if text.starts_with("http://") || text.starts_with("https://") {
         return Ok(Backend::Url(text.to_owned()));
     }
-    Err("use `embedded` or a URL such as http://127.0.0.1:8000".to_owned())
+    Err("use `embedded`, `aws-like` or a URL such as http://127.0.0.1:8000".to_owned())
 }
 
 /// Reads a time such as `1h30m`.
@@ -126,6 +132,17 @@ fn time(text: &str) -> Result<Duration, String> {
 }
 
 impl Arguments {
+    /// Reads the command line. Prints what is wrong and exits if the arguments do not fit.
+    pub fn checked() -> Self {
+        let arguments = Self::parse();
+        if arguments.processes.is_some() && !matches!(arguments.backend, Backend::Url(_)) {
+            let mistake = "--processes needs a database that processes can share; add --backend with a URL, for \
+                           example that of DynamoDB Local";
+            Self::command().error(ErrorKind::ValueValidation, mistake).exit();
+        }
+        arguments
+    }
+
     pub fn plan(&self) -> Plan {
         let workers = self.workers.unwrap_or(if self.processes.is_some() { 1 } else { 16 });
         Plan { workers, seed: self.seed, effects: !self.without_effects }

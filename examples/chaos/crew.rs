@@ -34,7 +34,8 @@ impl Crew {
     }
 
     /// Lets the workers work.
-    pub fn begin(&mut self) -> Result<(), AnyError> {
+    pub fn begin(&mut self, chaos: &Chaos) -> Result<(), AnyError> {
+        chaos.begin_bad_day();
         match self {
             Self::Here { gate, .. } => {
                 drop(gate.take());
@@ -77,7 +78,7 @@ impl Crew {
             }
         }
         chaos.settle().await;
-        Ok(())
+        chaos.end_bad_day()
     }
 
     /// Returns what happened to the processes in this round, for its line.

@@ -1,6 +1,6 @@
 //! The table, the clients, and everything that goes wrong between them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use tracker_core::aws_sdk_dynamodb::error::BuildError;
 use tracker_core::aws_sdk_dynamodb::types::{
     AttributeValue, DeleteRequest, TransactWriteItem, Update, WriteRequest,
 };
-use tracker_core::testing::{Fault, FaultyNetwork, Rates};
+use tracker_core::testing::{AwsLike, Conditions, Fault, FaultyNetwork, Rates};
 use tracker_core::{Error, ErrorKind, Layout, StatusTracker, Tracker};
 
 use super::clock::Alive;
@@ -43,6 +43,7 @@ pub struct Chaos {
     pub calm: Tracker<Job>,
     /// Workers hold it for reading while they work. Whoever holds it for writing has no worker between start and end.
     pub gate: Arc<RwLock<()>>,
+    aws: Option<AwsLike>,
     calm_client: Client,
     client: Client,
     table: String,
@@ -51,10 +52,10 @@ pub struct Chaos {
 }
 
 impl Chaos {
-    /// Creates nothing yet. The checks use the client `calm`, and the workers use `client`, over a network with faults.
+    /// Creates nothing yet. Workers use the client over a network with faults. While they work, `aws` has a bad day.
     pub fn new(
-        calm: &Client,
         client: &Client,
+        aws: Option<AwsLike>,
         table: &str,
         layout: Layout,
         plan: Plan,
@@ -69,9 +70,10 @@ impl Chaos {
             network,
             journal: Journal::in_memory(),
             is_process: false,
-            calm: Job::tracker_builder(calm).table(table).layout(layout.clone()).build()?,
+            calm: Job::tracker_builder(client).table(table).layout(layout.clone()).build()?,
             gate: Arc::default(),
-            calm_client: calm.clone(),
+            aws,
+            calm_client: client.clone(),
             client: Client::from_conf(client_config.build()),
             table: table.to_owned(),
             layout,
@@ -94,6 +96,33 @@ impl Chaos {
             // Late enough to arrive after the lease of the first request has expired.
             .with(Fault::DuplicateLate(LONGEST_LEASE * 3), 0.06);
         self.network.seed(self.plan.seed.wrapping_add(nth), rates);
+    }
+
+    /// Begins the bad day of a service like AWS.
+    pub fn begin_bad_day(&self) {
+        if let Some(aws) = &self.aws {
+            let mut conditions = Conditions::bad_day();
+            conditions.seed = self.plan.seed;
+            aws.set_conditions(conditions);
+        }
+    }
+
+    /// Ends the bad day. Nothing lags any more.
+    pub fn end_bad_day(&self) -> Result<(), AnyError> {
+        if let Some(aws) = &self.aws {
+            aws.set_conditions(Conditions::none());
+            aws.catch_up()?;
+        }
+        Ok(())
+    }
+
+    /// Returns how often each fault has happened.
+    pub fn faults(&self) -> BTreeMap<&'static str, usize> {
+        let mut faults = self.network.injected();
+        for (fault, count) in self.aws.iter().flat_map(AwsLike::counts) {
+            *faults.entry(fault).or_default() += count;
+        }
+        faults
     }
 
     /// Lets idle connections die, without end.
@@ -155,6 +184,8 @@ impl Chaos {
                     Err(error) => match error.kind() {
                         ErrorKind::AlreadyExists => return Ok(()),
                         ErrorKind::OutcomeUnknown | ErrorKind::Unavailable | ErrorKind::Throttled { .. } => {}
+                        // On a bad day, a request is refused for its clock or its credentials now and then.
+                        ErrorKind::Service { .. } if self.aws.is_some() => {}
                         _ => return Err(error),
                     },
                 }

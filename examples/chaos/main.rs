@@ -13,6 +13,7 @@
 //! cargo run --example chaos -- --tasks 200 --workers 4 --seed 7
 //! cargo run --release --example chaos -- --tasks 100000 --workers 64
 //! cargo run --release --example chaos -- --for 2h --workers 5
+//! cargo run --release --example chaos -- --backend aws-like
 //! tests/dynamodb-local sh -c 'cargo run --example chaos -- --backend $TRACKER_DYNAMODB_ENDPOINT'
 //! tests/dynamodb-local sh -c 'cargo run --example chaos -- --backend $TRACKER_DYNAMODB_ENDPOINT --processes 8'
 //! ```
@@ -40,9 +41,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use tracker_core::testing::{AwsLike, Conditions};
 use tracker_core::{CancellationToken, Layout};
 
 use arguments::{Arguments, Backend};
@@ -58,7 +59,7 @@ fn main() -> ExitCode {
     if let Some(status) = processes::main() {
         return status;
     }
-    let arguments = Arguments::parse();
+    let arguments = Arguments::checked();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = runtime.map_err(AnyError::from).and_then(|runtime| runtime.block_on(run(&arguments)));
     ended.unwrap_or_else(|error| {
@@ -98,23 +99,20 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, AnyError> {
 /// Processes all tasks on a table of their own, and deletes the table.
 async fn process(arguments: &Arguments, stop: &CancellationToken) -> Result<Totals, AnyError> {
     let plan = arguments.plan();
-    let client = match &arguments.backend {
-        Backend::Embedded => tracker_core::embedded::in_memory()?,
-        Backend::Url(url) => common::local_client(url),
+    let (client, aws) = match &arguments.backend {
+        Backend::Embedded => (tracker_core::embedded::in_memory()?, None),
+        Backend::AwsLike => {
+            let (client, aws) = AwsLike::around(&tracker_core::embedded::in_memory()?, Conditions::none())?;
+            (client, Some(aws))
+        }
+        Backend::Url(url) => (common::local_client(url), None),
     };
     let table = format!("chaos-{}", std::process::id());
     let processes = match (&arguments.backend, arguments.processes) {
         (Backend::Url(url), Some(count)) => Some(Processes::new(url, &table, plan, count)?),
-        (_, Some(_)) => {
-            return Err(
-                "--processes needs a database that processes can share; add --backend URL, for example that \
-                        of DynamoDB Local"
-                    .into(),
-            );
-        }
-        (_, None) => None,
+        _ => None,
     };
-    let chaos = Arc::new(Chaos::new(&client, &client, &table, Layout::new(), plan)?);
+    let chaos = Arc::new(Chaos::new(&client, aws, &table, Layout::new(), plan)?);
     chaos.calm.create_table().await?;
     let progress = match arguments.length() {
         Some(tasks) => ProgressBar::new(tasks)
@@ -129,7 +127,7 @@ async fn process(arguments: &Arguments, stop: &CancellationToken) -> Result<Tota
     progress.finish_and_clear();
     chaos.calm.delete_table().await?;
     let mut totals = processed?;
-    for (fault, count) in chaos.network.injected() {
+    for (fault, count) in chaos.faults() {
         *totals.faults.entry(fault.to_owned()).or_default() += count;
     }
     Ok(totals)

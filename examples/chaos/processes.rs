@@ -286,7 +286,7 @@ async fn work(config: Config) -> Result<(), AnyError> {
     });
     let Config { url, table, plan, slot, life, journal } = config;
     let client = common::local_client(&url);
-    let chaos = Chaos::new(&client, &client, &table, Layout::new(), plan)?;
+    let chaos = Chaos::new(&client, None, &table, Layout::new(), plan)?;
     let chaos = Arc::new(chaos.in_process(&journal, u64::from(slot) << 32 | u64::from(life))?);
     let mut workers = tokio::task::JoinSet::new();
     for nth in 0..plan.workers {

@@ -19,7 +19,7 @@ use super::machine::{self, Usage};
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
-/// How often the coordinator looks whether all tasks have ended.
+/// How often the coordinator looks whether all tasks have ended, at most.
 const LOOK: Duration = Duration::from_millis(500);
 /// A round ends with violations if no task has ended for this long.
 const STALLED: Duration = Duration::from_mins(3);
@@ -148,9 +148,9 @@ pub async fn process(
             break;
         };
         let begin = Instant::now();
-        let faults_before: usize = chaos.network.injected().values().sum();
+        let faults_before: usize = chaos.faults().values().sum();
         chaos.storm(nth);
-        crew.begin()?;
+        crew.begin(chaos)?;
         let created = AtomicU32::new(ids.start);
         tokio::select! {
             done = create(chaos, ids.clone(), end, intake.pace, stop, &created) => done?,
@@ -160,7 +160,7 @@ pub async fn process(
         let (pages, checked) = finish(chaos, crew, &ids, stop, progress).await?;
         chaos.delete(ids.clone()).await?;
         let (attempts, overruns) = (pages.behaviours(), pages.overruns());
-        let own_faults = chaos.network.injected().values().sum::<usize>() - faults_before;
+        let own_faults = chaos.faults().values().sum::<usize>() - faults_before;
         // The journal of the round is no longer needed, and must not count as memory.
         drop(pages.tasks);
         let round = Round {
@@ -211,7 +211,7 @@ async fn finish(
         }
         // The counts of an index that lags behind were wrong.
         chaos.journal.restore(pages);
-        crew.begin()?;
+        crew.begin(chaos)?;
     }
 }
 
@@ -256,10 +256,13 @@ enum Over {
 
 /// Waits until as many tasks have ended as there are, or until none ends any more.
 async fn all_ended(chaos: &Chaos, ids: &Range<u32>, progress: &ProgressBar) -> Result<Over, AnyError> {
-    let (mut most, mut since) = (0, Instant::now());
+    let (mut most, mut since, mut pause) = (0, Instant::now(), LOOK);
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(pause).await;
+        let begin = Instant::now();
         let ended = chaos.ended().await?;
+        // Counting many tasks must not slow the workers down.
+        pause = LOOK.max(begin.elapsed() * 20);
         progress.set_position(u64::from(ids.start) + ended);
         if ended >= ids.len() as u64 {
             return Ok(Over::Ended);

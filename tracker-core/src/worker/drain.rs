@@ -36,7 +36,7 @@ impl<T: StatusTracker> RunLoop<T> {
         if now >= settled {
             self.end_drain(now);
         } else {
-            self.pause = Some(self.sleep(SETTLED.min(settled - now)));
+            self.pause = Some(self.sleep(SETTLED.min(settled.saturating_sub(now))));
         }
     }
 
