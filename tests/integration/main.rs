@@ -63,7 +63,8 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     for backend in &backends {
         let here = tests.iter().filter(|test| backend.has_address() || !test.needs_endpoint);
-        let here = here.filter(|test| !matches!(backend, Backend::AwsLike) || !test.wraps_database);
+        let here =
+            here.filter(|test| !matches!(backend, Backend::AwsLike) || !test.on_aws_like.wraps_database);
         for test in here.filter(|test| layout.is_default() || !test.needs_own_layout) {
             let (backend, test) = (backend.clone(), *test);
             let name = format!("{}::{}", backend.name(), test.short_name());
@@ -94,9 +95,15 @@ fn main() -> ExitCode {
     }
     for test in &tests {
         let limits = [
-            (test.wraps_database, "skipped, because the test itself lets a database behave like it"),
-            (test.reads_at_once, "nothing lags, because the test reads right after a write"),
-            (test.whole_batches, "no member of a batch comes back, because the test counts requests"),
+            (
+                test.on_aws_like.wraps_database,
+                "skipped, because the test itself lets a database behave like it",
+            ),
+            (test.on_aws_like.reads_at_once, "nothing lags, because the test reads right after a write"),
+            (
+                test.on_aws_like.whole_batches,
+                "no member of a batch comes back, because the test counts requests",
+            ),
         ];
         for (_, why) in limits.iter().filter(|(holds, _)| *holds) {
             println!("limited on {}: {why}: {}", Backend::AwsLike, test.short_name());

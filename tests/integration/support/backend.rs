@@ -67,11 +67,11 @@ impl Backend {
         tokio::time::timeout(Duration::from_mins(1), create).await.expect("a table within a minute");
         if let Some(aws) = world.aws.clone() {
             let mut conditions = conditions();
-            if test.reads_at_once {
+            if test.on_aws_like.reads_at_once {
                 conditions.index_lag = Spread::none();
                 conditions.stale_reads = 0.0;
             }
-            if test.whole_batches {
+            if test.on_aws_like.whole_batches {
                 conditions.unprocessed = 0.0;
             }
             aws.set_conditions(conditions);

@@ -37,6 +37,17 @@ pub fn panic_quietly(message: &'static str) -> ! {
     std::panic::resume_unwind(Box::new(message))
 }
 
+/// What a test cannot bear of a database that behaves like AWS.
+#[derive(Debug, Clone, Copy)]
+pub struct OnAwsLike {
+    /// Whether the test reads right after a write, with a clock that stands still.
+    pub reads_at_once: bool,
+    /// Whether the test counts the requests of batches, or sends a batch without any retry.
+    pub whole_batches: bool,
+    /// Whether the test itself lets a database behave like AWS.
+    pub wraps_database: bool,
+}
+
 /// A test, which runs once on each database, in a world of its own. `#[database_test]` registers it.
 #[derive(Debug)]
 pub struct Test {
@@ -46,12 +57,8 @@ pub struct Test {
     pub needs_endpoint: bool,
     /// Whether the test takes minutes by the machine's clock.
     pub takes_real_time: bool,
-    /// Whether the test reads right after a write, with a clock that stands still.
-    pub reads_at_once: bool,
-    /// Whether the test counts the requests of batches, or sends a batch without any retry.
-    pub whole_batches: bool,
-    /// Whether the test itself lets a database behave like AWS.
-    pub wraps_database: bool,
+    /// What the test cannot bear of a database that behaves like AWS.
+    pub on_aws_like: OnAwsLike,
     /// Whether the test is about a table with the tracker's own layout.
     pub needs_own_layout: bool,
     pub run: fn(World) -> Pin<Box<dyn Future<Output = ()>>>,

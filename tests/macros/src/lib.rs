@@ -53,9 +53,11 @@ pub fn database_test(words: TokenStream, item: TokenStream) -> TokenStream {
                 name: ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)),
                 needs_endpoint: #needs_endpoint,
                 takes_real_time: #takes_real_time,
-                reads_at_once: #reads_at_once,
-                whole_batches: #whole_batches,
-                wraps_database: #wraps_database,
+                on_aws_like: crate::support::OnAwsLike {
+                    reads_at_once: #reads_at_once,
+                    whole_batches: #whole_batches,
+                    wraps_database: #wraps_database,
+                },
                 needs_own_layout: #needs_own_layout,
                 run: |world| ::std::boxed::Box::pin(#name(world)),
             }

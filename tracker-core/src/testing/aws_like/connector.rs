@@ -231,7 +231,9 @@ impl AwsConnector {
         let (mut answer, content) = http::content(answer).await?;
         if content["__type"].as_str().is_some_and(|name| name.ends_with("#ConditionalCheckFailedException")) {
             // A failed condition costs at least a unit, and no response says so.
-            own.iter().for_each(|place| self.service.take_units(place, Direction::Write, 1.0));
+            for place in &own {
+                self.service.take_units(place, Direction::Write, 1.0);
+            }
         }
         if answer.status().is_success() {
             if let Some(like) = like {
