@@ -21,7 +21,12 @@ const RATE: u32 = 5;
 /// refused.
 ///
 /// Tasks come in while the workers run. They are checked in rounds: once all tasks of a round have ended, they are compared
-/// with the journal and deleted. A long run therefore needs no more memory than a short one, which is checked, too.
+/// with the journal and deleted. A long run therefore needs no more memory than a short one. With more than 10,000 tasks, on
+/// Linux, the run also checks that memory does not grow by more than 20 MB.
+///
+/// Each round prints one line: its tasks, attempts, faults, violations, and the memory used. "Beyond their lease" are bodies that were
+/// still running when their lease had expired; "cut off" are bodies whose process or worker ended. At the end, `holds` or
+/// `BROKEN` stands before each guarantee; violations are the broken cases.
 ///
 /// The seed fixes what each body does, for each task which of its requests meet which fault, and the order in which
 /// processes are killed and stopped. It does not fix how workers interleave. If a seed breaks a guarantee, repeat it, several
@@ -41,7 +46,7 @@ pub struct Arguments {
     /// How many tasks are checked together at most
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     round: u32,
-    /// How many workers run at the same time [default: 16, or 1 in each process]
+    /// How many workers run at the same time, in each process [default: 16, or 1 with --processes]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     workers: Option<u32>,
     /// Let this many processes do the work, which are killed, stopped past their leases, and started again (needs a URL)
@@ -50,11 +55,11 @@ pub struct Arguments {
     /// The seed of all random choices
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Let no success write an effect of its own: each is then an update, and no transaction
+    /// Do not write effects: each success is then an update, not a transaction with the counter of its task
     #[arg(long)]
     without_effects: bool,
-    /// `embedded`, `aws-like` for an embedded database that behaves like AWS on a bad day, or the address of a DynamoDB, for
-    /// example `http://127.0.0.1:8000`
+    /// `embedded`, `aws-like` for an embedded database that behaves like AWS on a bad day, or the URL of an emulator, for example
+    /// `http://127.0.0.1:8000`; not AWS
     #[arg(long, value_name = "embedded|aws-like|URL", default_value = "embedded", value_parser = backend)]
     pub backend: Backend,
 }

@@ -60,6 +60,8 @@ async fn late_copy_of_a_refused_start_of_a_faster_clock_ends_with_its_lease(worl
     assert_eq!((&held["attempt"], &held["status"]), (&number(2), &number(12)));
 
     world.expire_lease();
+    // Its clock is faster, so its lease ends later.
+    world.clock.advance(Duration::from_secs(2));
     let execution = documents.start("doc-1").await.unwrap();
     assert_eq!((execution.attempt(), execution.failed_attempts()), (3, 2));
     assert_eq!(execution.errors()[1].owner.as_deref(), Some("faster"));

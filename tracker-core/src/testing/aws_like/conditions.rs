@@ -1,4 +1,4 @@
-//! What is adverse about a service, and how much of it there is.
+//! The conditions that `AwsLike` simulates.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub struct Conditions {
     pub index_lag: Spread,
     /// How long after a write the replica shows it that answers stale reads.
     pub replica_lag: Spread,
-    /// How long after `CreateTable` a description still says that the table does not exist.
+    /// How long after `CreateTable` a `DescribeTable` request still says that the table does not exist.
     pub definition_lag: Spread,
     /// The part of the eventually consistent reads of a table that the lagging replica answers, from 0 to 1. One of the three
     /// replicas of a partition may lag.
@@ -40,10 +40,10 @@ pub struct Conditions {
     pub throttled: f64,
     /// What a partition of the table or of an index can do; `None` for any number of requests.
     pub throughput: Option<Throughput>,
-    /// After how long without a request the connections of a pool die without a sign; `None` for never.
+    /// After this time without a request, the connections of a pool die silently; `None` for never.
     ///
-    /// The next request is then sent in vain, and fails after the client's read timeout. A NAT gateway of AWS does this after
-    /// 350 seconds.
+    /// The next request gets no response, and fails after the client's read timeout; without a read timeout it waits for ever. A NAT
+    /// gateway of AWS does this after 350 seconds.
     pub idle_timeout: Option<Duration>,
     /// The probability of any request to be refused with `RequestTimeTooSkewed`; from 0 to 1.
     pub clock_refused: f64,
@@ -73,7 +73,7 @@ impl Conditions {
         }
     }
 
-    /// Returns the conditions of an ordinary day: everything lags a little, a batch in a thousand has unprocessed members,
+    /// Returns the conditions of an ordinary day: everything lags a little, one member of a batch in a thousand comes back,
     /// partitions have their limits, and no request is refused for its clock or its credentials.
     #[must_use]
     pub fn usual() -> Self {
@@ -157,7 +157,20 @@ impl Spread {
 /// What one partition can do, and how many partitions there are.
 ///
 /// The numbers are those of [AWS](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html).
-/// A partition is filled with the hash keys that fall into it.
+/// Each hash key belongs to one partition, chosen by its hash.
+///
+/// # Examples
+///
+/// Partitions that throttle after a second's units:
+///
+/// ```
+/// # use std::time::Duration;
+/// # use tracker_core::testing::{Conditions, Throughput};
+/// let mut units = Throughput::default();
+/// units.burst = Duration::ZERO;
+/// let mut conditions = Conditions::none();
+/// conditions.throughput = Some(units);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Throughput {

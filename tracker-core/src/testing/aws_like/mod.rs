@@ -1,4 +1,4 @@
-//! A service that behaves like AWS, if emulators do not.
+//! Makes an emulator behave like AWS.
 
 mod call;
 mod conditions;
@@ -50,12 +50,13 @@ use crate::time::Clock;
 /// These hold under all conditions, as on AWS:
 ///
 /// - a query of an index is refused if its filter has an attribute that the index does not have;
-/// - the failed condition of a statement in a batch comes without the item. AWS sends it since October 2026, if it is asked; a
-///   program that does not need it works in every region;
+/// - the failed condition of a statement in a batch comes without the item. Captures from AWS disagree, so do not rely on it;
 /// - while a transaction is under way, another write of one of its items fails with `TransactionConflict`.
 ///
-/// Let every write go through one wrapper: a read that lags does not see what was written around the wrapper. Use the wrapper for
-/// emulators only, because it changes requests after they are signed.
+/// Let every write go through one wrapper, in one process: a read that lags does not see what was written around the wrapper. With
+/// [`FaultyNetwork`](super::FaultyNetwork), wrap this first, and the network around it: a response that is lost between this wrapper and
+/// the database would hide a write from the lagging copies. Use the wrapper for emulators only, because it changes requests after they
+/// are signed.
 ///
 /// # Examples
 ///
@@ -131,7 +132,10 @@ impl AwsLike {
 
     /// Sets the clock of all lags, limits and latencies; [`SystemClock`] by default.
     ///
-    /// A [`ManualClock`](super::ManualClock) should be the plain one.
+    /// Pass the clock of your tracker. With a plain [`ManualClock`](super::ManualClock), a response with
+    /// [`latency`](Conditions::latency) waits until the test advances the clock: call [`drive`](super::ManualClock::drive) in a loop,
+    /// or set the latency to [`Spread::none`]. With an [auto-advancing](super::ManualClock::auto_advancing) clock, latency advances
+    /// the clock for everyone.
     pub fn set_clock(&self, clock: impl Clock) {
         self.service.set_clock(Arc::new(clock));
     }
@@ -141,7 +145,7 @@ impl AwsLike {
         self.service.set_conditions(conditions);
     }
 
-    /// Makes every write visible in all lagging copies, as after a quiet while.
+    /// Makes every write visible in all lagging copies.
     ///
     /// # Errors
     ///
@@ -157,9 +161,20 @@ impl AwsLike {
         self.service.conditions()
     }
 
-    /// Returns how often each adversity has met a request, by its name: `StaleIndex` and `StaleRead` (reads that a lagging copy
-    /// answered while writes were invisible), `UnknownTable` (descriptions that did not know a new table), `Unprocessed` and
-    /// `ThrottledMember` (members), `Throttled`, `OutOfUnits`, `TransactionConflict`, `IdleConnection`, `ClockRefused`, `CredentialsExpired`.
+    /// Returns how often each condition has affected a request. A name that has never happened is absent.
+    ///
+    /// | name | condition | what is counted |
+    /// |---|---|---|
+    /// | `StaleIndex` | `index_lag` | reads of an index while some write was not visible yet |
+    /// | `StaleRead` | `stale_reads` | reads that the lagging replica answered while some write was not visible yet |
+    /// | `UnknownTable` | `definition_lag` | `DescribeTable` requests that did not know a new table |
+    /// | `Unprocessed` | `unprocessed` | members of a batch of items that came back |
+    /// | `ThrottledMember` | `unprocessed` | statements of a batch that were throttled |
+    /// | `Throttled` | `throttled` | requests that were throttled at random |
+    /// | `OutOfUnits` | `throughput` | requests and members whose partition had no units left |
+    /// | `TransactionConflict` | always | writes of an item that a transaction held |
+    /// | `IdleConnection` | `idle_timeout` | requests that were sent on a dead connection |
+    /// | `ClockRefused`, `CredentialsExpired` | the fields of these names | requests that were refused |
     #[must_use]
     pub fn counts(&self) -> BTreeMap<&'static str, usize> {
         self.service.counts()
