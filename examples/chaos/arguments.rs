@@ -58,8 +58,8 @@ pub struct Arguments {
     /// Do not write effects: each success is then an update, not a transaction with the counter of its task
     #[arg(long)]
     without_effects: bool,
-    /// `embedded`, `aws-like` for an embedded database that behaves like AWS on a bad day, or the URL of an emulator, for example
-    /// `http://127.0.0.1:8000`; not AWS
+    /// `embedded`, `aws-like` for an embedded database that behaves like AWS on a bad day, or the URL of an emulator, for
+    /// example `http://127.0.0.1:8000`; not AWS
     #[arg(long, value_name = "embedded|aws-like|URL", default_value = "embedded", value_parser = backend)]
     pub backend: Backend,
 }

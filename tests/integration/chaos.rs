@@ -78,6 +78,12 @@ async fn check_chaos(world: World, plan: Plan) {
         "every kind of fault was injected: {faults:?}"
     );
     assert_eq!(faults.contains_key("Conflict"), plan.effects, "{faults:?}");
+    if let Some(aws) = &world.aws {
+        let counts = aws.counts();
+        for what in ["StaleIndex", "StaleRead", "Throttled", "ClockRefused", "CredentialsExpired"] {
+            assert!(counts.contains_key(what), "{what} was never met: {counts:?}");
+        }
+    }
     let checked = check::check(&chaos, &pages, 0..TASKS, Scope::All).await.expect("what is stored");
     for (promise, broken) in checked.report {
         assert!(broken.is_empty(), "broken promise: {promise}: {broken:#?}");

@@ -17,8 +17,8 @@ use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
 
 impl<T: StatusTracker> Tracker<T> {
-    /// Deletes all tasks of the use case, of every step, with a parallel scan of the whole table. This emits
-    /// no events.
+    /// Deletes all tasks of the use case, of every step, with a parallel, strongly consistent scan of the whole table. This
+    /// emits no events.
     ///
     /// Skips tasks that a worker holds, unless [`with_live_leases`](DeleteTasks::with_live_leases) is called.
     /// As in [`delete`](Self::delete), a task whose lease has expired is not held, unless

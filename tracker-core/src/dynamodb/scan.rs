@@ -42,7 +42,8 @@ pub(crate) async fn scan(
         request = request.select(Select::Count);
     } else {
         let (projection, names) = cx.names.projection(&[KEY]);
-        request = request.projection_expression(projection);
+        // The keys are those of tasks to delete, also of tasks that were created just before.
+        request = request.consistent_read(true).projection_expression(projection);
         for (alias, name) in names {
             request = request.expression_attribute_names(alias, name);
         }

@@ -29,6 +29,8 @@ use crate::tracker::status_tracker::StatusTracker;
 
 /// The number of times that a new table is described until it can be used, for about five minutes in all.
 const POLLS: u32 = 150;
+/// How often the description of a new table may not know it.
+const UNKNOWN_POLLS: u32 = 10;
 /// The wait between two descriptions of a new table.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -123,8 +125,8 @@ async fn create(cx: &Context, provisioned: Option<(i64, i64)>) -> Result<(), Err
             "the table cannot be described in a request; check the name of the index and the capacity";
         Error::new(ErrorKind::InvalidConfig { reason: reason.to_owned() }).with_source(error)
     })?;
-    let is_new = table::create(cx, new).await?;
-    for _ in 1..POLLS {
+    table::create(cx, new).await?;
+    for nth in 1..POLLS {
         match table::describe(cx).await {
             Ok(description) if !is_changing(&description, &cx.config.index) => {
                 mismatch(cx, differences(&description, &cx.config.index, &cx.names))?;
@@ -132,8 +134,8 @@ async fn create(cx: &Context, provisioned: Option<(i64, i64)>) -> Result<(), Err
                 return description::check(cx, Write::IfNew).await;
             }
             Ok(_) => {}
-            // A description is eventually consistent: for a moment, it may not know a new table.
-            Err(error) if is_new && matches!(error.kind(), ErrorKind::TableNotFound { .. }) => {}
+            // A description is eventually consistent: for a moment, it may not know a table that was created here or elsewhere.
+            Err(error) if nth < UNKNOWN_POLLS && matches!(error.kind(), ErrorKind::TableNotFound { .. }) => {}
             Err(error) => return Err(error),
         }
         cx.clock.sleep(POLL_INTERVAL).await;

@@ -30,6 +30,8 @@ impl<T: StatusTracker> RunLoop<T> {
         }
         // A task may be between two partitions of the index, so two looks must find nothing.
         let first = *self.empty_look.get_or_insert(now);
+        // What ended after that look may have created tasks, or failed.
+        let first = first.max(self.last_end.unwrap_or_default());
         let settled = first.saturating_add(SETTLED_FOR_ALL);
         if now >= settled {
             self.end_drain(now);

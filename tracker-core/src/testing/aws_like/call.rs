@@ -152,6 +152,7 @@ impl Call {
                 });
                 members.collect()
             }
+            "Query" | "Scan" => Vec::new(),
             _ => {
                 let statements = self.statements().into_iter();
                 statements

@@ -1,5 +1,7 @@
 //! A connector that delivers requests as AWS would.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::config::http::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
 use aws_smithy_runtime_api::client::result::ConnectorError;
@@ -66,15 +68,15 @@ impl AwsConnector {
     }
 
     async fn answer(&self, request: HttpRequest, call: Call) -> Answer {
-        let latency =
-            self.service.conditions().latency.at(self.service.draw(&format!("latency\n{}", call.operation)));
+        let latency = self.service.lag(self.service.conditions().latency, &call.operation);
         let there = latency / 2;
+        let back = latency.saturating_sub(there);
         self.service.sleep(there).await;
         let answer = match self.refusal(&call) {
             Some(refusal) => refusal.response(),
-            None => self.serve(request, call).await,
+            None => self.serve(request, call, back).await,
         };
-        self.service.sleep(latency.saturating_sub(there)).await;
+        self.service.sleep(back).await;
         answer
     }
 
@@ -100,7 +102,7 @@ impl AwsConnector {
         })
     }
 
-    async fn serve(&self, request: HttpRequest, mut call: Call) -> Answer {
+    async fn serve(&self, request: HttpRequest, mut call: Call, back: Duration) -> Answer {
         match call.kind() {
             Kind::Other => {
                 let table = call.body["TableName"].as_str().filter(|_| call.operation == "DescribeTable");
@@ -111,11 +113,10 @@ impl AwsConnector {
             }
             Kind::Definition => {
                 let answer = self.inner.call(request).await;
-                if let Some(table) = call.body["TableName"].as_str() {
+                let is_changed = answer.as_ref().is_ok_and(|answer| answer.status().is_success());
+                if let Some(table) = call.body["TableName"].as_str().filter(|_| is_changed) {
                     self.service.replicas.forget(table);
-                    if call.operation == "CreateTable"
-                        && answer.as_ref().is_ok_and(|answer| answer.status().is_success())
-                    {
+                    if call.operation == "CreateTable" {
                         self.service.define(table);
                     }
                 }
@@ -130,7 +131,7 @@ impl AwsConnector {
             Kind::Write => {
                 let tables = self.recording().tables(&request, &call).await?;
                 let wants_capacity = self.service.ask_for_capacity(&mut call);
-                let answer = self.write(request, call, &tables).await?;
+                let answer = self.write(request, call, &tables, back).await?;
                 without_capacity(answer, wants_capacity).await
             }
         }
@@ -171,6 +172,7 @@ impl AwsConnector {
             && call.index().is_none()
             && !call.is_consistent()
             && call.tables().iter().all(|name| tables.contains_key(name))
+            && stale > 0.0
             && self.service.draw(&name) < stale
         {
             Some(self.service.caught_up("StaleRead")?.read(&call))
@@ -194,7 +196,8 @@ impl AwsConnector {
         }
     }
 
-    async fn write(&self, request: HttpRequest, mut call: Call, tables: &Tables) -> Answer {
+    /// Serves a write, whose response takes `back` to arrive.
+    async fn write(&self, request: HttpRequest, mut call: Call, tables: &Tables, back: Duration) -> Answer {
         let members = call.members();
         let keys: Vec<_> = members.iter().map(|member| key_of(member, tables)).collect();
         let token = call.body["ClientRequestToken"].as_str().map(str::to_owned);
@@ -221,11 +224,15 @@ impl AwsConnector {
             .filter_map(|(member, key)| Some(id_of(member, key.as_ref()?)))
             .collect();
         let _under_way = (call.form() == Form::Transaction)
-            .then(|| self.service.hold(ids, token.as_deref().unwrap_or_default()));
+            .then(|| self.service.hold(ids, token.as_deref().unwrap_or_default(), back));
         let before = self.service.places(&members, &keys, tables);
         let like = request.try_clone();
         let answer = self.inner.call(http::with_body(request, SdkBody::from(call.body.to_string()))).await?;
         let (mut answer, content) = http::content(answer).await?;
+        if content["__type"].as_str().is_some_and(|name| name.ends_with("#ConditionalCheckFailedException")) {
+            // A failed condition costs at least a unit, and no response says so.
+            own.iter().for_each(|place| self.service.take_units(place, Direction::Write, 1.0));
+        }
         if answer.status().is_success() {
             if let Some(like) = like {
                 self.recording().record(&like, &members, &keys, tables).await?;

@@ -51,7 +51,11 @@ use crate::time::Clock;
 ///
 /// - a query of an index is refused if its filter has an attribute that the index does not have;
 /// - the failed condition of a statement in a batch comes without the item. Captures from AWS disagree, so do not rely on it;
-/// - while a transaction is under way, another write of one of its items fails with `TransactionConflict`.
+/// - while a transaction is under way, until its response has arrived, another write of one of its items fails with
+///   `TransactionConflict`. Without latency, a transaction on the embedded database is over at once.
+///
+/// Statements of `PartiQL` other than `UPDATE` and `DELETE` with the whole key in `WHERE` are passed on, and the lagging copies do not
+/// see what they write. A failed condition takes one unit. Latency does not reach into the client's read timeout.
 ///
 /// Let every write go through one wrapper, in one process: a read that lags does not see what was written around the wrapper. With
 /// [`FaultyNetwork`](super::FaultyNetwork), wrap this first, and the network around it: a response that is lost between this wrapper and
@@ -130,7 +134,7 @@ impl AwsLike {
         Ok((Client::from_conf(config.build()), aws))
     }
 
-    /// Sets the clock of all lags, limits and latencies; [`SystemClock`] by default.
+    /// Sets the clock of all lags, limits and latencies; [`SystemClock`](crate::SystemClock) by default. Whatever lags becomes visible.
     ///
     /// Pass the clock of your tracker. With a plain [`ManualClock`](super::ManualClock), a response with
     /// [`latency`](Conditions::latency) waits until the test advances the clock: call [`drive`](super::ManualClock::drive) in a loop,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::config::http::HttpRequest;
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::call::{Call, Member};
 use super::replicas::{Attributes, Copy, Table};
@@ -81,22 +81,36 @@ impl Recording<'_> {
         &self,
         like: &HttpRequest,
         members: &[Member],
-        keys: &[Option<Attributes>],
+        keys_of_all: &[Option<Attributes>],
         tables: &Tables,
     ) -> Result<(), ConnectorError> {
         for (name, table) in tables {
-            let of_table = members.iter().zip(keys).filter(|(member, _)| member.table == *name);
+            let of_table = members.iter().zip(keys_of_all).filter(|(member, _)| member.table == *name);
             let mut seen = HashSet::new();
             let keys: Vec<_> = of_table
                 .filter_map(|(_, key)| key.clone())
                 .filter(|key| seen.insert(Value::from(key.clone()).to_string()))
                 .collect();
+            let has_unknown =
+                members.iter().zip(keys_of_all).any(|(member, key)| member.table == *name && key.is_none());
+            if has_unknown {
+                // Which item a statement of another form writes is not known: the table is read again.
+                self.service.replicas.forget(name);
+                continue;
+            }
             if keys.is_empty() {
                 continue;
             }
             let _in_order = table.recording.lock().await;
             let get = json!({ "RequestItems": { name: { "Keys": keys, "ConsistentRead": true } } });
-            let Some(found) = self.ask(like, "BatchGetItem", &get).await? else { continue };
+            let answer = self.ask(like, "BatchGetItem", &get).await.unwrap_or_default();
+            let complete =
+                answer.filter(|answer| answer["UnprocessedKeys"].as_object().is_none_or(Map::is_empty));
+            let Some(found) = complete else {
+                // The write was applied, so its caller is told so. The copies are made anew.
+                self.service.replicas.forget(name);
+                continue;
+            };
             let found = found["Responses"][name].as_array().cloned().unwrap_or_default();
             let images: HashMap<_, _> = found
                 .into_iter()
@@ -108,13 +122,16 @@ impl Recording<'_> {
             let conditions = self.service.conditions();
             let mut lag = |copy: Copy, of: &str| {
                 let spread = if copy == Copy::Index { conditions.index_lag } else { conditions.replica_lag };
-                spread.at(self.service.draw(&format!("lag\n{of}")))
+                self.service.lag(spread, of)
             };
             let now = self.service.now();
             for key in &keys {
                 let image = images.get(&Value::from(key.clone()).to_string());
                 self.service.replicas.record(table, key, image, now, &mut lag);
             }
+            // What is due does not pile up, also if nobody reads the copies.
+            let caught_up = self.service.replicas.catch_up(now);
+            caught_up.map_err(|error| ConnectorError::other(error.into(), None))?;
         }
         Ok(())
     }

@@ -16,6 +16,8 @@ use crate::embedded::dispatch;
 
 /// The attribute that names an entry in the copy of an index. It never leaves this module.
 const ENTRY: &str = "\u{1}entry";
+/// The attribute that keeps the primary key of an entry's item, as text. It never leaves this module.
+const KEY_OF_ITEM: &str = "\u{1}key";
 
 pub(super) type Attributes = Map<String, Value>;
 
@@ -34,9 +36,7 @@ struct State {
     changes: BTreeMap<(Duration, u64), Change>,
     sent: u64,
     /// When the last change of an entry becomes visible, because an older one must not come after a newer one.
-    last: HashMap<String, Duration>,
-    /// The primary key of the item of each entry.
-    keys: HashMap<String, Attributes>,
+    last: HashMap<String, (Duration, u64)>,
 }
 
 struct Change {
@@ -98,7 +98,17 @@ impl Replicas {
         for copy in table.indexes.iter().map(|index| &index.copy).chain([&table.name]) {
             // It exists, because `add` has made it.
             let _ = self.send("DeleteTable", &json!({ "TableName": copy }));
-            state.changes.retain(|_, change| change.body["TableName"] != copy.as_str());
+            let is_of_copy = |change: &Change| change.body["TableName"] == copy.as_str();
+            let dropped: Vec<_> = state
+                .changes
+                .values()
+                .filter(|change| is_of_copy(change))
+                .map(|change| change.of.clone())
+                .collect();
+            for of in dropped {
+                state.last.remove(&of);
+            }
+            state.changes.retain(|_, change| !is_of_copy(change));
         }
     }
 
@@ -117,6 +127,8 @@ impl Replicas {
         };
         let name = description["TableName"].as_str().unwrap_or_default().to_owned();
         let key = key_names(&description["KeySchema"]);
+        // A copy that could not be finished is made anew.
+        let _ = self.send("DeleteTable", &json!({ "TableName": name }));
         self.send(
             "CreateTable",
             &json!({
@@ -185,7 +197,7 @@ impl Replicas {
             Some(image) => ("PutItem", json!({ "TableName": table.name, "Item": image })),
             None => ("DeleteItem", json!({ "TableName": table.name, "Key": key })),
         };
-        self.change(of_table.clone(), change, now + lag(Copy::Table, &of_table));
+        self.change(of_table.clone(), change, now.saturating_add(lag(Copy::Table, &of_table)));
         let mut entries = table.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let before = match image {
             Some(_) => entries.entry(id).or_insert_with(|| vec![None; table.indexes.len()]),
@@ -196,7 +208,7 @@ impl Replicas {
             if let Some(old) = before.take().filter(|old| hash.as_ref() != Some(old)) {
                 let entry = index.entry(key, &old);
                 let body = json!({ "TableName": index.copy, "Key": { ENTRY: { "S": entry } } });
-                let due = now + lag(Copy::Index, &entry);
+                let due = now.saturating_add(lag(Copy::Index, &entry));
                 self.change(entry, ("DeleteItem", body), due);
             }
             if let (Some(hash), Some(image)) = (&hash, image) {
@@ -207,8 +219,8 @@ impl Replicas {
                     .map(|(name, value)| (name.clone(), value.clone()))
                     .collect();
                 item.insert(ENTRY.to_owned(), json!({ "S": entry }));
-                let due = now + lag(Copy::Index, &entry);
-                self.state().keys.insert(entry.clone(), key.clone());
+                item.insert(KEY_OF_ITEM.to_owned(), json!({ "S": Value::from(key.clone()).to_string() }));
+                let due = now.saturating_add(lag(Copy::Index, &entry));
                 self.change(entry, ("PutItem", json!({ "TableName": index.copy, "Item": item })), due);
             }
             *before = hash;
@@ -223,10 +235,10 @@ impl Replicas {
 
     fn change(&self, of: String, (operation, body): (&'static str, Value), due: Duration) {
         let mut state = self.state();
-        let due = state.last.get(&of).map_or(due, |last| due.max(*last));
-        state.last.insert(of.clone(), due);
         state.sent += 1;
         let nth = state.sent;
+        let due = state.last.get(&of).map_or(due, |(last, _)| due.max(*last));
+        state.last.insert(of.clone(), (due, nth));
         state.changes.insert((due, nth), Change { of, operation, body });
     }
 
@@ -234,13 +246,10 @@ impl Replicas {
     pub(super) fn catch_up(&self, now: Duration) -> Result<usize, DynoxideError> {
         let mut state = self.state();
         while let Some(first) = state.changes.first_entry().filter(|first| first.key().0 <= now) {
-            let ((due, _), change) = first.remove_entry();
+            let (at, change) = first.remove_entry();
             self.send(change.operation, &change.body)?;
-            if state.last.get(&change.of) == Some(&due) {
+            if state.last.get(&change.of) == Some(&at) {
                 state.last.remove(&change.of);
-                if change.operation == "DeleteItem" {
-                    state.keys.remove(&change.of);
-                }
             }
         }
         Ok(state.changes.len())
@@ -272,17 +281,27 @@ impl Replicas {
         let mut response: Value = serde_json::from_str(&text)
             .map_err(|error| DynoxideError::InternalServerError(error.to_string()))?;
         for item in response["Items"].as_array_mut().into_iter().flatten() {
-            item.as_object_mut().and_then(|item| item.remove(ENTRY));
+            if let Some(item) = item.as_object_mut() {
+                item.remove(ENTRY);
+                item.remove(KEY_OF_ITEM);
+            }
         }
         if let Some(last) = response.get_mut("LastEvaluatedKey").and_then(Value::as_object_mut) {
             let entry = last.remove(ENTRY).unwrap_or_default();
-            let key = entry["S"].as_str().and_then(|entry| self.state().keys.get(entry).cloned());
-            last.extend(key.unwrap_or_default());
+            last.extend(self.key_of_entry(index, &entry)?);
         }
         if let Some(capacity) = response.get_mut("ConsumedCapacity").filter(|capacity| capacity.is_object()) {
             capacity["TableName"] = table.name.as_str().into();
         }
         Ok(response.to_string())
+    }
+
+    /// Returns the primary key of the item of an entry at which a page has ended. The copy has it, also if a filter hides it.
+    fn key_of_entry(&self, index: &Index, entry: &Value) -> Result<Attributes, DynoxideError> {
+        let get = json!({ "TableName": index.copy, "Key": { ENTRY: entry } });
+        let found: Value = serde_json::from_str(&self.send("GetItem", &get)?).unwrap_or_default();
+        let key = found["Item"][KEY_OF_ITEM]["S"].as_str().and_then(|key| serde_json::from_str(key).ok());
+        key.ok_or_else(|| DynoxideError::InternalServerError("an entry of an index has no key".to_owned()))
     }
 
     fn send(&self, operation: &str, body: &Value) -> Result<String, DynoxideError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::conditions::Conditions;
+use super::conditions::{Conditions, Spread};
 use super::partitions::{Direction, Partitions, Place};
 use super::replicas::Replicas;
 use crate::runtime::on_drop::OnDrop;
@@ -36,8 +36,16 @@ struct State {
     /// When a description first shows each new table.
     defined: HashMap<String, Duration>,
     /// The items of the transactions under way, with the tokens of these.
-    in_transaction: HashMap<String, String>,
+    in_transaction: HashMap<String, Held>,
     counts: BTreeMap<&'static str, usize>,
+}
+
+/// An item that a transaction holds.
+#[derive(Debug)]
+struct Held {
+    token: String,
+    /// When the transaction lets go of the item; `None` while it is still applied.
+    until: Option<Duration>,
 }
 
 impl Service {
@@ -55,8 +63,16 @@ impl Service {
         Self { state: Arc::new(Mutex::new(state)), replicas, adding: Arc::default() }
     }
 
+    /// Sets another clock. Its times say nothing of those of the last one, so whatever lags becomes visible.
     pub(super) fn set_clock(&self, clock: Arc<dyn Clock>) {
-        self.state().clock = clock;
+        // A copy that fails says so to the next reader.
+        let _ = self.replicas.catch_up(Duration::MAX);
+        let mut state = self.state();
+        state.clock = clock;
+        state.defined.clear();
+        state.last_used.clear();
+        state.partitions = Partitions::default();
+        state.in_transaction.clear();
     }
 
     pub(super) fn set_conditions(&self, conditions: Conditions) {
@@ -83,19 +99,40 @@ impl Service {
 
     /// Returns the token of the transaction under way that has an item.
     pub(super) fn transaction_of(&self, id: &str) -> Option<String> {
-        self.state().in_transaction.get(id).cloned()
+        let now = self.now();
+        let mut state = self.state();
+        if state.in_transaction.get(id)?.until.is_some_and(|until| until <= now) {
+            state.in_transaction.remove(id);
+        }
+        state.in_transaction.get(id).map(|held| held.token.clone())
     }
 
-    /// Holds the items of a transaction until the guard is dropped.
-    pub(super) fn hold(&self, ids: Vec<String>, token: &str) -> OnDrop<impl FnOnce() + use<>> {
-        self.state().in_transaction.extend(ids.iter().map(|id| (id.clone(), token.to_owned())));
+    /// Holds the items of a transaction until the guard is dropped, and for a while after it: until its response has arrived.
+    pub(super) fn hold(
+        &self,
+        ids: Vec<String>,
+        token: &str,
+        after: Duration,
+    ) -> OnDrop<impl FnOnce() + use<>> {
+        let held = |id: &String| (id.clone(), Held { token: token.to_owned(), until: None });
+        self.state().in_transaction.extend(ids.iter().map(held));
         let service = self.clone();
         OnDrop::new(move || {
+            let until = service.now().saturating_add(after);
             let mut state = service.state();
             for id in &ids {
-                state.in_transaction.remove(id);
+                if after.is_zero() {
+                    state.in_transaction.remove(id);
+                } else if let Some(held) = state.in_transaction.get_mut(id) {
+                    held.until = Some(until);
+                }
             }
         })
+    }
+
+    /// Draws a time of a distribution.
+    pub(super) fn lag(&self, spread: Spread, of: &str) -> Duration {
+        if spread == Spread::none() { Duration::ZERO } else { spread.at(self.draw(&format!("lag\n{of}"))) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -151,9 +188,9 @@ impl Service {
 
     /// Notes that a table was created.
     pub(super) fn define(&self, table: &str) {
-        let lag = self.conditions().definition_lag.at(self.draw(&format!("definition\n{table}")));
+        let lag = self.lag(self.conditions().definition_lag, table);
         if !lag.is_zero() {
-            let visible = self.now() + lag;
+            let visible = self.now().saturating_add(lag);
             self.state().defined.insert(table.to_owned(), visible);
         }
     }
@@ -190,5 +227,18 @@ impl State {
         let nth = self.drawn.entry(xxh3_64_with_seed(name.as_bytes(), 0)).or_default();
         *nth += 1;
         fraction(xxh3_64_with_seed(format!("{name}\n{nth}").as_bytes(), self.conditions.seed))
+    }
+}
+
+#[cfg(test)]
+impl Service {
+    /// Holds an item as a transaction does that is under way.
+    pub(super) fn hold_for_test(&self, id: &str, token: &str) {
+        let held = Held { token: token.to_owned(), until: None };
+        self.state().in_transaction.insert(id.to_owned(), held);
+    }
+
+    pub(super) fn let_go_for_test(&self) {
+        self.state().in_transaction.clear();
     }
 }

@@ -112,7 +112,7 @@ async fn a_write_is_recorded_although_its_caller_has_gone() {
     let put = put.item("shard", text("a")).item("time", text("1")).send();
     assert!(Box::pin(put).now_or_never().is_none());
     let waiting = async {
-        while service.aws.replicas.table("tasks").is_none()
+        while service.aws.service.replicas.table("tasks").is_none()
             || service.emulator.scan().table_name("tasks").send().await.unwrap().count == 0
         {
             service.clock.advance(SECOND);
@@ -122,4 +122,34 @@ async fn a_write_is_recorded_although_its_caller_has_gone() {
     tokio::time::timeout(Duration::from_mins(1), waiting).await.unwrap();
     service.aws.set_conditions(Conditions::none());
     assert_eq!(service.shard("a").await, ["x"]);
+}
+
+/// An entry that goes and comes back within the lag still has the key at which a page can end.
+#[tokio::test]
+async fn pages_end_at_entries_that_have_come_back() {
+    let service = Service::new(lagging(SECOND)).await;
+    for nth in 0..6 {
+        let key = format!("task-{nth}");
+        service.put(&key, "a", "1").await;
+        service.move_to(&key, "b").send().await.unwrap();
+        service.move_to(&key, "a").send().await.unwrap();
+    }
+    service.clock.advance(2 * SECOND);
+    let (mut found, mut start, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let query = service.client.query().table_name("tasks").index_name("by_shard").limit(1);
+        let query = query
+            .key_condition_expression("#s = :s")
+            .expression_attribute_names("#s", "shard")
+            .expression_attribute_values(":s", text("a"));
+        let page = query.set_exclusive_start_key(start).send().await.unwrap();
+        found.extend(page.items().iter().map(|item| item["key"].as_s().unwrap().clone()));
+        pages += 1;
+        assert!(pages < 20, "the pages do not end: {found:?}");
+        let Some(last) = page.last_evaluated_key else { break };
+        assert_eq!(last["key"].as_s().ok(), found.last(), "a page ends at its last row");
+        start = Some(last);
+    }
+    found.sort_unstable();
+    assert_eq!(found, (0..6).map(|nth| format!("task-{nth}")).collect::<Vec<_>>());
 }

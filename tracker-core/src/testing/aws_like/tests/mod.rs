@@ -20,6 +20,7 @@ use futures_util::FutureExt;
 use super::{AwsLike, Conditions, Spread, Throughput};
 use crate::embedded;
 use crate::testing::ManualClock;
+use crate::time::Clock;
 
 const SECOND: Duration = Duration::from_secs(1);
 
