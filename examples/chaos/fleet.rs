@@ -17,7 +17,7 @@ use tracker_core::aws_sdk_dynamodb::types::{
     AttributeValue, DeleteRequest, TransactWriteItem, Update, WriteRequest,
 };
 use tracker_core::testing::{AwsLike, Conditions, Fault, FaultyNetwork, Rates};
-use tracker_core::{Error, ErrorKind, Layout, StatusTracker, Tracker};
+use tracker_core::{Advice, Error, ErrorKind, Layout, StatusTracker, Tracker};
 
 use super::clock::Alive;
 use super::job::{Job, JobStatus, LONGEST_LEASE, MAX_CLOCK_SKEW, Plan, SHORTEST_LEASE};
@@ -178,14 +178,18 @@ impl Chaos {
     pub async fn create(&self, ids: impl Stream<Item = u32>) -> Result<(), Error> {
         let creator = &self.tracker("creator", Alive::new(Duration::ZERO), SHORTEST_LEASE, true)?;
         ids.map(|id| async move {
+            let begin = Instant::now();
             loop {
                 match creator.create(Job { id, done_by: None, saved_by: None }).await {
                     Ok(_) => return Ok(()),
                     Err(error) => match error.kind() {
                         ErrorKind::AlreadyExists => return Ok(()),
-                        ErrorKind::OutcomeUnknown | ErrorKind::Unavailable | ErrorKind::Throttled { .. } => {}
+                        _ if begin.elapsed() > PATIENCE => return Err(error),
                         // On a bad day, a request is refused for its clock or its credentials now and then.
                         ErrorKind::Service { .. } if self.aws.is_some() => {}
+                        _ if matches!(error.advice(), Advice::RetryLater { .. }) => {
+                            tokio::time::sleep(Duration::from_millis(20)).await;
+                        }
                         _ => return Err(error),
                     },
                 }
