@@ -172,6 +172,10 @@ impl Processes {
             child.kill()?;
             let status = child.wait()?;
             slot.stopped_until = None;
+            // It may have ended by itself just before, and only its task may end it.
+            if status.code().is_some_and(|code| code != VANISHED) {
+                return Err(format!("a worker process has ended with {status}").into());
+            }
             let vanished = u32::from(status.code() == Some(VANISHED));
             self.round.vanished += vanished;
             self.round.killed += 1 - vanished;

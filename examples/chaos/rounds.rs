@@ -102,13 +102,16 @@ pub struct Totals {
     pub interrupted: bool,
     report: Report,
     early: Option<Usage>,
+    /// How many tasks had been processed when `early` was measured.
+    early_tasks: Option<u32>,
     last: Option<Usage>,
 }
 
 impl Totals {
     /// Returns the report, with the memory if there were enough tasks to compare.
     pub fn with_memory(&self) -> Report {
-        let compared = self.tasks > EARLY;
+        // A round is not compared with itself.
+        let compared = self.early_tasks.is_some_and(|early| self.tasks > early);
         let memory = compared.then(|| machine::memory_is_flat(self.early, self.last));
         self.report.iter().cloned().chain(memory.unwrap_or_default()).collect()
     }
@@ -118,6 +121,7 @@ impl Totals {
         self.last = round.used;
         if self.early.is_none() && self.tasks >= EARLY {
             self.early = round.used;
+            self.early_tasks = Some(self.tasks);
         }
         for (promise, broken) in round.report {
             match self.report.iter_mut().find(|(other, _)| *other == promise) {

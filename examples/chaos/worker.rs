@@ -32,6 +32,9 @@ async fn work(chaos: Arc<Chaos>, nth: u32) -> Result<(), Error> {
     Ok(())
 }
 
+/// What a body panics with.
+const ON_PURPOSE: &str = "this body panics on purpose";
+
 #[derive(Clone)]
 pub struct Worker {
     chaos: Arc<Chaos>,
@@ -81,8 +84,15 @@ impl Worker {
                         self.chaos.keep_vanished(self.alive.clone(), attempt);
                         return;
                     }
-                    // The tracker records a panic; this worker ignores it.
-                    _ = &mut attempt => {}
+                    ended = &mut attempt => {
+                        // The tracker records a panic of a body. Any other panic ends the run.
+                        if let Err(error) = ended
+                            && let Ok(panic) = error.try_into_panic()
+                            && panic.downcast_ref::<&str>() != Some(&ON_PURPOSE)
+                        {
+                            std::panic::resume_unwind(panic);
+                        }
+                    }
                 }
             }
         }
@@ -144,7 +154,7 @@ impl Worker {
             }
             Behaviour::Fail => return Err("this body fails on purpose".into()),
             // `resume_unwind` skips the panic hook, which would print every panic.
-            Behaviour::Panic => std::panic::resume_unwind(Box::new("this body panics on purpose")),
+            Behaviour::Panic => std::panic::resume_unwind(Box::new(ON_PURPOSE)),
             Behaviour::Hang => {
                 tokio::time::sleep(HANG).await;
                 inside.still_here(task);
