@@ -3,6 +3,7 @@
 mod call;
 mod conditions;
 mod connector;
+mod index_read;
 mod members;
 mod partitions;
 mod recording;

@@ -14,10 +14,10 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::call::Call;
 use crate::embedded::dispatch;
 
-/// The attribute that names an entry in the copy of an index. It never leaves this module.
-const ENTRY: &str = "\u{1}entry";
-/// The attribute that keeps the primary key of an entry's item, as text. It never leaves this module.
-const KEY_OF_ITEM: &str = "\u{1}key";
+/// The attribute that names an entry in the copy of an index. It never leaves a copy.
+pub(super) const ENTRY: &str = "\u{1}entry";
+/// The attribute that keeps the primary key of an entry's item, as text. It never leaves a copy.
+pub(super) const KEY_OF_ITEM: &str = "\u{1}key";
 
 pub(super) type Attributes = Map<String, Value>;
 
@@ -62,9 +62,9 @@ pub(super) struct Table {
 pub(super) struct Index {
     pub(super) name: String,
     pub(super) hash: String,
-    range: Option<String>,
+    pub(super) range: Option<String>,
     /// The table that is the copy.
-    copy: String,
+    pub(super) copy: String,
     /// What is projected; `None` for all.
     projected: Option<BTreeSet<String>>,
 }
@@ -260,51 +260,7 @@ impl Replicas {
         dispatch(&self.database, &call.operation, call.body.to_string().as_bytes())
     }
 
-    /// Answers a query or a scan of an index, as its copy is.
-    pub(super) fn read_index(
-        &self,
-        call: &Call,
-        table: &Table,
-        index: &Index,
-    ) -> Result<String, DynoxideError> {
-        let mut body = call.body.clone();
-        body["TableName"] = index.copy.as_str().into();
-        if let Some(from) = body["ExclusiveStartKey"].as_object() {
-            let hash = from.get(&index.hash).map(Value::to_string).unwrap_or_default();
-            let entry = index.entry(&table.key_of(from), &hash);
-            let mut from: Attributes = from.clone();
-            from.retain(|name, _| *name == index.hash || Some(name) == index.range.as_ref());
-            from.insert(ENTRY.to_owned(), json!({ "S": entry }));
-            body["ExclusiveStartKey"] = from.into();
-        }
-        let text = dispatch(&self.database, &call.operation, body.to_string().as_bytes())?;
-        let mut response: Value = serde_json::from_str(&text)
-            .map_err(|error| DynoxideError::InternalServerError(error.to_string()))?;
-        for item in response["Items"].as_array_mut().into_iter().flatten() {
-            if let Some(item) = item.as_object_mut() {
-                item.remove(ENTRY);
-                item.remove(KEY_OF_ITEM);
-            }
-        }
-        if let Some(last) = response.get_mut("LastEvaluatedKey").and_then(Value::as_object_mut) {
-            let entry = last.remove(ENTRY).unwrap_or_default();
-            last.extend(self.key_of_entry(index, &entry)?);
-        }
-        if let Some(capacity) = response.get_mut("ConsumedCapacity").filter(|capacity| capacity.is_object()) {
-            capacity["TableName"] = table.name.as_str().into();
-        }
-        Ok(response.to_string())
-    }
-
-    /// Returns the primary key of the item of an entry at which a page has ended. The copy has it, also if a filter hides it.
-    fn key_of_entry(&self, index: &Index, entry: &Value) -> Result<Attributes, DynoxideError> {
-        let get = json!({ "TableName": index.copy, "Key": { ENTRY: entry } });
-        let found: Value = serde_json::from_str(&self.send("GetItem", &get)?).unwrap_or_default();
-        let key = found["Item"][KEY_OF_ITEM]["S"].as_str().and_then(|key| serde_json::from_str(key).ok());
-        key.ok_or_else(|| DynoxideError::InternalServerError("an entry of an index has no key".to_owned()))
-    }
-
-    fn send(&self, operation: &str, body: &Value) -> Result<String, DynoxideError> {
+    pub(super) fn send(&self, operation: &str, body: &Value) -> Result<String, DynoxideError> {
         dispatch(&self.database, operation, body.to_string().as_bytes())
     }
 
@@ -354,7 +310,7 @@ impl Index {
     }
 
     /// Returns the name of an entry: it says which item it is of, and in which partition it is.
-    fn entry(&self, key: &Attributes, hash: &str) -> String {
+    pub(super) fn entry(&self, key: &Attributes, hash: &str) -> String {
         let text = format!("{}\n{}\n{hash}", self.copy, Value::from(key.clone()));
         format!("{:032x}", xxh3_128(text.as_bytes()))
     }

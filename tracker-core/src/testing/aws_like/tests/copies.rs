@@ -41,6 +41,38 @@ async fn an_item_that_moves_is_for_a_while_in_both_shards_or_in_none() {
 }
 
 #[tokio::test]
+async fn reads_of_an_index_take_the_units_of_its_own_entries() {
+    let service = Service::new(lagging(SECOND)).await;
+    // 100 entries of 40 bytes: key (3 + 4), shard (5 + 1) and time (4 + 23). What a copy adds would be more than 4 KB.
+    for nth in 0..100 {
+        service.put(&format!("{nth:04}"), "a", &"t".repeat(23)).await;
+    }
+    service.clock.advance(2 * SECOND);
+    for (filter, limit, units) in [(false, 100, 0.5), (true, 100, 0.5), (false, 1, 0.5)] {
+        let query = service.client.query().table_name("tasks").index_name("by_shard").limit(limit);
+        let mut query = query
+            .key_condition_expression("#s = :s")
+            .expression_attribute_names("#s", "shard")
+            .expression_attribute_values(":s", text("a"))
+            .return_consumed_capacity("INDEXES".into());
+        if filter {
+            let named = query.expression_attribute_names("#k", "key").filter_expression("#k = :none");
+            query = named.expression_attribute_values(":none", text("none"));
+        }
+        let capacity = query.send().await.unwrap().consumed_capacity.unwrap();
+        let index = &capacity.global_secondary_indexes.unwrap()["by_shard"];
+        assert_eq!((capacity.capacity_units, index.capacity_units), (Some(units), Some(units)), "{filter}");
+    }
+    for nth in 100..103 {
+        service.put(&format!("{nth:04}"), "a", &"t".repeat(23)).await;
+    }
+    service.clock.advance(2 * SECOND);
+    let scan = service.client.scan().table_name("tasks").index_name("by_shard");
+    let capacity = scan.return_consumed_capacity("TOTAL".into()).send().await.unwrap().consumed_capacity;
+    assert_eq!(capacity.unwrap().capacity_units, Some(1.0), "103 entries of 40 bytes");
+}
+
+#[tokio::test]
 async fn pages_of_a_lagging_index_join_without_gaps() {
     let service = Service::new(lagging(SECOND)).await;
     for nth in 0..7 {
