@@ -15,11 +15,17 @@ pub(super) struct Bounds {
     pub(super) heartbeats: u8,
     pub(super) saves: u8,
     pub(super) redrives: u8,
+    /// How often a task that waits is made due by hand.
+    pub(super) run_nows: u8,
+    /// How many cancels there are.
+    pub(super) cancels: u8,
+    /// How many deletes there are.
+    pub(super) deletes: u8,
     /// How many releases by hand there are.
     pub(super) hand_releases: u8,
     /// How many attempts send a finish. The workers of the others crash, or lose their leases.
     pub(super) finishes: u8,
-    /// How often the task is created; with 0, the task exists from the beginning.
+    /// How often the task is created. Without creates, or with deletes or retention, the task exists from the beginning.
     pub(super) creates: u8,
     /// How often a clock may step within the skew.
     pub(super) clock_steps: u8,
@@ -33,6 +39,20 @@ pub(super) struct Bounds {
     pub(super) two_steps: bool,
     /// Whether a start may be dropped, and a task released.
     pub(super) releases: bool,
+    /// How many starts of Python's there are. With them, this crate takes nothing over.
+    pub(super) python_starts: u8,
+    /// How often Python puts back a task that it has read. Then only what workers are told is checked.
+    pub(super) python_saves: u8,
+    /// How often a script sets the status back to pending, if Python saves nothing.
+    pub(super) python_resets: u8,
+    /// Whether attempts end in snoozes and in failures that wait.
+    pub(super) waits: bool,
+    /// How many ticks after the first one the task can be started; with 0, at once.
+    pub(super) run_at: u16,
+    /// Whether a late copy of a refused start must be refused also after a run now. The protocol does not promise that.
+    pub(super) run_now_is_late: bool,
+    /// Whether DynamoDB deletes the task once its time is over, and a create replaces it.
+    pub(super) retention: bool,
     /// Whether a success has an effect: both are one transaction.
     pub(super) effects: bool,
     /// How often the condition of the effect turns: to false first.
@@ -50,6 +70,9 @@ impl Bounds {
         heartbeats: 0,
         saves: 0,
         redrives: 0,
+        run_nows: 0,
+        cancels: 0,
+        deletes: 0,
         hand_releases: 0,
         finishes: u8::MAX,
         creates: 0,
@@ -59,6 +82,13 @@ impl Bounds {
         long_leases: false,
         two_steps: false,
         releases: false,
+        python_starts: 0,
+        python_saves: 0,
+        python_resets: 0,
+        waits: false,
+        run_at: 0,
+        run_now_is_late: false,
+        retention: false,
         effects: false,
         effect_turns: 0,
         shares: false,

@@ -4,10 +4,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::bounds::Bounds;
-use super::ghost::{Violation, has_ended};
+use super::ending::How;
+use super::ghost::has_ended;
 use super::mutant::Mutant;
+use super::request::Request;
 use super::row::{Data, Row, Time, lock_text};
-use super::table::{self, How, LEASE, MAX_RETRY, Request, apply, head, steps};
+use super::steps::{LEASE, MAX_RETRY, MAX_SNOOZES, head, rules, steps};
+use super::table::{Applied, apply};
+use super::violation::Violation;
 use crate::protocol::classify::{Start, classify_start};
 
 /// A tick long after all others.
@@ -16,7 +20,7 @@ const LATER: u16 = 100;
 const LOCKS: u8 = 200;
 
 /// A cache of what was found.
-type Known = HashMap<(Row, bool, Mutant), Option<Violation>>;
+type Known = HashMap<(Row, bool, bool, Mutant), Option<Violation>>;
 
 thread_local! {
     static KNOWN: RefCell<Known> = RefCell::default();
@@ -24,7 +28,7 @@ thread_local! {
 
 /// Returns the violation if the task cannot end, although none of the earlier requests arrives any more.
 pub(super) fn check(row: Row, bounds: &Bounds, mutant: Mutant) -> Option<Violation> {
-    let key = (row, bounds.two_steps, mutant);
+    let key = (row, bounds.two_steps, bounds.waits, mutant);
     if let Some(known) = KNOWN.with_borrow(|known| known.get(&key).copied()) {
         return known;
     }
@@ -33,26 +37,30 @@ pub(super) fn check(row: Row, bounds: &Bounds, mutant: Mutant) -> Option<Violati
     found
 }
 
-/// Ends the task in each step, once with workers that succeed, and once with workers that die.
+/// Ends the task in each step, with workers that succeed, with workers that die, and with workers that snooze it.
 fn find(row: Row, bounds: &Bounds, mutant: Mutant) -> Option<Violation> {
-    let last_step = u8::from(bounds.two_steps);
-    let mut ending = Some(row);
-    let mut killing = Some(row);
-    for step in 0..=last_step {
-        ending = ending.and_then(|row| work(row, step, false, mutant));
-        killing = killing.and_then(|row| work(row, step, true, mutant));
-    }
-    match (ending, killing) {
-        (None, _) => Some(Violation::Stuck),
-        (_, None) => Some(Violation::Endless),
-        _ => None,
-    }
+    let ends = [
+        (Some(How::Succeeded), Violation::Stuck),
+        (None, Violation::Endless),
+        (Some(How::Snoozed), Violation::EndlessSnoozes),
+    ];
+    let considered = if bounds.waits { 3 } else { 2 };
+    ends[..considered]
+        .iter()
+        .find(|(how, _)| !can_end(row, *how, bounds, mutant))
+        .map(|(_, violation)| *violation)
 }
 
-/// Returns the task after a step has ended it: by a worker that succeeds or, if the task `kills`, by workers that die
-/// one after the other. Returns none if the task does not end.
-fn work(mut row: Row, step: u8, kills: bool, mutant: Mutant) -> Option<Row> {
-    for nth in 0..=(2 * MAX_RETRY + 2) {
+/// Returns whether the task ends in each step if every attempt ends like this; without an end, the worker dies.
+fn can_end(row: Row, how: Option<How>, bounds: &Bounds, mutant: Mutant) -> bool {
+    let mut steps = 0..=u8::from(bounds.two_steps);
+    steps.try_fold(row, |row, step| work(row, step, how, mutant)).is_some()
+}
+
+/// Returns the task after a step has ended it, by workers that come one after the other. Returns none if the task does not
+/// end.
+fn work(mut row: Row, step: u8, how: Option<How>, mutant: Mutant) -> Option<Row> {
+    for nth in 0..=(MAX_RETRY + 2) * (MAX_SNOOZES + 1) {
         let role = head(steps(), step, &row).role;
         // A status without a role is that of a later step, or of an earlier step that ignored the task.
         if has_ended(role) || role.is_none() {
@@ -60,9 +68,9 @@ fn work(mut row: Row, step: u8, kills: bool, mutant: Mutant) -> Option<Row> {
         }
         let turn = 16 * step + nth;
         let (lock_id, now) = (LOCKS + turn, Time::at(LATER + 10 * u16::from(turn)));
-        let start = Request::Start { step, lock_id, expects: 0, lease: LEASE, now, sent_at: 0 };
-        let started = apply(Some(row), start, mutant).or_else(|| {
-            let rules = table::rules(LEASE, mutant);
+        let start = Request::Start { step, lock_id, expects: None, lease: LEASE, now, sent_at: 0 };
+        let started = stored(row, start, mutant).or_else(|| {
+            let rules = rules(LEASE, mutant);
             let found = head(steps(), step, &row);
             match classify_start(Some(&found), &lock_text(lock_id), now.stamp(), &rules) {
                 Start::TakeOver => {
@@ -75,15 +83,14 @@ fn work(mut row: Row, step: u8, kills: bool, mutant: Mutant) -> Option<Row> {
                         now,
                         sent_at: 0,
                     };
-                    apply(Some(row), take_over, mutant)
+                    stored(row, take_over, mutant)
                 }
                 _ => None,
             }
         });
         row = started?;
-        if row.lock == lock_id && !kills {
+        if let Some(how) = how.filter(|_| row.lock == lock_id) {
             let data = Data { lock: lock_id, version: 1 };
-            let how = How::Succeeded;
             let finish = Request::Finish {
                 step,
                 lock_id,
@@ -94,8 +101,16 @@ fn work(mut row: Row, step: u8, kills: bool, mutant: Mutant) -> Option<Row> {
                 data,
                 effect: false,
             };
-            row = apply(Some(row), finish, mutant)?;
+            row = stored(row, finish, mutant)?;
         }
     }
     None
+}
+
+/// Returns the task after a request, or none if its condition does not hold.
+fn stored(row: Row, request: Request, mutant: Mutant) -> Option<Row> {
+    match apply(Some(row), request, mutant) {
+        Applied::Stored(after) => Some(after),
+        Applied::Refused | Applied::Deleted => None,
+    }
 }

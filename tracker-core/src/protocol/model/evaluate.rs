@@ -18,18 +18,14 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    /// Returns the item after the update, or none if the condition does not hold.
-    pub(super) fn apply(&self, item: Option<&Item>) -> Option<Item> {
-        let holds = self.condition.is_empty()
-            // Each condition requires an attribute, so it does not hold for a missing item.
-            || item.is_some_and(|item| {
-                Parser { sent: self, item, tokens: tokens(&self.condition) }.disjunction()
-            });
-        holds.then(|| self.update(&item.cloned().unwrap_or_default()))
+    /// Returns whether the condition holds. A missing item has no attribute.
+    pub(super) fn holds(&self, item: &Item) -> bool {
+        self.condition.is_empty()
+            || Parser { sent: self, item, tokens: tokens(&self.condition) }.disjunction()
     }
 
     /// Returns the item after the clauses of the update.
-    fn update(&self, old: &Item) -> Item {
+    pub(super) fn update(&self, old: &Item) -> Item {
         let mut new = old.clone();
         let mut words = tokens(&self.update);
         let mut clause = String::new();

@@ -1,75 +1,32 @@
 //! What is true, seen from outside. The model compares it with what the workers are told.
 
+use super::ending::How;
+use super::python::Python;
+use super::request::{Change, Request};
 use super::row::{Data, Row, Time};
-use super::table::{self, How, Request, SKEW_TICKS};
+use super::steps::{MAX_SNOOZES, SKEW_TICKS, WAIT, ready};
+use super::violation::Violation;
 use crate::declare::status::Role;
 
-/// A promise that was broken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Violation {
-    /// Two workers hold the task, each by its own deadline.
-    TwoHolders,
-    /// A worker holds the task by its own deadline, and the table has another lock.
-    HolderNotInTable,
-    /// A start was granted twice.
-    StartedTwice,
-    /// A start was granted although the task was not ready, or did not note the status that the task had.
-    UnreadyStarted,
-    /// A start that was refused was granted later, although the task was freed after the copy was sent, by more than
-    /// the skew.
-    LateStart,
-    /// The end of an attempt was recorded twice.
-    TwoFinishes,
-    /// A worker was told of a start that was not granted, or of a wrong attempt number.
-    FalseStarted,
-    /// A worker was told that its finish is recorded, and it is not.
-    FalseDone,
-    /// A worker was told that its finish was not recorded, and it was recorded, before or later.
-    FalseLost,
-    /// A worker was told that its data is saved, and it was not.
-    FalseSaved,
-    /// `lost_attempts` does not count the attempts that were lost in a row.
-    LossMiscounted,
-    /// A worker was told that it has created the task, and another worker has; or the other way round.
-    FalseCreated,
-    /// A worker was told that it has redriven the task, and no redrive was applied.
-    FalseRedriven,
-    /// A worker was told that it has released the task by hand, and no such release was applied.
-    FalseReleased,
-    /// A late write put older data back.
-    OldData,
-    /// A write set `lock_time` back.
-    OldLease,
-    /// `attempt` did not grow by one with a start or a takeover, or changed with another write.
-    AttemptMiscounted,
-    /// `retry` or the history does not count each failed or lost attempt once.
-    FailureMiscounted,
-    /// A redrive was applied twice, or to a task that was started since it was seen.
-    RedriveMisapplied,
-    /// The effect of an attempt was not written exactly once if the attempt has succeeded, or was written although it has not.
-    EffectMiscounted,
-    /// The task cannot end.
-    Stuck,
-    /// A task that kills its workers is never ignored.
-    Endless,
-    /// A worker was refused, or told that its outcome is unknown, although the image shows its own lock.
-    KnownButNotTold,
-}
-
 /// What has become of one start and its attempt.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) struct Lock {
     /// The time of the last start or takeover that was granted.
     granted_at: Time,
-    attempt: u8,
+    pub(super) attempt: u8,
+    /// The task that the start was sent for, by the token of its create; 0 if there was none.
+    sent_for: u8,
     /// Whether its worker was told that the start is refused.
-    refused: bool,
+    pub(super) refused: bool,
     /// The status that its finish has set; 0 before.
-    finished: u8,
+    pub(super) finished: u8,
     /// Whether its worker was told, after its finish, that the lease was lost.
-    lost: bool,
+    pub(super) lost: bool,
+    /// Whether a request to cancel has reached it.
+    pub(super) asked: bool,
     /// The latest version of the data that was written under this lock.
-    saved: u8,
+    pub(super) saved: u8,
     /// How often its effect was written.
     effects: u8,
     /// Whether its success was to have an effect.
@@ -77,35 +34,70 @@ pub(super) struct Lock {
 }
 
 /// What is true.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Ghost {
     locks: Vec<Lock>,
     /// The failed and lost attempts in a row.
     retry: u8,
-    /// All failed and lost attempts.
+    /// All failed, lost and cancelled attempts, and the cancels of a free task.
     failures: u8,
     /// When the last write that freed the task was sent; not known once a clock was off.
     freed_at: Option<u16>,
-    /// How many redrives were applied.
-    redriven: u8,
-    /// The token of the create that was applied.
-    created: Option<u8>,
+    /// How many changes by hand of each kind were sent, and how many were applied.
+    pub(super) changes_sent: [u8; 3],
+    pub(super) changes: [u8; 3],
+    /// The token of the create that made the present task, or the last one; 0 before.
+    pub(super) born: u8,
+    /// The tokens of all creates that were applied, one bit for each.
+    pub(super) created: u8,
+    /// The tokens of all creates whose workers were told a result, one bit for each.
+    pub(super) creates_told: u8,
     /// The lost attempts in a row.
     losses: u8,
+    snoozes: u8,
+    /// The time before which the task is not started.
+    run_at: Time,
+    /// Whether a worker was told what has become of its delete.
+    pub(super) delete_told: bool,
+    /// How often the task was deleted, by hand or because its time was over.
+    pub(super) deletions: u8,
     /// How many takeovers were applied.
     pub(super) taken_over: u8,
     /// Whether a takeover has ignored the task.
     pub(super) ignored_by_takeover: bool,
     /// Whether a release by hand has freed the task.
     pub(super) freed_by_hand: bool,
+    /// Whether an attempt has ended in a snooze.
+    pub(super) was_snoozed: bool,
+    /// Whether an attempt has ended because it was asked to.
+    pub(super) ended_on_request: bool,
+    /// Whether only what workers are told is checked.
+    only_told: bool,
     /// The first promise that was broken.
     pub(super) violation: Option<Violation>,
 }
 
+/// A request that was applied.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Written {
+    pub(super) request: Request,
+    /// Whether a worker waits for its answer.
+    pub(super) is_awaited: bool,
+    pub(super) clocks_agree: bool,
+    pub(super) run_now_is_late: bool,
+}
+
 impl Ghost {
+    /// Returns what is true in the beginning.
+    pub(super) fn new(row: Option<Row>, only_told: bool) -> Self {
+        let (born, run_at) = row.map_or((0, Time::NEVER), |row| (row.born, row.run_at));
+        Self { born, run_at, only_told, ..Self::default() }
+    }
+
     /// Returns the lock of a new start.
     pub(super) fn new_lock(&mut self) -> u8 {
-        self.locks.push(Lock::default());
+        self.locks.push(Lock { sent_for: self.born, ..Lock::default() });
         self.locks.len().try_into().expect("few starts")
     }
 
@@ -114,23 +106,40 @@ impl Ghost {
         self.locks.len()
     }
 
-    fn lock(&mut self, lock: u8) -> &mut Lock {
+    /// Returns whether the worker of a create was told a result.
+    pub(super) fn was_told_of_create(&self, token: u8) -> bool {
+        self.creates_told & (1 << (token % 8)) != 0
+    }
+
+    /// Returns whether a start was sent for a task that was deleted since.
+    pub(super) fn is_for_old_task(&self, lock: u8) -> bool {
+        let sent_for = self.locks[usize::from(lock) - 1].sent_for;
+        sent_for != 0 && sent_for != self.born
+    }
+
+    pub(super) fn lock(&mut self, lock: u8) -> &mut Lock {
         &mut self.locks[usize::from(lock) - 1]
     }
 
     /// Records a violation, unless the promise holds or another violation came first.
     pub(super) fn check(&mut self, holds: bool, violation: Violation) {
-        if !holds && self.violation.is_none() {
+        let counts = violation.is_about_told() || !self.only_told;
+        if !holds && counts && self.violation.is_none() {
             self.violation = Some(violation);
         }
     }
 
     /// Takes note of a request that was applied.
-    pub(super) fn applied(&mut self, before: Option<Row>, after: Row, request: &Request, clocks_agree: bool) {
+    pub(super) fn applied(&mut self, before: Option<Row>, after: Row, written: &Written) {
+        let Written { request, is_awaited, clocks_agree, run_now_is_late } = *written;
+        if let Request::Create { token, .. } = request {
+            return self.put(before, after, token, is_awaited);
+        }
         let Some(before) = before else {
-            self.created = Some(after.lost_lock);
-            return;
+            return self.check(false, Violation::Revived);
         };
+        self.check_task(&before, &request, is_awaited);
+        self.check_asked(&before, &after, &request);
         let lock_id = request.lock_id();
         let is_granted =
             after.lock == lock_id && matches!(request, Request::Start { .. } | Request::TakeOver { .. });
@@ -143,10 +152,11 @@ impl Ghost {
             lock.granted_at = after.lock_time;
             self.check(once, Violation::StartedTwice);
         }
-        match *request {
-            Request::Start { step, sent_at, .. } => {
-                let was_ready = table::ready(step).contains(&before.status);
+        match request {
+            Request::Start { step, sent_at, now, .. } => {
+                let was_ready = ready(step).contains(&before.status);
                 self.check(was_ready && after.started_from == before.status, Violation::UnreadyStarted);
+                self.check(before.run_at <= now, Violation::StartedEarly);
                 let late = self.freed_at.is_some_and(|freed_at| freed_at > sent_at + SKEW_TICKS);
                 let refused = self.lock(lock_id).refused;
                 self.check(!(refused && late), Violation::LateStart);
@@ -161,14 +171,18 @@ impl Ghost {
                 }
                 self.count_failure();
                 self.losses += 1;
+                self.snoozes = 0;
                 self.taken_over += 1;
                 if after.lock == 0 {
-                    self.ignored_by_takeover = true;
+                    self.ignored_by_takeover |= !frees;
                     self.freed_at = clocks_agree.then_some(sent_at);
                 }
             }
-            Request::Save { data, .. } => self.written(before, data),
-            Request::Finish { how, data, sent_at, effect, .. } => {
+            Request::Save { data, .. } => {
+                self.check(before.lock == lock_id, Violation::ForeignWrite);
+                self.written(before, data);
+            }
+            Request::Finish { how, now, data, sent_at, effect, .. } => {
                 let lock = self.lock(lock_id);
                 let (first, lost) = (lock.finished == 0, lock.lost);
                 lock.finished = after.status;
@@ -178,29 +192,143 @@ impl Ghost {
                 self.check(!lost, Violation::FalseLost);
                 self.losses = 0;
                 self.freed_at = clocks_agree.then_some(sent_at);
-                match how {
-                    How::Succeeded => {
-                        self.retry = 0;
-                        self.written(before, Some(data));
-                    }
-                    How::Failed => self.count_failure(),
-                    How::Released => {}
+                self.ended(how, now, &after);
+                if how == How::Succeeded {
+                    self.written(before, Some(data));
                 }
             }
-            Request::Redrive { sent_at, seen, .. } => {
-                self.redriven += 1;
+            Request::Change { change, sent_at, seen, .. } => {
+                self.changes[change as usize] += 1;
+                let once = self.changes[change as usize] <= self.changes_sent[change as usize];
                 let as_seen = before.attempt == seen.attempt && before.lock == 0;
-                self.check(self.redriven == 1 && as_seen, Violation::RedriveMisapplied);
-                self.retry = 0;
-                self.losses = 0;
-                self.freed_at = clocks_agree.then_some(sent_at);
+                let as_waiting = change != Change::RunNow || before.run_at == seen.run_at;
+                self.check(once && as_seen && as_waiting, Violation::ChangeMisapplied);
+                self.run_at = Time::NEVER;
+                if change == Change::RunNow && run_now_is_late {
+                    self.freed_at = clocks_agree.then_some(sent_at);
+                }
+                if change != Change::RunNow {
+                    self.retry = if change == Change::Redrive { 0 } else { self.retry };
+                    self.failures += u8::from(change == Change::Cancel);
+                    (self.losses, self.snoozes) = (0, 0);
+                    self.freed_at = clocks_agree.then_some(sent_at);
+                }
             }
-            Request::Create { .. } | Request::Effect { .. } => {}
+            Request::Ask { lock, .. } => self.lock(lock).asked = true,
+            Request::Python { write, lock } => self.python_wrote(write, lock, &after),
+            Request::Create { .. } | Request::Delete { .. } | Request::Effect { .. } => {}
         }
         self.check(after.retry == self.retry && after.history == self.failures, Violation::FailureMiscounted);
         self.check(after.lost_attempts == self.losses, Violation::LossMiscounted);
+        self.check(after.snoozes == self.snoozes, Violation::SnoozeMiscounted);
+        self.check(after.run_at == self.run_at, Violation::WaitMisset);
+        if let Request::Python { .. } = request {
+            return;
+        }
         // Checked last: if the older lease does harm at once, the harm is the violation.
         self.check(before.lock_time <= after.lock_time, Violation::OldLease);
+    }
+
+    /// Takes note of a write of Python's.
+    fn python_wrote(&mut self, write: Python, lock: u8, after: &Row) {
+        match write {
+            Python::Start { .. } => self.lock(lock).granted_at = after.lock_time,
+            Python::Finish { succeeded, .. } => {
+                // Python leaves `lock_time`, so a late copy of a start may fit.
+                self.freed_at = None;
+                self.lock(lock).finished = after.status;
+                if succeeded {
+                    self.retry = 0;
+                } else {
+                    self.count_failure();
+                }
+            }
+            Python::Save { .. } | Python::Reset => {}
+        }
+    }
+
+    /// Takes note of a task that was created.
+    fn put(&mut self, before: Option<Row>, after: Row, token: u8, is_awaited: bool) {
+        let bit = 1 << (token % 8);
+        // A create may be late if its worker has crashed. One that was applied or answered must not come back.
+        let is_new = (self.created | self.creates_told) & bit == 0;
+        self.check(is_new || is_awaited, Violation::Revived);
+        if let Some(before) = before {
+            self.removed(before);
+        }
+        self.created |= bit;
+        self.born = token;
+        (self.retry, self.failures, self.losses, self.snoozes) = (0, 0, 0, 0);
+        self.run_at = after.run_at;
+        self.freed_at = None;
+    }
+
+    /// Checks that a request changes the task that it was made for, and no later task with the same id.
+    fn check_task(&mut self, before: &Row, request: &Request, is_awaited: bool) {
+        let is_meant = match request {
+            // A start that its worker still sends may get the new task.
+            Request::Start { lock_id, .. } => {
+                let lock = self.lock(*lock_id);
+                if is_awaited && lock.sent_for != before.born {
+                    *lock = Lock { sent_for: before.born, ..Lock::default() };
+                }
+                lock.sent_for == 0 || lock.sent_for == before.born
+            }
+            Request::Save { lock_id, .. } => self.lock(*lock_id).sent_for == before.born,
+            _ => request.meant_for().is_none_or(|seen| seen.born == before.born),
+        };
+        self.check(is_meant, Violation::ForeignTask);
+    }
+
+    /// Checks that a request to cancel reaches the attempt that it names, and lasts until that attempt ends.
+    fn check_asked(&mut self, before: &Row, after: &Row, request: &Request) {
+        if let Request::Ask { lock, .. } = request {
+            self.check(before.lock == *lock, Violation::CancelMisdirected);
+        }
+        if before.lock == 0 || before.cancel != before.lock {
+            return;
+        }
+        let is_renewed = matches!(request, Request::Save { asks: true, .. });
+        let is_kept = after.lock == before.lock && after.cancel == before.cancel && !is_renewed;
+        let runs_on = after.lock != 0;
+        self.check(is_kept || !runs_on, Violation::CancelForgotten);
+    }
+
+    /// Takes note of the end of an attempt.
+    fn ended(&mut self, how: How, now: Time, after: &Row) {
+        let is_ignored = matches!(after.status, 18 | 28);
+        let snoozes = self.snoozes;
+        let waits = now.later(WAIT.into());
+        match how {
+            How::Released => return,
+            How::Snoozed if snoozes < MAX_SNOOZES => {
+                (self.snoozes, self.run_at) = (snoozes + 1, waits);
+                self.was_snoozed = true;
+                return;
+            }
+            How::Succeeded => self.retry = 0,
+            How::Failed | How::FailedToWait | How::Snoozed => self.count_failure(),
+            How::Cancelled => {
+                self.failures += 1;
+                self.ended_on_request = true;
+            }
+        }
+        let has_wait = matches!(how, How::FailedToWait | How::Snoozed) && !is_ignored;
+        self.snoozes = 0;
+        self.run_at = if has_wait { waits } else { Time::NEVER };
+    }
+
+    /// Takes note of a task that DynamoDB has deleted, or that a create has replaced.
+    pub(super) fn removed(&mut self, row: Row) {
+        self.deletions += 1;
+        let has_ended = row.lock == 0 && matches!(row.status, 16 | 18 | 26 | 28);
+        self.check(has_ended, Violation::RemovedUnfinished);
+    }
+
+    /// Takes note of a delete that was applied.
+    pub(super) fn deleted(&mut self, is_awaited: bool) {
+        self.deletions += 1;
+        self.check(is_awaited || !self.delete_told, Violation::LateDelete);
     }
 
     /// Takes note of an effect that was written alone.
@@ -235,59 +363,6 @@ impl Ghost {
             let lock = self.lock(data.lock);
             lock.saved = lock.saved.max(data.version);
         }
-    }
-
-    /// A worker is told that its start is refused.
-    pub(super) fn told_refused(&mut self, lock_id: u8) {
-        self.lock(lock_id).refused = true;
-    }
-
-    /// A worker is told that it has started the task.
-    pub(super) fn told_started(&mut self, lock_id: u8, attempt: u8) {
-        let lock = *self.lock(lock_id);
-        self.check(lock.attempt == attempt, Violation::FalseStarted);
-    }
-
-    /// A worker is told that its data is saved.
-    pub(super) fn told_saved(&mut self, data: Data) {
-        let saved = self.lock(data.lock).saved;
-        self.check(saved >= data.version, Violation::FalseSaved);
-    }
-
-    /// A worker is told that its finish is recorded.
-    pub(super) fn told_done(&mut self, lock_id: u8, status: u8) {
-        let finished = self.lock(lock_id).finished;
-        self.check(finished == status, Violation::FalseDone);
-    }
-
-    /// A worker is refused, or told that its outcome is unknown, after it has found this image.
-    pub(super) fn told_nothing(&mut self, lock_id: u8, found: Option<Row>) {
-        let ours = found.is_some_and(|found| found.lock == lock_id || found.last_lock == lock_id);
-        self.check(!ours, Violation::KnownButNotTold);
-    }
-
-    /// A worker is told that its finish is not recorded, because the lease was lost.
-    pub(super) fn told_lost(&mut self, lock_id: u8) {
-        let lock = self.lock(lock_id);
-        lock.lost = true;
-        let finished = lock.finished;
-        self.check(finished == 0, Violation::FalseLost);
-    }
-
-    /// A worker is told whether it has created the task.
-    pub(super) fn told_created(&mut self, token: u8, created: bool) {
-        self.check((self.created == Some(token)) == created, Violation::FalseCreated);
-    }
-
-    /// A worker is told that it has released the task by hand.
-    pub(super) fn told_released(&mut self, lock_id: u8) {
-        let released = self.lock(lock_id).finished != 0;
-        self.check(released, Violation::FalseReleased);
-    }
-
-    /// A worker is told that it has redriven the task.
-    pub(super) fn told_redriven(&mut self) {
-        self.check(self.redriven > 0, Violation::FalseRedriven);
     }
 }
 

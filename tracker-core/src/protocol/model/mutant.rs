@@ -1,9 +1,5 @@
 //! Mutants: the protocol without one of its guards. The search must find what each guard is for.
 
-use super::evaluate::Sent;
-use crate::item::attribute::time;
-use crate::time::Timestamp;
-
 /// The protocol, or the protocol without one of its guards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Mutant {
@@ -67,18 +63,84 @@ pub(super) enum Mutant {
     RedriveSetsLockTimeBack,
     /// A create counts any item that it finds as its own.
     CreateBelievesItem,
+    /// A create that finds its token replaced counts the task as another's.
+    CreateWithoutTraceIsOther,
+    /// A create replaces a task that counts as deleted, whatever has become of the task since it was read.
+    ReplaceUnpinned,
+    /// A copy of a create arrives after its task was deleted.
+    OldCreatesStay,
+    /// A copy of a start arrives after its task was deleted and created again.
+    OldStartsStay,
+    /// A copy of a delete arrives after its worker was told its result.
+    OldDeletesStay,
+    /// A delete does not ask for a free lock.
+    DeleteWithoutLock,
+    /// A delete goes by the length of its own lease, although the holder has stored the length of its lease.
+    DeleteJudgesByOwnLease,
+    /// A delete of an expired lease pins the lock that was seen, but not its time.
+    DeletePinsLockAlone,
+    /// A finish does not compare `create_time`.
+    FinishIgnoresCreateTime,
+    /// A finish that finds no task counts as not recorded.
+    FinishLostIfGone,
+    /// A save or a heartbeat does not ask for its lock.
+    SaveWithoutLock,
+    /// A request to cancel does not ask for the lock that it names.
+    AskWithoutLock,
+    /// A heartbeat does not ask whether its attempt was asked to cancel.
+    HeartbeatOverlooksCancel,
+    /// A takeover runs a task again whose lost attempt was asked to cancel.
+    TakeoverOverlooksCancel,
+    /// A start leaves the request to cancel of an earlier attempt.
+    StartKeepsCancel,
+    /// A cancel of a free task asks only for a free lock.
+    CancelUnpinned,
+    /// A cancel of a free task sets `lock_time` to its own clock, even if that is earlier.
+    CancelSetsLockTimeBack,
+    /// A start does not compare `run_at`.
+    StartBeforeDue,
+    /// A start that expects a status does not ask for `run_at`.
+    StartExpectedBeforeDue,
+    /// A finish leaves `run_at` as the start found it.
+    FinishKeepsRunAt,
+    /// A finish leaves the number of snoozes.
+    FinishKeepsSnoozes,
+    /// A takeover leaves the number of snoozes.
+    TakeoverKeepsSnoozes,
+    /// A snooze does not count itself.
+    SnoozeUncounted,
+    /// A run now asks only for a free lock.
+    RunNowUnpinned,
+    /// A start leaves `expires_at`.
+    StartKeepsExpiry,
+    /// A redrive leaves `expires_at`.
+    RedriveKeepsExpiry,
+    /// This crate takes tasks over from Python.
+    PythonTakenOver,
+    /// A start asks for a free lock, although a script may have set the status of a held task back.
+    StartWithoutStale,
+    /// A start does not ask for a free lock.
+    StartIgnoresLock,
+    /// A start that expects a status does not ask for a free lock.
+    StartExpectedIgnoresLock,
+    /// A finish does not store its lock in `last_lock`.
+    FinishLeavesNoTrace,
+    /// A start goes by the length of its own lease, although the holder has stored the length of its lease.
+    StartJudgesByOwnLease,
+    /// A finish that finds an earlier attempt counts as not recorded.
+    EarlierAttemptIsLost,
     /// A finish whose condition failed is unknown, whatever the image shows.
     AlwaysUnknown,
     /// A start that finds its own lock is refused.
     RefusesOwnStart,
-    /// The protocol of `pynamodb_mate`: no takeover, a finish without a condition, and a start that compares no
-    /// `lock_time` and does not recognise its own write.
+    /// The protocol of `pynamodb_mate`: no takeover, and a start that compares no `lock_time` and does not recognise
+    /// its own write.
     PynamodbMate,
 }
 
 impl Mutant {
     /// All mutants.
-    pub(super) const ALL: [Self; 32] = [
+    pub(super) const ALL: [Self; 65] = [
         Self::DeadlineFromLastSend,
         Self::MonotonicOnly,
         Self::WallOnly,
@@ -108,6 +170,39 @@ impl Mutant {
         Self::RedriveUnpinned,
         Self::RedriveSetsLockTimeBack,
         Self::CreateBelievesItem,
+        Self::CreateWithoutTraceIsOther,
+        Self::ReplaceUnpinned,
+        Self::OldCreatesStay,
+        Self::OldStartsStay,
+        Self::OldDeletesStay,
+        Self::DeleteWithoutLock,
+        Self::DeleteJudgesByOwnLease,
+        Self::DeletePinsLockAlone,
+        Self::FinishIgnoresCreateTime,
+        Self::FinishLostIfGone,
+        Self::SaveWithoutLock,
+        Self::AskWithoutLock,
+        Self::HeartbeatOverlooksCancel,
+        Self::TakeoverOverlooksCancel,
+        Self::StartKeepsCancel,
+        Self::CancelUnpinned,
+        Self::CancelSetsLockTimeBack,
+        Self::StartBeforeDue,
+        Self::StartExpectedBeforeDue,
+        Self::FinishKeepsRunAt,
+        Self::FinishKeepsSnoozes,
+        Self::TakeoverKeepsSnoozes,
+        Self::SnoozeUncounted,
+        Self::RunNowUnpinned,
+        Self::StartKeepsExpiry,
+        Self::RedriveKeepsExpiry,
+        Self::PythonTakenOver,
+        Self::StartWithoutStale,
+        Self::StartIgnoresLock,
+        Self::StartExpectedIgnoresLock,
+        Self::FinishLeavesNoTrace,
+        Self::StartJudgesByOwnLease,
+        Self::EarlierAttemptIsLost,
         Self::AlwaysUnknown,
         Self::RefusesOwnStart,
         Self::PynamodbMate,
@@ -121,117 +216,5 @@ impl Mutant {
     /// Returns whether a start recognises its own write.
     pub(super) fn start_recognises_itself(self) -> bool {
         !matches!(self, Self::RefusesOwnStart | Self::PynamodbMate)
-    }
-
-    /// Returns whether a finish asks for its lock.
-    pub(super) fn finish_asks_for_lock(self) -> bool {
-        !matches!(self, Self::FinishWithoutLock | Self::TransactionWithoutLock | Self::PynamodbMate)
-    }
-
-    /// Returns a start without the guard.
-    pub(super) fn start(self, mut sent: Sent) -> Sent {
-        match self {
-            Self::StartWithoutTime | Self::PynamodbMate => sent.without_condition("#lock_time <"),
-            Self::StartOrOwnLock => {
-                sent.condition = format!("({}) OR #lock = {}", sent.condition, sent.value_set("#lock"));
-            }
-            _ => {}
-        }
-        sent
-    }
-
-    /// Returns a start that expects a status, without the guard.
-    pub(super) fn start_expected(self, mut sent: Sent) -> Sent {
-        match self {
-            Self::StartWithoutTime | Self::PynamodbMate => sent.without_condition("#lock_time <"),
-            Self::StartTrustsIndex => sent.without_condition("#status ="),
-            _ => {}
-        }
-        sent
-    }
-
-    /// Returns a takeover without the guard.
-    pub(super) fn take_over(self, mut sent: Sent) -> Sent {
-        match self {
-            Self::TakeoverPinsLockAlone => sent.without_condition("#lock_time ="),
-            Self::TakeoverPinsTimeAlone => sent.without_condition("#lock ="),
-            Self::TakeoverUncounted => sent.without_assignment("#retry"),
-            Self::TakeoverLeavesNoTrace => sent.without_assignment("#lost_lock"),
-            _ => {}
-        }
-        sent
-    }
-
-    /// Returns a save or a heartbeat without the guard.
-    pub(super) fn save(self, mut sent: Sent) -> Sent {
-        if self == Self::SaveWithoutTime {
-            sent.without_condition("#lock_time <");
-        }
-        sent
-    }
-
-    /// Returns a finish without the guard.
-    pub(super) fn finish(self, mut sent: Sent, has_effect: bool) -> Sent {
-        match self {
-            Self::TransactionWithoutLock if has_effect => sent.without_condition("#lock ="),
-            Self::FinishLeavesLockTime => sent.without_assignment("#lock_time"),
-            Self::FinishKeepsLosses => sent.without_removal("#lost_attempts"),
-            Self::FinishWithoutLock | Self::PynamodbMate => sent.without_condition("#lock ="),
-            _ => {}
-        }
-        sent
-    }
-
-    /// Returns a redrive without the guard.
-    pub(super) fn redrive(self, mut sent: Sent, now: Timestamp) -> Sent {
-        match self {
-            Self::RedriveUnpinned => {
-                sent.without_condition("#status =");
-                sent.without_condition("#update_time =");
-                sent.without_condition("#attempt =");
-            }
-            Self::RedriveSetsLockTimeBack => {
-                let value = sent.value_set("#lock_time");
-                sent.values.insert(value, time(now));
-            }
-            _ => {}
-        }
-        sent
-    }
-}
-
-/// Edits of an update. An edit that finds nothing to change panics, because its mutant would be the protocol itself.
-impl Sent {
-    /// Removes the part of the condition that begins with this text.
-    fn without_condition(&mut self, part: &str) {
-        let parts: Vec<_> = self.condition.split(" AND ").collect();
-        let kept: Vec<_> = parts.iter().copied().filter(|kept| !kept.starts_with(part)).collect();
-        assert_eq!(kept.len() + 1, parts.len(), "{part} in {}", self.condition);
-        self.condition = kept.join(" AND ");
-    }
-
-    /// Removes the assignment of an attribute.
-    fn without_assignment(&mut self, name: &str) {
-        let assignment = format!("{name} = {}", self.value_set(name));
-        let without = self.update.replace(&format!(", {assignment}"), "");
-        let without = without.replace(&format!("SET {assignment}, "), "SET ");
-        assert_ne!(without, self.update);
-        self.update = without;
-    }
-
-    /// Keeps an attribute that the update removes.
-    fn without_removal(&mut self, name: &str) {
-        let without = self.update.replace(&format!(", {name}"), "");
-        assert_ne!(without, self.update);
-        self.update = without;
-    }
-
-    /// Returns the placeholder that is assigned to an attribute.
-    fn value_set(&self, name: &str) -> String {
-        let assignment = format!("{name} = ");
-        let mut after = self.update.split([',']).map(|part| part.trim_start_matches("SET").trim());
-        let value = after.find_map(|part| part.strip_prefix(&*assignment));
-        let value = value.and_then(|value| value.split(' ').next());
-        value.expect("an assignment").to_owned()
     }
 }

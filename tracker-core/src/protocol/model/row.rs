@@ -12,6 +12,11 @@ use crate::time::Timestamp;
 /// The key of the task.
 pub(super) const KEY: &str = "model____task";
 
+/// An attribute of the user's.
+const BORN: &str = "born";
+/// The epoch second of tick 0.
+const ORIGIN: u32 = 1_000_000;
+
 /// A stored time: a tick, and a few microseconds for later writes within the tick. 0 is "never".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(super) struct Time(pub(super) u16);
@@ -24,12 +29,22 @@ impl Time {
 
     /// Returns the time of tick 0.
     fn origin() -> Timestamp {
-        Timestamp::EPOCH.plus(Duration::from_secs(1_000_000))
+        Timestamp::EPOCH.plus(Duration::from_secs(ORIGIN.into()))
     }
 
     /// Returns the first time of a tick.
     pub(super) fn at(tick: u16) -> Self {
         Self(tick * MICROS)
+    }
+
+    /// Returns the time some ticks later.
+    pub(super) fn later(self, ticks: u16) -> Self {
+        Self(self.0 + ticks * MICROS)
+    }
+
+    /// Returns a time within the tick that no other write has: a redrive goes by its microsecond.
+    pub(super) fn apart(self) -> Self {
+        Self(self.0 + MICROS / 2)
     }
 
     /// Returns the time as the crate has it.
@@ -72,8 +87,17 @@ pub(super) struct Row {
     pub(super) update_time: Time,
     /// How many entries the history has.
     pub(super) history: u8,
+    /// The time before which the task is not started; never if it can be started now.
+    pub(super) run_at: Time,
+    pub(super) snoozes: u8,
+    /// The lock of the attempt that is asked to end; 0 without a request.
+    pub(super) cancel: u8,
+    /// The tick after which DynamoDB deletes the task; 0 if the task is kept.
+    pub(super) expires_at: u16,
     /// The version of the data.
     pub(super) data: Data,
+    /// The token of the create that made this task: an attribute of the user's, which every write keeps.
+    pub(super) born: u8,
 }
 
 /// A version of the data: the lock under which it was written, and the number of the write under that lock.
@@ -90,7 +114,7 @@ pub(super) fn lock_text(lock: u8) -> String {
 
 impl Row {
     /// Returns a new task, with the token of its create.
-    pub(super) fn new(create_time: Time, token: u8) -> Self {
+    pub(super) fn new(create_time: Time, token: u8, run_at: Time) -> Self {
         Self {
             status: 10,
             retry: 0,
@@ -105,7 +129,12 @@ impl Row {
             lock_time: Time::NEVER,
             update_time: create_time,
             history: 0,
+            run_at,
+            snoozes: 0,
+            cancel: 0,
+            expires_at: 0,
             data: Data { lock: 0, version: 0 },
+            born: token,
         }
     }
 
@@ -122,12 +151,12 @@ impl Row {
                 (attribute::KEY, string(KEY)),
                 (attribute::STATUS, number(self.status)),
                 (attribute::RETRY, number(self.retry)),
-                (attribute::ATTEMPT, number(self.attempt)),
                 (attribute::CREATE_TIME, time(self.create_time.stamp())),
                 (attribute::UPDATE_TIME, time(self.update_time.stamp())),
                 (attribute::LOCK, string(lock)),
                 (attribute::LOCK_TIME, time(self.lock_time.stamp())),
                 (attribute::DATA, number(data)),
+                (BORN, number(self.born)),
                 (attribute::ERRORS, errors.encode(HistoryDetail::All).expect("a history")),
             ]
             .map(|(name, value)| (name.to_owned(), value)),
@@ -139,7 +168,20 @@ impl Row {
             (attribute::LOST_ATTEMPTS, self.lost_attempts, number(self.lost_attempts)),
             (attribute::LEASE_MS, self.lease, number(u32::from(self.lease) * 1000)),
             (attribute::STARTED_FROM, self.started_from, number(self.started_from)),
+            (attribute::SNOOZES, self.snoozes, number(self.snoozes)),
+            (attribute::CANCEL, self.cancel, string(lock_text(self.cancel))),
         ];
+        // Only a task that Python has saved has no `attempt`, and no token either.
+        if self.attempt > 0 || self.lost_lock > 0 {
+            item.insert(attribute::ATTEMPT.to_owned(), number(self.attempt));
+        }
+        if self.run_at != Time::NEVER {
+            item.insert(attribute::RUN_AT.to_owned(), time(self.run_at.stamp()));
+        }
+        if self.expires_at != 0 {
+            let expires_at = number(ORIGIN + u32::from(self.expires_at));
+            item.insert(attribute::EXPIRES_AT.to_owned(), expires_at);
+        }
         for (name, stored, value) in later {
             if stored != 0 {
                 item.insert(name.to_owned(), value);
@@ -157,9 +199,12 @@ impl Row {
             _ => 0_u16.try_into().unwrap_or(0),
         };
         let moment = |name: &str| {
-            let text = item[name].as_s().expect("a text");
-            Time::of(Timestamp::parse(text).expect("a time"))
+            let text = item.get(name).map(|text| text.as_s().expect("a text"));
+            text.map_or(Time::NEVER, |text| Time::of(Timestamp::parse(text).expect("a time")))
         };
+        let expires_at = item.get(attribute::EXPIRES_AT).map_or(0, |seconds| {
+            seconds.as_n().expect("a number").parse::<u32>().expect("a number of seconds") - ORIGIN
+        });
         let data: u16 = item[attribute::DATA].as_n().expect("a number").parse().expect("a version");
         let [lock, version] = data.to_be_bytes();
         let lease = item.get(attribute::LEASE_MS).map_or(0, |millis| {
@@ -180,7 +225,12 @@ impl Row {
             lock_time: moment(attribute::LOCK_TIME),
             update_time: moment(attribute::UPDATE_TIME),
             history: errors.entries().len().try_into().expect("few entries"),
+            run_at: moment(attribute::RUN_AT),
+            snoozes: small(attribute::SNOOZES),
+            cancel: small(attribute::CANCEL),
+            expires_at: expires_at.try_into().expect("few ticks"),
             data: Data { lock, version },
+            born: small(BORN),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::evaluate::Sent;
 use super::row::{KEY, lock_text};
-use super::table::steps;
+use super::steps::steps;
 use crate::declare::spec::Wire;
 use crate::item::attribute::{self, ITEM_BYTES, ITEM_BYTES_WITH_DATA, Item, size_of, size_of_item, string};
 use crate::item::head::{TaskHead, read_head};
@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 
 /// A task in progress whose data was saved up to the last byte that a save may use.
 fn saved(bytes_below_limit: usize, failures: u32) -> Item {
-    let mut item = super::row::Row::new(super::row::Time::at(1), 100).item();
+    let mut item = super::row::Row::new(super::row::Time::at(1), 100, super::row::Time::NEVER).item();
     let mut errors = History::parse(None, Wire::Native);
     for nth in 0..failures {
         errors.push(HistoryEntry::new(nth, Timestamp::EPOCH, "an earlier failure", "of the task"), 10);
@@ -36,7 +36,7 @@ fn writes(nth: u8, seconds: u64) -> Writes<'static> {
     const OWNER: &str = "a-host-name-with-as-many-letters-as-the-domain-name-system-allows/123456";
     let lock_id: &'static str = lock_text(nth).leak();
     let now = Timestamp::EPOCH.plus(Duration::from_secs(2_000_000 + 1000 * seconds));
-    Writes { owner: OWNER, ..steps()[0].writes_at(lock_id, now, super::table::LEASE) }
+    Writes { owner: OWNER, ..steps()[0].writes_at(lock_id, now, super::steps::LEASE) }
 }
 
 /// Returns the longest note.
@@ -51,7 +51,8 @@ fn head(item: &Item) -> TaskHead {
 /// Applies an update as AWS does. Returns none if the item would be too large.
 fn apply(item: &Item, write: &Expression) -> Option<Item> {
     let sent = Sent::from(write.clone());
-    let after = sent.apply(Some(item)).expect("a condition that holds");
+    assert!(sent.holds(item), "{}", sent.condition);
+    let after = sent.update(item);
     let removed = write.update().split("REMOVE ").nth(1).map_or(0, |names| names.split(',').count());
     let key = attribute::KEY.len() + KEY.len();
     let written = sent.values.len();

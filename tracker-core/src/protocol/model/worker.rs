@@ -2,12 +2,13 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::act::Starting;
-use super::bounds::Bounds;
+use super::by_hand::Operation;
+use super::ending::How;
 use super::mutant::Mutant;
+use super::request::Request;
 use super::row::{Data, Row, Time};
-use super::table::{self, How, Request, ticks};
-use super::world::World;
+use super::starting::Starting;
+use super::steps::ticks;
 use crate::protocol::lease::{Lease, Reading};
 use crate::time::ClockReading;
 
@@ -32,16 +33,16 @@ pub(super) enum Phase {
     Idle,
     Creating {
         wait: Wait,
-        token: u8,
     },
-    Redriving {
+    Operating {
         wait: Wait,
-        step: u8,
-        seen: Row,
-        now: Time,
+        operation: Operation,
     },
-    Releasing {
+    /// A worker of Python's.
+    Python {
         wait: Wait,
+        /// Whether it works on the task.
+        holds: bool,
     },
     Starting {
         wait: Wait,
@@ -103,44 +104,8 @@ pub(super) struct Attempt {
     pub(super) acknowledged: Option<Reading>,
     /// How many versions of the data this attempt has made.
     pub(super) version: u8,
-}
-
-/// What a worker may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Event {
-    Create,
-    Release {
-        step: u8,
-    },
-    Redrive {
-        step: u8,
-    },
-    Start {
-        step: u8,
-        /// The status that the task is expected to have; 0 without an expectation.
-        expects: u8,
-    },
-    /// The future of a start is dropped. The start goes on, and a task that it acquires is released.
-    DropStart,
-    Heartbeat,
-    Save,
-    Finish(How),
-    /// The worker notices that its deadline has passed.
-    Lose,
-    /// The worker reads the task.
-    Read,
-    /// The worker takes the answer to its request.
-    Receive,
-    ReceiveHeartbeat,
-    ReceiveSave,
-    /// The worker stops waiting for the answer to its start.
-    Abandon,
-    /// The worker stops waiting for the answer to its finish.
-    StopWaiting,
-    StopWaitingForHeartbeat,
-    StopWaitingForSave,
-    /// The worker loses everything that it knows. Its requests stay in the network.
-    Crash,
+    /// Whether a heartbeat has seen a request to cancel.
+    pub(super) is_asked: bool,
 }
 
 impl Attempt {
@@ -199,6 +164,9 @@ impl Worker {
     pub(super) fn holds(&self, now: ClockReading, mutant: Mutant) -> Option<u8> {
         match &self.phase {
             Phase::Holding { held, .. } if !held.has_passed(now, mutant) => Some(held.lock_id),
+            Phase::Python { wait: Wait { request: Request::Python { lock, .. }, .. }, holds: true } => {
+                Some(*lock)
+            }
             _ => None,
         }
     }
@@ -214,9 +182,9 @@ impl Worker {
     fn waits(&self) -> [Option<&Wait>; 2] {
         match &self.phase {
             Phase::Idle | Phase::Abandoning { .. } | Phase::Settling { .. } => [None, None],
-            Phase::Creating { wait, .. }
-            | Phase::Redriving { wait, .. }
-            | Phase::Releasing { wait }
+            Phase::Creating { wait }
+            | Phase::Operating { wait, .. }
+            | Phase::Python { wait, .. }
             | Phase::Starting { wait, .. }
             | Phase::Finishing { wait, .. } => [Some(wait), None],
             Phase::Holding { heartbeat, save, .. } => {
@@ -230,6 +198,11 @@ impl Worker {
         self.waits().into_iter().flatten().map(|wait| wait.request)
     }
 
+    /// Returns the requests for whose answers the worker waits, and that have no answer yet.
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = Request> {
+        self.waits().into_iter().flatten().filter(|wait| wait.answer.is_none()).map(|wait| wait.request)
+    }
+
     /// Returns whether the worker waits with an answer to this request that it has not taken yet.
     pub(super) fn has_answer(&self, request: &Request) -> bool {
         self.waits().into_iter().flatten().any(|wait| wait.request == *request && wait.answer.is_some())
@@ -238,9 +211,9 @@ impl Worker {
     fn waits_mut(&mut self) -> [Option<&mut Wait>; 2] {
         match &mut self.phase {
             Phase::Idle | Phase::Abandoning { .. } | Phase::Settling { .. } => [None, None],
-            Phase::Creating { wait, .. }
-            | Phase::Redriving { wait, .. }
-            | Phase::Releasing { wait }
+            Phase::Creating { wait }
+            | Phase::Operating { wait, .. }
+            | Phase::Python { wait, .. }
             | Phase::Starting { wait, .. }
             | Phase::Finishing { wait, .. } => [Some(wait), None],
             Phase::Holding { heartbeat, save, .. } => {
@@ -273,68 +246,5 @@ impl Worker {
                 *image = None;
             }
         }
-    }
-
-    /// Returns everything that the worker may do next.
-    pub(super) fn events(&self, world: &World, nth: usize, bounds: &Bounds, mutant: Mutant) -> Vec<Event> {
-        let mut events = Vec::new();
-        let mut add = |event, may: bool| may.then(|| events.push(event));
-        let received = |wait: &Wait| wait.answer.is_some();
-        if !matches!(self.phase, Phase::Idle) {
-            add(Event::Crash, true);
-        }
-        match &self.phase {
-            Phase::Idle => {
-                let may_start = world.ghost.starts() < bounds.starts && self.clock_is_right();
-                add(Event::Create, world.spent.creates < bounds.creates);
-                for step in 0..=u8::from(bounds.two_steps) {
-                    add(Event::Start { step, expects: 0 }, may_start && !bounds.shares);
-                    for expects in table::ready(step) {
-                        add(Event::Start { step, expects }, may_start && bounds.shares);
-                    }
-                    add(Event::Redrive { step }, world.spent.redrives < bounds.redrives);
-                    let may_release = world.spent.hand_releases < bounds.hand_releases;
-                    add(Event::Release { step }, may_release && self.clock_is_right());
-                }
-            }
-            Phase::Creating { wait, .. } | Phase::Redriving { wait, .. } | Phase::Releasing { wait } => {
-                add(Event::Receive, received(wait));
-            }
-            Phase::Starting { wait, starting } => {
-                add(Event::Receive, received(wait));
-                add(Event::DropStart, bounds.releases && !starting.dropped);
-                add(Event::Abandon, bounds.releases);
-            }
-            Phase::Holding { held, heartbeat, save } => {
-                let passed = held.has_passed(world.now(nth), mutant);
-                add(Event::Lose, passed);
-                add(
-                    Event::Heartbeat,
-                    !passed && heartbeat.is_none() && world.spent.heartbeats < bounds.heartbeats,
-                );
-                add(Event::Save, !passed && save.is_none() && world.spent.saves < bounds.saves);
-                if let Some((wait, _)) = heartbeat {
-                    add(Event::ReceiveHeartbeat, received(wait));
-                    add(Event::StopWaitingForHeartbeat, true);
-                }
-                if let Some(Saving { wait, .. }) = save {
-                    add(Event::ReceiveSave, received(wait));
-                    add(Event::StopWaitingForSave, true);
-                }
-                let may_finish = save.is_none() && world.spent.finishes < bounds.finishes;
-                for how in [How::Succeeded, How::Failed, How::Released] {
-                    add(Event::Finish(how), may_finish && (bounds.releases || how != How::Released));
-                }
-            }
-            Phase::Finishing { wait, .. } => {
-                add(Event::Receive, received(wait));
-                add(Event::StopWaiting, true);
-            }
-            Phase::Abandoning { read, .. } | Phase::Settling { read, .. } => {
-                add(Event::Read, read.is_none());
-                add(Event::Receive, read.is_some());
-            }
-        }
-        events
     }
 }

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use super::act::Act;
 use super::bounds::{Bounds, FIRST_TICK};
-use super::ghost::{Ghost, Violation};
+use super::events::Event;
+use super::ghost::Ghost;
 use super::mutant::Mutant;
+use super::request::Request;
 use super::row::{Row, Time};
-use super::table::{self, LEASE, LONG_LEASE, Request, SKEW_TICKS};
-use super::worker::{Event, Worker};
-use crate::protocol::cancellation::{Cancelled, classify_cancellation};
+use super::steps::{LEASE, LONG_LEASE, SKEW_TICKS};
+use super::violation::Violation;
+use super::worker::Worker;
 use crate::time::ClockReading;
 
 /// How many ticks a clock may be ahead.
@@ -23,13 +25,17 @@ pub(super) const FIRST_TOKEN: u8 = 100;
 pub(super) struct Spent {
     pub(super) heartbeats: u8,
     pub(super) saves: u8,
-    pub(super) redrives: u8,
     pub(super) hand_releases: u8,
+    pub(super) cancels: u8,
+    pub(super) python_starts: u8,
+    pub(super) python_writes: u8,
+    pub(super) python_successes: u8,
+    pub(super) deletes: u8,
     pub(super) creates: u8,
     /// Counted only if they are bounded.
     pub(super) finishes: u8,
     clock_steps: u8,
-    wild_clocks: u8,
+    pub(super) wild_clocks: u8,
     effect_turns: u8,
     /// 1 once it has happened.
     pub(super) effects_refused: u8,
@@ -46,11 +52,11 @@ pub(super) struct World {
     pub(super) tick: u16,
     pub(super) workers: Vec<Worker>,
     /// Every request that was sent and may still have an effect, sorted.
-    net: Vec<Request>,
+    pub(super) net: Vec<Request>,
     /// The locks whose transactions were applied, and whose tokens are not forgotten, one bit for each.
-    tokens: u32,
+    pub(super) tokens: u32,
     /// Whether the condition of the effects fails at present.
-    refuses_effects: bool,
+    pub(super) refuses_effects: bool,
     pub(super) spent: Spent,
     pub(super) ghost: Ghost,
 }
@@ -67,6 +73,8 @@ pub(super) enum Action {
     Deliver { nth: usize, keeps_answer: bool },
     /// The condition of the effects turns.
     TurnEffect,
+    /// DynamoDB deletes the task, because its time is over.
+    Expire,
     /// Ten minutes pass: the tokens of all transactions are forgotten.
     ForgetTokens,
     /// A worker does something.
@@ -89,7 +97,9 @@ fn sets<K: Copy>(kinds: &[K], count: usize) -> Vec<Vec<K>> {
 impl World {
     /// Returns the first states: one for each set of workers whose clocks are ahead, or whose leases are long.
     pub(super) fn all(bounds: &Bounds) -> Vec<Self> {
-        let row = (bounds.creates == 0).then(|| Row::new(Time::at(1), FIRST_TOKEN));
+        let exists = bounds.creates == 0 || bounds.deletes > 0 || bounds.retention;
+        let run_at = if bounds.run_at > 0 { Time::at(FIRST_TICK + bounds.run_at) } else { Time::NEVER };
+        let row = exists.then(|| Row::new(Time::at(1), FIRST_TOKEN, run_at));
         let ahead = if bounds.clocks_far_apart { 2 * AHEAD } else { AHEAD };
         let leases = if bounds.long_leases { &[LEASE, LONG_LEASE][..] } else { &[LEASE] };
         let kinds: Vec<_> = leases.iter().flat_map(|lease| [(0, *lease), (ahead, *lease)]).collect();
@@ -105,7 +115,7 @@ impl World {
                     tokens: 0,
                     refuses_effects: false,
                     spent: Spent::default(),
-                    ghost: Ghost::default(),
+                    ghost: Ghost::new(row, bounds.python_saves > 0),
                 };
                 world.sort_workers();
                 world
@@ -119,13 +129,6 @@ impl World {
         ClockReading {
             wall: Time::at(self.tick.saturating_add_signed(offset)).stamp().utc(),
             monotonic: Duration::from_secs(1000 + u64::from(self.tick - lag)),
-        }
-    }
-
-    /// Puts a request into the network.
-    pub(super) fn send(&mut self, request: Request) {
-        if let Err(place) = self.net.binary_search(&request) {
-            self.net.insert(place, request);
         }
     }
 
@@ -152,6 +155,9 @@ impl World {
         }
         if self.spent.effect_turns < bounds.effect_turns {
             actions.push(Action::TurnEffect);
+        }
+        if bounds.retention && self.row.is_some_and(|row| row.expires_at != 0 && row.expires_at < self.tick) {
+            actions.push(Action::Expire);
         }
         if self.tokens != 0 {
             actions.push(Action::ForgetTokens);
@@ -192,10 +198,16 @@ impl World {
                 world.refuses_effects = !world.refuses_effects;
                 world.spent.effect_turns += 1;
             }
+            Action::Expire => {
+                if let Some(row) = world.row.take() {
+                    world.ghost.removed(row);
+                    world.drop_old_copies(mutant);
+                }
+            }
             Action::ForgetTokens => world.tokens = 0,
             Action::Deliver { nth, keeps_answer } => world.deliver(nth, keeps_answer, bounds, mutant),
             Action::Worker { worker, event } => {
-                if matches!(event, Event::Finish(_)) && bounds.finishes < u8::MAX {
+                if matches!(event, Event::Finish(_) | Event::FinishInPython(_)) && bounds.finishes < u8::MAX {
                     world.spent.finishes += 1;
                 }
                 if bounds.shares {
@@ -203,74 +215,18 @@ impl World {
                     let row = world.row;
                     world.workers[worker].see(row);
                 }
-                Act { world: &mut world, nth: worker, mutant, effects: bounds.effects }.on(event);
+                Act { world: &mut world, nth: worker, mutant, bounds }.on(event);
                 if bounds.shares {
                     world.workers[worker].forget();
                 }
             }
         }
-        if !bounds.clocks_far_apart {
+        if !bounds.clocks_far_apart && bounds.python_saves == 0 {
             world.check_holders(mutant);
         }
-        world.drop_dead_requests(mutant);
+        world.drop_dead_requests(bounds, mutant);
         world.sort_workers();
         world
-    }
-
-    /// Applies a request to the task, and answers the workers that wait for it.
-    fn deliver(&mut self, nth: usize, keeps_answer: bool, bounds: &Bounds, mutant: Mutant) {
-        let request = self.net[nth];
-        let before = self.row;
-        if let Request::Effect { lock_id } = request {
-            return self.ghost.effect_applied(lock_id);
-        }
-        let is_transaction = matches!(request, Request::Finish { effect: true, .. });
-        let token = 1_u32 << (request.lock_id() % 32);
-        if is_transaction && self.tokens & token != 0 {
-            return self.answer_by_token(&request, keeps_answer);
-        }
-        let after = table::apply(before, request, mutant);
-        let is_refused = is_transaction && {
-            let code = |holds: bool| if holds { "None" } else { "ConditionalCheckFailed" };
-            let codes = [code(after.is_some()), code(!self.refuses_effects)];
-            classify_cancellation(&codes) == Cancelled::Effect(0)
-        };
-        for worker in &mut self.workers {
-            if !(keeps_answer && worker.has_answer(&request)) {
-                // In a shared request the image does not come with the answer.
-                let is_shared = bounds.shares && request.can_share();
-                let answer = after.filter(|_| !is_refused).ok_or(before.filter(|_| !is_shared));
-                worker.answer(&request, answer, is_refused);
-            }
-        }
-        self.spent.effects_refused |= u8::from(is_refused);
-        let Some(after) = after.filter(|_| !is_refused) else {
-            return;
-        };
-        if is_transaction {
-            self.tokens |= token;
-        }
-        let clocks_agree = self.spent.wild_clocks == 0 && !bounds.clocks_far_apart;
-        self.ghost.applied(before, after, &request, clocks_agree);
-        self.row = Some(after);
-        if self.ghost.violation.is_none() {
-            let violation = super::end::check(after, bounds, mutant);
-            self.ghost.violation = violation;
-        }
-    }
-
-    /// Answers a transaction that was applied before: as applied, without a write.
-    fn answer_by_token(&mut self, request: &Request, keeps_answer: bool) {
-        let (Request::Finish { step, head, how, .. }, Some(row)) = (*request, self.row) else {
-            return;
-        };
-        let answer = Row { status: table::finished_as(step, &head, how), ..row };
-        for worker in &mut self.workers {
-            if !(keeps_answer && worker.has_answer(request)) {
-                worker.answer(request, Ok(answer), false);
-            }
-        }
-        self.spent.answers_by_token = 1;
     }
 
     /// Checks that at most one worker holds the task, and that the table names it.
@@ -284,42 +240,6 @@ impl World {
         let as_stored = holders.iter().all(|lock_id| *lock_id == stored);
         self.ghost.check(holders.len() < 2, Violation::TwoHolders);
         self.ghost.check(as_stored, Violation::HolderNotInTable);
-    }
-
-    /// Drops the requests whose conditions can never hold again, unless a worker waits for their answers: `lock_time`
-    /// and `attempt` never go back, and a lock that was freed never returns. The promises check each of these three.
-    fn drop_dead_requests(&mut self, mutant: Mutant) {
-        let Some(row) = self.row else {
-            return;
-        };
-        let awaited: Vec<_> = self.workers.iter().flat_map(Worker::awaited).collect();
-        let is_dead = |request: &Request| match *request {
-            Request::Create { .. } => true,
-            Request::Start { now, .. } => row.lock_time >= now && mutant.start_compares_lock_time(),
-            Request::Save { now, .. } => row.lock_time >= now && mutant != Mutant::SaveWithoutTime,
-            Request::TakeOver { seen, .. } => match mutant {
-                Mutant::TakeoverPinsLockAlone => row.lock != seen.lock,
-                _ => row.lock_time > seen.lock_time,
-            },
-            Request::Redrive { seen, .. } => row.attempt > seen.attempt && mutant != Mutant::RedriveUnpinned,
-            Request::Finish { .. } | Request::Effect { .. } => false,
-        };
-        self.net.retain(|request| !is_dead(request) || awaited.contains(request));
-        let granting: Vec<_> = self
-            .net
-            .iter()
-            .filter(|request| matches!(request, Request::Start { .. } | Request::TakeOver { .. }))
-            .filter(|request| !is_dead(request))
-            .map(Request::lock_id)
-            .collect();
-        self.net.retain(|request| {
-            let lock_id = request.lock_id();
-            let may_be_held = row.lock == lock_id || granting.contains(&lock_id);
-            !matches!(request, Request::Finish { .. } | Request::Save { .. })
-                || may_be_held
-                || !mutant.finish_asks_for_lock()
-                || awaited.contains(request)
-        });
     }
 
     /// Describes an action: the worker that acts, or the request that is delivered.

@@ -1,0 +1,132 @@
+//! How a worker starts the task: with a start, or with a takeover.
+
+use std::rc::Rc;
+
+use super::act::Act;
+use super::ending::How;
+use super::mutant::Mutant;
+use super::request::{Request, Seen};
+use super::row::{Row, Time, lock_text};
+use super::steps::{head, steps, ticks};
+use super::worker::{Attempt, Phase};
+use crate::item::head::TaskHead;
+use crate::protocol::classify::{self, Start};
+use crate::protocol::lease::{Lease, Reading};
+use crate::time::ClockReading;
+
+/// How many requests one start sends at most. The tracker sends up to 6; 3 keep the model small.
+const SENDS: usize = 3;
+
+/// A start that has no result yet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Starting {
+    pub(super) step: u8,
+    pub(super) lock_id: u8,
+    pub(super) sent: Vec<Reading>,
+    /// Whether the future of the start was dropped.
+    pub(super) dropped: bool,
+}
+
+impl Act<'_> {
+    /// Sends a start.
+    pub(super) fn start(&mut self, mut starting: Starting, expects: Option<Seen>) -> Phase {
+        let reading = starting.next(self.now());
+        let Starting { step, lock_id, .. } = starting;
+        let now = Time::of(reading.time);
+        let (lease, sent_at) = (self.lease(), self.world.tick);
+        let request = Request::Start { step, lock_id, expects, lease, now, sent_at };
+        Phase::Starting { wait: self.send(request), starting }
+    }
+
+    /// Ends a start without an answer: releases the task, if the start was applied.
+    pub(super) fn abandoned(&mut self, starting: &Starting, row: Row) -> Phase {
+        let holds = row.lock == starting.lock_id || self.mutant == Mutant::ReleasesAnyAttempt;
+        if row.lock == 0 || !holds {
+            return Phase::Idle;
+        }
+        let starting = Starting { lock_id: row.lock, dropped: true, ..starting.clone() };
+        self.started(&starting, row)
+    }
+
+    /// Decides what a start does after its condition has failed.
+    pub(super) fn refused(&mut self, mut starting: Starting, sent: Request, image: Option<Row>) -> Phase {
+        let Starting { step, lock_id, .. } = starting;
+        let found = image.map(|row| head(steps(), step, &row));
+        let now = self.now();
+        let rules = self.rules();
+        let found = found.map(|found| match self.mutant {
+            Mutant::JudgedByOwnLease => Rc::new(TaskHead { lease: None, ..TaskHead::clone(&found) }),
+            _ => found,
+        });
+        let verdict = classify::classify_start(found.as_deref(), &lock_text(lock_id), now.into(), &rules);
+        let may_send = starting.sent.len() < SENDS;
+        match (verdict, image) {
+            (Start::Started, Some(row)) if self.mutant.start_recognises_itself() => {
+                return self.started(&starting, row);
+            }
+            (Start::TakeOver, Some(seen)) if may_send => {
+                let now = Time::of(starting.next(now).time);
+                let (lease, sent_at) = (self.lease(), self.world.tick);
+                let request = Request::TakeOver { step, lock_id, frees: false, lease, seen, now, sent_at };
+                return Phase::Starting { wait: self.send(request), starting };
+            }
+            (Start::Again, Some(image)) if may_send => {
+                let expects = match sent {
+                    Request::Start { expects: Some(expected), .. } => {
+                        Some(Seen::of(&image)).filter(|found| *found != expected)
+                    }
+                    _ => None,
+                };
+                return self.start(starting, expects);
+            }
+            (Start::Ignored, _) => {}
+            (verdict, image) => {
+                // A start that is out of requests is contended, which says nothing about the task.
+                if !matches!(verdict, Start::TakeOver | Start::Again) {
+                    self.world.ghost.told_nothing(lock_id, image);
+                }
+                self.world.ghost.told_refused(lock_id);
+            }
+        }
+        Phase::Idle
+    }
+
+    /// Ends a start that was applied: the worker holds the task, or releases it.
+    pub(super) fn started(&mut self, starting: &Starting, row: Row) -> Phase {
+        let Starting { step, lock_id, sent, dropped } = starting;
+        if row.lock != *lock_id {
+            // Our takeover has ignored the task.
+            return Phase::Idle;
+        }
+        let now = self.now();
+        let stored = Some(row.lock_time.stamp());
+        let lease = match self.mutant {
+            Mutant::DeadlineFromAnswer => Lease::granted(&[now.into()], None, ticks(self.lease())),
+            _ => Lease::granted(sent, stored, ticks(self.lease())),
+        };
+        let applied = sent.iter().find(|reading| Some(reading.time) == stored);
+        let held = Attempt {
+            step: *step,
+            lock_id: *lock_id,
+            head: row,
+            lease: lease.expect("a start that was sent"),
+            acknowledged: applied.copied().filter(|_| self.mutant == Mutant::MonotonicOnly),
+            version: 0,
+            is_asked: false,
+        };
+        if *dropped || held.has_passed(now, self.mutant) {
+            return self.finish(held, How::Released);
+        }
+        self.world.ghost.told_started(*lock_id, row.attempt);
+        Phase::Holding { held, heartbeat: None, save: None }
+    }
+}
+
+impl Starting {
+    /// Returns the time of the next request.
+    pub(super) fn next(&mut self, now: ClockReading) -> Reading {
+        let reading = Reading::after_all(&self.sent, now);
+        self.sent.push(reading);
+        reading
+    }
+}
