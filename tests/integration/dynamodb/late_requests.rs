@@ -113,6 +113,57 @@ async fn late_copy_of_a_takeover_is_refused(world: World) {
     assert_eq!(world.stored().await, released);
 }
 
+#[database_test]
+async fn late_copy_of_a_start_that_was_not_due_is_refused_after_a_run_now(world: World) {
+    let documents = world.documents();
+    documents.create_at(Document::new("doc-1"), world.in_one_hour()).await.unwrap();
+    let refused = world.network.count("UpdateItem");
+    let error = documents.start("doc-1").await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::NotDue { .. }), "{error}");
+    world.clock.advance(Duration::from_secs(1));
+    documents.run_now("doc-1").await.unwrap();
+    let due = world.stored().await;
+    assert_eq!((&due["status"], due.get("run_at")), (&number(10), None));
+    assert_eq!(world.network.deliver_again("UpdateItem", refused).await.unwrap(), 400);
+    assert_eq!(world.stored().await, due);
+    documents.start("doc-1").await.unwrap().succeed().await.unwrap();
+}
+
+#[database_test]
+async fn late_copy_of_a_delete_deletes_nothing_that_was_written_since(world: World) {
+    let documents = world.create_document().await;
+    // Held: nothing is sent that could delete the task later.
+    let held = documents.start("doc-1").await.unwrap();
+    let error = world.rival().delete("doc-1").await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Locked { .. }), "{error}");
+    assert_eq!(world.network.count("DeleteItem"), 0);
+    held.release().await.unwrap();
+
+    world.network.next("DeleteItem", [Fault::DropRequest; 3]);
+    let error = Box::pin(world.run_while_advancing_clock(documents.delete("doc-1"))).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::OutcomeUnknown);
+    assert_eq!(world.network.faults_left(), 0);
+    documents.start("doc-1").await.unwrap().fail("once").await.unwrap();
+    let failed = world.stored().await;
+    assert_eq!(world.network.deliver_again("DeleteItem", 0).await.unwrap(), 400);
+    assert_eq!(world.stored().await, failed);
+
+    let sent = world.network.count("DeleteItem");
+    documents.delete("doc-1").await.unwrap().expect("a task");
+    world.clock.advance(Duration::from_secs(1));
+    documents.create(Document::new("doc-1")).await.unwrap();
+    let created = world.stored().await;
+    assert_eq!(world.network.deliver_again("DeleteItem", sent).await.unwrap(), 400);
+    assert_eq!(world.stored().await, created);
+    let sent = world.network.count("DeleteItem");
+    assert_eq!(documents.delete_tasks_by_use_case_id().await.unwrap().done, 1);
+    world.clock.advance(Duration::from_secs(1));
+    documents.create(Document::new("doc-1")).await.unwrap();
+    let created = world.stored().await;
+    assert_eq!(world.network.deliver_again("DeleteItem", sent).await.unwrap(), 400);
+    assert_eq!(world.stored().await, created);
+}
+
 /// A delay that is longer than every lease of these tests.
 const LATE: Duration = Duration::from_hours(24);
 
@@ -269,4 +320,49 @@ async fn late_finish_does_not_disturb_another_holder(world: World) {
     let item = world.stored().await;
     assert_eq!((&item["status"], &item["attempt"]), (&number(16), &number(2)));
     assert_eq!(history(&item).len(), 1);
+}
+
+/// Releases an execution. The first send is applied and its response is lost; the second one arrives after 400 s.
+async fn release_with_a_late_copy(
+    world: &World,
+    execution: tracker_core::Execution<Document>,
+) -> tokio::task::JoinHandle<Result<(), tracker_core::Error>> {
+    world.network.next("UpdateItem", [Fault::DropResponse, Fault::Delay(Duration::from_secs(400))]);
+    let release = tokio::spawn(async move { execution.release().await.map(drop) });
+    world.wait_until("the copy is on its way", || std::future::ready(world.network.late() == 1)).await;
+    release
+}
+
+/// Python counts no attempt, so its worker looks like one that took the first attempt over.
+#[database_test]
+async fn recorded_finish_is_not_told_as_lost_beside_a_worker_of_python(world: World) {
+    let documents = world.create_document().await;
+    let execution = documents.start("doc-1").await.unwrap();
+    let release = release_with_a_late_copy(&world, execution).await;
+    assert_eq!(world.stored().await["status"], number(10), "the release is recorded");
+    world.rival().start("doc-1").await.unwrap().fail("once").await.unwrap();
+    world.set_attribute("status", number(12)).await;
+    world.set_attribute("lock", text("a lock of Python's")).await;
+    let held = world.stored().await;
+    world.clock.advance(Duration::from_secs(400));
+    assert_eq!(*release.await.unwrap().unwrap_err().kind(), ErrorKind::OutcomeUnknown);
+    assert_eq!(world.stored().await, held);
+}
+
+/// The save puts the task back as it was before the start, so the next attempt has the same number.
+#[database_test]
+async fn recorded_finish_is_not_told_as_lost_after_a_save_of_python(world: World) {
+    let documents = world.create_document().await;
+    let read = world.stored().await;
+    let execution = documents.start("doc-1").await.unwrap();
+    let release = release_with_a_late_copy(&world, execution).await;
+    assert_eq!(world.stored().await["attempt"], number(1), "the release is recorded");
+    world.put_item(read).await;
+    world.remove_attributes(&["attempt", "lost_lock"]).await;
+    let _held = world.rival().start("doc-1").await.unwrap();
+    let held = world.stored().await;
+    assert_eq!((&held["attempt"], held.get("lost_lock")), (&number(1), None));
+    world.clock.advance(Duration::from_secs(400));
+    assert_eq!(*release.await.unwrap().unwrap_err().kind(), ErrorKind::OutcomeUnknown);
+    assert_eq!(world.stored().await, held);
 }

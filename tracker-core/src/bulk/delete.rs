@@ -11,7 +11,8 @@ use super::progress::{Callbacks, Progress, TaskResult, WRITERS, count};
 use crate::dynamodb::Context;
 use crate::dynamodb::scan::{Segment, scan};
 use crate::error::{Error, ErrorKind};
-use crate::lifecycle::delete::delete;
+use crate::item::attribute::{Item, KEY};
+use crate::lifecycle::delete::{delete_any, delete_scanned};
 use crate::query::count::READERS;
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
@@ -79,11 +80,16 @@ impl<'t> IntoFuture for DeleteTasks<'t> {
     fn into_future(self) -> Self::IntoFuture {
         let Self { cx, with_live_leases, callbacks } = self;
         let prefix = cx.use_case.prefix();
-        let deleted = keys_of(cx, prefix)
-            .map(move |key| async move {
-                let key = key?;
-                Ok(match delete(cx, &key, with_live_leases).await {
-                    Ok(_) => TaskResult::Done,
+        let deleted = tasks_of(cx, prefix)
+            .map(move |task| async move {
+                let (key, item) = task?;
+                let deleted = if with_live_leases {
+                    delete_any(cx, &key).await
+                } else {
+                    delete_scanned(cx, &key, item).await
+                };
+                Ok(match deleted {
+                    Ok(()) => TaskResult::Done,
                     Err(error) if matches!(error.kind(), ErrorKind::Locked { .. }) => TaskResult::Skipped,
                     Err(error) => TaskResult::Failed(error),
                 })
@@ -102,8 +108,8 @@ impl fmt::Debug for DeleteTasks<'_> {
     }
 }
 
-/// Reads the keys of a use case from all segments of the table.
-fn keys_of(cx: &Context, prefix: String) -> impl Stream<Item = Result<String, Error>> + Send + '_ {
+/// Reads the tasks of a use case from all segments of the table: their keys, and what a delete is pinned to.
+fn tasks_of(cx: &Context, prefix: String) -> impl Stream<Item = Result<(String, Item), Error>> + Send + '_ {
     let prefix: Arc<str> = prefix.into();
     let segments = (0..READERS).map(move |nth| {
         let state = Some((Arc::clone(&prefix), None));
@@ -111,7 +117,9 @@ fn keys_of(cx: &Context, prefix: String) -> impl Stream<Item = Result<String, Er
             let Some((prefix, start)) = state else { return Ok::<_, Error>(None) };
             let page = scan(cx, Segment { nth, of: READERS }, &prefix, false, start).await?;
             let next = page.next.map(|next| (prefix, Some(next)));
-            Ok(Some((stream::iter(page.keys.into_iter().map(Ok)), next)))
+            let keyed =
+                page.items.into_iter().filter_map(|item| Some((item.get(KEY)?.as_s().ok()?.clone(), item)));
+            Ok(Some((stream::iter(keyed.map(Ok).collect::<Vec<_>>()), next)))
         })
         .try_flatten()
         .boxed()

@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use super::context::Context;
 use super::response::classify;
 use crate::error::Error;
-use crate::item::attribute::{Item, KEY, LOCK_TIME, STATUS, VALUE, string};
+use crate::item::attribute::{Item, KEY, LOCK, LOCK_TIME, STATUS, UPDATE_TIME, VALUE, string};
 
 /// One of the parts of a table that are scanned in parallel.
 #[derive(Debug, Clone, Copy)]
@@ -22,8 +22,8 @@ pub(crate) struct Segment {
 /// One page of a scan.
 #[derive(Debug)]
 pub(crate) struct Scanned {
-    /// The keys of the items that were found. Empty if the scan only counts.
-    pub(crate) keys: Vec<String>,
+    /// The items that were found, with the attributes that a delete is pinned to. Empty if the scan only counts.
+    pub(crate) items: Vec<Item>,
     pub(crate) count: u64,
     /// Where the next page begins, or `None` at the end.
     pub(crate) next: Option<Item>,
@@ -41,8 +41,8 @@ pub(crate) async fn scan(
     if count_only {
         request = request.select(Select::Count);
     } else {
-        let (projection, names) = cx.names.projection(&[KEY]);
-        // The keys are those of tasks to delete, also of tasks that were created just before.
+        let (projection, names) = cx.names.projection(&[KEY, LOCK, LOCK_TIME, STATUS, UPDATE_TIME]);
+        // The items are those of tasks to delete, also of tasks that were created just before.
         request = request.consistent_read(true).projection_expression(projection);
         for (alias, name) in names {
             request = request.expression_attribute_names(alias, name);
@@ -51,9 +51,8 @@ pub(crate) async fn scan(
     match request.send().await {
         Ok(output) => {
             let items = output.items.unwrap_or_default();
-            let keys = items.into_iter().filter_map(|item| cx.names.key_of(item));
             Ok(Scanned {
-                keys: keys.collect(),
+                items: items.into_iter().map(|item| cx.names.read(item)).collect(),
                 count: u64::try_from(output.count).unwrap_or(0),
                 next: output.last_evaluated_key,
             })

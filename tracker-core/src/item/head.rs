@@ -214,7 +214,7 @@ impl TaskHead {
     }
 
     /// Returns the time at which the lease was last acquired, renewed or released; 1970 if the task was never
-    /// started. A redrive and a cancel of a free task also set this time.
+    /// started. A redrive, a run now and a cancel of a free task also set this time.
     #[must_use]
     pub fn lock_time(&self) -> DateTime<Utc> {
         self.lock_time.utc()

@@ -9,7 +9,6 @@ use crate::dynamodb::{self, Context, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, LOCK, NOT_LOCKED};
 use crate::item::head::TaskHead;
-use crate::protocol::expression::Expression;
 use crate::protocol::{classify, operator};
 use crate::time::Timestamp;
 use crate::tracker::Tracker;
@@ -39,46 +38,59 @@ impl<T: StatusTracker> Tracker<T> {
         T::TaskId: Borrow<Q>,
     {
         let (cx, key) = (self.cx(), self.cx().key(task_id)?);
-        let found = dynamodb::get(cx, &key, true, true).await?.filter(|item| cx.is_task(item));
-        let Some(mut seen) = found else { return Ok(None) };
-        // An item whose head cannot be read is deleted as well.
-        let seen = cx.head(&mut seen).ok();
-        Ok(delete(cx, &key, false).await?.or(seen))
+        let Some(item) = read(cx, &key).await? else { return Ok(None) };
+        race(Delete { cx, key: &key }, item).await.map_err(|error| error.with_key(&key))
     }
 }
 
-/// Deletes a task, unless a worker holds it and `with_live_lease` is `false`.
-pub(crate) async fn delete(
-    cx: &Context,
-    key: &str,
-    with_live_lease: bool,
-) -> Result<Option<TaskHead>, Error> {
-    send(cx, key, with_live_lease).await.map_err(|error| error.with_key(key))
+/// Reads the item of a task.
+async fn read(cx: &Context, key: &str) -> Result<Option<Item>, Error> {
+    Ok(dynamodb::get(cx, key, true, true).await?.filter(|item| cx.is_task(item)))
+}
+
+/// Deletes a task that a scan has read, unless a worker holds it.
+pub(crate) async fn delete_scanned(cx: &Context, key: &str, item: Item) -> Result<(), Error> {
+    let deleted = async {
+        // The scan reads too little to judge a lease.
+        let item = if is_free(&item) { Some(item) } else { read(cx, key).await? };
+        match item {
+            Some(item) => race(Delete { cx, key }, item).await.map(drop),
+            None => Ok(()),
+        }
+    };
+    deleted.await.map_err(|error| error.with_key(key))
+}
+
+/// Deletes a task, also if a worker holds it.
+pub(crate) async fn delete_any(cx: &Context, key: &str) -> Result<(), Error> {
+    let sent = dynamodb::settle(&*cx.clock, SENDS, || dynamodb::delete(cx, key, operator::delete_always()));
+    let deleted = match sent.await {
+        // If the condition failed, another kind of item has the key now.
+        Ok(_) | Err(WriteError::Condition(_)) => Ok(()),
+        Err(WriteError::Unknown(error)) => Err(WriteError::unknown_outcome(error)),
+        Err(WriteError::Refused(error)) => Err(error),
+    };
+    deleted.map_err(|error| error.with_key(key))
 }
 
 /// Deletes a task by hand. A task that the index has shown is deleted only as it was shown.
 pub(crate) async fn delete_by_hand(cx: &Context, key: &str, by: &ByHand) -> Result<(), Error> {
     let deleted = async {
-        let found = dynamodb::get(cx, key, true, true).await?.filter(|item| cx.is_task(item));
-        let mut item = found.ok_or_else(|| Error::new(ErrorKind::NotFound))?;
+        let mut item = read(cx, key).await?.ok_or_else(|| Error::new(ErrorKind::NotFound))?;
         if by.expected.is_none() && !by.dry_run {
-            return send(cx, key, false).await.map(drop);
+            return race(Delete { cx, key }, item).await.map(drop);
         }
         // An item that is free is deleted by its id even if it cannot be read.
         if by.expected.is_none() && is_free(&item) {
             return Ok(());
         }
-        cx.known_clock(key).await?;
-        let (seen, now) = (cx.head(&mut item)?, Timestamp::from(cx.now()));
+        let condition = operator::delete_as_read(&item);
+        let seen = cx.head(&mut item)?;
         by.check(&seen)?;
-        if seen.is_locked() && !cx.rules().can_take_over(&seen, now) {
-            let locked = cx.with_holder(classify::locked(&seen, &cx.rules()), &seen);
-            return Err(Error::new(locked).with_task(seen));
-        }
+        let seen = check_lease(cx, key, seen).await?;
         if by.dry_run {
             return Ok(());
         }
-        let condition = operator::delete_as_seen(&seen);
         let sent = dynamodb::settle(&*cx.clock, SENDS, || dynamodb::delete(cx, key, condition.clone()));
         match sent.await {
             Ok(_) => Ok(()),
@@ -96,6 +108,20 @@ fn is_free(item: &Item) -> bool {
     item.get(LOCK).is_none_or(|lock| lock.as_s().is_ok_and(|lock| lock == NOT_LOCKED))
 }
 
+/// Refuses to delete a task that a worker holds. A lease that has expired, by the length that its holder has stored, holds nothing.
+async fn check_lease(cx: &Context, key: &str, seen: TaskHead) -> Result<TaskHead, Error> {
+    if seen.is_locked() {
+        // A wrong clock would take a live lease for an expired one.
+        cx.known_clock(key).await?;
+        let rules = cx.rules();
+        if !rules.can_take_over(&seen, Timestamp::from(cx.now())) {
+            let locked = cx.with_holder(classify::locked(&seen, &rules), &seen);
+            return Err(Error::new(locked).with_task(seen));
+        }
+    }
+    Ok(seen)
+}
+
 /// The delete of one task.
 struct Delete<'a> {
     cx: &'a Context,
@@ -104,43 +130,31 @@ struct Delete<'a> {
 
 impl Race for Delete<'_> {
     type Done = Option<TaskHead>;
-    type Next = Expression;
+    /// The task as it was read last. Each delete is pinned to it, so that a late copy deletes nothing that was written since.
+    type Next = Item;
 
-    async fn round(&mut self, condition: Expression) -> Result<Round<Self::Done, Expression>, Error> {
+    async fn round(&mut self, mut item: Item) -> Result<Round<Self::Done, Item>, Error> {
         let Self { cx, key } = self;
+        let (condition, is_free) = (operator::delete_as_read(&item), is_free(&item));
+        let seen = match cx.head(&mut item) {
+            Ok(seen) => Some(check_lease(cx, key, seen).await?),
+            // An item that is free is deleted even if it cannot be read.
+            Err(_) if is_free => None,
+            Err(error) => return Err(error),
+        };
         let sent = dynamodb::settle(&*cx.clock, SENDS, || dynamodb::delete(cx, key, condition.clone()));
-        let image = match sent.await {
-            // An item that cannot be read is deleted as well.
-            Ok(deleted) => return Ok(Round::Done(deleted.and_then(|mut item| cx.head(&mut item).ok()))),
-            Err(WriteError::Condition(failed)) => failed.image,
-            Err(WriteError::Unknown(error)) => return Err(WriteError::unknown_outcome(error)),
-            Err(WriteError::Refused(error)) => return Err(error),
-        };
-        let Some(mut item) = image else { return Ok(Round::Done(None)) };
-        let (found, rules) = (cx.head(&mut item)?, cx.rules());
-        let now = Timestamp::from(cx.now());
-        let next = if !found.is_locked() {
-            operator::delete(&rules, now)
-        } else if rules.can_take_over(&found, now) {
-            // The lease has expired by the length that its holder has stored.
-            operator::delete_expired(&found)
-        } else {
-            let locked = cx.with_holder(classify::locked(&found, &rules), &found);
-            return Err(Error::new(locked).with_task(found));
-        };
-        Ok(Round::Lost { found: Some(Box::new(found)), next })
+        match sent.await {
+            Ok(deleted) => {
+                let deleted = deleted.and_then(|mut item| cx.head(&mut item).ok());
+                Ok(Round::Done(deleted.or(seen)))
+            }
+            Err(WriteError::Condition(failed)) => Ok(match failed.image.filter(|item| cx.is_task(item)) {
+                Some(next) => Round::Lost { found: seen.map(Box::new), next },
+                // An earlier send of this delete may have been applied.
+                None => Round::Done(seen),
+            }),
+            Err(WriteError::Unknown(error)) => Err(WriteError::unknown_outcome(error)),
+            Err(WriteError::Refused(error)) => Err(error),
+        }
     }
-}
-
-/// Sends the delete until its outcome is known.
-async fn send(cx: &Context, key: &str, with_live_lease: bool) -> Result<Option<TaskHead>, Error> {
-    let rules = cx.rules();
-    let condition = if with_live_lease {
-        operator::delete_always()
-    } else {
-        // A wrong clock would take a live lease for an expired one.
-        cx.known_clock(key).await?;
-        operator::delete(&rules, Timestamp::from(cx.now()))
-    };
-    race(Delete { cx, key }, condition).await
 }

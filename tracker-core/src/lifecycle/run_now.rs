@@ -15,7 +15,7 @@ use crate::tracker::status_tracker::StatusTracker;
 
 impl<T: StatusTracker> Tracker<T> {
     /// Makes a task due at once that was created for a later time, waits after a failed attempt, or was snoozed. Returns the
-    /// task after that. Nothing else of the task changes, also not its place in the queue. This emits no event.
+    /// task after that. Nothing else of the task changes but its `lock_time`, also not its place in the queue. This emits no event.
     ///
     /// # Errors
     ///

@@ -198,10 +198,15 @@ fn classify_end(image: &TaskHead, finish: &Finish<'_>) -> Written {
     if image.lost_lock.as_deref() == Some(finish.lock_id) {
         return Written::LeaseLost;
     }
-    // An item without room, or one that an older version of this crate took over, has no such trace.
-    let taken_over = finish.attempt.checked_add(1) == Some(image.attempt) && image.lock.is_some();
-    if image.attempt == finish.attempt || taken_over {
-        return Written::LeaseLost;
+    if image.attempt == finish.attempt {
+        // Only a Python `save` drops `lost_lock`, and with it our finish. The next attempt has our number then.
+        let was_dropped = image.lost_lock.is_none() && finish.lost_lock.is_some();
+        return if was_dropped { Written::Unknown } else { Written::LeaseLost };
+    }
+    if finish.attempt.checked_add(1) == Some(image.attempt) && image.lock.is_some() {
+        // An item without room, or one that an older version of this crate took over, has no trace of the takeover. Python counts
+        // no attempt and stores no length: it may hold the task after our finish and another attempt.
+        return if image.lease.is_some() { Written::LeaseLost } else { Written::Unknown };
     }
     if image.attempt < finish.attempt {
         // A Python `save` has dropped `attempt` and both locks, and may have put back the item as it was before our
@@ -251,7 +256,9 @@ fn is_untouched(item: &Item) -> bool {
 /// Returns whether a redrive or a cancel of a free task whose condition failed had been applied before. `after` is
 /// the task as the write would have made it.
 pub(crate) fn was_set_by_operator(image: &TaskHead, after: &TaskHead) -> bool {
-    image.status_code == after.status_code && image.update_time == after.update_time
+    let is_same = image.status_code == after.status_code && image.update_time == after.update_time;
+    // A create may have replaced the task in the same microsecond.
+    is_same && image.create_time == after.create_time
 }
 
 /// Returns whether the attempt that holds this lock was asked to cancel.

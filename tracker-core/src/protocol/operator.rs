@@ -1,20 +1,17 @@
 //! An operator's writes: redrive, run now, cancel, release, delete, and the request to cancel an attempt.
 
-use super::classify::Rules;
 use super::clauses::{
     CANCELLED, at_status, expires_at, room_for_errors, set_errors, set_head_status, set_or_remove,
 };
 use super::expression::Expression;
 use super::writes::{LostTo, Writes};
-use crate::declare::spec::Takeover;
 use crate::declare::status::Role;
 use crate::item::attribute::{
-    CANCEL_NOTE, ERRORS, EXPIRES_AT, ITEM_BYTES_WITH_DATA, LOST_ATTEMPTS, NOT_LOCKED, RETRY, RUN_AT, SNOOZES,
-    number, size_of, string, time,
+    CANCEL_NOTE, ERRORS, EXPIRES_AT, ITEM_BYTES_WITH_DATA, Item, LOCK, LOCK_TIME, LOST_ATTEMPTS, NOT_LOCKED,
+    RETRY, RUN_AT, SNOOZES, STATUS, UPDATE_TIME, number, size_of, string, time,
 };
 use crate::item::head::TaskHead;
 use crate::item::history::{HistoryDetail, HistoryEntry, Note};
-use crate::time::Timestamp;
 
 /// The texts of the history's entries for what is done by hand, if somebody says who does it.
 pub(crate) const REDRIVEN: &str = "redriven by hand";
@@ -53,15 +50,19 @@ impl Writes<'_> {
     /// Returns the task that waits for its time as it is if it can be started at once, and the write, pinned to the task that
     /// was seen. The task keeps its place in the queue.
     pub(crate) fn run_now(&self, seen: &TaskHead, note: &Note) -> (TaskHead, Expression) {
+        // A late copy of a start that was refused must not fit.
+        let lock_time = self.now.max(seen.lock_time);
         let write = Expression::new()
+            .set("#lock_time = :lock_time")
             .remove("#run_at")
             .and("#status = :seen_status AND #update_time = :seen_update_time AND #lock = :free")
             .and("#run_at = :seen_run_at")
             .with(":seen_status", number(seen.status_code))
             .with(":seen_update_time", time(seen.update_time))
             .with(":free", string(NOT_LOCKED))
-            .with(":seen_run_at", time(seen.run_at.unwrap_or(self.now)));
-        let mut after = TaskHead { run_at: None, ..seen.clone() };
+            .with(":seen_run_at", time(seen.run_at.unwrap_or(self.now)))
+            .with(":lock_time", time(lock_time));
+        let mut after = TaskHead { run_at: None, lock_time, ..seen.clone() };
         let write = self.note(write, &mut after, MADE_DUE, note);
         (after, write)
     }
@@ -134,39 +135,17 @@ pub(crate) fn request_cancel(seen: &TaskHead, lock: &str, note: &Note) -> Expres
     }
 }
 
-/// Returns the condition of a delete: the task is free, or its lease has expired. Without takeover the task must be
-/// free, because the holder of an expired lease may be a worker that does not renew it.
-pub(crate) fn delete(rules: &Rules, now: Timestamp) -> Expression {
-    let free = "attribute_not_exists(#key) OR attribute_not_exists(#lock) OR #lock = :free";
-    let condition = match rules.takeover {
-        Takeover::Never => Expression::new().and(free),
-        Takeover::Expired => {
-            // The length of the holder's own lease decides. Only an image shows whether it has passed.
-            let stale = "(attribute_not_exists(#lease_ms) AND #lock_time < :stale)";
-            let condition = Expression::new().and(&format!("{free} OR {stale}"));
-            condition.with(":stale", time(rules.stale_before(now)))
+/// Returns the condition of a delete of a task as it was read. A late copy of a delete deletes nothing that was written since.
+pub(crate) fn delete_as_read(item: &Item) -> Expression {
+    [LOCK, LOCK_TIME, STATUS, UPDATE_TIME].into_iter().fold(Expression::new(), |condition, name| {
+        match item.get(name) {
+            Some(value) => {
+                condition.and(&format!("#{name} = :seen_{name}")).with(format!(":seen_{name}"), value.clone())
+            }
+            // Another program has written the item.
+            None => condition.and(&format!("attribute_not_exists(#{name})")),
         }
-    };
-    condition.with(":free", string(NOT_LOCKED))
-}
-
-/// Returns the condition of a delete of an expired lease, pinned to the lease that was seen.
-pub(crate) fn delete_expired(seen: &TaskHead) -> Expression {
-    Expression::new()
-        .and("#lock = :seen_lock AND #lock_time = :seen_lock_time")
-        .with(":seen_lock", string(seen.lock.as_deref().unwrap_or(NOT_LOCKED)))
-        .with(":seen_lock_time", time(seen.lock_time))
-}
-
-/// Returns the condition of a delete of a task as it was seen: free, or with an expired lease.
-pub(crate) fn delete_as_seen(seen: &TaskHead) -> Expression {
-    Expression::new()
-        .and("#lock = :seen_lock AND #lock_time = :seen_lock_time")
-        .and("#status = :seen_status AND #update_time = :seen_update_time")
-        .with(":seen_lock", string(seen.lock.as_deref().unwrap_or(NOT_LOCKED)))
-        .with(":seen_lock_time", time(seen.lock_time))
-        .with(":seen_status", number(seen.status_code))
-        .with(":seen_update_time", time(seen.update_time))
+    })
 }
 
 /// Returns the condition that a free task which expires is still as it was seen.

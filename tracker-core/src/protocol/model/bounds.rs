@@ -49,8 +49,6 @@ pub(super) struct Bounds {
     pub(super) waits: bool,
     /// How many ticks after the first one the task can be started; with 0, at once.
     pub(super) run_at: u16,
-    /// Whether a late copy of a refused start must be refused also after a run now. The protocol does not promise that.
-    pub(super) run_now_is_late: bool,
     /// Whether DynamoDB deletes the task once its time is over, and a create replaces it.
     pub(super) retention: bool,
     /// Whether a success has an effect: both are one transaction.
@@ -87,7 +85,6 @@ impl Bounds {
         python_resets: 0,
         waits: false,
         run_at: 0,
-        run_now_is_late: false,
         retention: false,
         effects: false,
         effect_turns: 0,

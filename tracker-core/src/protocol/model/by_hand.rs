@@ -1,5 +1,7 @@
 //! What an operator does to a task, from outside.
 
+use std::rc::Rc;
+
 use super::act::Act;
 use super::mutant::Mutant;
 use super::request::{Change, Request};
@@ -7,6 +9,7 @@ use super::row::{Row, Time};
 use super::steps::{head, steps};
 use super::worker::{Phase, Wait};
 use crate::declare::status::Role;
+use crate::item::head::TaskHead;
 use crate::protocol::classify;
 
 /// How many requests a delete sends at most. The tracker sends up to 6.
@@ -104,12 +107,21 @@ impl Act<'_> {
             return Phase::Idle;
         };
         self.world.spent.deletes += 1;
-        self.send_delete(None, seen.born, 1)
+        self.send_delete(seen, seen.born, 1)
     }
 
-    fn send_delete(&mut self, expired: Option<Row>, born: u8, sent: u8) -> Phase {
-        let (now, lease) = (Time::of(self.now().into()), self.lease());
-        let wait = self.send(Request::Delete { expired, lease, now });
+    /// Sends a delete of the task as it was read, unless a worker holds it.
+    fn send_delete(&mut self, seen: Row, born: u8, sent: u8) -> Phase {
+        let found = head(steps(), 0, &seen);
+        let found = match self.mutant {
+            Mutant::DeleteJudgesByOwnLease => Rc::new(TaskHead { lease: None, ..TaskHead::clone(&found) }),
+            _ => found,
+        };
+        if found.is_locked() && !self.rules().can_take_over(&found, self.now().into()) {
+            self.world.ghost.told_of_delete(born, false);
+            return Phase::Idle;
+        }
+        let wait = self.send(Request::Delete { seen });
         Phase::Operating { wait, operation: Operation::Delete { born, sent } }
     }
 
@@ -122,6 +134,10 @@ impl Act<'_> {
                 let (after, _) = change.write(step, &seen, now);
                 let is_ours = |image: Row| {
                     let found = head(steps(), step, &image);
+                    if self.mutant == Mutant::RedriveBelievesTime {
+                        let is_same = found.status_code == after.status_code;
+                        return is_same && found.update_time == after.update_time;
+                    }
                     let is_due = found.run_at.is_none() && found.lock.is_none();
                     (change != Change::RunNow || is_due) && classify::was_set_by_operator(&found, &after)
                 };
@@ -136,27 +152,18 @@ impl Act<'_> {
                     self.world.ghost.told_released(lock_id);
                 }
             }
-            (Operation::Delete { born, sent }, request) => return self.deleted(request, image, born, sent),
+            (Operation::Delete { born, sent }, _) => return self.deleted(image, born, sent),
             _ => {}
         }
         Phase::Idle
     }
 
     /// Decides what a delete does after an answer.
-    fn deleted(&mut self, request: Request, image: Option<Row>, born: u8, sent: u8) -> Phase {
-        if self.mutant != Mutant::OldDeletesStay {
-            self.world.drop_copies(&request);
-        }
-        let Some(found) = image else {
-            self.world.ghost.told_of_delete(born, true);
-            return Phase::Idle;
-        };
-        let head = head(steps(), 0, &found);
-        let is_expired = self.rules().can_take_over(&head, self.now().into());
-        if found.lock != 0 && !is_expired {
-            self.world.ghost.told_of_delete(born, false);
-        } else if sent < DELETES {
-            return self.send_delete(Some(found).filter(|found| found.lock != 0), born, sent + 1);
+    fn deleted(&mut self, image: Option<Row>, born: u8, sent: u8) -> Phase {
+        match image {
+            None => self.world.ghost.told_of_delete(born, true),
+            Some(found) if sent < DELETES => return self.send_delete(found, born, sent + 1),
+            Some(_) => {}
         }
         Phase::Idle
     }

@@ -16,7 +16,7 @@ impl Act<'_> {
         let token = FIRST_TOKEN + self.world.spent.creates;
         // First creates happen within one microsecond. Each has a token of its own.
         let may_be_gone = self.bounds.deletes > 0 || self.bounds.retention;
-        let create_time = if may_be_gone { Time::of(self.now().into()).apart() } else { Time::at(1) };
+        let create_time = if may_be_gone { Time::of(self.now().into()) } else { Time::at(1) };
         let run_at = if self.bounds.run_at > 0 { create_time.later(self.bounds.run_at) } else { Time::NEVER };
         let request = Request::Create { create_time, token, run_at, replaces: None };
         Phase::Creating { wait: self.send(request) }

@@ -23,6 +23,7 @@ impl Sent {
         let assignment = format!("{name} = {}", self.value_set(name));
         let without = self.update.replace(&format!(", {assignment}"), "");
         let without = without.replace(&format!("SET {assignment}, "), "SET ");
+        let without = without.replace(&format!("SET {assignment} "), "");
         assert_ne!(without, self.update);
         self.update = without;
     }

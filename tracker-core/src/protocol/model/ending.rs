@@ -94,9 +94,22 @@ impl Act<'_> {
             unanswered: unanswered && self.mutant != Mutant::SettledByOwnLock,
             other: instead_of.map(Time::stamp).filter(|_| self.mutant != Mutant::FailureBelievesItself),
         };
+        let is_ours = |found: &TaskHead| found.last_lock.as_deref() == Some(sent.lock_id);
         let verdict = match self.mutant {
             Mutant::EarlierAttemptIsLost
                 if found.as_ref().is_some_and(|found| found.attempt < sent.attempt) =>
+            {
+                Written::LeaseLost
+            }
+            Mutant::SameAttemptIsLost
+                if found.as_ref().is_some_and(|found| found.attempt == sent.attempt && !is_ours(found)) =>
+            {
+                Written::LeaseLost
+            }
+            Mutant::PythonIsSuccessor
+                if found.as_ref().is_some_and(|found| {
+                    found.lock.is_some() && found.attempt == sent.attempt + 1 && !is_ours(found)
+                }) =>
             {
                 Written::LeaseLost
             }

@@ -85,7 +85,6 @@ pub(super) struct Written {
     /// Whether a worker waits for its answer.
     pub(super) is_awaited: bool,
     pub(super) clocks_agree: bool,
-    pub(super) run_now_is_late: bool,
 }
 
 impl Ghost {
@@ -131,7 +130,7 @@ impl Ghost {
 
     /// Takes note of a request that was applied.
     pub(super) fn applied(&mut self, before: Option<Row>, after: Row, written: &Written) {
-        let Written { request, is_awaited, clocks_agree, run_now_is_late } = *written;
+        let Written { request, is_awaited, clocks_agree } = *written;
         if let Request::Create { token, .. } = request {
             return self.put(before, after, token, is_awaited);
         }
@@ -204,14 +203,11 @@ impl Ghost {
                 let as_waiting = change != Change::RunNow || before.run_at == seen.run_at;
                 self.check(once && as_seen && as_waiting, Violation::ChangeMisapplied);
                 self.run_at = Time::NEVER;
-                if change == Change::RunNow && run_now_is_late {
-                    self.freed_at = clocks_agree.then_some(sent_at);
-                }
+                self.freed_at = clocks_agree.then_some(sent_at);
                 if change != Change::RunNow {
                     self.retry = if change == Change::Redrive { 0 } else { self.retry };
                     self.failures += u8::from(change == Change::Cancel);
                     (self.losses, self.snoozes) = (0, 0);
-                    self.freed_at = clocks_agree.then_some(sent_at);
                 }
             }
             Request::Ask { lock, .. } => self.lock(lock).asked = true,

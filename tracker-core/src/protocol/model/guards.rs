@@ -10,9 +10,8 @@ use crate::item::attribute::time;
 use crate::item::head::TaskHead;
 use crate::time::Timestamp;
 
-/// The clause of a start about the lock, and that of a delete about an expired lease.
+/// The clause of a start about the lock.
 const STALE_LOCK: &str = "(#lock = :free OR (#lock_time < :stale AND attribute_not_exists(#lease_ms)))";
-const STALE: &str = "(attribute_not_exists(#lease_ms) AND #lock_time < :stale)";
 
 impl Mutant {
     /// Returns whether a finish, a save and a request to cancel ask for their lock.
@@ -128,6 +127,7 @@ impl Mutant {
                 sent.without_condition("#update_time =");
                 sent.without_condition("#run_at =");
             }
+            (Self::RunNowLeavesLockTime, Change::RunNow) => sent.without_assignment("#lock_time"),
             (Self::RedriveSetsLockTimeBack, Change::Redrive)
             | (Self::CancelSetsLockTimeBack, Change::Cancel) => {
                 let value = sent.value_set("#lock_time");
@@ -152,17 +152,14 @@ impl Mutant {
     /// Returns the condition of a delete without the guard.
     pub(super) fn delete(self, mut sent: Sent) -> Sent {
         match self {
-            Self::DeleteWithoutLock => sent.condition = String::new(),
-            Self::DeleteJudgesByOwnLease => sent.replace_condition(STALE, "#lock_time < :stale"),
+            Self::DeleteUnpinned => {
+                sent.without_condition("#lock =");
+                sent.without_condition("#status =");
+                sent.without_condition("#lock_time =");
+                sent.without_condition("#update_time =");
+            }
+            Self::DeleteWithoutTime => sent.without_condition("#lock_time ="),
             _ => {}
-        }
-        sent
-    }
-
-    /// Returns the condition of a delete of an expired lease without the guard.
-    pub(super) fn delete_expired(self, mut sent: Sent) -> Sent {
-        if self == Self::DeletePinsLockAlone {
-            sent.without_condition("#lock_time =");
         }
         sent
     }

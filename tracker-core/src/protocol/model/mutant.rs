@@ -71,14 +71,20 @@ pub(super) enum Mutant {
     OldCreatesStay,
     /// A copy of a start arrives after its task was deleted and created again.
     OldStartsStay,
-    /// A copy of a delete arrives after its worker was told its result.
-    OldDeletesStay,
-    /// A delete does not ask for a free lock.
-    DeleteWithoutLock,
+    /// A delete pins nothing that was read.
+    DeleteUnpinned,
     /// A delete goes by the length of its own lease, although the holder has stored the length of its lease.
     DeleteJudgesByOwnLease,
-    /// A delete of an expired lease pins the lock that was seen, but not its time.
-    DeletePinsLockAlone,
+    /// A delete does not pin `lock_time`.
+    DeleteWithoutTime,
+    /// A finish that finds its own attempt number counts as not recorded, although a Python `save` may have dropped it.
+    SameAttemptIsLost,
+    /// A finish that finds the next attempt held counts as not recorded, although Python may hold it.
+    PythonIsSuccessor,
+    /// A redrive that finds its status and its time counts as applied, although another task may have followed.
+    RedriveBelievesTime,
+    /// A run now leaves `lock_time`.
+    RunNowLeavesLockTime,
     /// A finish does not compare `create_time`.
     FinishIgnoresCreateTime,
     /// A finish that finds no task counts as not recorded.
@@ -140,7 +146,7 @@ pub(super) enum Mutant {
 
 impl Mutant {
     /// All mutants.
-    pub(super) const ALL: [Self; 65] = [
+    pub(super) const ALL: [Self; 68] = [
         Self::DeadlineFromLastSend,
         Self::MonotonicOnly,
         Self::WallOnly,
@@ -174,10 +180,13 @@ impl Mutant {
         Self::ReplaceUnpinned,
         Self::OldCreatesStay,
         Self::OldStartsStay,
-        Self::OldDeletesStay,
-        Self::DeleteWithoutLock,
+        Self::DeleteUnpinned,
         Self::DeleteJudgesByOwnLease,
-        Self::DeletePinsLockAlone,
+        Self::DeleteWithoutTime,
+        Self::SameAttemptIsLost,
+        Self::PythonIsSuccessor,
+        Self::RedriveBelievesTime,
+        Self::RunNowLeavesLockTime,
         Self::FinishIgnoresCreateTime,
         Self::FinishLostIfGone,
         Self::SaveWithoutLock,

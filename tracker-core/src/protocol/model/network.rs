@@ -66,8 +66,7 @@ impl World {
                     self.drop_old_copies(mutant);
                 }
                 let clocks_agree = self.spent.wild_clocks == 0 && !bounds.clocks_far_apart;
-                let run_now_is_late = bounds.run_now_is_late;
-                let written = Written { request, is_awaited, clocks_agree, run_now_is_late };
+                let written = Written { request, is_awaited, clocks_agree };
                 self.ghost.applied(before, after, &written);
                 if matches!(request, Request::Python { write: Python::Start { .. }, .. }) {
                     // Python sets `lock_time` back, so that late copies of starts may fit.
@@ -93,7 +92,7 @@ impl World {
         self.net.retain(|request| request != of);
     }
 
-    /// Drops the copies of creates, starts and deletes of an old task, unless they are the first and a worker waits for their
+    /// Drops the copies of creates and starts of an old task, unless they are the first and a worker waits for their
     /// answers. Whoever creates a deleted id again waits until no such copy is on its way.
     pub(super) fn drop_old_copies(&mut self, mutant: Mutant) {
         self.drop_old_starts(mutant);
@@ -101,7 +100,6 @@ impl World {
         self.net.retain(|request| {
             let stays = match request {
                 Request::Create { .. } => mutant == Mutant::OldCreatesStay,
-                Request::Delete { .. } => mutant == Mutant::OldDeletesStay,
                 _ => true,
             };
             stays || unanswered.contains(request)

@@ -5,7 +5,7 @@ use super::evaluate::Sent;
 use super::mutant::Mutant;
 use super::python::Python;
 use super::row::{Data, KEY, Row, Time, lock_text};
-use super::steps::{head, rules, steps};
+use super::steps::{head, steps};
 use crate::item::attribute::{self, number};
 use crate::item::head::TaskHead;
 use crate::item::history::{HistoryDetail, Note};
@@ -84,10 +84,7 @@ pub(super) enum Request {
         lock: u8,
     },
     Delete {
-        /// The expired lease that was seen. Without one, the task must be free.
-        expired: Option<Row>,
-        lease: u8,
-        now: Time,
+        seen: Row,
     },
 }
 
@@ -149,8 +146,8 @@ impl Request {
             Self::TakeOver { seen, .. }
             | Self::Finish { head: seen, .. }
             | Self::Change { seen, .. }
-            | Self::Ask { seen, .. } => Some(seen),
-            Self::Delete { expired, .. } => expired.as_ref(),
+            | Self::Ask { seen, .. }
+            | Self::Delete { seen } => Some(seen),
             Self::Create { .. }
             | Self::Start { .. }
             | Self::Save { .. }
@@ -221,12 +218,7 @@ impl Request {
                     operator::request_cancel(&head(steps, 0, &seen), &lock_text(lock), &Note::default());
                 mutant.ask(ask.into())
             }
-            Self::Delete { expired: Some(seen), .. } => {
-                mutant.delete_expired(operator::delete_expired(&head(steps, 0, &seen)).into())
-            }
-            Self::Delete { expired: None, lease, now } => {
-                mutant.delete(operator::delete(&rules(lease, mutant), now.stamp()).into())
-            }
+            Self::Delete { seen } => mutant.delete(operator::delete_as_read(&seen.item()).into()),
         }
     }
 }

@@ -42,11 +42,6 @@ impl Time {
         Self(self.0 + ticks * MICROS)
     }
 
-    /// Returns a time within the tick that no other write has: a redrive goes by its microsecond.
-    pub(super) fn apart(self) -> Self {
-        Self(self.0 + MICROS / 2)
-    }
-
     /// Returns the time as the crate has it.
     pub(super) fn stamp(self) -> Timestamp {
         if self == Self::NEVER {

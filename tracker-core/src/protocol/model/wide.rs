@@ -75,6 +75,14 @@ fn promises_hold_with_releases_and_a_takeover() {
 
 #[test]
 #[ignore = "takes minutes"]
+fn promises_hold_with_a_release_by_hand_and_a_finish() {
+    let bounds = Bounds { hand_releases: 1, starts: 3, finishes: 1, ..TAKEOVER };
+    let sights = ["a task is released by hand", "a task succeeds"];
+    assert_promises_hold("a release by hand and a finish", bounds, &sights);
+}
+
+#[test]
+#[ignore = "takes minutes"]
 fn promises_hold_with_two_steps_and_a_takeover() {
     let bounds = Bounds { two_steps: true, starts: 3, finishes: 2, ..TAKEOVER };
     assert_promises_hold("two steps and a takeover", bounds, &["the second step is taken over"]);
