@@ -7,29 +7,13 @@ use super::mutant::Mutant;
 use super::request::{Change, Request};
 use super::row::{Row, Time};
 use super::steps::{head, steps};
-use super::worker::{Phase, Wait};
+use super::worker::{Operation, Phase, Wait};
 use crate::declare::status::Role;
 use crate::item::head::TaskHead;
 use crate::protocol::classify;
 
 /// How many requests a delete sends at most. The tracker sends up to 6.
 const DELETES: u8 = 2;
-
-/// What the worker that waits for an answer has begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Operation {
-    Change,
-    /// A release by hand, or the cancel of a task whose lease has expired.
-    Release,
-    /// A request to cancel.
-    Ask,
-    Delete {
-        /// The task that was read before.
-        born: u8,
-        /// How many requests were sent.
-        sent: u8,
-    },
-}
 
 impl Act<'_> {
     /// Reads the task, and sends a redrive or a run now if the task allows it.

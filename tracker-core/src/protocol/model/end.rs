@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::bounds::Bounds;
-use super::ending::How;
 use super::ghost::has_ended;
+use super::how::How;
 use super::mutant::Mutant;
 use super::request::Request;
 use super::row::{Data, Row, Time, lock_text};

@@ -1,7 +1,7 @@
 //! What a worker may do next.
 
 use super::bounds::Bounds;
-use super::ending::How;
+use super::how::How;
 use super::mutant::Mutant;
 use super::python::Python;
 use super::request::{Change, Seen};

@@ -1,6 +1,6 @@
 //! What is true, seen from outside. The model compares it with what the workers are told.
 
-use super::ending::How;
+use super::how::How;
 use super::python::Python;
 use super::request::{Change, Request};
 use super::row::{Data, Row, Time};

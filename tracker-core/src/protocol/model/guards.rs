@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use super::ending::How;
 use super::evaluate::Sent;
+use super::how::How;
 use super::mutant::Mutant;
 use super::request::Change;
 use crate::item::attribute::time;

@@ -19,6 +19,7 @@
 //! `TakeoverPinsTimeAlone`, whose guard is for writes of other programs, and `StartKeepsCancel`, whose guard only tidies up.
 
 mod act;
+mod actions;
 mod bounds;
 mod by_hand;
 mod counter_examples;
@@ -31,9 +32,11 @@ mod events;
 mod ghost;
 mod guards;
 mod holding;
+mod how;
 mod mutant;
 mod network;
 mod python;
+mod python_worker;
 mod request;
 mod row;
 mod sizes;
@@ -49,11 +52,12 @@ mod world;
 
 use stateright::{Model, Property};
 
+use self::actions::Action;
 use self::bounds::Bounds;
 use self::mutant::Mutant;
 use self::row::Row;
 use self::violation::Violation;
-use self::world::{Action, World};
+use self::world::World;
 
 /// The protocol within bounds, or a mutant of it.
 #[derive(Debug, Clone)]

@@ -1,11 +1,7 @@
-//! A worker of `pynamodb_mate`, and its writes. They are no expressions of this crate, so they are written down here, as that
-//! library sends them. A worker of it knows no deadline: it works until it finishes.
+//! The writes of `pynamodb_mate`. They are no expressions of this crate, so they are written down here, as that library sends them.
 
-use super::act::Act;
-use super::request::Request;
 use super::row::{Row, Time};
 use super::steps::{LEASE, MAX_RETRY};
-use super::worker::{Phase, Wait};
 
 /// What Python writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,45 +48,6 @@ impl Python {
                 ..read
             }),
             Self::Reset => Some(Row { status: 10, ..row }),
-        }
-    }
-}
-
-impl Act<'_> {
-    /// Sends a start of Python's.
-    pub(super) fn start_in_python(&mut self) -> Phase {
-        self.world.spent.python_starts += 1;
-        let lock = self.world.ghost.new_lock();
-        let write = Python::Start { now: Time::of(self.now().into()) };
-        Phase::Python { wait: self.send(Request::Python { write, lock }), holds: false }
-    }
-
-    /// Sends a finish of Python's.
-    pub(super) fn finish_in_python(&mut self, lock: u8, succeeded: bool) -> Phase {
-        let write = Python::Finish { succeeded, now: Time::of(self.now().into()) };
-        Phase::Python { wait: self.send(Request::Python { write, lock }), holds: false }
-    }
-
-    /// Sends a write of Python's for whose answer nobody waits.
-    pub(super) fn write_in_python(&mut self, write: Python) -> Phase {
-        self.world.spent.python_writes += 1;
-        self.world.send(Request::Python { write, lock: 0 });
-        Phase::Idle
-    }
-
-    /// Takes the answer to a write of Python's: a start that was granted makes a holder.
-    pub(super) fn python_answered(&mut self, wait: Wait) -> Phase {
-        let (Request::Python { write, lock }, Some(answer)) = (wait.request, wait.answer) else {
-            return Phase::Idle;
-        };
-        match (write, answer) {
-            (Python::Start { .. }, Ok(_)) => Phase::Python { wait, holds: true },
-            (Python::Finish { .. }, Ok(row)) => {
-                self.world.ghost.told_done(lock, row.status);
-                self.world.spent.python_successes |= u8::from(row.status == 16);
-                Phase::Idle
-            }
-            _ => Phase::Idle,
         }
     }
 }

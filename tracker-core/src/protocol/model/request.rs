@@ -1,7 +1,7 @@
 //! The requests, which send the crate's own expressions.
 
-use super::ending::How;
 use super::evaluate::Sent;
+use super::how::How;
 use super::mutant::Mutant;
 use super::python::Python;
 use super::row::{Data, KEY, Row, Time, lock_text};

@@ -3,29 +3,18 @@
 use std::rc::Rc;
 
 use super::act::Act;
-use super::ending::How;
+use super::how::How;
 use super::mutant::Mutant;
 use super::request::{Request, Seen};
 use super::row::{Row, Time, lock_text};
 use super::steps::{head, steps, ticks};
-use super::worker::{Attempt, Phase};
+use super::worker::{Attempt, Phase, Starting};
 use crate::item::head::TaskHead;
 use crate::protocol::classify::{self, Start};
-use crate::protocol::lease::{Lease, Reading};
-use crate::time::ClockReading;
+use crate::protocol::lease::Lease;
 
 /// How many requests one start sends at most. The tracker sends up to 6; 3 keep the model small.
 const SENDS: usize = 3;
-
-/// A start that has no result yet.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Starting {
-    pub(super) step: u8,
-    pub(super) lock_id: u8,
-    pub(super) sent: Vec<Reading>,
-    /// Whether the future of the start was dropped.
-    pub(super) dropped: bool,
-}
 
 impl Act<'_> {
     /// Sends a start.
@@ -119,14 +108,5 @@ impl Act<'_> {
         }
         self.world.ghost.told_started(*lock_id, row.attempt);
         Phase::Holding { held, heartbeat: None, save: None }
-    }
-}
-
-impl Starting {
-    /// Returns the time of the next request.
-    pub(super) fn next(&mut self, now: ClockReading) -> Reading {
-        let reading = Reading::after_all(&self.sent, now);
-        self.sent.push(reading);
-        reading
     }
 }

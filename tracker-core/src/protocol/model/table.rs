@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use super::ending::How;
+use super::how::How;
 use super::mutant::Mutant;
 use super::request::Request;
 use super::row::{Row, Time};

@@ -6,9 +6,10 @@ use std::time::Instant;
 use stateright::{Checker, Model, Path};
 
 use super::Protocol;
+use super::actions::Action;
 use super::bounds::{Bounds, FIRST_TICK};
 use super::mutant::Mutant;
-use super::world::{Action, World};
+use super::world::World;
 
 /// Visits every state of the protocol. Asserts that each promise holds, and that each of these sights occurs.
 pub(super) fn assert_promises_hold(what: &str, bounds: Bounds, sights: &[&'static str]) {

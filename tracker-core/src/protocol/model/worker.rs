@@ -2,12 +2,10 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::by_hand::Operation;
-use super::ending::How;
+use super::how::How;
 use super::mutant::Mutant;
 use super::request::Request;
 use super::row::{Data, Row, Time};
-use super::starting::Starting;
 use super::steps::ticks;
 use crate::protocol::lease::{Lease, Reading};
 use crate::time::ClockReading;
@@ -74,6 +72,32 @@ pub(super) enum Phase {
     },
 }
 
+/// What the worker that waits for an answer has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Operation {
+    Change,
+    /// A release by hand, or the cancel of a task whose lease has expired.
+    Release,
+    /// A request to cancel.
+    Ask,
+    Delete {
+        /// The task that was read before.
+        born: u8,
+        /// How many requests were sent.
+        sent: u8,
+    },
+}
+
+/// A start that has no result yet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Starting {
+    pub(super) step: u8,
+    pub(super) lock_id: u8,
+    pub(super) sent: Vec<Reading>,
+    /// Whether the future of the start was dropped.
+    pub(super) dropped: bool,
+}
+
 /// A request for whose answer a worker waits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Wait {
@@ -106,6 +130,15 @@ pub(super) struct Attempt {
     pub(super) version: u8,
     /// Whether a heartbeat has seen a request to cancel.
     pub(super) is_asked: bool,
+}
+
+impl Starting {
+    /// Returns the time of the next request.
+    pub(super) fn next(&mut self, now: ClockReading) -> Reading {
+        let reading = Reading::after_all(&self.sent, now);
+        self.sent.push(reading);
+        reading
+    }
 }
 
 impl Attempt {
