@@ -146,6 +146,7 @@ async fn descriptions_that_no_program_could_declare_are_refused(world: World) {
         ("\"shards\":5", "\"shards\":0", "shards"),
         ("\"code_pad\":3", "\"code_pad\":0", "digits"),
         ("\"sep\":\"____\"", "\"sep\":\"\"", "separator"),
+        ("\"sep\":\"____\"", "\"sep\":\"_1_\"", "has digits"),
         ("\"max_retry\":3", "\"max_retry\":0", "max_retry"),
     ] {
         let text = serde_json::to_string(&Document::describe()).unwrap();

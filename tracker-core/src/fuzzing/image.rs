@@ -6,6 +6,7 @@ use super::source::Source;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{HEAD, Item, KEY, VALUE};
 use crate::item::head::TaskHead;
+use crate::item::image::IntoItem;
 use crate::observe::transition::Transition;
 use crate::tracker::status_tracker::StatusTracker;
 use crate::tracker::task::Task;
@@ -18,6 +19,7 @@ pub(super) fn check(source: &mut Source<'_>) {
         Some(old) if source.flag() => Some(changed(old, source)),
         _ => source.flag().then(|| source.item()),
     };
+    old.iter().chain(&new).for_each(check_forms);
     let (old, new) = (old.as_ref().and_then(head), new.as_ref().and_then(head));
     let transition = Transition::between(old.as_ref(), new.as_ref());
     match (&old, &new) {
@@ -37,6 +39,27 @@ fn changed(item: &Item, source: &mut Source<'_>) -> Item {
     let other = source.item();
     changed.extend(other.into_iter().filter(|(name, _)| name != KEY && source.flag()));
     changed
+}
+
+/// Checks that an image is the same item in each form in which the clients of a stream hand it over.
+fn check_forms(item: &Item) {
+    assert_eq!(&read(item.clone()), item);
+    #[cfg(feature = "lambda")]
+    assert_eq!(&read(serde_dynamo::Item::from(item.clone())), item);
+    #[cfg(feature = "streams")]
+    {
+        use std::collections::HashMap;
+
+        use aws_sdk_dynamodbstreams::types::AttributeValue;
+
+        let image = item.clone().into_iter();
+        let image = image.map(|(name, value)| (name, serde_dynamo::AttributeValue::from(value).into()));
+        assert_eq!(&read(image.collect::<HashMap<String, AttributeValue>>()), item);
+    }
+}
+
+fn read(image: impl IntoItem) -> Item {
+    image.into_item()
 }
 
 /// Reads the head of an image. Asserts that an item that cannot be read is named, or is no task.

@@ -165,7 +165,7 @@ fn check_history(stored: Option<&AttributeValue>, wire: Wire, source: &mut Sourc
 }
 
 /// Returns any level of detail.
-fn detail(source: &mut Source<'_>) -> HistoryDetail {
+pub(super) fn detail(source: &mut Source<'_>) -> HistoryDetail {
     [HistoryDetail::All, HistoryDetail::LastInBrief, HistoryDetail::Nothing, HistoryDetail::AsStored]
         [source.below(4)]
 }

@@ -5,11 +5,15 @@
 //! thousands of times, and `cargo fuzz` (see `fuzz/`) millions of times.
 
 mod cursor;
+mod described;
+mod description;
 mod image;
 mod item;
 mod key;
+mod meaning;
 pub(crate) mod sample;
 mod source;
+mod statement;
 
 use self::source::Source;
 
@@ -50,39 +54,92 @@ pub fn cursor(bytes: &[u8]) {
     cursor::check(&mut Source::new(bytes));
 }
 
+/// Checks writes as `PartiQL` statements.
+///
+/// # Panics
+///
+/// If a property does not hold.
+pub fn statement(bytes: &[u8]) {
+    statement::check(&mut Source::new(bytes));
+}
+
+/// Checks descriptions of a use case: how they are read, compared, joined and used.
+///
+/// # Panics
+///
+/// If a property does not hold.
+pub fn description(bytes: &[u8]) {
+    description::check(&mut Source::new(bytes));
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use proptest::collection::vec;
     use proptest::prelude::*;
-    use proptest::test_runner::RngSeed;
+    use proptest::test_runner::{RngSeed, TestRunner};
 
-    proptest! {
-        #![proptest_config(ProptestConfig {
-            cases: 4000,
+    /// Returns how many inputs each function gets: `TRACKER_FUZZ_INPUTS`, or 4,000.
+    fn config() -> ProptestConfig {
+        let inputs = std::env::var("TRACKER_FUZZ_INPUTS");
+        ProptestConfig {
+            cases: inputs.map_or(4000, |inputs| inputs.parse().expect("a number")),
             rng_seed: RngSeed::Fixed(9),
             failure_persistence: None,
             ..ProptestConfig::default()
-        })]
-
-        #[test]
-        fn garbage_item_is_read_or_named_by_an_error(bytes in vec(any::<u8>(), 0..256)) {
-            super::item(&bytes);
         }
+    }
 
-        #[test]
-        fn garbage_image_is_read_or_refused(bytes in vec(any::<u8>(), 0..512)) {
-            super::image(&bytes);
+    /// Calls a function with random bytes, fewer than `most`, and prints how fast it is.
+    fn check(name: &str, most: usize, body: fn(&[u8])) {
+        let (config, begun) = (config(), Instant::now());
+        let inputs = config.cases;
+        let checked = TestRunner::new(config).run(&vec(any::<u8>(), 0..most), |bytes| {
+            body(&bytes);
+            Ok(())
+        });
+        if let Err(failure) = checked {
+            panic!("{name}: {failure}");
         }
+        println!(
+            "{name}: {inputs} inputs, {:.0} a second",
+            f64::from(inputs) / begun.elapsed().as_secs_f64()
+        );
+    }
 
-        #[test]
-        fn key_splits_into_its_parts(bytes in vec(any::<u8>(), 0..96)) {
-            super::key(&bytes);
-        }
+    #[test]
+    fn garbage_item_is_read_or_named_by_an_error() {
+        check("item", 256, super::item);
+    }
 
-        #[test]
-        fn cursor_returns_its_position_or_an_error(bytes in vec(any::<u8>(), 0..160)) {
-            super::cursor(&bytes);
-        }
+    #[test]
+    fn garbage_image_is_read_or_refused() {
+        check("image", 512, super::image);
+    }
+
+    #[test]
+    fn key_splits_into_its_parts() {
+        check("key", 96, super::key);
+    }
+
+    #[test]
+    fn cursor_returns_its_position_or_an_error() {
+        check("cursor", 160, super::cursor);
+    }
+
+    #[test]
+    fn statement_says_the_same_as_its_update() {
+        check("statement", 512, super::statement);
+    }
+
+    #[test]
+    fn description_is_used_or_refused() {
+        check("description", 384, super::description);
+    }
+
+    proptest! {
+        #![proptest_config(config())]
 
         #[test]
         fn any_text_is_split_or_refused(text in any::<String>()) {

@@ -332,3 +332,11 @@ impl<'b> Source<'b> {
         item
     }
 }
+
+/// Returns the nth of a row of random inputs.
+#[cfg(test)]
+pub(super) fn random_bytes(nth: u64) -> Vec<u8> {
+    use xxhash_rust::xxh3::xxh3_64;
+
+    (0..64).flat_map(|part| xxh3_64(&(nth * 64 + part).to_le_bytes()).to_le_bytes()).collect()
+}

@@ -75,7 +75,7 @@ impl Expression {
         }
         for (nth, (name, value)) in names.key_parts(key).enumerate() {
             text.push_str(if nth == 0 { " WHERE " } else { " AND " });
-            push_quoted(&mut text, name);
+            push_name(&mut text, name)?;
             text.push_str("=?");
             parameters.push(string(value));
         }
@@ -130,9 +130,7 @@ impl Expression {
             if nth > 0 {
                 text.push('.');
             }
-            // DynamoDB Local refuses a statement with such a name, even if the name is quoted.
-            let name = self.name(alias, names).filter(|name| !name.contains('#'))?;
-            push_quoted(text, name);
+            push_name(text, self.name(alias, names)?)?;
         }
         Some(())
     }
@@ -141,6 +139,13 @@ impl Expression {
 /// Splits a list, which may be empty.
 fn parts<'t>(list: &'t str, separator: &'static str) -> impl Iterator<Item = &'t str> {
     list.split(separator).filter(|part| !part.is_empty())
+}
+
+/// Appends the name of an attribute or a member, unless it has a `#`.
+fn push_name(text: &mut String, name: &str) -> Option<()> {
+    // DynamoDB Local refuses a statement with such a name, even if the name is quoted.
+    let is_accepted = !name.contains('#');
+    is_accepted.then(|| push_quoted(text, name))
 }
 
 fn push_quoted(text: &mut String, name: &str) {
@@ -159,6 +164,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
+    use crate::declare::layout::Layout;
     use crate::item::attribute::number;
     use crate::item::document::Document;
     use crate::item::fields::Encoded;
@@ -187,6 +193,14 @@ mod tests {
         );
         let values = ["me", "app____1", "noon", "me"].map(string);
         assert_eq!(parameters, [&values[..1], &[number(12_u32)], &values[1..]].concat());
+    }
+
+    #[test]
+    fn key_with_a_name_that_not_every_database_accepts_has_no_statement() {
+        for layout in [Layout::new().name("key", "p#k"), Layout::new().sort_key("s#k", "TASK")] {
+            let names = Translation::new(&layout, "____");
+            assert_eq!(expression().statement("tasks", &names, "app____1", false), None, "{layout}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use tracker_core::{Action, Error, Operator, Role, Selection, TaskFilter};
 
+use super::form::Fields;
 use super::{Addresses, Answer, Place, Stop, failed, use_case, wrong};
 use crate::jobs::{Job, Order};
 use crate::query::Query;
@@ -21,68 +22,6 @@ use crate::view::work::{self, Meant};
 const COUNTED: u64 = 10_000;
 /// How many tasks are searched for the confirmation, if their ids or items say which they are.
 const SEARCHED: usize = 500;
-/// The most characters of a reason.
-const REASON: usize = 500;
-
-/// The fields of a form.
-#[derive(Debug, Default)]
-struct Fields {
-    action: String,
-    ids: Vec<String>,
-    all: bool,
-    /// Whether all tasks are meant if there is no filter.
-    everything: bool,
-    query: Query,
-    reason: Option<String>,
-}
-
-impl Fields {
-    fn read(form: &[u8]) -> Result<Self, String> {
-        let pairs: Vec<(String, String)> =
-            serde_urlencoded::from_bytes(form).map_err(|_| "the form cannot be read".to_owned())?;
-        let mut fields = Self::default();
-        for (name, value) in pairs {
-            match &*name {
-                "action" => fields.action = value,
-                "id" => fields.ids.push(value),
-                "all" => (fields.all, fields.everything) = (true, value == "everything"),
-                "reason" => {
-                    let reason: String = value.chars().take(REASON).collect();
-                    fields.reason = Some(reason).filter(|reason| !reason.trim().is_empty());
-                }
-                // An address from a form is not followed.
-                "back" => {}
-                "step" => fields.query.step = value,
-                "status" => fields.query.status = value,
-                "prefix" => fields.query.prefix = value,
-                "since" => fields.query.since = value,
-                "until" => fields.query.until = value,
-                "error" => fields.query.error = value,
-                "group" => fields.query.group = value,
-                _ => return Err(format!("the form has an unknown field `{name}`")),
-            }
-        }
-        // A filter that was lost on the way must not mean all tasks.
-        let is_meant = fields.everything != fields.query.is_filter();
-        match (fields.all, fields.ids.is_empty()) {
-            (true, true) if fields.action == "delete" && fields.everything => {
-                Err("a delete of all tasks is for the command line".to_owned())
-            }
-            (true, true) if is_meant => Ok(fields),
-            (false, false) if !fields.query.is_filter() => Ok(fields),
-            _ => Err("no task is selected".to_owned()),
-        }
-    }
-
-    /// Returns where to go back to: a page of this use case.
-    fn back(&self, to: &Addresses<'_>, use_case: &UseCase) -> String {
-        match &self.ids[..] {
-            [only] => to.task(use_case.id(), only),
-            [] => to.list(use_case.id(), &self.query),
-            _ => to.page(use_case.id(), "tasks"),
-        }
-    }
-}
 
 /// What a form asks to change.
 struct Wish<'a> {
@@ -108,7 +47,7 @@ impl<'a> Wish<'a> {
         let action = action_named(&fields.action).ok_or_else(|| wrong("no action is chosen"))?;
         let filter = fields.all.then(|| fields.query.filter(operator.now())).transpose();
         let filter = filter.map_err(|why| wrong(&why))?;
-        let back = fields.back(&Addresses { base: &app.settings.base }, use_case);
+        let back = fields.back(&Addresses { base: &app.settings.base }, use_case.id());
         Ok(Self { use_case, action, fields, filter, back })
     }
 }

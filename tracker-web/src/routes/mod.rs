@@ -3,6 +3,7 @@
 mod act;
 mod api;
 mod assets;
+pub(crate) mod form;
 mod look;
 
 use std::sync::Arc;

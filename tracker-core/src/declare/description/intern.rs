@@ -84,13 +84,17 @@ fn leaked(text: &str) -> &'static str {
 }
 
 /// Refuses what no derive would have accepted.
-fn check(description: &Description) -> Result<(), String> {
+pub(crate) fn check(description: &Description) -> Result<(), String> {
     if description.v != super::VERSION {
         let (v, version) = (description.v, super::VERSION);
         return Err(format!("its form has the version {v}, and this program knows version {version}"));
     }
     if description.sep.is_empty() {
         return Err("its separator is empty".to_owned());
+    }
+    if description.sep.contains(|letter: char| letter.is_ascii_digit()) {
+        // It stands next to numbers in the attribute `value`.
+        return Err(format!("its separator `{}` has digits", description.sep));
     }
     if description.steps.is_empty() {
         return Err("it has no step".to_owned());
