@@ -23,6 +23,7 @@ mod chaos;
 mod declare;
 mod description;
 mod dynamodb;
+mod fleet;
 mod futures_are_send;
 mod guides;
 mod infra;

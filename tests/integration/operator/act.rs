@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tracker_core::{
-    Action, ActionOutcome, ActionResult, CancellationToken, ErrorKind, Failure, NotReadyCause, Operator,
-    Selection, Takeover, TaskFilter,
+    Action, ActionOutcome, ActionResult, CancellationToken, Clock, ErrorKind, Failure, NotReadyCause,
+    Operator, Selection, Takeover, TaskFilter,
 };
 use tracker_test_macros::database_test;
 

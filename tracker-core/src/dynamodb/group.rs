@@ -1,26 +1,16 @@
 //! The updates that wait to share a request, and which of them are due. No I/O.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::mem::take;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
+use super::due::{Due, Waits};
 use super::write_error::WriteError;
 use crate::item::attribute::Item;
 use crate::protocol::partiql::Statement;
-
-/// The most statements that a request can have.
-pub(super) const STATEMENTS_PER_BATCH: usize = 25;
-
-/// The most bytes of statements and values that share a request, so that one try has time for all of them. 25 items of the
-/// largest size would have 10 MB.
-const BYTES_PER_BATCH: usize = 1 << 20;
-
-/// How many requests are under way before further updates wait.
-const UNDER_WAY: usize = 1;
 
 /// An update that shares a request.
 #[derive(Debug)]
@@ -48,8 +38,7 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Waiting>,
-    under_way: usize,
+    due: Due<Waiting>,
     /// The task that sends what waits for too long.
     timer: Option<AbortHandle>,
 }
@@ -93,33 +82,24 @@ impl Queue {
     }
 
     pub(super) fn push(&self, waiting: Waiting) {
-        self.state().waiting.push_back(waiting);
+        self.state().due.push(waiting);
     }
 
     /// Takes the updates that are due, as groups that share a request: each full group, and one that is not full if no request
     /// is under way; all if they wait for `too_long`. Each group counts as a request that is under way until `end_one`.
     pub(super) fn take_due(&self, too_long: bool) -> Vec<Vec<Waiting>> {
-        let mut state = self.state();
-        state.waiting.retain(|waiting| !waiting.turn.is_closed());
-        let mut groups = Vec::new();
-        while !state.waiting.is_empty()
-            && (too_long || state.waiting.len() >= STATEMENTS_PER_BATCH || state.under_way < UNDER_WAY)
-        {
-            groups.push(state.take_group());
-            state.under_way += 1;
-        }
-        groups
+        self.state().due.take(too_long)
     }
 
     /// A request is no longer under way.
     pub(super) fn end_one(&self) {
-        self.state().under_way -= 1;
+        self.state().due.end_one();
     }
 
     /// Begins a timer if updates wait and none runs, and ends the one that runs if nothing waits.
     pub(super) fn keep_time(&self, begin: impl FnOnce() -> AbortHandle) {
         let mut state = self.state();
-        if state.waiting.is_empty() {
+        if state.due.is_empty() {
             if let Some(timer) = state.timer.take() {
                 timer.abort();
             }
@@ -138,30 +118,25 @@ impl Queue {
     }
 }
 
-impl State {
-    /// Takes the oldest updates, at most one of each item.
-    fn take_group(&mut self) -> Vec<Waiting> {
-        let (mut keys, mut group, mut left, mut bytes) = (HashSet::new(), Vec::new(), VecDeque::new(), 0);
-        for waiting in take(&mut self.waiting) {
-            let size = waiting.member.statement.bytes();
-            // Also if it is left, so that no later update of the same item overtakes it.
-            let is_first = keys.insert(waiting.member.key.clone());
-            let fits =
-                group.is_empty() || group.len() < STATEMENTS_PER_BATCH && bytes + size <= BYTES_PER_BATCH;
-            if is_first && fits {
-                bytes += size;
-                group.push(waiting);
-            } else {
-                left.push_back(waiting);
-            }
-        }
-        self.waiting = left;
-        group
+impl Waits for Waiting {
+    type Key = String;
+
+    fn key(&self) -> String {
+        self.member.key.clone()
+    }
+
+    fn bytes(&self) -> usize {
+        self.member.statement.bytes()
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.turn.is_closed()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::due::BYTES_PER_BATCH;
     use super::*;
     use crate::item::attribute::string;
 

@@ -6,6 +6,7 @@ pub(crate) mod context;
 mod delete;
 #[cfg(all(test, feature = "embedded"))]
 mod dialects;
+mod due;
 mod get;
 mod group;
 mod known_clock;

@@ -4,12 +4,12 @@
 //! of its own, on the runtime of its members. So no member that ends, or is no longer polled, takes the answers of the others along.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 
 use super::context::Context;
+use super::due::LONGEST_WAIT;
 use super::group::{Answer, Member, Queue, Turn, UnderWay, Waiting};
 use super::response::is_final;
 use super::route::Route;
@@ -19,9 +19,6 @@ use super::write_error::WriteError;
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
 use crate::protocol::expression::Expression;
-
-/// The longest time for which an update waits for requests that are under way: several times what DynamoDB needs.
-const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
 /// Sends an update, together with those that are due now.
 pub(super) async fn send_shared(

@@ -7,6 +7,7 @@ pub(crate) mod cancellation;
 pub(crate) mod classify;
 mod clauses;
 pub(crate) mod effects;
+pub(crate) mod expected;
 pub(crate) mod expression;
 pub(crate) mod finish;
 pub(crate) mod lease;

@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::backoff;
 use super::classify::Rules;
 use super::clauses::{FREE, at_status, expires_at, set_errors, set_or_remove};
+pub(crate) use super::expected::Expected;
 use super::expression::Expression;
 use crate::config::TrackerConfig;
 use crate::declare::status::Role;
@@ -44,14 +45,6 @@ pub(super) enum LostTo<'a> {
     Attempt,
     /// Nobody: the task is released by hand.
     Nobody(&'a Note),
-}
-
-/// What the index, or an earlier read, has shown of a free task. Only a task that is still like that is started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Expected {
-    pub(crate) status: u32,
-    /// Whether the task has a time before which it cannot be started.
-    pub(crate) has_run_at: bool,
 }
 
 impl Expected {

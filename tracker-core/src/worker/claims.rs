@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::rivals::Rivals;
-use crate::protocol::writes::Expected;
+use crate::protocol::expected::Expected;
 use crate::time::Timestamp;
 
 /// How many new tasks of one source are read.
@@ -79,6 +79,8 @@ pub(crate) struct SourceRead {
     pub(crate) deep_since: Option<Timestamp>,
     /// From where on it has no tasks, if that was found.
     pub(crate) empty_from: Option<Timestamp>,
+    /// When the oldest task became ready that is neither excluded nor was created for a later time.
+    pub(crate) oldest: Option<Timestamp>,
 }
 
 /// What a search means for the worker.
@@ -131,6 +133,8 @@ pub(crate) struct Claims {
     /// The part of each source in which its tasks became ready, for the sources that are deeper than a window.
     deep: HashMap<usize, Range<Timestamp>>,
     rivals: Rivals,
+    /// Whether the worker claims as many tasks as it can run, because its [pace](super::pace) keeps rivals apart.
+    takes_all: bool,
     /// The tasks to claim.
     queue: VecDeque<Queued>,
     /// The suspect that is claimed or runs here. There is at most one, so that a task that kills its process does not
@@ -150,12 +154,19 @@ impl Claims {
             sources,
             deep: HashMap::new(),
             rivals: Rivals::new(concurrency),
+            takes_all: false,
             queue: VecDeque::new(),
             suspect: None,
             found_at: Duration::ZERO,
             claimed: HashSet::new(),
             deferred: HashMap::new(),
         }
+    }
+
+    /// Claims as many tasks as it can run.
+    pub(crate) fn take_all(mut self) -> Self {
+        self.takes_all = true;
+        self
     }
 
     /// Plans the next search: first each source that had tasks, alone and in random order, then all the others
@@ -234,7 +245,11 @@ impl Claims {
         if keys.is_empty() {
             return SearchResult::Later;
         }
-        let share = self.rivals.share(keys.len());
+        let share = if self.takes_all {
+            self.rivals.all(keys.len(), self.claimed.len())
+        } else {
+            self.rivals.share(keys.len())
+        };
         keys.truncate(share);
         let queued = |key: String| Queued {
             is_suspect: found.suspects.contains(&key),

@@ -44,7 +44,7 @@ impl<T: StatusTracker> RunLoop<T> {
     /// searches again.
     pub(super) fn end_drain(&mut self, now: Duration) {
         let settled = self.last_end.unwrap_or(self.began).saturating_add(SETTLED);
-        if self.search_began < settled {
+        if self.pace.search_began() < settled {
             self.pause = Some(self.sleep(settled.saturating_sub(now)));
         } else {
             self.drained = true;

@@ -6,9 +6,11 @@ mod drain;
 mod handler;
 mod look;
 mod outcomes;
+mod pace;
 mod paused;
 #[cfg(test)]
 mod poison;
+mod reading;
 mod rivals;
 mod run_loop;
 mod search;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::run_loop::{MOMENT, RunLoop};
+use super::pace::MOMENT;
+use super::run_loop::RunLoop;
 use super::task::TaskOutcome;
 use super::trouble::{AccessRefused, MAX_ACCESS_REFUSED, passes_by_itself};
 use crate::dynamodb;
@@ -21,7 +22,7 @@ impl<T: StatusTracker> RunLoop<T> {
     pub(super) fn on_outcome(&mut self, key: &str, outcome: TaskOutcome, tasks: usize) {
         self.summary.running = tasks + self.starts.len();
         self.count(key, outcome);
-        if self.summary.running == 0 && self.options.drain && self.slow_wait.is_none() {
+        if self.summary.running == 0 && self.options.drain && !self.pace.is_slow() {
             self.pause = None;
         }
     }
@@ -46,12 +47,10 @@ impl<T: StatusTracker> RunLoop<T> {
         }
     }
 
-    /// Ends the slowdown when DynamoDB answers, unless it was in trouble recently.
+    /// DynamoDB has answered.
     fn on_answer(&mut self, now: Duration) {
         self.access_refused.starts = 0;
-        if now.saturating_sub(self.last_trouble) > self.options.poll.1 {
-            self.slow_wait = None;
-        }
+        self.pace.on_answer(now);
     }
 
     fn on_not_started(&mut self, key: &str, error: Error) {
@@ -73,6 +72,7 @@ impl<T: StatusTracker> RunLoop<T> {
             kind if error.is_refusal() || *kind == ErrorKind::Contended => {
                 self.summary.refused += 1;
                 self.claims.refused(key, now);
+                self.pace.on_start(true);
                 self.on_answer(now);
             }
             _ if matches!(error.kind(), ErrorKind::Decode { .. }) || dynamodb::is_about_data(&error) => {
@@ -116,7 +116,7 @@ impl<T: StatusTracker> RunLoop<T> {
         count: impl FnOnce(&mut AccessRefused) -> &mut u32,
     ) {
         self.claims.drop_found();
-        let waits = self.slow_wait.is_some() && self.pause.is_some();
+        let waits = self.pace.is_slow() && self.pause.is_some();
         let passes = if dynamodb::is_access_refused(&error) {
             let refused = count(&mut self.access_refused);
             // What was sent before a wait counts as one refusal.
@@ -135,16 +135,14 @@ impl<T: StatusTracker> RunLoop<T> {
     /// Claims less for a while, longer each time.
     fn slow_down(&mut self, error: &Error) {
         self.claims.drop_found();
-        self.last_trouble = self.now();
-        if self.slow_wait.is_none() {
+        let now = self.now();
+        if !self.pace.is_slow() {
             self.tracker.cx().emit(EventDraft::of_key(EventKind::SlowedDown, "").with_error(error));
-        } else if self.pause.is_some() {
-            // The worker waits already: this request was sent before the wait began.
-            return;
         }
-        let wait = self.slow_wait.unwrap_or(self.options.poll.0);
-        self.slow_wait = Some(wait.saturating_mul(2).min(self.options.poll.1));
-        self.search = None;
-        self.pause_for(wait);
+        // None if the worker waits already: this request was sent before the wait began.
+        if let Some(wait) = self.pace.slow_down(self.pause.is_some(), now) {
+            self.search = None;
+            self.pause_for(wait);
+        }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::run_loop::{MOMENT, RunLoop};
+use super::pace::MOMENT;
+use super::run_loop::RunLoop;
 use crate::observe::{EventDraft, EventKind};
 use crate::table::pause::Pause;
 use crate::tracker::status_tracker::StatusTracker;

@@ -46,10 +46,24 @@ impl Rivals {
     /// Returns how many of the found tasks to claim before the next search.
     pub(super) fn share(&mut self, found: usize) -> usize {
         self.last_found = found;
-        let queued = if self.estimate > FEW_RIVALS { 1 } else { QUEUED_PER_SLOT };
         let share = whole(self.fair_share(found));
         // A smaller share is not worth a request. Chance has let this worker search, and leaves its rivals more next time.
-        share.clamp(self.least(found), (self.concurrency * queued).min(found).max(1))
+        share.clamp(self.least(found), (self.concurrency * self.queued()).min(found).max(1))
+    }
+
+    /// Returns how many of the found tasks to claim if none is left to rivals. What waits for a slot is claimed by rivals, so
+    /// tasks are queued only without them.
+    pub(super) fn all(&mut self, found: usize, running: usize) -> usize {
+        self.last_found = found;
+        let is_alone = self.queued() > 1 && !self.has_sign_of_rivals();
+        let free = self.concurrency.saturating_sub(running);
+        let most = if is_alone { self.concurrency * self.queued() } else { free };
+        most.min(found).max(1)
+    }
+
+    /// Returns how many claims may be queued, as a multiple of the concurrency.
+    fn queued(&self) -> usize {
+        if self.estimate > FEW_RIVALS { 1 } else { QUEUED_PER_SLOT }
     }
 
     fn has_sign_of_rivals(&self) -> bool {
@@ -120,6 +134,16 @@ mod tests {
         }
         assert!(claims < 30, "{claims}");
         assert!(!rivals.leaves_to_rivals(&mut fastrand::Rng::with_seed(1)) && !rivals.crowd_a_window());
+    }
+
+    #[test]
+    fn worker_queues_nothing_that_rivals_may_claim() {
+        let mut rivals = Rivals::new(16);
+        assert_eq!((rivals.all(WINDOW, 0), rivals.all(WINDOW, 12), rivals.all(3, 12)), (16, 4, 3));
+        (0..200).for_each(|_| rivals.learn(false));
+        assert_eq!(rivals.all(WINDOW, 12), 64);
+        rivals.learn(true);
+        assert_eq!(rivals.all(WINDOW, 12), 4);
     }
 
     #[test]

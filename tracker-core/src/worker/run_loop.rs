@@ -13,8 +13,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::begin;
-use super::claims::{Chosen, Claims, SearchResult, SourceRead};
+use super::claims::{Chosen, Claims, SearchResult};
 use super::look::{PausesUnreadable, unless_paused};
+use super::pace::{Pace, Slots, Step};
 use super::search::{SearchEnd, SearchOutcome, Source, search, sources};
 use super::task::{Claim, TaskOutcome};
 use super::trouble::AccessRefused;
@@ -28,16 +29,9 @@ use crate::time::{Sleep, Timestamp};
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
 
-/// How long a worker waits if it has left tasks to its rivals, or if its clock is behind: about as long as a start.
-pub(super) const MOMENT: Duration = Duration::from_millis(20);
-/// The longest wait for rivals.
-const MOST_LEFT: Duration = Duration::from_millis(200);
 /// How long the releases of cancelled bodies may take after the grace period, before the worker ends. They go on in the
 /// background after that.
 const RELEASES: Duration = Duration::from_millis(750);
-
-/// The longest wait between two searches for expired leases.
-const MOST_EXPIRED_WAIT: Duration = Duration::from_secs(30);
 
 /// Runs a worker to its end. `begin` returns a future that runs a body on the task of a claim.
 pub(super) async fn run<T, F>(worker: Worker<T>, begin: impl FnMut(Claim<T>) -> F) -> Result<Summary, Error>
@@ -82,20 +76,14 @@ pub(super) struct RunLoop<T: StatusTracker> {
     pub(super) search: Option<BoxFuture<'static, SearchOutcome>>,
     /// The wait before the next search.
     pub(super) pause: Option<Sleep>,
-    /// The next wait when there is nothing to claim.
-    idle_wait: Duration,
-    /// The next wait while DynamoDB is in trouble; `None` otherwise.
-    pub(super) slow_wait: Option<Duration>,
-    /// When DynamoDB was last in trouble.
-    pub(super) last_trouble: Duration,
+    /// When it searches, and how long it waits.
+    pub(super) pace: Pace,
     /// Refusals in a row, and unreadable tasks in a row.
     pub(super) access_refused: AccessRefused,
     pub(super) unreadable_in_a_row: u32,
     /// The leases that a search has found alive.
     alive: Arc<AliveLeases>,
     pauses_unreadable: Arc<PausesUnreadable>,
-    /// When the leases are searched again.
-    expired_due: Duration,
     /// When a look for any task that has not ended has found none, if the later ones have found none either.
     pub(super) empty_look: Option<Duration>,
     /// When the bodies are cancelled; known once nothing more is claimed.
@@ -105,9 +93,6 @@ pub(super) struct RunLoop<T: StatusTracker> {
     pub(super) summary: Summary,
     progress: watch::Sender<Summary>,
     pub(super) began: Duration,
-    pub(super) search_began: Duration,
-    /// How long the last search took.
-    search_took: Duration,
     /// When an attempt last ended.
     pub(super) last_end: Option<Duration>,
     pub(super) drained: bool,
@@ -121,29 +106,27 @@ impl<T: StatusTracker> RunLoop<T> {
         let cx = tracker.cx();
         let sources: Arc<[Source]> = sources(cx).into();
         let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
+        let claims = Claims::new(sources.len(), options.concurrency, seed);
+        let claims = if options.drain { claims } else { claims.take_all() };
+        let expired = sources.iter().position(|source| matches!(source, Source::Expired));
         Self {
-            claims: Claims::new(sources.len(), options.concurrency, seed),
+            claims,
             sources,
             phase: Phase::Claiming,
             starts: FuturesUnordered::new(),
             search: None,
             pause: None,
-            idle_wait: options.poll.0,
-            slow_wait: None,
-            last_trouble: began,
+            pace: Pace::new(options.poll, cx.config.lock_expire, expired, began),
             access_refused: AccessRefused::default(),
             unreadable_in_a_row: 0,
             alive: Arc::default(),
             pauses_unreadable: Arc::default(),
-            expired_due: began,
             empty_look: None,
             stops_at: None,
             stop: CancellationToken::new(),
             summary: Summary::default(),
             progress,
             began,
-            search_began: began,
-            search_took: Duration::ZERO,
             last_end: None,
             drained: false,
             fatal: None,
@@ -168,7 +151,7 @@ impl<T: StatusTracker> RunLoop<T> {
             if self.phase == Phase::Claiming {
                 let now = self.now();
                 while tasks.len() + self.starts.len() < self.options.concurrency
-                    && (self.slow_wait.is_none() || self.pause.is_none())
+                    && !(self.pace.is_slow() && self.pause.is_some())
                     && let Some(chosen) = self.claims.next(now)
                 {
                     self.start(chosen);
@@ -208,6 +191,7 @@ impl<T: StatusTracker> RunLoop<T> {
                 }
                 Some((key, started)) = self.starts.next(), if !self.starts.is_empty() => match started {
                     Ok(execution) => {
+                        self.pace.on_start(false);
                         execution.attempt.lease.set_worker_stop(self.stop.clone());
                         tasks.push(begin(Claim { key, execution, stop: self.stop.clone() }));
                     }
@@ -291,35 +275,18 @@ impl<T: StatusTracker> RunLoop<T> {
     fn search_if_needed(&mut self, running: usize) {
         let has_room = running < self.options.concurrency && self.starts.is_empty();
         if has_room && self.search.is_none() && self.pause.is_none() && !self.drained {
-            if self.claims.leaves_to_rivals() {
-                // Long enough for rivals to search, start and end some tasks.
-                self.pause_for((4 * self.search_took).clamp(MOMENT, MOST_LEFT));
-                return;
-            }
-            self.search_began = self.now();
+            let slots = Slots { running, concurrency: self.options.concurrency, drains: self.options.drain };
+            let now = self.now();
+            let plan = match self.pace.step(&mut self.claims, slots, now) {
+                Step::Search(plan) => plan,
+                Step::Wait(wait) => return self.pause_for(wait),
+            };
             let cx = Arc::clone(self.tracker.shared_cx());
-            let mut plan = self.claims.plan(self.search_began);
-            let expired = self.sources.iter().position(|source| matches!(source, Source::Expired));
-            if let Some(expired) = expired
-                && self.search_began < self.expired_due
-                && !self.options.drain
-            {
-                plan.leave_out(expired);
-            }
             let (sources, alive) = (Arc::clone(&self.sources), Arc::clone(&self.alive));
             let found = search::<T>(Arc::clone(&cx), sources, plan, alive);
             let (unreadable, was_paused) =
                 (Arc::clone(&self.pauses_unreadable), self.summary.paused_until.is_some());
             self.search = Some(Box::pin(unless_paused(cx, unreadable, was_paused, found)));
-        }
-    }
-
-    /// Notes when the expired leases are searched again: at once if there were any, else after a tenth of a lease.
-    fn on_expired_read(&mut self, sources: &[SourceRead], now: Duration) {
-        let is_expired = |read: &&SourceRead| matches!(self.sources.get(read.source), Some(Source::Expired));
-        if let Some(read) = sources.iter().find(is_expired) {
-            let wait = (self.tracker.cx().config.lock_expire / 10).clamp(MOMENT, MOST_EXPIRED_WAIT);
-            self.expired_due = if read.has_tasks { now } else { now.saturating_add(wait) };
         }
     }
 
@@ -329,21 +296,20 @@ impl<T: StatusTracker> RunLoop<T> {
             Err(error) => return self.on_service_error(error, |refused| &mut refused.searches),
         };
         self.access_refused.searches = 0;
-        self.search_took = self.now().saturating_sub(self.search_began);
         let now = self.now();
+        self.pace.on_search_end(now);
         let (found, unreadable) = match end {
             SearchEnd::Claimable(found, unreadable) => (found, unreadable),
             SearchEnd::AnyUnfinished(any) => return self.on_last_look(any, now),
             SearchEnd::Paused(pause) => return self.on_pause(&pause, now),
         };
         self.on_no_pause();
-        self.on_expired_read(&found.sources, now);
+        let wall = Timestamp::from(self.tracker.cx().now());
+        self.pace.on_read(&found.sources, wall, now);
         for error in unreadable {
             self.on_unreadable(&error, now);
         }
-        match self.claims.take_found(found, Timestamp::from(self.tracker.cx().now()), now) {
-            SearchResult::Some => self.idle_wait = self.options.poll.0,
-            SearchResult::Later => self.pause_for(self.options.poll.0),
+        match self.claims.take_found(found, wall, now) {
             SearchResult::Nothing if self.options.drain && self.summary.running == 0 => {
                 if self.options.until_all_ended {
                     self.look_for_unfinished();
@@ -351,14 +317,18 @@ impl<T: StatusTracker> RunLoop<T> {
                     self.end_drain(now);
                 }
             }
-            SearchResult::Nothing => self.pause_idle(),
+            result => {
+                if let Some(wait) = self.pace.after(result) {
+                    self.pause_for(wait);
+                }
+            }
         }
     }
 
     /// Waits before the next search, longer each time.
     pub(super) fn pause_idle(&mut self) {
-        self.pause_for(self.idle_wait);
-        self.idle_wait = self.idle_wait.saturating_mul(2).min(self.options.poll.1);
+        let wait = self.pace.idle();
+        self.pause_for(wait);
     }
 
     pub(super) fn pause_for(&mut self, wait: Duration) {

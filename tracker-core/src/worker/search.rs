@@ -6,14 +6,15 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::claims::{ENOUGH, Found, SearchPlan, SourceRead, WINDOW};
+use super::claims::{ENOUGH, Found, SearchPlan, WINDOW};
+use super::reading::{Reading, Window, pages};
 use crate::declare::spec::Takeover;
 use crate::declare::status::Role;
 use crate::dynamodb::Context;
 use crate::dynamodb::query::{Range, query};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, KEY, RUN_AT, UPDATE_TIME};
-use crate::protocol::writes::Expected;
+use crate::protocol::expected::Expected;
 use crate::query::Query;
 use crate::query::alive::AliveLeases;
 use crate::table::pause::Pause;
@@ -22,8 +23,6 @@ use crate::tracker::status_tracker::StatusTracker;
 
 /// How many sources of a group are read at the same time.
 const READERS: usize = 8;
-/// The most rows of a page. Pages grow up to it, because few rows of each may be due.
-const MAX_ROWS: usize = 2000;
 
 /// A source of tasks that can be started.
 #[derive(Debug, Clone)]
@@ -65,11 +64,10 @@ pub(crate) async fn search<T: StatusTracker>(
     alive: Arc<AliveLeases>,
 ) -> SearchOutcome {
     let SearchPlan { groups, from, excluded } = plan;
-    let mut is_partial = false;
-    let (mut found, mut unreadable, mut new) = (Found::default(), Vec::new(), 0);
+    let (mut reading, mut unreadable) = (Reading::default(), Vec::new());
     for group in groups {
-        if new >= ENOUGH {
-            return Ok(SearchEnd::Claimable(found, unreadable));
+        if reading.has_enough() {
+            return Ok(SearchEnd::Claimable(reading.end(false), unreadable));
         }
         let reads = group.into_iter().filter_map(|nth| Some((nth, sources.get(nth)?.clone())));
         let reads = reads.map(|(nth, source)| {
@@ -78,35 +76,26 @@ pub(crate) async fn search<T: StatusTracker>(
             async move {
                 let mut scan = SourceScan {
                     excluded,
+                    window: Window::new(nth, from),
                     keys: Vec::new(),
                     expected: HashMap::new(),
                     suspects: Vec::new(),
-                    new: 0,
-                    is_partial: false,
-                    read: SourceRead { source: nth, ..SourceRead::default() },
                     unreadable: Vec::new(),
                 };
                 match source {
-                    Source::Ready { value, status } => scan.read_ready(cx, value, status, from).await?,
+                    Source::Ready { value, status } => scan.read_ready(cx, &value, status).await?,
                     Source::Expired => scan.read_expired::<T>(cx, alive).await?,
                 }
-                scan.read.has_tasks = scan.new > 0;
                 Ok::<_, Error>(scan)
             }
         });
         let read: Vec<_> = stream::iter(reads).buffer_unordered(READERS).try_collect().await?;
-        for scan in read {
-            found.sources.push(scan.read);
-            found.keys.extend(scan.keys);
-            found.expected.extend(scan.expected);
-            found.suspects.extend(scan.suspects);
-            new += scan.new;
-            is_partial |= scan.is_partial;
-            unreadable.extend(scan.unreadable);
+        for SourceScan { window, keys, expected, suspects, unreadable: of_source, .. } in read {
+            reading.add(&window, keys, expected, suspects);
+            unreadable.extend(of_source);
         }
     }
-    found.is_complete = !is_partial;
-    Ok(SearchEnd::Claimable(found, unreadable))
+    Ok(SearchEnd::Claimable(reading.end(true), unreadable))
 }
 
 /// Finds a task that has not ended, if there is one: one that can be started, now or later, or is in progress.
@@ -131,16 +120,15 @@ pub(crate) async fn any_unfinished(cx: Arc<Context>, ended: HashSet<String>) -> 
     Ok(SearchEnd::AnyUnfinished(false))
 }
 
-/// Reads the keys of a range, the oldest first, each with the rest of its row, until `is_enough` says so. Pages grow, because
-/// few rows of each may count.
+/// Reads the keys of a range, the oldest first, each with the rest of its row, until `is_enough` says so.
 async fn read_keys(
     cx: &Context,
     range: &Range,
     first_rows: usize,
     mut is_enough: impl FnMut(String, &Item) -> bool,
 ) -> Result<(), Error> {
-    let (mut start, mut rows) = (None, first_rows);
-    loop {
+    let mut start = None;
+    for rows in pages(first_rows) {
         let limit = i32::try_from(rows).unwrap_or(i32::MAX);
         let page = query(cx, range, false, limit, start).await?;
         for mut item in page.items {
@@ -154,8 +142,8 @@ async fn read_keys(
             return Ok(());
         }
         start = page.next;
-        rows = (rows * 4).min(MAX_ROWS);
     }
+    Ok(())
 }
 
 /// Returns whether the last two attempts of an expired task were lost: this many before, and the expired one.
@@ -166,71 +154,37 @@ fn is_suspect(lost_before: u32) -> bool {
 /// What one source has.
 struct SourceScan<'w> {
     excluded: &'w HashSet<String>,
+    window: Window,
     keys: Vec<String>,
     expected: HashMap<String, Expected>,
     suspects: Vec<String>,
-    /// How many of the keys are not excluded.
-    new: usize,
-    /// Whether the tasks before a place were not read.
-    is_partial: bool,
-    read: SourceRead,
     unreadable: Vec<Error>,
 }
 
 impl SourceScan<'_> {
-    /// Adds a key. Returns whether there are enough now.
-    fn add(&mut self, key: String) -> bool {
-        self.new += usize::from(!self.excluded.contains(&key));
+    /// Adds a key, and when its task became ready and whether it was due then. Returns whether there are enough now.
+    fn add(&mut self, key: String, was_due: bool, ready: impl FnOnce() -> Option<Timestamp>) -> bool {
+        let is_new = !self.excluded.contains(&key);
         self.keys.push(key);
-        self.new >= WINDOW
+        self.window.add(is_new, was_due, ready)
     }
 
-    /// Reads the due tasks of a partition, the oldest first: after the first of some places that has any, else from the
-    /// beginning.
-    async fn read_ready(
-        &mut self,
-        cx: &Context,
-        value: String,
-        status: u32,
-        places: Vec<Timestamp>,
-    ) -> Result<(), Error> {
-        for place in places {
-            self.read_from(cx, value.clone(), status, Some(place)).await?;
-            if self.new > 0 {
-                self.is_partial = true;
-                return Ok(());
-            }
-            self.read.empty_from = Some(place);
-        }
-        if let Some(oldest) = self.read_from(cx, value, status, None).await? {
-            self.read.deep_since = (self.new >= WINDOW).then_some(oldest);
+    /// Reads the due tasks of a partition, the oldest first.
+    async fn read_ready(&mut self, cx: &Context, value: &str, status: u32) -> Result<(), Error> {
+        while !self.window.has_ended() {
+            let from = self.window.from();
+            let due_by = Some(Timestamp::from(cx.now()).to_string());
+            let from = from.map(Timestamp::stored);
+            let range = Range { value: value.to_owned(), from, due_by, ..Range::default() };
+            read_keys(cx, &range, WINDOW, |key, row| {
+                let has_run_at = row.contains_key(RUN_AT);
+                self.expected.insert(key.clone(), Expected { status, has_run_at });
+                self.add(key, !has_run_at, || Timestamp::parse(row.get(UPDATE_TIME)?.as_s().ok()?))
+            })
+            .await?;
+            self.window.end_range();
         }
         Ok(())
-    }
-
-    /// Reads the due tasks of a partition, from a time on. Returns when the first one became ready.
-    async fn read_from(
-        &mut self,
-        cx: &Context,
-        value: String,
-        status: u32,
-        from: Option<Timestamp>,
-    ) -> Result<Option<Timestamp>, Error> {
-        let due_by = Some(Timestamp::from(cx.now()).to_string());
-        let from = from.map(Timestamp::stored);
-        let range = Range { value, from, due_by, ..Range::default() };
-        let (mut first, mut rows) = (None, 0);
-        let is_place = range.from.is_some();
-        read_keys(cx, &range, WINDOW, |key, row| {
-            rows += 1;
-            let has_run_at = row.contains_key(RUN_AT);
-            first = first.or_else(|| Timestamp::parse(row.get(UPDATE_TIME)?.as_s().ok()?));
-            self.expected.insert(key.clone(), Expected { status, has_run_at });
-            // A place is for a window of tasks, not for all the rest.
-            self.add(key) || (is_place && rows >= WINDOW)
-        })
-        .await?;
-        Ok(first)
     }
 
     /// Reads the tasks in progress whose lease has expired.
@@ -250,10 +204,11 @@ impl SourceScan<'_> {
             if is_suspect(row.lost_attempts) {
                 self.suspects.push(row.key.clone());
             }
-            if self.add(row.key) {
-                return Ok(());
+            if self.add(row.key, false, || None) {
+                break;
             }
         }
+        self.window.end_range();
         Ok(())
     }
 }
