@@ -123,6 +123,18 @@ fn requests_for_a_task_do_not_grow_with_the_number_of_workers() {
 }
 
 #[test]
+fn short_poll_does_not_make_workers_contend() {
+    for poll in [(50, 20_000), (50, 50), (10, 10)] {
+        let mut setup = Cell { workers: 20, rate: 200.0, body: 0.01 }.setup(10.0, 1).unwrap();
+        setup.settings.poll = (Duration::from_millis(poll.0), Duration::from_millis(poll.1));
+        let figures = run(setup, |_| {});
+        let (updates, refused) = (figures.of_each(figures.requests.updates as f64), figures.refused_part());
+        println!("poll {poll:?} ms: {updates:.2} updates for each task, {refused:.3} refused");
+        assert!(refused <= 0.5, "poll {poll:?} ms: {refused} of the starts are refused");
+    }
+}
+
+#[test]
 fn same_seed_has_the_same_figures() {
     let figures = || format!("{:?}", simulate(10, 100.0, 0.01));
     assert_eq!(figures(), figures());

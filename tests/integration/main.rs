@@ -45,10 +45,21 @@ mod tracker;
 mod worker;
 
 use std::process::ExitCode;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Trial};
 
 use support::{Backend, Test};
+
+/// How many of the slowest tests are named.
+const SLOWEST: usize = 20;
+
+/// How long each test took.
+fn took() -> MutexGuard<'static, Vec<(Duration, String)>> {
+    static TOOK: Mutex<Vec<(Duration, String)>> = Mutex::new(Vec::new());
+    TOOK.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn main() -> ExitCode {
     if let Some(code) = killed::main().or_else(interop::main) {
@@ -69,16 +80,23 @@ fn main() -> ExitCode {
         for test in here.filter(|test| layout.is_default() || !test.needs_own_layout) {
             let (backend, test) = (backend.clone(), *test);
             let name = format!("{}::{}", backend.name(), test.short_name());
-            let trial = Trial::test(name, move || {
+            let trial = Trial::test(name.clone(), move || {
+                let begin = Instant::now();
                 // One thread, so that tasks take turns and the order of events is always the same.
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                 runtime.block_on(async { (test.run)(backend.new_world(test).await).await });
+                took().push((begin.elapsed(), name));
                 Ok(())
             });
             trials.push(trial.with_ignored_flag(test.takes_real_time));
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
+    let mut took = std::mem::take(&mut *took());
+    took.sort_unstable();
+    for (time, name) in took.iter().rev().take(SLOWEST) {
+        println!("took {:.1} s: {name}", time.as_secs_f32());
+    }
     for backend in &backends {
         println!("ran on {backend}, with the layout: {layout}");
     }

@@ -234,7 +234,7 @@ impl World {
                 let is_new = !excluded.contains(&key);
                 scan.expected.insert(key.clone(), Expected { status: 0, has_run_at: false });
                 scan.keys.push(key);
-                if scan.window.add(is_new, true, || Some(timestamp(ready))) {
+                if scan.window.add(is_new, || Some(timestamp(ready)), || Some(timestamp(ready))) {
                     // The whole page was read.
                     rows += left;
                     break;
@@ -277,7 +277,7 @@ impl World {
                 scan.suspects.push(key.clone());
             }
             scan.keys.push(key);
-            if scan.window.add(is_new, false, || None) {
+            if scan.window.add(is_new, || None, || None) {
                 break;
             }
         }

@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use super::context::Context;
 use super::response::classify;
 use crate::error::Error;
-use crate::item::attribute::{Item, KEY, LOCK, LOCK_TIME, STATUS, UPDATE_TIME, VALUE, string};
+use crate::item::attribute::{CREATE_TIME, Item, KEY, LOCK, LOCK_TIME, STATUS, UPDATE_TIME, VALUE, string};
 
 /// One of the parts of a table that are scanned in parallel.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +41,8 @@ pub(crate) async fn scan(
     if count_only {
         request = request.select(Select::Count);
     } else {
-        let (projection, names) = cx.names.projection(&[KEY, LOCK, LOCK_TIME, STATUS, UPDATE_TIME]);
+        let (projection, names) =
+            cx.names.projection(&[KEY, LOCK, LOCK_TIME, STATUS, UPDATE_TIME, CREATE_TIME]);
         // The items are those of tasks to delete, also of tasks that were created just before.
         request = request.consistent_read(true).projection_expression(projection);
         for (alias, name) in names {

@@ -7,7 +7,7 @@ use super::by_hand::{ByHand, moved_on};
 use super::race::{Race, Round, race};
 use crate::dynamodb::{self, Context, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::{Item, LOCK, NOT_LOCKED};
+use crate::item::attribute::{CREATE_TIME, Item, LOCK, NOT_LOCKED};
 use crate::item::head::TaskHead;
 use crate::protocol::{classify, operator};
 use crate::time::Timestamp;
@@ -28,8 +28,9 @@ impl<T: StatusTracker> Tracker<T> {
     /// # Errors
     ///
     /// - [`Locked`](crate::ErrorKind::Locked), with the task as it was found, if a worker holds the task.
-    /// - [`ClockOff`](crate::ErrorKind::ClockOff) if this machine's clock differs from DynamoDB's by more
-    ///   than half of `max_clock_skew`.
+    /// - [`ClockOff`](crate::ErrorKind::ClockOff) if the task is held, and this machine's clock differs from DynamoDB's by more
+    ///   than half of `max_clock_skew`: then nothing tells whether the lease has expired.
+    /// - [`Contended`](crate::ErrorKind::Contended) if other writers changed the task several times in a row: delete again.
     /// - [`Decode`](crate::ErrorKind::Decode) if the task is held and its metadata cannot be read.
     /// - [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) if no response arrived: delete again.
     pub async fn delete<Q>(&self, task_id: &Q) -> Result<Option<TaskHead>, Error>
@@ -136,6 +137,7 @@ impl Race for Delete<'_> {
     async fn round(&mut self, mut item: Item) -> Result<Round<Self::Done, Item>, Error> {
         let Self { cx, key } = self;
         let (condition, is_free) = (operator::delete_as_read(&item), is_free(&item));
+        let create_time = item.get(CREATE_TIME).cloned();
         let seen = match cx.head(&mut item) {
             Ok(seen) => Some(check_lease(cx, key, seen).await?),
             // An item that is free is deleted even if it cannot be read.
@@ -148,11 +150,15 @@ impl Race for Delete<'_> {
                 let deleted = deleted.and_then(|mut item| cx.head(&mut item).ok());
                 Ok(Round::Done(deleted.or(seen)))
             }
-            Err(WriteError::Condition(failed)) => Ok(match failed.image.filter(|item| cx.is_task(item)) {
-                Some(next) => Round::Lost { found: seen.map(Box::new), next },
-                // An earlier send of this delete may have been applied.
-                None => Round::Done(seen),
-            }),
+            Err(WriteError::Condition(failed)) => {
+                let image = failed.image.filter(|image| cx.is_task(image));
+                Ok(match image.filter(|image| image.get(CREATE_TIME) == create_time.as_ref()) {
+                    Some(next) => Round::Lost { found: seen.map(Box::new), next },
+                    // An earlier send of this delete may have been applied. The task that was read is gone, also if somebody has
+                    // created another one since.
+                    None => Round::Done(seen),
+                })
+            }
             Err(WriteError::Unknown(error)) => Err(WriteError::unknown_outcome(error)),
             Err(WriteError::Refused(error)) => Err(error),
         }

@@ -18,12 +18,17 @@ const MAX_REFUSED: f64 = 0.1;
 /// How much longer a worker leaves new tasks to its rivals if more were refused, times that part, and how much less long if not.
 const PENALTY: f64 = 1.5;
 const REWARD: f64 = 0.85;
+/// The longest time that it leaves them, whatever the longest `poll` is: if its busy rivals die, nobody else starts them.
+const MOST_RIVAL_WAIT: Duration = Duration::from_secs(20);
 /// How much less long it leaves them after it has found a task that has waited for too long.
 const URGENT: f64 = 0.7;
+/// A task has waited for too long after this time, or after the first `poll` if that is longer. The index shows a task for a while
+/// after a rival has started it, and the clocks of its creator and of the worker differ.
+const TOO_LONG: Duration = Duration::from_secs(1);
 /// A worker with running tasks searches once so large a part of its slots is free, or after `GATHER`: a search for one task costs
 /// as much as a search for several.
 const FREE_PART: usize = 4;
-const GATHER: Duration = Duration::from_millis(500);
+const GATHER: Duration = Duration::from_millis(200);
 
 /// How busy a worker is.
 #[derive(Debug, Clone, Copy)]
@@ -167,22 +172,27 @@ impl Pace {
             return;
         }
         let part = refused / all;
-        if part > MAX_REFUSED && self.is_urgent {
+        // If nothing was granted, rivals do start the tasks that wait, or the clocks differ and no task waits.
+        if part > MAX_REFUSED && self.is_urgent && granted > 0.0 {
             return;
         }
         let factor = if part > MAX_REFUSED { 1.0 + PENALTY * part } else { REWARD };
-        self.rival_wait = self.rival_wait.mul_f64(factor).clamp(MOMENT, self.poll.1.max(MOMENT));
+        let longest = self.poll.1.clamp(TOO_LONG, MOST_RIVAL_WAIT);
+        self.rival_wait = self.rival_wait.mul_f64(factor).clamp(MOMENT, longest);
     }
 
     /// Notes what a search has read: whether tasks wait for too long, and when the expired leases are searched again: at once if
     /// there were any, else after a tenth of a lease.
     pub(crate) fn on_read(&mut self, sources: &[SourceRead], wall: Timestamp, now: Duration) {
         let oldest = sources.iter().filter_map(|read| read.oldest).min();
-        self.is_urgent = oldest.is_some_and(|oldest| wall.since(oldest) > self.poll.0);
+        let too_long = self.poll.0.max(TOO_LONG);
+        let of_leases = sources.iter().find(|read| Some(read.source) == self.expired);
+        self.is_urgent = oldest.is_some_and(|oldest| wall.since(oldest) > too_long)
+            || of_leases.is_some_and(|read| read.has_tasks);
         if self.is_urgent {
-            self.rival_wait = self.rival_wait.min(self.poll.0).mul_f64(URGENT).max(MOMENT);
+            self.rival_wait = self.rival_wait.min(too_long).mul_f64(URGENT).max(MOMENT);
         }
-        if let Some(read) = sources.iter().find(|read| Some(read.source) == self.expired) {
+        if let Some(read) = of_leases {
             self.expired_due = if read.has_tasks { now } else { now.saturating_add(self.expired_wait) };
         }
     }
@@ -269,12 +279,50 @@ mod tests {
         assert!(waits(&mut pace, &mut claims, slots(0), secs(4.0)).is_some());
         pace.on_read(&[read], ready.plus(secs(1.5)), secs(2.0));
         assert_eq!(waits(&mut pace, &mut claims, slots(0), secs(4.0)), None);
-        pace.on_start(true);
+        (0..9).for_each(|_| pace.on_start(true));
+        pace.on_start(false);
         assert_eq!(
-            waits(&mut pace, &mut claims, slots(0), secs(4.0)),
-            Some(secs(0.7)),
+            waits(&mut pace, &mut claims, slots(0), secs(4.1)),
+            Some(secs(0.6)),
             "no longer than before"
         );
+        // Nothing is granted: rivals start the tasks, or the clocks differ. Still the wait ends soon.
+        pace.on_start(true);
+        assert_eq!(waits(&mut pace, &mut claims, slots(0), secs(4.1)), Some(secs(1.65)));
+        pace.on_read(&[read], ready.plus(secs(3.0)), secs(4.1));
+        assert_eq!(waits(&mut pace, &mut claims, slots(0), secs(4.1)), Some(secs(0.6)));
+    }
+
+    #[test]
+    fn short_poll_does_not_end_the_wait_for_rivals() {
+        let poll = (Duration::from_millis(50), Duration::from_millis(50));
+        let mut pace = Pace::new(poll, Duration::from_mins(5), None, Duration::ZERO);
+        let mut claims = Claims::new(2, 16, 1);
+        assert_eq!(waits(&mut pace, &mut claims, slots(0), secs(1.0)), None);
+        let ready = Timestamp::EPOCH.plus(secs(100.0));
+        let read = SourceRead { oldest: Some(ready), ..SourceRead::default() };
+        for _ in 0..10 {
+            pace.on_read(&[read], ready.plus(secs(0.3)), secs(1.0));
+            pace.on_start(true);
+            assert!(waits(&mut pace, &mut claims, slots(0), secs(1.0)).is_some());
+        }
+        assert_eq!(waits(&mut pace, &mut claims, slots(0), secs(1.0)), Some(secs(1.0)));
+    }
+
+    #[test]
+    fn wait_for_rivals_is_bounded_and_ends_if_leases_have_expired() {
+        let poll = (Duration::from_secs(1), Duration::from_mins(10));
+        let mut pace = Pace::new(poll, Duration::from_mins(5), Some(1), Duration::ZERO);
+        let mut claims = Claims::new(2, 16, 1);
+        assert_eq!(waits(&mut pace, &mut claims, slots(0), secs(1.0)), None);
+        for _ in 0..10 {
+            pace.on_start(true);
+            assert!(waits(&mut pace, &mut claims, slots(0), secs(1.0)).is_some());
+        }
+        assert_eq!(waits(&mut pace, &mut claims, slots(0), secs(1.0)), Some(MOST_RIVAL_WAIT));
+        let expired = SourceRead { source: 1, has_tasks: true, ..SourceRead::default() };
+        pace.on_read(&[expired], Timestamp::EPOCH.plus(secs(100.0)), secs(1.0));
+        assert_eq!(waits(&mut pace, &mut claims, slots(0), secs(1.0)), Some(secs(0.7)));
     }
 
     #[test]

@@ -51,19 +51,20 @@ impl Window {
         self.from
     }
 
-    /// Adds a row, which became ready at a time. `was_due` says that it was due then. Returns whether there are enough now.
+    /// Adds a row, with its place in the index, and the time since which its task is due, as far as that is known. Returns whether
+    /// there are enough now.
     pub(crate) fn add(
         &mut self,
         is_new: bool,
-        was_due: bool,
-        ready: impl FnOnce() -> Option<Timestamp>,
+        place: impl FnOnce() -> Option<Timestamp>,
+        due_since: impl FnOnce() -> Option<Timestamp>,
     ) -> bool {
         self.rows += 1;
-        let is_oldest = is_new && was_due && self.read.oldest.is_none();
-        if is_oldest || self.first.is_none() {
-            let ready = ready();
-            self.first = self.first.or(ready);
-            self.read.oldest = self.read.oldest.or(ready.filter(|_| is_oldest));
+        if self.first.is_none() {
+            self.first = place();
+        }
+        if is_new && self.read.oldest.is_none() {
+            self.read.oldest = due_since();
         }
         self.new += usize::from(is_new);
         // A place is for a window of tasks, not for all the rest.
@@ -137,15 +138,25 @@ mod tests {
     }
 
     #[test]
+    fn task_is_due_since_its_time_whatever_its_place_is() {
+        let mut window = Window::new(0, Vec::new());
+        window.add(true, || Some(at(1)), || Some(at(30)));
+        window.end_range();
+        let mut reading = Reading::default();
+        reading.add(&window, Vec::new(), HashMap::new(), Vec::new());
+        assert_eq!(reading.end(true).sources[0].oldest, Some(at(30)));
+    }
+
+    #[test]
     fn window_is_read_from_the_first_place_that_has_tasks_else_from_the_beginning() {
         let mut window = Window::new(3, vec![at(40), at(20)]);
         assert_eq!((window.has_ended(), window.from()), (false, Some(at(40))));
-        assert!(!window.add(false, true, || Some(at(41))), "an excluded task");
+        assert!(!window.add(false, || Some(at(41)), || Some(at(41))), "an excluded task");
         window.end_range();
         assert_eq!((window.has_ended(), window.from()), (false, Some(at(20))));
         window.end_range();
         assert_eq!((window.has_ended(), window.from()), (false, None));
-        assert!((1..=100).all(|row| window.add(true, true, || Some(at(row))) == (row == 100)));
+        assert!((1..=100).all(|row| window.add(true, || Some(at(row)), || Some(at(row))) == (row == 100)));
         window.end_range();
         assert!(window.has_ended());
         let read = SourceRead {
@@ -166,8 +177,8 @@ mod tests {
     #[test]
     fn place_is_for_one_window_also_if_its_tasks_are_excluded() {
         let mut window = Window::new(0, vec![at(20)]);
-        assert!(!window.add(true, true, || Some(at(21))));
-        assert!((2..=100).all(|row| window.add(false, true, || None) == (row == 100)));
+        assert!(!window.add(true, || Some(at(21)), || Some(at(21))));
+        assert!((2..=100).all(|row| window.add(false, || None, || None) == (row == 100)));
         window.end_range();
         assert!(window.has_ended());
         let mut reading = Reading::default();

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -162,11 +163,17 @@ struct SourceScan<'w> {
 }
 
 impl SourceScan<'_> {
-    /// Adds a key, and when its task became ready and whether it was due then. Returns whether there are enough now.
-    fn add(&mut self, key: String, was_due: bool, ready: impl FnOnce() -> Option<Timestamp>) -> bool {
+    /// Adds a key, with its place in the index, and the time since which its task is due, as far as that is known. Returns whether
+    /// there are enough now.
+    fn add(
+        &mut self,
+        key: String,
+        place: impl FnOnce() -> Option<Timestamp>,
+        due_since: impl FnOnce() -> Option<Timestamp>,
+    ) -> bool {
         let is_new = !self.excluded.contains(&key);
         self.keys.push(key);
-        self.window.add(is_new, was_due, ready)
+        self.window.add(is_new, place, due_since)
     }
 
     /// Reads the due tasks of a partition, the oldest first.
@@ -179,7 +186,14 @@ impl SourceScan<'_> {
             read_keys(cx, &range, WINDOW, |key, row| {
                 let has_run_at = row.contains_key(RUN_AT);
                 self.expected.insert(key.clone(), Expected { status, has_run_at });
-                self.add(key, !has_run_at, || Timestamp::parse(row.get(UPDATE_TIME)?.as_s().ok()?))
+                let time = |name| Timestamp::parse(row.get(name)?.as_s().ok()?);
+                // An index without `run_at` shows tasks whose time lies ahead.
+                let knows_due = !cx.index_lacks_run_at.load(Ordering::Relaxed);
+                self.add(
+                    key,
+                    || time(UPDATE_TIME),
+                    || time(UPDATE_TIME).max(time(RUN_AT)).filter(|_| knows_due),
+                )
             })
             .await?;
             self.window.end_range();
@@ -204,7 +218,7 @@ impl SourceScan<'_> {
             if is_suspect(row.lost_attempts) {
                 self.suspects.push(row.key.clone());
             }
-            if self.add(row.key, false, || None) {
+            if self.add(row.key, || None, || None) {
                 break;
             }
         }

@@ -136,7 +136,11 @@ impl Act<'_> {
                     self.world.ghost.told_released(lock_id);
                 }
             }
-            (Operation::Delete { born, sent }, _) => return self.deleted(image, born, sent),
+            (Operation::Delete { born, sent }, Request::Delete { seen }) => {
+                // Another create time is another task: the one that was read is gone.
+                let image = image.filter(|image| image.create_time == seen.create_time);
+                return self.deleted(image, born, sent);
+            }
             _ => {}
         }
         Phase::Idle
