@@ -231,7 +231,8 @@ impl<T: StatusTracker> Worker<T> {
     /// defaults are 1 s and 20 s, and the least is 1 ms.
     ///
     /// Each wait is drawn between half of that and the whole. The worker waits in the same way after DynamoDB has
-    /// throttled it or has not answered.
+    /// throttled it or has not answered. A worker whose starts are refused, because other workers were faster, leaves new tasks to
+    /// them for up to `longest` (at least 1 s, at most 20 s), until a task has waited for longer than `first` and a second.
     pub fn poll(mut self, first: Duration, longest: Duration) -> Self {
         self.options.poll = (first, longest);
         self

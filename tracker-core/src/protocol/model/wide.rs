@@ -120,7 +120,7 @@ fn promises_hold_if_a_takeover_pins_the_time_alone() {
 #[test]
 #[ignore = "takes minutes"]
 fn promises_hold_if_a_start_keeps_the_request_to_cancel() {
-    let bounds = Bounds { cancels: 1, heartbeats: 1, starts: 3, ..TAKEOVER };
+    let bounds = Bounds { cancels: 1, finishes: 1, ..TAKEOVER };
     let mutant = Mutant::StartKeepsCancel;
     assert_mutant_holds(
         "a start that keeps the request to cancel",
