@@ -153,6 +153,20 @@ fn tasks_of_dead_workers_wait_for_their_leases() {
 }
 
 #[test]
+fn single_slow_second_is_no_trouble() {
+    let second = |nth, p99| tracker_fleet::Second { nth, started: 100, p50: 1, p99 };
+    let figures = |slow: std::ops::Range<u64>| Figures {
+        seconds: (0..100)
+            .map(|nth| second(nth, if slow.contains(&nth) || nth == 70 { 9 } else { 1 }))
+            .collect(),
+        ..Figures::default()
+    };
+    assert_eq!(figures(0..0).recovery(10 * SECOND, 5), Some(0));
+    assert_eq!(figures(0..30).recovery(10 * SECOND, 5), Some(20));
+    assert_eq!(figures(50..100).recovery(10 * SECOND, 5), None);
+}
+
+#[test]
 fn too_few_workers_are_told_how_many_slots_they_would_need() {
     let impossible = Cell { workers: 10, rate: 100_000.0, body: 60.0 }.settings().unwrap_err();
     assert_eq!(impossible.to_string(), "needs 600500 slots in each worker, and 100000 are possible");

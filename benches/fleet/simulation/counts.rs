@@ -86,20 +86,26 @@ impl Figures {
         self.throttled as f64 / (self.throttleable as f64).max(1.0)
     }
 
-    /// Returns how many seconds after a time the p99 was last above a limit; none if it still is at the end.
+    /// Returns how many seconds after a time the p99 was last above a limit for most of `WINDOW` seconds; none if it still is at the
+    /// end. A single slow second says nothing.
     #[must_use]
     pub fn recovery(&self, after: Time, limit: Time) -> Option<u64> {
         let began = after / 1_000_000;
-        let last = self.seconds.iter().rev().find(|second| second.nth >= began && second.p99 > limit);
-        let end = self.seconds.last()?.nth;
-        match last {
+        let seconds: Vec<_> = self.seconds.iter().filter(|second| second.nth >= began).collect();
+        let is_slow = |window: &[&Second]| {
+            let slow = window.iter().filter(|second| second.p99 > limit).count();
+            slow > WINDOW / 2
+        };
+        match seconds.windows(WINDOW).rposition(is_slow) {
             None => Some(0),
-            // A single quiet second at the end says nothing.
-            Some(last) if last.nth + 3 > end => None,
-            Some(last) => Some(last.nth + 1 - began),
+            Some(last) if last + WINDOW == seconds.len() => None,
+            Some(last) => Some(seconds[last + WINDOW / 2].nth + 1 - began),
         }
     }
 }
+
+/// How many seconds tell together whether tasks wait for too long.
+const WINDOW: usize = 10;
 
 /// How many buckets each doubling of a time has.
 const STEPS: usize = 32;
