@@ -133,6 +133,8 @@ async fn worker_needs_its_policy_and_no_more(world: World) {
     let mut effects = start("doc-9").await;
     effects.on_success(guarded.count("a")).unwrap();
     effects.succeed().await.unwrap();
+    // Until the index shows the last writes.
+    world.clock.advance(Duration::from_secs(5));
     documents.count_by_status().await.unwrap();
     documents.query_for_unfinished().all().await.unwrap();
     let refreshed = documents.query_by_status(ExtractStatus::ALL).refresh().all().await.unwrap();

@@ -44,6 +44,7 @@ mod testing;
 mod tracker;
 mod worker;
 
+use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -68,7 +69,10 @@ fn main() -> ExitCode {
     let _ = futures_are_send::every_future_is_send::<fn() -> support::Document>;
     let _ = futures_are_send::every_future_of_an_operator_is_send;
     observe::install_recorder();
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Some tests wait for processes or for the machine's clock. Another thread works meanwhile.
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    arguments.test_threads.get_or_insert(cores + 1);
     let backends = Backend::available();
     let tests = Test::all();
     let layout = support::layout();

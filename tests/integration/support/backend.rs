@@ -57,7 +57,7 @@ impl Backend {
 
     /// A new world for a test, with an empty table.
     pub async fn new_world(&self, test: &Test) -> World {
-        let mut world = self.new_world_without_table();
+        let mut world = self.new_world_without_table(test);
         // On a busy machine the database may take longer than a request may. A table that exists is verified.
         let create = async {
             while let Err(error) = world.documents().create_table().await {
@@ -87,7 +87,7 @@ impl Backend {
         world
     }
 
-    fn new_world_without_table(&self) -> World {
+    fn new_world_without_table(&self, test: &Test) -> World {
         static WORLDS: AtomicU32 = AtomicU32::new(0);
         let nth = WORLDS.fetch_add(1, Ordering::Relaxed);
         let config = match self {
@@ -118,7 +118,11 @@ impl Backend {
             network,
             probe,
             clock,
-            table: format!("test-{}-{nth}", std::process::id()),
+            // What `AwsLike` draws depends on the name, so a test of a database of its own always has the same one.
+            table: match self {
+                Self::Embedded | Self::AwsLike => test.short_name().replace("::", "."),
+                Self::Local(_) => format!("test-{}-{nth}", std::process::id()),
+            },
             layout: layout(),
             endpoint: self.endpoint().map(str::to_owned),
             gateway: None,
