@@ -120,7 +120,8 @@ impl Backend {
             clock,
             // What `AwsLike` draws depends on the name, so a test of a database of its own always has the same one.
             table: match self {
-                Self::Embedded | Self::AwsLike => test.short_name().replace("::", "."),
+                Self::Embedded => format!("embedded.{}", test.short_name().replace("::", ".")),
+                Self::AwsLike => test.short_name().replace("::", "."),
                 Self::Local(_) => format!("test-{}-{nth}", std::process::id()),
             },
             layout: layout(),
