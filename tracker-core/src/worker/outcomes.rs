@@ -117,12 +117,14 @@ impl<T: StatusTracker> RunLoop<T> {
     ) {
         self.claims.drop_found();
         let waits = self.pace.is_slow() && self.pause.is_some();
+        let refused = count(&mut self.access_refused);
         let passes = if dynamodb::is_access_refused(&error) {
-            let refused = count(&mut self.access_refused);
             // What was sent before a wait counts as one refusal.
             *refused += u32::from(!waits);
             *refused < MAX_ACCESS_REFUSED
         } else {
+            // Only refusals in a row say that the credentials do not come back.
+            *refused = 0;
             passes_by_itself(&error)
         };
         if passes {
