@@ -37,4 +37,4 @@ pub(crate) use self::transact::{
     NotWritten, Transaction, put_action, transact, transact_finish, update_action,
 };
 pub(crate) use self::update::update;
-pub(crate) use self::write_error::{FailedCondition, WriteError};
+pub(crate) use self::write_error::WriteError;

@@ -24,8 +24,12 @@ pub(crate) struct FailedCondition {
 }
 
 impl WriteError {
-    /// Returns the error of a write after which the caller cannot know what is stored.
-    pub(crate) fn unknown_outcome(error: Error) -> Error {
-        Error::new(ErrorKind::OutcomeUnknown).with_source(error)
+    /// Returns the failed condition. Otherwise the error is the caller's: `OutcomeUnknown` if the caller cannot know what is stored.
+    pub(crate) fn condition(self) -> Result<FailedCondition, Error> {
+        match self {
+            Self::Condition(failed) => Ok(failed),
+            Self::Unknown(error) => Err(Error::new(ErrorKind::OutcomeUnknown).with_source(error)),
+            Self::Refused(error) => Err(error),
+        }
     }
 }

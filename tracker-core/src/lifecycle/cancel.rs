@@ -9,7 +9,7 @@ use super::by_hand::ByHand;
 use super::free_task;
 use super::race::{Race, Round, race};
 use crate::declare::status::Role;
-use crate::dynamodb::{self, Context, FailedCondition, Route, WriteError};
+use crate::dynamodb::{self, Context, Route};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
 use crate::item::head::TaskHead;
@@ -248,12 +248,10 @@ async fn send(
 ) -> Result<Sent, Error> {
     match dynamodb::settle_history(cx, Route::ALONE, &seen.key, write).await {
         Ok(item) => Ok(Sent::Applied(item.map(|mut item| cx.head(&mut item)).transpose()?.map(Box::new))),
-        Err(WriteError::Condition(FailedCondition { image: Some(image), .. })) => {
+        Err(error) => {
+            let Some(image) = error.condition()?.image else { return Ok(Sent::Lost(None)) };
             let found = cx.head(&mut image.clone())?;
             Ok(if is_ours(&found) { Sent::Applied(Some(Box::new(found))) } else { Sent::Lost(Some(image)) })
         }
-        Err(WriteError::Condition(_)) => Ok(Sent::Lost(None)),
-        Err(WriteError::Unknown(error)) => Err(WriteError::unknown_outcome(error)),
-        Err(WriteError::Refused(error)) => Err(error),
     }
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::effects;
-use crate::dynamodb::{self, Context, SENDS, WriteError};
+use crate::dynamodb::{self, Context, SENDS};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, KEY, RUN_AT, time};
 use crate::item::fields::TaskId;
@@ -139,7 +139,8 @@ async fn put(
     };
     match sent {
         Ok(()) => Ok(None),
-        Err(WriteError::Condition(failed)) => {
+        Err(error) => {
+            let failed = error.condition().map_err(|error| error.with_key(key))?;
             let is_first_send = failed.is_first_try && is_first_send;
             let found = failed.image.unwrap_or_default();
             match classify::classify_create(&found, item, is_first_send) {
@@ -149,8 +150,6 @@ async fn put(
                 Creator::Unknown => Err(Error::new(ErrorKind::OutcomeUnknown).with_key(key)),
             }
         }
-        Err(WriteError::Unknown(error)) => Err(WriteError::unknown_outcome(error).with_key(key)),
-        Err(WriteError::Refused(error)) => Err(error.with_key(key)),
     }
 }
 

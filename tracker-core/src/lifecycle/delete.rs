@@ -9,6 +9,7 @@ use crate::dynamodb::{self, Context, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{CREATE_TIME, Item, LOCK, NOT_LOCKED};
 use crate::item::head::TaskHead;
+use crate::protocol::expression::Expression;
 use crate::protocol::{classify, operator};
 use crate::time::Timestamp;
 use crate::tracker::Tracker;
@@ -64,14 +65,17 @@ pub(crate) async fn delete_scanned(cx: &Context, key: &str, item: Item) -> Resul
 
 /// Deletes a task, also if a worker holds it.
 pub(crate) async fn delete_any(cx: &Context, key: &str) -> Result<(), Error> {
-    let sent = dynamodb::settle(&*cx.clock, SENDS, || dynamodb::delete(cx, key, operator::delete_always()));
-    let deleted = match sent.await {
+    let deleted = match send(cx, key, &operator::delete_always()).await {
+        Ok(_) => Ok(()),
         // If the condition failed, another kind of item has the key now.
-        Ok(_) | Err(WriteError::Condition(_)) => Ok(()),
-        Err(WriteError::Unknown(error)) => Err(WriteError::unknown_outcome(error)),
-        Err(WriteError::Refused(error)) => Err(error),
+        Err(error) => error.condition().map(drop),
     };
     deleted.map_err(|error| error.with_key(key))
+}
+
+/// Sends a delete until its outcome is known.
+async fn send(cx: &Context, key: &str, condition: &Expression) -> Result<Option<Item>, WriteError> {
+    dynamodb::settle(&*cx.clock, SENDS, || dynamodb::delete(cx, key, condition.clone())).await
 }
 
 /// Deletes a task by hand. A task that the index has shown is deleted only as it was shown.
@@ -92,14 +96,13 @@ pub(crate) async fn delete_by_hand(cx: &Context, key: &str, by: &ByHand) -> Resu
         if by.dry_run {
             return Ok(());
         }
-        let sent = dynamodb::settle(&*cx.clock, SENDS, || dynamodb::delete(cx, key, condition.clone()));
-        match sent.await {
+        match send(cx, key, &condition).await {
             Ok(_) => Ok(()),
-            // An earlier send of this delete may have been applied.
-            Err(WriteError::Condition(failed)) if failed.image.is_none() => Ok(()),
-            Err(WriteError::Condition(_)) => Err(moved_on(&seen)),
-            Err(WriteError::Unknown(error)) => Err(WriteError::unknown_outcome(error)),
-            Err(WriteError::Refused(error)) => Err(error),
+            Err(error) => match error.condition()?.image {
+                // An earlier send of this delete may have been applied.
+                None => Ok(()),
+                Some(_) => Err(moved_on(&seen)),
+            },
         }
     };
     deleted.await.map_err(|error| error.with_key(key))
@@ -144,14 +147,13 @@ impl Race for Delete<'_> {
             Err(_) if is_free => None,
             Err(error) => return Err(error),
         };
-        let sent = dynamodb::settle(&*cx.clock, SENDS, || dynamodb::delete(cx, key, condition.clone()));
-        match sent.await {
+        match send(cx, key, &condition).await {
             Ok(deleted) => {
                 let deleted = deleted.and_then(|mut item| cx.head(&mut item).ok());
                 Ok(Round::Done(deleted.or(seen)))
             }
-            Err(WriteError::Condition(failed)) => {
-                let image = failed.image.filter(|image| cx.is_task(image));
+            Err(error) => {
+                let image = error.condition()?.image.filter(|image| cx.is_task(image));
                 Ok(match image.filter(|image| image.get(CREATE_TIME) == create_time.as_ref()) {
                     Some(next) => Round::Lost { found: seen.map(Box::new), next },
                     // An earlier send of this delete may have been applied. The task that was read is gone, also if somebody has
@@ -159,8 +161,6 @@ impl Race for Delete<'_> {
                     None => Round::Done(seen),
                 })
             }
-            Err(WriteError::Unknown(error)) => Err(WriteError::unknown_outcome(error)),
-            Err(WriteError::Refused(error)) => Err(error),
         }
     }
 }

@@ -77,12 +77,11 @@ impl Race for Rounds<'_> {
         }
         let (done, image) = match sent {
             Ok(_) => (Some(after), None),
-            Err(WriteError::Condition(failed)) => {
+            Err(error) => {
+                let failed = error.condition()?;
                 let found = failed.image.as_ref().map(|image| cx.head(&mut image.clone())).transpose()?;
                 (found.and_then(|found| (change.recognise)(found, after)), failed.image)
             }
-            Err(WriteError::Unknown(error)) => return Err(WriteError::unknown_outcome(error)),
-            Err(WriteError::Refused(error)) => return Err(error),
         };
         let Some(done) = done else {
             return Ok(Round::Lost { found: Some(Box::new(seen)), next: image });

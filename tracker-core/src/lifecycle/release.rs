@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::by_hand::{self, ByHand};
 use super::race::{Race, Round, race};
-use crate::dynamodb::{self, Context, Route, WriteError};
+use crate::dynamodb::{self, Context, Route};
 use crate::error::{Error, ErrorKind, NotReadyCause};
 use crate::item::attribute::Item;
 use crate::item::head::TaskHead;
@@ -98,7 +98,8 @@ impl Race for Release<'_> {
         let after = match dynamodb::settle_history(cx, Route::ALONE, &seen.key, write).await {
             Ok(Some(mut item)) => cx.head(&mut item)?,
             Ok(None) => seen.clone(),
-            Err(WriteError::Condition(failed)) => {
+            Err(error) => {
+                let failed = error.condition()?;
                 let found = failed.image.as_ref().map(|image| cx.head(&mut image.clone())).transpose()?;
                 match found {
                     // An earlier send of this write was applied, and its response was lost.
@@ -106,8 +107,6 @@ impl Race for Release<'_> {
                     _ => return Ok(Round::Lost { found: Some(Box::new(seen)), next: failed.image }),
                 }
             }
-            Err(WriteError::Unknown(error)) => return Err(WriteError::unknown_outcome(error)),
-            Err(WriteError::Refused(error)) => return Err(error),
         };
         let kind = if after.is_ignored() { EventKind::Ignored } else { EventKind::Failed };
         cx.emit(EventDraft::of(kind, &after).from(Some(seen.status_name())));

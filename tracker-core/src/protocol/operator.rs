@@ -55,13 +55,10 @@ impl Writes<'_> {
         let write = Expression::new()
             .set("#lock_time = :lock_time")
             .remove("#run_at")
-            .and("#status = :seen_status AND #update_time = :seen_update_time AND #lock = :free")
             .and("#run_at = :seen_run_at")
-            .with(":seen_status", number(seen.status_code))
-            .with(":seen_update_time", time(seen.update_time))
-            .with(":free", string(NOT_LOCKED))
             .with(":seen_run_at", time(seen.run_at.unwrap_or(self.now)))
             .with(":lock_time", time(lock_time));
+        let write = pinned(write, seen);
         let mut after = TaskHead { run_at: None, lock_time, ..seen.clone() };
         let write = self.note(write, &mut after, MADE_DUE, note);
         (after, write)
@@ -97,12 +94,9 @@ impl Writes<'_> {
         let lock_time = now.max(seen.lock_time);
         let write = Expression::new()
             .set("#value = :value, #status = :status, #update_time = :now, #lock_time = :lock_time")
-            .and("#status = :seen_status AND #update_time = :seen_update_time AND #lock = :free")
             .with(":now", time(now))
-            .with(":lock_time", time(lock_time))
-            .with(":seen_status", number(seen.status_code))
-            .with(":seen_update_time", time(seen.update_time))
-            .with(":free", string(NOT_LOCKED));
+            .with(":lock_time", time(lock_time));
+        let write = pinned(write, seen);
         let write = at_status(write, self.use_case, status, &seen.key);
         let write = set_or_remove(write, RUN_AT, seen.run_at.is_some(), None);
         let write = set_or_remove(write, SNOOZES, seen.snoozes > 0, None);
@@ -122,6 +116,15 @@ impl Writes<'_> {
         after.lock_time = lock_time;
         (after, write)
     }
+}
+
+/// Pins a write to a free task that was seen.
+fn pinned(write: Expression, seen: &TaskHead) -> Expression {
+    write
+        .and("#status = :seen_status AND #update_time = :seen_update_time AND #lock = :free")
+        .with(":seen_status", number(seen.status_code))
+        .with(":seen_update_time", time(seen.update_time))
+        .with(":free", string(NOT_LOCKED))
 }
 
 /// Returns the request to cancel. It applies only to the attempt that holds this lock, which records the note.

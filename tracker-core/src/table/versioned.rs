@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::dynamodb::{self, Context, SENDS, WriteError};
+use crate::dynamodb::{self, Context, SENDS};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, KEY, number, string};
 use crate::protocol::expression::Expression;
@@ -61,9 +61,7 @@ pub(super) async fn write<V: Serialize + ?Sized>(
     match sent.await {
         Ok(()) => Ok(true),
         // An earlier send may have been applied, if its response was lost.
-        Err(WriteError::Condition(failed)) => Ok(failed.image.is_some_and(|image| image == item)),
-        Err(WriteError::Unknown(error)) => Err(WriteError::unknown_outcome(error)),
-        Err(WriteError::Refused(error)) => Err(error),
+        Err(error) => Ok(error.condition()?.image.is_some_and(|image| image == item)),
     }
 }
 

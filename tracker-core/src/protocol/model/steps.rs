@@ -41,31 +41,21 @@ const fn row(code: u32, name: &'static str, role: Role) -> StatusRow {
     StatusRow { code, name, role, shards: 1 }
 }
 
+/// Returns the statuses of a step, whose codes begin with this one.
+const fn rows(first: u32) -> [StatusRow; 5] {
+    [
+        row(first, "Pending", Role::Pending),
+        row(first + 2, "InProgress", Role::InProgress),
+        row(first + 4, "Failed", Role::Failed),
+        row(first + 6, "Succeeded", Role::Succeeded),
+        row(first + 8, "Ignored", Role::Ignored),
+    ]
+}
+
+static ROWS: [[StatusRow; 5]; 2] = [rows(10), rows(20)];
 static STATUSES: [StatusTable; 2] = [
-    StatusTable {
-        type_name: "First",
-        rows: &[
-            row(10, "Pending", Role::Pending),
-            row(12, "InProgress", Role::InProgress),
-            row(14, "Failed", Role::Failed),
-            row(16, "Succeeded", Role::Succeeded),
-            row(18, "Ignored", Role::Ignored),
-        ],
-        code_pad: 3,
-        shard_pad: 3,
-    },
-    StatusTable {
-        type_name: "Second",
-        rows: &[
-            row(20, "Pending", Role::Pending),
-            row(22, "InProgress", Role::InProgress),
-            row(24, "Failed", Role::Failed),
-            row(26, "Succeeded", Role::Succeeded),
-            row(28, "Ignored", Role::Ignored),
-        ],
-        code_pad: 3,
-        shard_pad: 3,
-    },
+    StatusTable { type_name: "First", rows: &ROWS[0], code_pad: 3, shard_pad: 3 },
+    StatusTable { type_name: "Second", rows: &ROWS[1], code_pad: 3, shard_pad: 3 },
 ];
 static FIRST: TrackerSpec = spec("First", "model", &STATUSES[0]);
 static SECOND: TrackerSpec = TrackerSpec { after: Some(&FIRST), ..spec("Second", "model", &STATUSES[1]) };
