@@ -14,8 +14,6 @@ mod reading;
 mod rivals;
 mod run_loop;
 mod search;
-#[cfg(test)]
-mod simulation;
 mod summary;
 mod task;
 mod trouble;
