@@ -123,22 +123,36 @@ impl Act<'_> {
                         return is_same && found.update_time == after.update_time;
                     }
                     let is_due = found.run_at.is_none() && found.lock.is_none();
+                    if self.mutant == Mutant::RunNowBelievesDue {
+                        return found.run_at.is_none();
+                    }
                     (change != Change::RunNow || is_due) && classify::was_set_by_operator(&found, &after)
                 };
                 if applied || image.is_some_and(is_ours) {
                     self.world.ghost.told_changed(change);
                 }
             }
-            (Operation::Ask, Request::Ask { lock, .. }) if applied => self.world.ghost.told_asked(lock),
+            (Operation::Ask, Request::Ask { lock, .. })
+                if applied || self.mutant == Mutant::AskBelievesRefusal =>
+            {
+                self.world.ghost.told_asked(lock);
+            }
             (Operation::Release, request) => {
                 let lock_id = request.lock_id();
-                if applied || image.is_some_and(|image| image.last_lock == lock_id) {
+                let is_ours = |image: Row| {
+                    let is_free = self.mutant == Mutant::ReleaseBelievesFree && image.lock == 0;
+                    image.last_lock == lock_id || is_free
+                };
+                if applied || image.is_some_and(is_ours) {
                     self.world.ghost.told_released(lock_id);
                 }
             }
             (Operation::Delete { born, sent }, Request::Delete { seen }) => {
                 // Another create time is another task: the one that was read is gone.
-                let image = image.filter(|image| image.create_time == seen.create_time);
+                let image = image.filter(|image| match self.mutant {
+                    Mutant::DeleteBelievesChange => image.update_time == seen.update_time,
+                    _ => image.create_time == seen.create_time,
+                });
                 return self.deleted(image, born, sent);
             }
             _ => {}

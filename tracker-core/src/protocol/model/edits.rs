@@ -28,6 +28,12 @@ impl Sent {
         self.update = without;
     }
 
+    /// Removes what the update adds.
+    pub(super) fn without_addition(&mut self) {
+        let (clauses, _) = self.update.split_once("ADD ").expect("an addition");
+        self.update = clauses.trim_end().to_owned();
+    }
+
     /// Keeps an attribute that the update removes.
     pub(super) fn without_removal(&mut self, name: &str) {
         let (clauses, removed) = self.update.split_once("REMOVE ").expect("a removal");

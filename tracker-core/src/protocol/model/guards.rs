@@ -77,6 +77,7 @@ impl Mutant {
             Self::TakeoverPinsLockAlone => sent.without_condition("#lock_time ="),
             Self::TakeoverPinsTimeAlone => sent.without_condition("#lock ="),
             Self::TakeoverUncounted => sent.without_assignment("#retry"),
+            Self::TakeoverLeavesAttempt if sent.update.contains("ADD") => sent.without_addition(),
             Self::TakeoverLeavesNoTrace => sent.without_assignment("#lost_lock"),
             Self::TakeoverKeepsSnoozes if sent.removes("#snoozes") => sent.without_removal("#snoozes"),
             _ => {}
@@ -101,6 +102,7 @@ impl Mutant {
             Self::TransactionWithoutLock if has_effect => sent.without_condition("#lock ="),
             Self::FinishLeavesNoTrace => sent.without_assignment("#last_lock"),
             Self::FinishLeavesLockTime => sent.without_assignment("#lock_time"),
+            Self::FailureUncounted if how == How::Failed => sent.without_assignment("#retry"),
             Self::FinishKeepsLosses => sent.without_removal("#lost_attempts"),
             Self::FinishWithoutLock => sent.without_condition("#lock ="),
             Self::FinishKeepsRunAt if sent.removes("#run_at") => sent.without_removal("#run_at"),
@@ -154,6 +156,11 @@ impl Mutant {
         match self {
             Self::DeleteUnpinned => {
                 sent.without_condition("#lock =");
+                sent.without_condition("#status =");
+                sent.without_condition("#lock_time =");
+                sent.without_condition("#update_time =");
+            }
+            Self::DeletePinsLockAlone => {
                 sent.without_condition("#status =");
                 sent.without_condition("#lock_time =");
                 sent.without_condition("#update_time =");

@@ -75,7 +75,10 @@ impl Model for Protocol {
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
-        world.actions(&self.bounds, self.mutant, actions);
+        // What follows on a broken promise proves nothing.
+        if world.ghost.violation.is_none() {
+            world.actions(&self.bounds, self.mutant, actions);
+        }
     }
 
     fn next_state(&self, world: &World, action: Action) -> Option<World> {
@@ -102,6 +105,9 @@ macro_rules! properties {
                 }),)*
             ]
         }
+
+        /// The promises, each with its violation.
+        const PROMISES: &[(&str, Violation)] = &[$(($promise, Violation::$violation),)*];
     };
 }
 

@@ -75,6 +75,8 @@ pub(super) enum Mutant {
     DeleteUnpinned,
     /// A delete goes by the length of its own lease, although the holder has stored the length of its lease.
     DeleteJudgesByOwnLease,
+    /// A delete pins the lock alone.
+    DeletePinsLockAlone,
     /// A delete does not pin `lock_time`.
     DeleteWithoutTime,
     /// A finish that finds its own attempt number counts as not recorded, although a Python `save` may have dropped it.
@@ -85,6 +87,20 @@ pub(super) enum Mutant {
     RedriveBelievesTime,
     /// A run now leaves `lock_time`.
     RunNowLeavesLockTime,
+    /// A start that finds a held task counts the attempt as its own.
+    StartBelievesItem,
+    /// A takeover counts no attempt.
+    TakeoverLeavesAttempt,
+    /// A failure does not count itself.
+    FailureUncounted,
+    /// A delete that is refused counts as applied if the task has changed since it was read.
+    DeleteBelievesChange,
+    /// A request to cancel that is refused counts as recorded.
+    AskBelievesRefusal,
+    /// A run now that is refused counts as applied if the task has no `run_at` any more.
+    RunNowBelievesDue,
+    /// A release by hand that is refused counts as applied if the task is free.
+    ReleaseBelievesFree,
     /// A finish does not compare `create_time`.
     FinishIgnoresCreateTime,
     /// A finish that finds no task counts as not recorded.
@@ -146,7 +162,7 @@ pub(super) enum Mutant {
 
 impl Mutant {
     /// All mutants.
-    pub(super) const ALL: [Self; 68] = [
+    pub(super) const ALL: [Self; 76] = [
         Self::DeadlineFromLastSend,
         Self::MonotonicOnly,
         Self::WallOnly,
@@ -182,11 +198,19 @@ impl Mutant {
         Self::OldStartsStay,
         Self::DeleteUnpinned,
         Self::DeleteJudgesByOwnLease,
+        Self::DeletePinsLockAlone,
         Self::DeleteWithoutTime,
         Self::SameAttemptIsLost,
         Self::PythonIsSuccessor,
         Self::RedriveBelievesTime,
         Self::RunNowLeavesLockTime,
+        Self::StartBelievesItem,
+        Self::TakeoverLeavesAttempt,
+        Self::FailureUncounted,
+        Self::DeleteBelievesChange,
+        Self::AskBelievesRefusal,
+        Self::RunNowBelievesDue,
+        Self::ReleaseBelievesFree,
         Self::FinishIgnoresCreateTime,
         Self::FinishLostIfGone,
         Self::SaveWithoutLock,

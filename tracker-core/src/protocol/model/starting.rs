@@ -53,6 +53,9 @@ impl Act<'_> {
             (Start::Started, Some(row)) if self.mutant.start_recognises_itself() => {
                 return self.started(&starting, row);
             }
+            (_, Some(row)) if self.mutant == Mutant::StartBelievesItem && row.lock != 0 => {
+                return self.started(&starting, row);
+            }
             (Start::TakeOver, Some(seen)) if may_send => {
                 let now = Time::of(starting.next(now).time);
                 let (lease, sent_at) = (self.lease(), self.world.tick);
@@ -83,7 +86,7 @@ impl Act<'_> {
     /// Ends a start that was applied: the worker holds the task, or releases it.
     pub(super) fn started(&mut self, starting: &Starting, row: Row) -> Phase {
         let Starting { step, lock_id, sent, dropped } = starting;
-        if row.lock != *lock_id {
+        if row.lock != *lock_id && self.mutant != Mutant::StartBelievesItem {
             // Our takeover has ignored the task.
             return Phase::Idle;
         }
