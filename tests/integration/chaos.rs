@@ -77,7 +77,7 @@ async fn check_chaos(world: World, plan: Plan) {
         faults.contains_key("DeadConnection") && faults.len() >= 9,
         "every kind of fault was injected: {faults:?}"
     );
-    assert_eq!(faults.contains_key("Conflict"), plan.effects, "{faults:?}");
+    assert_eq!(faults.contains_key("InProgress"), plan.effects, "{faults:?}");
     if let Some(aws) = &world.aws {
         let counts = aws.counts();
         for what in ["StaleIndex", "StaleRead", "Throttled", "ClockRefused", "CredentialsExpired"] {

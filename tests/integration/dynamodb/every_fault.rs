@@ -9,7 +9,7 @@ use super::End;
 use crate::support::{Document, ExtractStatus, Fault, World, history, number, text};
 
 /// The faults after which the same request is sent again, or arrives a little later.
-const TRANSIENT: [Fault; 10] = [
+const TRANSIENT: [Fault; 11] = [
     Fault::None,
     Fault::DropRequest,
     Fault::DropResponse,
@@ -20,6 +20,7 @@ const TRANSIENT: [Fault; 10] = [
     Fault::InternalErrorAfterApplying,
     Fault::CutBody,
     Fault::ForeignResponse,
+    Fault::Conflict,
 ];
 
 /// Runs a task from its creation to its end, with a fault at the nth request of an operation.

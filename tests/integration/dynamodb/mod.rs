@@ -1,5 +1,6 @@
 //! Requests and their answers: faults, delays, costs, and the clock of the service.
 
+mod assumptions;
 mod capacity;
 mod dead_connections;
 mod every_fault;

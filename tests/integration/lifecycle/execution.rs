@@ -217,6 +217,30 @@ async fn release_returns_the_task_to_its_previous_status(world: World) {
     assert_eq!(world.stored().await["status"], number(14));
 }
 
+/// Another program turns the map of the data into a text while a body runs, so that no member of it can be written.
+#[database_test]
+async fn data_that_is_no_map_any_more_fails_the_attempt_and_the_next_one_reads_it(world: World) {
+    let documents = world.create_document().await;
+    let mut execution = documents.start("doc-1").await.unwrap();
+    execution.data_mut().pages = 7;
+    world.set_attribute("data", text(r#"{"uri":"text","pages":1}"#)).await;
+    let error = execution.succeed().await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Service { code: Some("ValidationException".to_owned()) });
+    let item = world.stored().await;
+    assert_eq!((&item["status"], &item["lock"]), (&number(14), &text("__not_locked__")));
+    assert_eq!(item["data"], text(r#"{"uri":"text","pages":1}"#), "nothing of the other program's is lost");
+    assert!(entry(&item, 0, "error").contains("document path"), "{item:?}");
+
+    let mut execution = documents.start("doc-1").await.unwrap();
+    assert_eq!(execution.data().pages, 1);
+    execution.data_mut().pages = 8;
+    execution.succeed().await.unwrap();
+    let item = world.stored().await;
+    assert_eq!(item["status"], number(16));
+    let stored: serde_json::Value = serde_json::from_str(item["data"].as_s().unwrap()).unwrap();
+    assert_eq!((&stored["uri"], &stored["pages"]), (&"text".into(), &8.into()));
+}
+
 #[derive(TrackerStatus, Clone, Copy)]
 enum OtherStatus {
     #[status(pending)]

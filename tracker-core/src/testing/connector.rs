@@ -45,15 +45,18 @@ impl HttpConnector for FaultyConnector {
                 }
                 Fault::Delay(delay) => connector.deliver_after(delay, request).await,
                 Fault::DuplicateLate(delay) => connector.deliver_twice(delay, request).await,
-                Fault::Throttle | Fault::InternalError | Fault::Deny | Fault::InProgress => {
-                    http::error_response(fault)
+                Fault::Conflict | Fault::ThrottleMembers if http::actions(&request) > 0 => {
+                    http::cancelled(&request, fault)
                 }
+                Fault::Throttle
+                | Fault::InternalError
+                | Fault::Deny
+                | Fault::Conflict
+                | Fault::InProgress => http::error_response(fault),
                 Fault::InternalErrorAfterApplying => {
                     connector.deliver(request).await?;
                     http::error_response(fault)
                 }
-                Fault::Conflict => http::cancelled(&request, fault),
-                Fault::ThrottleMembers if http::actions(&request) > 0 => http::cancelled(&request, fault),
                 Fault::ForeignResponse => http::foreign_response(),
                 Fault::CutBody => http::cut_body(connector.deliver(request).await?).await,
                 Fault::ThrottleMembers | Fault::RefuseMember => {

@@ -43,7 +43,8 @@ pub enum Fault {
     ThrottleMembers,
     /// All statements of a batch but the last are processed. The last is answered as invalid, and not applied.
     RefuseMember,
-    /// A transaction is cancelled with the reason `TransactionConflict` for its last action, and not applied.
+    /// A transaction is cancelled with the reason `TransactionConflict` for its last action, and not applied. A write of one item
+    /// is refused with `TransactionConflictException`, as if a transaction were writing the item.
     Conflict,
     /// A transaction is answered with `TransactionInProgressException`, and not applied.
     InProgress,

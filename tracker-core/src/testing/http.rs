@@ -106,7 +106,8 @@ pub(super) fn fits(request: &HttpRequest, fault: Fault) -> bool {
         Fault::Unprocessed => halves(request).is_some(),
         Fault::ThrottleMembers if actions(request) > 0 => true,
         Fault::ThrottleMembers | Fault::RefuseMember => without_members(request, fault).is_some(),
-        Fault::Conflict | Fault::InProgress => actions(request) > 0,
+        Fault::Conflict => actions(request) > 0 || is_write_of_an_item(request),
+        Fault::InProgress => actions(request) > 0,
         // A streamed body cannot be sent twice, and without a runtime nobody sends the copy.
         Fault::DuplicateLate(_) => request.body().bytes().is_some() && Handle::try_current().is_ok(),
         _ => true,
@@ -117,6 +118,10 @@ pub(super) fn fits(request: &HttpRequest, fault: Fault) -> bool {
 pub(super) fn actions(request: &HttpRequest) -> usize {
     let actions = json(request).and_then(|body| body.get("TransactItems")?.as_array().map(Vec::len));
     actions.unwrap_or_default()
+}
+
+fn is_write_of_an_item(request: &HttpRequest) -> bool {
+    matches!(operation(request), "PutItem" | "UpdateItem" | "DeleteItem")
 }
 
 /// Returns a transaction with another token: the database takes it for another transaction.
@@ -190,6 +195,7 @@ pub(super) async fn cut_body(mut response: HttpResponse) -> Result<HttpResponse,
 pub(super) fn error_response(fault: Fault) -> Result<HttpResponse, ConnectorError> {
     let (status, error, more): (u16, _, _) = match fault {
         Fault::Deny => (400, "AccessDeniedException", ""),
+        Fault::Conflict => (400, "TransactionConflictException", ""),
         Fault::InProgress => (400, "TransactionInProgressException", ""),
         Fault::Throttle => (
             400,
