@@ -55,6 +55,10 @@ use machine::Usage;
 use processes::Processes;
 use rounds::Totals;
 
+/// The allocator of glibc keeps freed memory for each thread, so that the resident memory would grow with chance.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     if let Some(status) = processes::main() {
         return status;

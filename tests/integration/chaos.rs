@@ -74,7 +74,7 @@ async fn check_chaos(world: World, plan: Plan) {
     );
     let faults = chaos.network.injected();
     assert!(
-        faults.contains_key("DeadConnection") && faults.len() >= 9,
+        faults.contains_key("DeadConnection") && faults.len() >= 10,
         "every kind of fault was injected: {faults:?}"
     );
     assert_eq!(faults.contains_key("InProgress"), plan.effects, "{faults:?}");

@@ -1,10 +1,10 @@
 //! The requests that start and end tasks.
 
-use crate::dynamodb::due::LONGEST_WAIT;
+use crate::dynamodb::due::{LONGEST_WAIT, may_wait};
 use crate::events::{Event, TaskId, Time};
 use crate::fleet::World;
 use crate::search::TRIES;
-use crate::table::Outcome;
+use crate::table::{Outcome, Task};
 use crate::worker::claims::Chosen;
 use crate::worker_state::{Kind, Update, time};
 
@@ -64,7 +64,13 @@ impl World {
         }
         for Chosen { key, expected } in chosen {
             let kind = if expected.is_some() { Kind::Start } else { Kind::StartOfExpired };
-            let update = Update { task: key.parse().unwrap_or_default(), kind, attempt: 0, sends: 0 };
+            let update = Update {
+                task: key.parse().unwrap_or_default(),
+                kind,
+                attempt: 0,
+                sends: 0,
+                is_patient: false,
+            };
             if kind == Kind::Start {
                 self.workers[nth as usize].updates.push(update);
             } else {
@@ -266,8 +272,9 @@ impl World {
     pub(crate) fn on_body_end(&mut self, nth: u32, task: TaskId, now: Time) {
         let worker = &mut self.workers[nth as usize];
         if !worker.is_dead {
-            let attempt = self.table.tasks[task as usize].attempt;
-            worker.updates.push(Update { task, kind: Kind::End, attempt, sends: 0 });
+            let Task { attempt, started, .. } = self.table.tasks[task as usize];
+            let is_patient = may_wait(time(now - started));
+            worker.updates.push(Update { task, kind: Kind::End, attempt, sends: 0, is_patient });
             self.send_due(nth, false, now);
         }
     }

@@ -80,7 +80,7 @@ const AROUND_BODY: f64 = 0.05;
 /// How many slots there are for each that the load needs: if half of the workers die, the others use 80 % of theirs.
 const SPARE: f64 = 2.5;
 /// How many tasks a busy worker should end each second: fewer ends do not meet, and each is a request of its own.
-const ENDS: f64 = 200.0;
+const ENDS: f64 = 100.0;
 /// The default `concurrency`. Fewer slots would only mean fewer starts in a request.
 const LEAST_SLOTS: f64 = 16.0;
 /// The write units of a task in the table: to create, start and end it, and one refused start.

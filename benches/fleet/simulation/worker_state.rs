@@ -28,6 +28,8 @@ pub(crate) struct Update {
     pub(crate) attempt: u8,
     /// How often it was sent, besides the SDK's own retries.
     pub(crate) sends: u8,
+    /// Whether it may wait for others.
+    pub(crate) is_patient: bool,
 }
 
 /// About what a start or an end has in a shared request.
@@ -42,6 +44,10 @@ impl Waits for Update {
 
     fn bytes(&self) -> usize {
         BYTES_OF_UPDATE
+    }
+
+    fn is_patient(&self) -> bool {
+        self.is_patient
     }
 
     fn is_abandoned(&self) -> bool {

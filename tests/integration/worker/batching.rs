@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tracker_core::testing::{Fault, Rates};
-use tracker_core::{Clock, Failure};
+use tracker_core::{Clock, Execution, Failure};
 use tracker_test_macros::database_test;
 
 use super::{counts, create_documents, stored_counts};
@@ -23,6 +23,27 @@ async fn worker_needs_fewer_requests_than_tasks(world: World) {
     let writes = world.network.count(BATCH) + world.network.count("UpdateItem");
     println!("{writes} writes, {} requests for 64 tasks", world.network.count_all() - before);
     assert!(writes <= 32, "{writes} writes for 64 tasks");
+}
+
+/// Bodies of a second end one after another, and each end waits a little for the next ones.
+#[database_test(whole_batches)]
+async fn ends_of_long_bodies_share_requests(world: World) {
+    let documents = create_documents(world.builder(), 10).await;
+    world.clock.advance(Duration::from_secs(1));
+    let clock = &world.clock.manual();
+    let body = async |task: &mut Execution<Document>| {
+        let nth: u64 = task.task_id().trim_start_matches("doc-").parse()?;
+        clock.sleep(Duration::from_millis(1000 + 10 * nth)).await;
+        Ok(())
+    };
+    let begin = clock.now().monotonic;
+    let worker = documents.worker().drain().run_local(body);
+    let summary = world.run_while_advancing_clock(worker).await.unwrap();
+    assert_eq!(summary.succeeded, 10, "{summary}");
+    assert_eq!(stored_counts(&world, 10).await, counts([(Succeeded, 10)]));
+    let writes = world.network.count(BATCH) + world.network.count("UpdateItem");
+    println!("{writes} writes, {:?} for 10 bodies of a second", clock.now().monotonic - begin);
+    assert!(writes <= 8, "{writes} writes for 10 tasks");
 }
 
 #[database_test]

@@ -18,6 +18,11 @@ const UNDER_WAY: usize = 1;
 /// The longest time for which an update waits for requests that are under way: several times what DynamoDB needs.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
+/// Returns whether the end of an attempt that has run for this time may wait for others: its task takes at most a tenth longer.
+pub(crate) fn may_wait(ran: Duration) -> bool {
+    ran >= 10 * LONGEST_WAIT
+}
+
 /// An update that waits.
 pub(crate) trait Waits {
     /// What tells its item from others.
@@ -25,6 +30,8 @@ pub(crate) trait Waits {
     fn key(&self) -> Self::Key;
     /// How many bytes it adds to a request.
     fn bytes(&self) -> usize;
+    /// Returns whether it may wait for others that share its request, although no request is under way.
+    fn is_patient(&self) -> bool;
     /// Returns whether nobody waits for it any more.
     fn is_abandoned(&self) -> bool;
 }
@@ -51,13 +58,16 @@ impl<W: Waits> Due<W> {
         self.waiting.is_empty()
     }
 
-    /// Takes the updates that are due, as groups that share a request: each full group, and one that is not full if no request
-    /// is under way; all if they wait for `too_long`. Each group counts as a request that is under way until `end_one`.
+    /// Takes the updates that are due, as groups that share a request: each full group; one that is not full if no request is
+    /// under way and some update is not patient; all if they wait for `too_long`. Each group counts as a request that is under way
+    /// until `end_one`.
     pub(crate) fn take(&mut self, too_long: bool) -> Vec<Vec<W>> {
         self.waiting.retain(|waiting| !waiting.is_abandoned());
         let mut groups = Vec::new();
         while !self.waiting.is_empty()
-            && (too_long || self.waiting.len() >= STATEMENTS_PER_BATCH || self.under_way < UNDER_WAY)
+            && (too_long
+                || self.waiting.len() >= STATEMENTS_PER_BATCH
+                || self.under_way < UNDER_WAY && self.waiting.iter().any(|waiting| !waiting.is_patient()))
         {
             groups.push(self.take_group());
             self.under_way += 1;

@@ -49,6 +49,8 @@ pub(super) trait UnderWay: Send + Sync {}
 /// An update that waits.
 pub(super) struct Waiting {
     pub(super) member: Member,
+    /// Whether it may wait for others although no request is under way.
+    pub(super) is_patient: bool,
     pub(super) turn: oneshot::Sender<Turn>,
 }
 
@@ -85,8 +87,7 @@ impl Queue {
         self.state().due.push(waiting);
     }
 
-    /// Takes the updates that are due, as groups that share a request: each full group, and one that is not full if no request
-    /// is under way; all if they wait for `too_long`. Each group counts as a request that is under way until `end_one`.
+    /// Takes the updates that are due: see [`Due::take`].
     pub(super) fn take_due(&self, too_long: bool) -> Vec<Vec<Waiting>> {
         self.state().due.take(too_long)
     }
@@ -129,6 +130,10 @@ impl Waits for Waiting {
         self.member.statement.bytes()
     }
 
+    fn is_patient(&self) -> bool {
+        self.is_patient
+    }
+
     fn is_abandoned(&self) -> bool {
         self.turn.is_closed()
     }
@@ -145,7 +150,7 @@ mod tests {
         let parameters = vec![string("x".repeat(bytes))];
         let statement = Statement { text: String::new(), parameters, returns_item: false };
         let (turn, answer) = oneshot::channel();
-        queue.push(Waiting { member: Member { key: key.to_owned(), statement }, turn });
+        queue.push(Waiting { member: Member { key: key.to_owned(), statement }, is_patient: false, turn });
         answer
     }
 

@@ -27,10 +27,11 @@ mod write_error;
 
 pub(crate) use self::context::Context;
 pub(crate) use self::delete::delete;
+pub(crate) use self::due::may_wait;
 pub(crate) use self::get::get;
 pub(crate) use self::put::put;
 pub(crate) use self::response::{is_about_data, is_access_denied, is_access_refused};
-pub(crate) use self::route::Route;
+pub(crate) use self::route::{Route, WaitsFor};
 pub(crate) use self::settle::{SENDS, settle, settle_finish, settle_history};
 pub(crate) use self::statement::try_statement;
 pub(crate) use self::transact::{

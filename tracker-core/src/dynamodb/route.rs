@@ -7,12 +7,22 @@ pub(crate) struct Route {
     pub(crate) is_heartbeat: bool,
     /// Whether it may share a request with other updates.
     pub(crate) shares: bool,
-    /// Whether others are likely due at the same time, so that it lets them come first. Nobody else may be made to wait: another
-    /// task of the thread may compute for long.
-    pub(crate) gathers: bool,
+    pub(crate) waits_for: WaitsFor,
+}
+
+/// For which others an update waits before it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WaitsFor {
+    /// For none.
+    Nobody,
+    /// For those that are due now: others are likely due at the same time. Nobody else may be made to wait, because another task of
+    /// the thread may compute for long.
+    DueNow,
+    /// For those that are due soon: until another is sent, and not for longer than `LONGEST_WAIT`.
+    DueSoon,
 }
 
 impl Route {
     /// A request of its own.
-    pub(crate) const ALONE: Self = Self { is_heartbeat: false, shares: false, gathers: false };
+    pub(crate) const ALONE: Self = Self { is_heartbeat: false, shares: false, waits_for: WaitsFor::Nobody };
 }

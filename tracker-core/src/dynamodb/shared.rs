@@ -12,7 +12,7 @@ use super::context::Context;
 use super::due::LONGEST_WAIT;
 use super::group::{Answer, Member, Queue, Turn, UnderWay, Waiting};
 use super::response::is_final;
-use super::route::Route;
+use super::route::{Route, WaitsFor};
 use super::statement::{add_images, execute};
 use super::update::send_alone;
 use super::write_error::WriteError;
@@ -35,9 +35,12 @@ pub(super) async fn send_shared(
         return send_alone(cx, route, key, update, returns_item).await;
     };
     let (turn, answer) = oneshot::channel();
-    dispatcher.queue.push(Waiting { member: Member { key: key.to_owned(), statement }, turn });
+    let is_patient = route.waits_for == WaitsFor::DueSoon;
+    dispatcher.queue.push(Waiting { member: Member { key: key.to_owned(), statement }, is_patient, turn });
     // On a single thread, nothing that is due now has to wait for another thread.
-    if route.gathers || dispatcher.runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
+    if route.waits_for == WaitsFor::DueNow
+        || dispatcher.runtime.runtime_flavor() == RuntimeFlavor::CurrentThread
+    {
         // Whatever else is due now comes first. A clock that a test advances must not advance meanwhile.
         let under_way = cx.service_clock.begin_request();
         tokio::task::yield_now().await;
@@ -118,7 +121,7 @@ impl Request {
     async fn send(self, group: Vec<Waiting>) {
         let Dispatcher { cx, route, .. } = self.0.clone();
         let (mut members, mut turns) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
-        for Waiting { member, turn } in group {
+        for Waiting { member, turn, .. } in group {
             members.push(member);
             turns.push(Some(turn));
         }

@@ -141,13 +141,8 @@ impl Attempt {
     fn end(&mut self, outcome: Outcome, changes: Changes, returns_item: bool) -> Arc<Finish> {
         self.if_dropped = IfDropped::Nothing;
         let (cx, head, lease) = (Arc::clone(&self.cx), Arc::clone(&self.head), Arc::clone(&self.lease));
-        Arc::new(Finish::new(
-            cx,
-            head,
-            lease,
-            Ending { outcome, changes, route: self.sharing.route(), returns_item },
-            self.begun,
-        ))
+        let route = self.sharing.end_route(self.cx.now().monotonic.saturating_sub(self.begun));
+        Arc::new(Finish::new(cx, head, lease, Ending { outcome, changes, route, returns_item }, self.begun))
     }
 }
 

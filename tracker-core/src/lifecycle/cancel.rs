@@ -199,7 +199,7 @@ async fn take_over(
     if !seen.is_cancel_requested() {
         asked.cancel_note = Note::default();
     }
-    let is_ours = |found: &TaskHead| found.last_lock.as_deref() == Some(writes.lock_id);
+    let is_ours = |found: &TaskHead| classify::was_released(found, writes.lock_id);
     let sent = send(cx, seen, |detail| writes.release_expired(&asked, note, detail), is_ours).await?;
     Ok(sent.into_round(seen, |stored| CancelOutcome::Ignored(stored.unwrap_or(asked))))
 }

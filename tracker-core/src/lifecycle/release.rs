@@ -103,7 +103,7 @@ impl Race for Release<'_> {
                 let found = failed.image.as_ref().map(|image| cx.head(&mut image.clone())).transpose()?;
                 match found {
                     // An earlier send of this write was applied, and its response was lost.
-                    Some(found) if found.last_lock.as_deref() == Some(&**lock_id) => found,
+                    Some(found) if classify::was_released(&found, lock_id) => found,
                     _ => return Ok(Round::Lost { found: Some(Box::new(seen)), next: failed.image }),
                 }
             }

@@ -56,10 +56,7 @@ pub(crate) async fn run_now(cx: &Context, key: &str, by: &ByHand) -> Result<Task
 const RUN_NOW: Change = Change {
     refusal,
     write: |writes, seen, note| writes.run_now(seen, note),
-    recognise: |found, after| {
-        let is_due = found.run_at.is_none() && found.lock.is_none();
-        (is_due && classify::was_set_by_operator(&found, &after)).then_some(found)
-    },
+    recognise: |found, after| classify::was_made_due(&found, &after).then_some(found),
     event: None,
 };
 

@@ -1,6 +1,8 @@
 //! Which writes of an attempt share requests with those of other attempts.
 
-use crate::dynamodb::Route;
+use std::time::Duration;
+
+use crate::dynamodb::{Route, WaitsFor, may_wait};
 use crate::protocol::writes::Expected;
 
 /// Which writes of an attempt may share requests with those of other attempts.
@@ -12,6 +14,8 @@ pub(crate) enum Sharing {
     Heartbeats,
     /// All of them.
     Everything,
+    /// All of them, and the end of a long attempt waits a little for others.
+    Patiently,
     /// All of them, and the end is due together with that of others.
     Together,
 }
@@ -19,18 +23,28 @@ pub(crate) enum Sharing {
 impl Sharing {
     /// Returns how a start is sent.
     pub(crate) fn start_route(self) -> Route {
-        Route { gathers: true, ..self.route() }
+        Route { waits_for: WaitsFor::DueNow, ..self.route() }
     }
 
-    /// Returns how a save or a finish is sent.
+    /// Returns how a save is sent.
     pub(crate) fn route(self) -> Route {
-        let shares = matches!(self, Self::Everything | Self::Together);
-        Route { is_heartbeat: false, shares, gathers: self == Self::Together }
+        let shares = matches!(self, Self::Everything | Self::Patiently | Self::Together);
+        Route { shares, ..Route::ALONE }
+    }
+
+    /// Returns how the end of an attempt is sent that has run for this time.
+    pub(crate) fn end_route(self, ran: Duration) -> Route {
+        let waits_for = match self {
+            Self::Together => WaitsFor::DueNow,
+            Self::Patiently if may_wait(ran) => WaitsFor::DueSoon,
+            _ => WaitsFor::Nobody,
+        };
+        Route { waits_for, ..self.route() }
     }
 
     /// Returns how a heartbeat is sent.
     pub(crate) fn heartbeat_route(self) -> Route {
-        Route { is_heartbeat: true, shares: self != Self::Nothing, gathers: true }
+        Route { is_heartbeat: true, shares: self != Self::Nothing, waits_for: WaitsFor::DueNow }
     }
 }
 

@@ -60,7 +60,8 @@ impl<T: StatusTracker> Tracker<T> {
     /// - [`Unavailable`](ErrorKind::Unavailable) or [`Throttled`](ErrorKind::Throttled) if no response
     ///   arrived, or DynamoDB throttled the start. The tracker releases the task in the background if it acquired it. Only if
     ///   that fails, the task is held until its lease expires.
-    /// - [`NotSent`](ErrorKind::NotSent) or [`Service`](ErrorKind::Service) if the start was not sent or was refused.
+    /// - [`NotSent`](ErrorKind::NotSent) or [`Service`](ErrorKind::Service) if the start was not sent or was refused. After
+    ///   several conflicts with transactions, the start is released as after `Unavailable`.
     /// - [`DeadlinePassed`](ErrorKind::DeadlinePassed) if DynamoDB did not answer before the
     ///   [`deadline`](Start::deadline).
     pub fn start<Q>(

@@ -261,6 +261,23 @@ pub(crate) fn was_set_by_operator(image: &TaskHead, after: &TaskHead) -> bool {
     is_same && image.create_time == after.create_time
 }
 
+/// Returns whether a run now whose condition failed had been applied before. `after` is the task as the write would have made
+/// it.
+pub(crate) fn was_made_due(image: &TaskHead, after: &TaskHead) -> bool {
+    image.run_at.is_none() && image.lock.is_none() && was_set_by_operator(image, after)
+}
+
+/// Returns whether a write that ends a lost attempt, and whose condition failed, had been applied before. `lock_id` is that of the
+/// write.
+pub(crate) fn was_released(image: &TaskHead, lock_id: &str) -> bool {
+    image.last_lock.as_deref() == Some(lock_id)
+}
+
+/// Returns whether the task that a delete has read is still there: one with another `create_time` has followed on it.
+pub(crate) fn is_same_task(image: &Item, seen: &Item) -> bool {
+    image.get(CREATE_TIME) == seen.get(CREATE_TIME)
+}
+
 /// Returns whether the attempt that holds this lock was asked to cancel.
 pub(crate) fn is_cancelled(image: &TaskHead, lock_id: &str) -> bool {
     image.lock.as_deref() == Some(lock_id) && image.is_cancel_requested()

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::act::Act;
 use super::mutant::Mutant;
 use super::request::{Change, Request};
-use super::row::{Row, Time};
+use super::row::{Row, Time, lock_text};
 use super::steps::{head, steps};
 use super::worker::{Operation, Phase, Wait};
 use crate::declare::status::Role;
@@ -118,15 +118,16 @@ impl Act<'_> {
                 let (after, _) = change.write(step, &seen, now);
                 let is_ours = |image: Row| {
                     let found = head(steps(), step, &image);
-                    if self.mutant == Mutant::RedriveBelievesTime {
-                        let is_same = found.status_code == after.status_code;
-                        return is_same && found.update_time == after.update_time;
+                    match (self.mutant, change) {
+                        (Mutant::RedriveBelievesTime, _) => {
+                            let is_same = found.status_code == after.status_code;
+                            is_same && found.update_time == after.update_time
+                        }
+                        (Mutant::RunNowBelievesDue, Change::RunNow) => found.run_at.is_none(),
+                        (Mutant::CancelBelievesRefusal, Change::Cancel) => true,
+                        (_, Change::RunNow) => classify::was_made_due(&found, &after),
+                        _ => classify::was_set_by_operator(&found, &after),
                     }
-                    let is_due = found.run_at.is_none() && found.lock.is_none();
-                    if self.mutant == Mutant::RunNowBelievesDue {
-                        return found.run_at.is_none();
-                    }
-                    (change != Change::RunNow || is_due) && classify::was_set_by_operator(&found, &after)
                 };
                 if applied || image.is_some_and(is_ours) {
                     self.world.ghost.told_changed(change);
@@ -141,7 +142,7 @@ impl Act<'_> {
                 let lock_id = request.lock_id();
                 let is_ours = |image: Row| {
                     let is_free = self.mutant == Mutant::ReleaseBelievesFree && image.lock == 0;
-                    image.last_lock == lock_id || is_free
+                    is_free || classify::was_released(&head(steps(), 0, &image), &lock_text(lock_id))
                 };
                 if applied || image.is_some_and(is_ours) {
                     self.world.ghost.told_released(lock_id);
@@ -151,7 +152,7 @@ impl Act<'_> {
                 // Another create time is another task: the one that was read is gone.
                 let image = image.filter(|image| match self.mutant {
                     Mutant::DeleteBelievesChange => image.update_time == seen.update_time,
-                    _ => image.create_time == seen.create_time,
+                    _ => classify::is_same_task(&image.item(), &seen.item()),
                 });
                 return self.deleted(image, born, sent);
             }

@@ -28,9 +28,10 @@ impl Sent {
         self.update = without;
     }
 
-    /// Removes what the update adds.
-    pub(super) fn without_addition(&mut self) {
-        let (clauses, _) = self.update.split_once("ADD ").expect("an addition");
+    /// Removes the addition to an attribute, which is the only one.
+    pub(super) fn without_addition(&mut self, name: &str) {
+        let (clauses, added) = self.update.split_once("ADD ").expect("an addition");
+        assert!(added.starts_with(name) && !added.contains(','), "{name} in {}", self.update);
         self.update = clauses.trim_end().to_owned();
     }
 

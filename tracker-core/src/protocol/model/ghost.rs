@@ -322,8 +322,9 @@ impl Ghost {
     }
 
     /// Takes note of a delete that was applied.
-    pub(super) fn deleted(&mut self, is_awaited: bool) {
+    pub(super) fn deleted(&mut self, before: &Row, request: &Request, is_awaited: bool) {
         self.deletions += 1;
+        self.check_task(before, request, is_awaited);
         self.check(is_awaited || !self.delete_told, Violation::LateDelete);
     }
 

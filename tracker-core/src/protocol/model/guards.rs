@@ -77,7 +77,7 @@ impl Mutant {
             Self::TakeoverPinsLockAlone => sent.without_condition("#lock_time ="),
             Self::TakeoverPinsTimeAlone => sent.without_condition("#lock ="),
             Self::TakeoverUncounted => sent.without_assignment("#retry"),
-            Self::TakeoverLeavesAttempt if sent.update.contains("ADD") => sent.without_addition(),
+            Self::TakeoverLeavesAttempt if sent.update.contains("ADD") => sent.without_addition("#attempt"),
             Self::TakeoverLeavesNoTrace => sent.without_assignment("#lost_lock"),
             Self::TakeoverKeepsSnoozes if sent.removes("#snoozes") => sent.without_removal("#snoozes"),
             _ => {}
@@ -103,6 +103,7 @@ impl Mutant {
             Self::FinishLeavesNoTrace => sent.without_assignment("#last_lock"),
             Self::FinishLeavesLockTime => sent.without_assignment("#lock_time"),
             Self::FailureUncounted if how == How::Failed => sent.without_assignment("#retry"),
+            Self::FailureLeavesHistory if how == How::Failed => sent.without_assignment("#errors"),
             Self::FinishKeepsLosses => sent.without_removal("#lost_attempts"),
             Self::FinishWithoutLock => sent.without_condition("#lock ="),
             Self::FinishKeepsRunAt if sent.removes("#run_at") => sent.without_removal("#run_at"),

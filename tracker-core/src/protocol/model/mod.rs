@@ -75,10 +75,7 @@ impl Model for Protocol {
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
-        // What follows on a broken promise proves nothing.
-        if world.ghost.violation.is_none() {
-            world.actions(&self.bounds, self.mutant, actions);
-        }
+        world.actions(&self.bounds, self.mutant, actions);
     }
 
     fn next_state(&self, world: &World, action: Action) -> Option<World> {
@@ -106,8 +103,15 @@ macro_rules! properties {
             ]
         }
 
-        /// The promises, each with its violation.
-        const PROMISES: &[(&str, Violation)] = &[$(($promise, Violation::$violation),)*];
+        /// All violations.
+        const VIOLATIONS: &[Violation] = &[$(Violation::$violation),*];
+
+        /// Returns the promise that a violation breaks. Each has one: a search ends where a promise is broken.
+        fn promise(broken: Violation) -> &'static str {
+            match broken {
+                $(Violation::$violation => $promise,)*
+            }
+        }
     };
 }
 

@@ -93,10 +93,14 @@ pub(super) enum Mutant {
     TakeoverLeavesAttempt,
     /// A failure does not count itself.
     FailureUncounted,
-    /// A delete that is refused counts as applied if the task has changed since it was read.
+    /// A failure leaves the history.
+    FailureLeavesHistory,
+    /// A delete that is refused counts as applied if another write has changed `update_time` since the task was read.
     DeleteBelievesChange,
     /// A request to cancel that is refused counts as recorded.
     AskBelievesRefusal,
+    /// A cancel of a free task that is refused counts as applied.
+    CancelBelievesRefusal,
     /// A run now that is refused counts as applied if the task has no `run_at` any more.
     RunNowBelievesDue,
     /// A release by hand that is refused counts as applied if the task is free.
@@ -162,7 +166,7 @@ pub(super) enum Mutant {
 
 impl Mutant {
     /// All mutants.
-    pub(super) const ALL: [Self; 76] = [
+    pub(super) const ALL: [Self; 78] = [
         Self::DeadlineFromLastSend,
         Self::MonotonicOnly,
         Self::WallOnly,
@@ -207,8 +211,10 @@ impl Mutant {
         Self::StartBelievesItem,
         Self::TakeoverLeavesAttempt,
         Self::FailureUncounted,
+        Self::FailureLeavesHistory,
         Self::DeleteBelievesChange,
         Self::AskBelievesRefusal,
+        Self::CancelBelievesRefusal,
         Self::RunNowBelievesDue,
         Self::ReleaseBelievesFree,
         Self::FinishIgnoresCreateTime,

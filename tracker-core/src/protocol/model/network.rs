@@ -78,10 +78,10 @@ impl World {
                 }
             }
             Applied::Deleted => {
-                if before.is_some() {
+                if let Some(before) = before {
                     self.row = None;
                     self.drop_old_copies(mutant);
-                    self.ghost.deleted(is_awaited);
+                    self.ghost.deleted(&before, &request, is_awaited);
                 }
             }
         }
