@@ -18,9 +18,10 @@ const UNDER_WAY: usize = 1;
 /// The longest time for which an update waits for requests that are under way: several times what DynamoDB needs.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
-/// Returns whether the end of an attempt that has run for this time may wait for others: its task takes at most a tenth longer.
+/// Returns whether the end of an attempt that has run for this time may wait for others: its task takes a twentieth
+/// longer at most.
 pub(crate) fn may_wait(ran: Duration) -> bool {
-    ran >= 10 * LONGEST_WAIT
+    ran >= 20 * LONGEST_WAIT
 }
 
 /// An update that waits.

@@ -239,7 +239,7 @@ impl<T: StatusTracker> Worker<T> {
     /// Sets whether the worker starts and ends several tasks in one request. The default is `true`.
     ///
     /// The starts of all free slots are one `BatchExecuteStatement` request, and so are the ends of tasks that wait while
-    /// other requests are under way. The end of an attempt that has run for at least half a second waits for company, for 50 ms at
+    /// other requests are under way. The end of an attempt that has run for at least a second waits for company, for 50 ms at
     /// most; nothing else is delayed. The writes, their conditions and what they cost are the same. Heartbeats that are due in the same second are one request as well.
     ///
     /// Such a request needs the permission `dynamodb:PartiQLUpdate`. Without it, the tracker logs that once, and each write
