@@ -25,7 +25,8 @@ async fn put_with_token(client: &Client, table: &str, item: Item, token: &str) -
 #[database_test(own_layout)]
 async fn token_of_a_transaction_belongs_to_one_content(world: World) {
     let first = other_item(&world).await;
-    let other = Item::from_iter(first.clone().into_iter().chain([("attempt".to_owned(), number(7))]));
+    let mut other = first.clone();
+    other.insert("attempt".to_owned(), number(7));
     let (client, table) = (&world.client, &*world.table);
     // A server remembers the tokens of earlier runs for ten minutes.
     let [token, another] = [(), ()].map(|()| format!("{:016x}", fastrand::u64(..)));
