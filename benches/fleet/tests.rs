@@ -123,6 +123,14 @@ fn requests_for_a_task_do_not_grow_with_the_number_of_workers() {
 }
 
 #[test]
+fn ends_of_long_bodies_share_requests() {
+    let figures = simulate(100, 1_000.0, 1.0);
+    let requests = figures.requests_per_task();
+    println!("100 workers, 1,000 tasks/s, bodies of a second: {requests:.2} requests");
+    assert!(requests <= 0.9, "{requests} requests for each task");
+}
+
+#[test]
 fn short_poll_does_not_make_workers_contend() {
     for poll in [(50, 20_000), (50, 50), (10, 10)] {
         let mut setup = Cell { workers: 20, rate: 200.0, body: 0.01 }.setup(10.0, 1).unwrap();
@@ -142,12 +150,13 @@ fn same_seed_has_the_same_figures() {
 
 #[test]
 fn tasks_of_dead_workers_wait_for_their_leases() {
-    let cell = Cell { workers: 10, rate: 100.0, body: 1.0 };
+    // So many tasks that most workers are busy: half of the workers run some hundred when they die.
+    let cell = Cell { workers: 10, rate: 500.0, body: 1.0 };
     let mut setup = cell.setup(10.0, 1).unwrap();
     let dies = setup.measured.1;
     (setup.dies, setup.ends) = (Some(dies), dies + 400 * SECOND);
     let figures = run(setup, |_| {});
-    assert!(figures.takeovers > 10, "{}", figures.takeovers);
+    assert!(figures.takeovers > 100, "{}", figures.takeovers);
     let last = figures.last_takeover.unwrap() - dies;
     assert!((300..345).contains(&(last / SECOND)), "{last}");
 }

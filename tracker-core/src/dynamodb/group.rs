@@ -147,10 +147,14 @@ mod tests {
 
     /// Adds an update of an item with so many bytes. It waits as long as what is returned lives.
     fn push(queue: &Queue, key: &str, bytes: usize) -> oneshot::Receiver<Turn> {
+        push_as(queue, key, bytes, false)
+    }
+
+    fn push_as(queue: &Queue, key: &str, bytes: usize, is_patient: bool) -> oneshot::Receiver<Turn> {
         let parameters = vec![string("x".repeat(bytes))];
         let statement = Statement { text: String::new(), parameters, returns_item: false };
         let (turn, answer) = oneshot::channel();
-        queue.push(Waiting { member: Member { key: key.to_owned(), statement }, is_patient: false, turn });
+        queue.push(Waiting { member: Member { key: key.to_owned(), statement }, is_patient, turn });
         answer
     }
 
@@ -174,6 +178,21 @@ mod tests {
         waiting.extend((0..30).map(|nth| push(&queue, &nth.to_string(), 1)));
         assert_eq!(due(&queue, false).iter().map(Vec::len).collect::<Vec<_>>(), [25]);
         assert_eq!(due(&queue, true).concat(), ["25", "26", "27", "28", "29"]);
+    }
+
+    #[test]
+    fn patient_updates_wait_for_another_or_until_they_are_late() {
+        let queue = Queue::default();
+        let mut waiting: Vec<_> = ["a", "b"].map(|key| push_as(&queue, key, 1, true)).into();
+        assert!(due(&queue, false).is_empty());
+        waiting.push(push(&queue, "c", 1));
+        assert_eq!(due(&queue, false), [["a", "b", "c"]]);
+        waiting.push(push_as(&queue, "d", 1, true));
+        queue.end_one();
+        assert!(due(&queue, false).is_empty(), "also after a request");
+        assert_eq!(due(&queue, true), [["d"]]);
+        waiting.extend((0..25).map(|nth| push_as(&queue, &nth.to_string(), 1, true)));
+        assert_eq!(due(&queue, false).iter().map(Vec::len).collect::<Vec<_>>(), [25]);
     }
 
     #[test]
