@@ -323,6 +323,11 @@ mod tests {
     }
 
     #[test]
+    fn number_with_space_around_it_is_the_same_as_text() {
+        check(&mut Source::new(&[215, 0, 0, 49, 182, 88, 56, 98, 9, 48]));
+    }
+
+    #[test]
     fn garbage_has_unreadable_undecodable_and_decodable_items() {
         let use_case = UseCase::new(&SPEC, SPEC.use_case_id);
         let (mut unreadable, mut undecodable, mut decoded) = (0, 0, 0);

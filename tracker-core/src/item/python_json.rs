@@ -79,8 +79,8 @@ fn from_value(value: &AttributeValue) -> Option<String> {
     Some(match value {
         AttributeValue::S(text) => serde_json::to_string(text).ok()?,
         AttributeValue::N(number) => {
-            serde_json::from_str::<&RawValue>(number).ok()?;
-            number.clone()
+            // Without space around it.
+            serde_json::from_str::<&RawValue>(number).ok()?.get().to_owned()
         }
         AttributeValue::Bool(truth) => truth.to_string(),
         AttributeValue::Null(_) => "null".to_owned(),
