@@ -7,7 +7,7 @@ use super::by_hand::{ByHand, moved_on};
 use super::race::{Race, Round, race};
 use crate::dynamodb::{self, Context, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::{Item, LOCK, NOT_LOCKED};
+use crate::item::attribute::{CREATE_TIME, Item, LOCK, NOT_LOCKED};
 use crate::item::head::TaskHead;
 use crate::protocol::expression::Expression;
 use crate::protocol::{classify, operator};
@@ -140,7 +140,7 @@ impl Race for Delete<'_> {
     async fn round(&mut self, mut item: Item) -> Result<Round<Self::Done, Item>, Error> {
         let Self { cx, key } = self;
         let (condition, is_free) = (operator::delete_as_read(&item), is_free(&item));
-        let read = item.clone();
+        let create_time = item.get(CREATE_TIME).cloned();
         let seen = match cx.head(&mut item) {
             Ok(seen) => Some(check_lease(cx, key, seen).await?),
             // An item that is free is deleted even if it cannot be read.
@@ -154,7 +154,7 @@ impl Race for Delete<'_> {
             }
             Err(error) => {
                 let image = error.condition()?.image.filter(|image| cx.is_task(image));
-                Ok(match image.filter(|image| classify::is_same_task(image, &read)) {
+                Ok(match image.filter(|image| classify::is_same_task(image, create_time.as_ref())) {
                     Some(next) => Round::Lost { found: seen.map(Box::new), next },
                     // An earlier send of this delete may have been applied. The task that was read is gone, also if somebody has
                     // created another one since.

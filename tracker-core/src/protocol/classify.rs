@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
+
 use crate::config::TrackerConfig;
 use crate::declare::spec::Takeover;
 use crate::declare::status::Role;
@@ -274,8 +276,8 @@ pub(crate) fn was_released(image: &TaskHead, lock_id: &str) -> bool {
 }
 
 /// Returns whether the task that a delete has read is still there: one with another `create_time` has followed on it.
-pub(crate) fn is_same_task(image: &Item, seen: &Item) -> bool {
-    image.get(CREATE_TIME) == seen.get(CREATE_TIME)
+pub(crate) fn is_same_task(image: &Item, create_time: Option<&AttributeValue>) -> bool {
+    image.get(CREATE_TIME) == create_time
 }
 
 /// Returns whether the attempt that holds this lock was asked to cancel.

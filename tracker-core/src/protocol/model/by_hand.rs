@@ -9,6 +9,7 @@ use super::row::{Row, Time, lock_text};
 use super::steps::{head, steps};
 use super::worker::{Operation, Phase, Wait};
 use crate::declare::status::Role;
+use crate::item::attribute::CREATE_TIME;
 use crate::item::head::TaskHead;
 use crate::protocol::classify;
 
@@ -152,7 +153,7 @@ impl Act<'_> {
                 // Another create time is another task: the one that was read is gone.
                 let image = image.filter(|image| match self.mutant {
                     Mutant::DeleteBelievesChange => image.update_time == seen.update_time,
-                    _ => classify::is_same_task(&image.item(), &seen.item()),
+                    _ => classify::is_same_task(&image.item(), seen.item().get(CREATE_TIME)),
                 });
                 return self.deleted(image, born, sent);
             }
