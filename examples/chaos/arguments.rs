@@ -58,6 +58,10 @@ pub struct Arguments {
     /// Do not write effects: each success is then an update, not a transaction with the counter of its task
     #[arg(long)]
     without_effects: bool,
+    /// Let all workers start each task by hand. Otherwise every third one is a `Tracker::worker`, which shares requests. By hand,
+    /// it is also checked that each attempt without a body belongs to a start without an answer
+    #[arg(long)]
+    by_hand: bool,
     /// `embedded`, `aws-like` for an embedded database that behaves like AWS on a bad day, or the URL of an emulator, for
     /// example `http://127.0.0.1:8000`; not AWS
     #[arg(long, value_name = "embedded|aws-like|URL", default_value = "embedded", value_parser = backend)]
@@ -91,9 +95,10 @@ impl fmt::Display for Arguments {
         if let Some(processes) = self.processes {
             write!(f, "{processes} processes with ")?;
         }
-        let Plan { workers, seed, effects } = self.plan();
+        let Plan { workers, seed, effects, serves } = self.plan();
         let effects = if effects { "" } else { ", no effects" };
-        write!(f, "{workers} workers, seed {seed}{effects}, {}", self.backend)
+        let by_hand = if serves { "" } else { ", by hand" };
+        write!(f, "{workers} workers, seed {seed}{effects}{by_hand}, {}", self.backend)
     }
 }
 
@@ -145,7 +150,7 @@ impl Arguments {
 
     pub fn plan(&self) -> Plan {
         let workers = self.workers.unwrap_or(if self.processes.is_some() { 1 } else { 16 });
-        Plan { workers, seed: self.seed, effects: !self.without_effects }
+        Plan { workers, seed: self.seed, effects: !self.without_effects, serves: !self.by_hand }
     }
 
     /// Returns when the tasks come in, from now on.

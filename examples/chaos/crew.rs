@@ -65,8 +65,7 @@ impl Crew {
         match self {
             Self::Here { gate, .. } => {
                 if gate.is_none() {
-                    let closed = Arc::clone(&chaos.gate).write_owned();
-                    let closed = tokio::time::timeout(PATIENCE, closed).await;
+                    let closed = tokio::time::timeout(PATIENCE, chaos.close_gate()).await;
                     *gate = Some(
                         closed.map_err(|_| "a worker hangs in an attempt, although all tasks have ended")?,
                     );

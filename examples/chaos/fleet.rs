@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use tokio::sync::RwLock;
-use tokio::task::JoinHandle;
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
+use tokio::task::AbortHandle;
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::config::retry::RetryConfig;
 use tracker_core::aws_sdk_dynamodb::config::timeout::TimeoutConfig;
@@ -17,7 +17,9 @@ use tracker_core::aws_sdk_dynamodb::types::{
     AttributeValue, DeleteRequest, TransactWriteItem, Update, WriteRequest,
 };
 use tracker_core::testing::{AwsLike, Conditions, Fault, FaultyNetwork, Rates};
-use tracker_core::{Advice, Error, ErrorKind, Layout, StatusTracker, Tracker};
+use tracker_core::{
+    Advice, CancellationToken, Error, ErrorKind, Layout, StatusTracker, Tracker, TrackerBuilder,
+};
 
 use super::clock::Alive;
 use super::job::{Job, JobStatus, LONGEST_LEASE, MAX_CLOCK_SKEW, Plan, SHORTEST_LEASE};
@@ -32,6 +34,13 @@ const BATCH: usize = 25;
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
+/// What a worker has left behind that has vanished.
+#[derive(Debug)]
+struct Vanished {
+    clock: Alive,
+    abort: AbortHandle,
+}
+
 #[derive(Debug)]
 pub struct Chaos {
     pub plan: Plan,
@@ -43,12 +52,14 @@ pub struct Chaos {
     pub calm: Tracker<Job>,
     /// Workers hold it for reading while they work. Whoever holds it for writing has no worker between start and end.
     pub gate: Arc<RwLock<()>>,
+    /// Ends the workers of `Tracker::worker` that run, which hold the gate.
+    pause: Mutex<CancellationToken>,
     aws: Option<AwsLike>,
     calm_client: Client,
     client: Client,
     table: String,
     layout: Layout,
-    vanished: Mutex<Vec<(Alive, JoinHandle<()>)>>,
+    vanished: Mutex<Vec<Vanished>>,
 }
 
 impl Chaos {
@@ -72,6 +83,7 @@ impl Chaos {
             is_process: false,
             calm: Job::tracker_builder(client).table(table).layout(layout.clone()).build()?,
             gate: Arc::default(),
+            pause: Mutex::default(),
             aws,
             calm_client: client.clone(),
             client: Client::from_conf(client_config.build()),
@@ -176,7 +188,7 @@ impl Chaos {
 
     /// Creates tasks through the faulty network.
     pub async fn create(&self, ids: impl Stream<Item = u32>) -> Result<(), Error> {
-        let creator = &self.tracker("creator", Alive::new(Duration::ZERO), SHORTEST_LEASE, true)?;
+        let creator = &self.tracker("creator", Alive::new(Duration::ZERO), SHORTEST_LEASE).build()?;
         ids.map(|id| async move {
             let begin = Instant::now();
             loop {
@@ -226,28 +238,35 @@ impl Chaos {
         Ok(())
     }
 
+    fn pause_tokens(&self) -> MutexGuard<'_, CancellationToken> {
+        self.pause.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns a token that is cancelled when the workers are to pause.
+    pub fn pause_token(&self) -> CancellationToken {
+        self.pause_tokens().child_token()
+    }
+
+    /// Waits until no worker is between the start and the end of an attempt. They go on when the guard is dropped.
+    pub async fn close_gate(&self) -> OwnedRwLockWriteGuard<()> {
+        std::mem::take(&mut *self.pause_tokens()).cancel();
+        Arc::clone(&self.gate).write_owned().await
+    }
+
     /// Returns a tracker over the faulty network.
-    pub fn tracker(
-        &self,
-        owner: &str,
-        clock: Alive,
-        lease: Duration,
-        heartbeat: bool,
-    ) -> Result<Tracker<Job>, Error> {
+    pub fn tracker(&self, owner: &str, clock: Alive, lease: Duration) -> TrackerBuilder<Job> {
         Job::tracker_builder(&self.client)
             .table(&self.table)
             .layout(self.layout.clone())
             .lock_expire(lease)
             .max_clock_skew(MAX_CLOCK_SKEW)
-            .heartbeat(heartbeat)
             .clock(clock)
             .owner(owner)
-            .build()
     }
 
-    /// Keeps an attempt whose worker has vanished.
-    pub fn keep_vanished(&self, clock: Alive, attempt: JoinHandle<()>) {
-        self.vanished.lock().unwrap_or_else(PoisonError::into_inner).push((clock, attempt));
+    /// Keeps the attempts of a worker that has vanished.
+    pub fn keep_vanished(&self, clock: Alive, abort: AbortHandle) {
+        self.vanished.lock().unwrap_or_else(PoisonError::into_inner).push(Vanished { clock, abort });
     }
 
     /// Lets everything arrive that is still under way. The gate must be closed.
@@ -255,9 +274,11 @@ impl Chaos {
     /// The attempts of vanished workers are dropped. Others have ended their tasks, so nothing of it may be recorded.
     pub async fn settle(&self) {
         let vanished = std::mem::take(&mut *self.vanished.lock().unwrap_or_else(PoisonError::into_inner));
-        for (clock, attempt) in vanished {
-            attempt.abort();
-            let _ = attempt.await;
+        for Vanished { clock, abort } in vanished {
+            abort.abort();
+            while !abort.is_finished() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             clock.wake();
         }
         let mut quiet = 0;

@@ -85,6 +85,8 @@ pub struct Plan {
     pub seed: u64,
     /// Whether each success counts up a counter of its task, in one transaction.
     pub effects: bool,
+    /// Whether every third worker is one of `Tracker::worker`.
+    pub serves: bool,
 }
 
 impl Plan {

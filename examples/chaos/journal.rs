@@ -4,13 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 use tracker_core::{Error, ErrorKind, Execution};
 
 use super::job::{Behaviour, Job};
+
+/// How often a body that takes long records until when it holds its task.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The result that a worker received at the end of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +68,8 @@ pub struct Record {
     unanswered: u64,
     /// The workers that are starting the task.
     starting: Vec<String>,
+    /// The last attempt that was told that its data is saved.
+    pub saved_by: Option<u64>,
 }
 
 impl Record {
@@ -88,6 +95,7 @@ impl Record {
             What::StillHere { attempt, deadline } => {
                 self.change(attempt, |visit| visit.deadline = visit.deadline.max(deadline));
             }
+            What::Saved { attempt } => self.saved_by = self.saved_by.max(Some(attempt)),
             What::End { attempt, at } => self.change(attempt, |visit| visit.end = Some(at)),
             What::Told { attempt, verdict } => self.change(attempt, |visit| visit.verdict = Some(verdict)),
         }
@@ -155,6 +163,7 @@ enum What {
     Unstarted { owner: String, unsure: bool },
     Begin(Visit),
     StillHere { attempt: u64, deadline: u64 },
+    Saved { attempt: u64 },
     End { attempt: u64, at: u64 },
     Told { attempt: u64, verdict: Verdict },
 }
@@ -267,6 +276,25 @@ pub struct Inside<'j> {
 }
 
 impl Inside<'_> {
+    /// Waits for something that takes long, and records meanwhile how the lease is renewed.
+    pub async fn stay_until<R>(&self, task: &Execution<Job>, long: impl Future<Output = R>) -> R {
+        let mut long = pin!(long);
+        loop {
+            match timeout(LOOK, &mut long).await {
+                Ok(done) => {
+                    self.still_here(task);
+                    return done;
+                }
+                Err(_) => self.still_here(task),
+            }
+        }
+    }
+
+    /// Records that the data of this attempt is saved.
+    pub fn saved(&self) {
+        self.journal.write(Line::Task(self.task, What::Saved { attempt: self.attempt }));
+    }
+
     /// Records the later deadline if a heartbeat has renewed the lease.
     pub fn still_here(&self, task: &Execution<Job>) {
         // The time comes first: if the process is stopped in between, the deadline is too early, and never too late.

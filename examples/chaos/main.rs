@@ -64,6 +64,7 @@ fn main() -> ExitCode {
         return status;
     }
     let arguments = Arguments::checked();
+    machine::return_freed_memory();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = runtime.map_err(AnyError::from).and_then(|runtime| runtime.block_on(run(&arguments)));
     ended.unwrap_or_else(|error| {

@@ -300,10 +300,14 @@ async fn work(config: Config) -> Result<(), AnyError> {
     }
     tokio::select! {
         _ = input => {}
-        _ = workers.join_next() => return Err("a worker has ended too early".into()),
+        ended = workers.join_next() => {
+            let ended: Option<Result<Result<(), tracker_core::Error>, _>> = ended;
+            ended.transpose()?.transpose()?;
+            return Err("a worker has ended too early".into());
+        }
         () = chaos.kill_connections() => {}
     }
-    let _gate = chaos.gate.write().await;
+    let _gate = chaos.close_gate().await;
     chaos.settle().await;
     chaos.journal.faults(chaos.network.injected());
     Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tracker_core::{Error, Execution, Failure, Tracker};
+use tracker_core::{Error, Event, EventKind, Execution, Failure, Tracker};
 
 use super::clock::Alive;
 use super::fleet::Chaos;
@@ -16,6 +16,8 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_millis(800);
 /// How many of the tasks that it has found a worker starts at most.
 const PICKS: usize = 16;
+/// How many tasks a [`tracker_core::Worker`] runs at once: as many as it takes for the end of a body that hangs to wait for others.
+const SLOTS: usize = 56;
 /// The exit status of a worker process whose task has killed it.
 pub const VANISHED: i32 = 86;
 
@@ -27,7 +29,7 @@ pub fn start(chaos: &Arc<Chaos>) -> JoinSet<Result<(), Error>> {
 /// Runs one worker at a time, and replaces it when it vanishes.
 async fn work(chaos: Arc<Chaos>, nth: u32) -> Result<(), Error> {
     for life in 0.. {
-        Worker::new(&chaos, &format!("worker-{nth}.{life}"), nth, life)?.live().await;
+        Worker::new(&chaos, &format!("worker-{nth}.{life}"), nth, life)?.live().await?;
     }
     Ok(())
 }
@@ -35,12 +37,29 @@ async fn work(chaos: Arc<Chaos>, nth: u32) -> Result<(), Error> {
 /// What a body panics with.
 const ON_PURPOSE: &str = "this body panics on purpose";
 
+/// Notes what a worker is told of the end of an attempt.
+fn tell(chaos: &Chaos, event: &Event<'_>) {
+    let verdict = match event.kind {
+        EventKind::Succeeded => Verdict::Succeeded,
+        EventKind::Failed | EventKind::Ignored => Verdict::Failed,
+        EventKind::Released => Verdict::Released,
+        EventKind::LeaseLost => Verdict::Lost,
+        EventKind::OutcomeUnknown => Verdict::Unknown,
+        _ => return,
+    };
+    if let (Ok(task), Some(attempt)) = (event.task_id.parse(), event.attempt) {
+        chaos.journal.told(task, attempt, verdict);
+    }
+}
+
 #[derive(Clone)]
 pub struct Worker {
     chaos: Arc<Chaos>,
     tracker: Tracker<Job>,
     owner: String,
     alive: Alive,
+    /// Whether it works as [`Tracker::worker`] does, which runs many tasks at once and shares requests.
+    serves: bool,
 }
 
 impl Worker {
@@ -50,12 +69,57 @@ impl Worker {
         let alive = Alive::new(ahead);
         let lease = SHORTEST_LEASE * (4 + nth % 3) / 4;
         let heartbeat = nth.wrapping_add(life).is_multiple_of(2);
-        let tracker = chaos.tracker(owner, alive.clone(), lease, heartbeat)?;
-        Ok(Self { chaos: Arc::clone(chaos), tracker, owner: owner.to_owned(), alive })
+        let serves = chaos.plan.serves && chaos.plan.draw(("serves", nth, life), 3) == 0;
+        let mut builder = chaos.tracker(owner, alive.clone(), lease).heartbeat(heartbeat);
+        if serves {
+            let chaos = Arc::clone(chaos);
+            builder = builder.observer(move |event: &Event<'_>| tell(&chaos, event));
+        }
+        let (chaos, tracker, owner) = (Arc::clone(chaos), builder.build()?, owner.to_owned());
+        Ok(Self { chaos, tracker, owner, alive, serves })
     }
 
     /// Works until the worker vanishes.
-    pub async fn live(&self) {
+    ///
+    /// # Errors
+    ///
+    /// Fails if `Tracker::worker` gives up, which it must not.
+    pub async fn live(&self) -> Result<(), Error> {
+        if self.serves {
+            return self.serve().await;
+        }
+        self.attempt_all().await;
+        Ok(())
+    }
+
+    /// Works with [`Tracker::worker`].
+    async fn serve(&self) -> Result<(), Error> {
+        loop {
+            let working = self.chaos.gate.read().await;
+            let pause = self.chaos.pause_token();
+            let worker = self.clone();
+            let body = async move |task: &mut Execution<Job>| worker.body(task).await;
+            let serving = self.tracker.worker().concurrency(SLOTS).poll(SHORTEST_WAIT, LONGEST_WAIT);
+            let mut serving = tokio::spawn(serving.shutdown(pause.clone()).run(body));
+            tokio::select! {
+                biased;
+                () = self.alive.vanished.notified() => {
+                    // Its other bodies go on, without heartbeats.
+                    pause.cancel();
+                    self.chaos.keep_vanished(self.alive.clone(), serving.abort_handle());
+                    return Ok(());
+                }
+                ended = &mut serving => match ended {
+                    Ok(ended) => drop(ended?),
+                    Err(error) => std::panic::resume_unwind(error.into_panic()),
+                },
+            }
+            drop(working);
+        }
+    }
+
+    /// Starts one task after the other by hand.
+    async fn attempt_all(&self) {
         let plan = self.chaos.plan;
         let mut wait = SHORTEST_WAIT;
         for round in 0_u64.. {
@@ -81,7 +145,7 @@ impl Worker {
                 tokio::select! {
                     biased;
                     () = self.alive.vanished.notified() => {
-                        self.chaos.keep_vanished(self.alive.clone(), attempt);
+                        self.chaos.keep_vanished(self.alive.clone(), attempt.abort_handle());
                         return;
                     }
                     ended = &mut attempt => {
@@ -150,19 +214,18 @@ impl Worker {
             Behaviour::Save => {
                 task.data_mut().saved_by = Some(attempt);
                 task.save().await?;
+                inside.saved();
                 inside.still_here(task);
             }
             Behaviour::Fail => return Err("this body fails on purpose".into()),
             // `resume_unwind` skips the panic hook, which would print every panic.
             Behaviour::Panic => std::panic::resume_unwind(Box::new(ON_PURPOSE)),
             Behaviour::Hang => {
-                tokio::time::sleep(HANG).await;
-                inside.still_here(task);
+                inside.stay_until(task, tokio::time::sleep(HANG)).await;
             }
             Behaviour::Block => {
                 std::thread::sleep(SHORTEST_LEASE / 2);
-                task.spawn_blocking(|_| std::thread::sleep(HANG)).await;
-                inside.still_here(task);
+                inside.stay_until(task, task.spawn_blocking(|_| std::thread::sleep(HANG))).await;
             }
             Behaviour::Refuse => {
                 task.on_success(self.chaos.count(u32::MAX, Some("attribute_exists(successes)"))?)?;

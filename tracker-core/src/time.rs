@@ -39,7 +39,7 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// - in a start, if the task was last written slightly ahead of this clock;
     /// - between two heartbeats, for at most a second at once;
     /// - until the timeout of a body;
-    /// - in a worker: between two polls, and until it must stop.
+    /// - in a worker: between two polls, until it must stop, and for up to 50 ms until updates share a request.
     fn sleep(&self, duration: Duration) -> Sleep;
 
     /// Returns whether the time is simulated; `false` by default.

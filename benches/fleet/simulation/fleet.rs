@@ -153,8 +153,10 @@ impl World {
     }
 
     /// Draws how long a request and its response take.
-    pub(crate) fn latency(&mut self) -> Time {
-        self.setup.latency.draw(&mut self.rng)
+    /// Returns how long a request with this many parts takes: as long as its slowest part.
+    pub(crate) fn latency(&mut self, parts: usize) -> Time {
+        let slowest = (0..parts).map(|_| self.setup.latency.draw(&mut self.rng)).max();
+        slowest.unwrap_or_default()
     }
 
     /// Draws how long the SDK waits after a try has failed.

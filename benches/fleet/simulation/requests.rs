@@ -31,6 +31,8 @@ pub(crate) struct InFlight {
     /// Whether other updates wait until it has ended.
     is_awaited: bool,
     tries: u32,
+    /// How long the present try takes, to the table and back.
+    latency: Time,
 }
 
 /// The requests that are under way, by number.
@@ -105,10 +107,10 @@ impl World {
     }
 
     fn send(&mut self, worker: u32, members: Vec<Update>, is_awaited: bool, now: Time) {
-        let request = InFlight { worker, members, answers: Vec::new(), is_awaited, tries: 0 };
+        let latency = self.latency(members.len());
+        let request = InFlight { worker, members, answers: Vec::new(), is_awaited, tries: 0, latency };
         let number = self.in_flight.add(request);
-        let arrives = now + self.latency() / 2;
-        self.events.add(arrives, Event::Requested(number));
+        self.events.add(now + latency / 2, Event::Requested(number));
     }
 
     /// A request arrives at the table.
@@ -130,11 +132,12 @@ impl World {
                 }
             });
         }
-        let response = self.latency() / 2;
+        let response = request.latency / 2;
         if is_out || is_alone && request.answers == [Answer::Alone] {
             request.tries += 1;
             if request.tries < TRIES {
-                let at = now + response + self.backoff(request.tries) + self.latency() / 2;
+                request.latency = self.latency(request.members.len());
+                let at = now + response + self.backoff(request.tries) + request.latency / 2;
                 self.events.add(at, Event::Requested(number));
                 self.in_flight.all[number as usize] = request;
                 return;
@@ -189,9 +192,9 @@ impl World {
             // One read for all of them.
             self.figures.requests.reads += 1;
             self.table.read_units += refused.len() as f64;
+            let at = now + self.latency(refused.len());
             let request = InFlight { worker: nth, members: refused, ..InFlight::default() };
             let number = self.in_flight.add(request);
-            let at = now + self.latency();
             self.events.add(at, Event::ReadsImages(number));
         }
         self.send_due(nth, false, now);
@@ -273,7 +276,7 @@ impl World {
         let worker = &mut self.workers[nth as usize];
         if !worker.is_dead {
             let Task { attempt, started, .. } = self.table.tasks[task as usize];
-            let is_patient = may_wait(time(now - started));
+            let is_patient = may_wait(time(now - started), self.setup.settings.concurrency);
             worker.updates.push(Update { task, kind: Kind::End, attempt, sends: 0, is_patient });
             self.send_due(nth, false, now);
         }

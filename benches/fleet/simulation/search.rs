@@ -1,6 +1,6 @@
 //! The searches of the workers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::vec;
 
 use crate::events::{Event, TaskId, Time};
@@ -8,7 +8,7 @@ use crate::fleet::World;
 use crate::protocol::expected::Expected;
 use crate::table::Row;
 use crate::time::Timestamp;
-use crate::worker::claims::{SearchPlan, SearchResult, WINDOW};
+use crate::worker::claims::{Excluded, SearchPlan, SearchResult, WINDOW};
 use crate::worker::pace::{Slots, Step};
 use crate::worker::reading::{Reading, Window, pages};
 use crate::worker_state::time;
@@ -26,8 +26,10 @@ pub(crate) struct Search {
     groups: vec::IntoIter<Vec<usize>>,
     group: Vec<usize>,
     from: HashMap<usize, Vec<Timestamp>>,
-    excluded: HashSet<String>,
+    excluded: Excluded,
     reading: Reading,
+    /// How long the present try takes, to the table and back.
+    latency: Time,
     /// How often the group was read in vain.
     tries: u32,
     /// When the response to the read of the pause comes.
@@ -95,23 +97,25 @@ impl World {
     fn begin_search(&mut self, nth: u32, plan: SearchPlan, now: Time) {
         let SearchPlan { groups, from, excluded } = plan;
         let mut groups = groups.into_iter();
+        let group = groups.next().unwrap_or_default();
         let pause_read = self.read_pause(now);
+        let latency = self.latency(group.len().min(READERS));
         let worker = &mut self.workers[nth as usize];
         let number = worker.number();
         worker.search = Some(Box::new(Search {
             nth: number,
-            group: groups.next().unwrap_or_default(),
+            group,
             groups,
             from,
             excluded,
             reading: Reading::default(),
+            latency,
             tries: 0,
             pause_read,
             has_failed: false,
             is_complete: false,
         }));
-        let arrives = now + self.latency() / 2;
-        self.events.add(arrives, Event::Searches(nth, number));
+        self.events.add(now + latency / 2, Event::Searches(nth, number));
     }
 
     /// Reads whether the step is paused. Returns when the response comes. Without an answer, the worker goes on.
@@ -120,7 +124,7 @@ impl World {
         for nth in 1..=TRIES {
             self.figures.requests.pauses += 1;
             self.figures.throttleable += 1;
-            at += self.latency();
+            at += self.latency(1);
             if !self.is_out(at) && self.table.read_pause(now) {
                 break;
             }
@@ -134,7 +138,7 @@ impl World {
     pub(crate) fn on_search_arrives(&mut self, nth: u32, number: u32, now: Time) {
         let found = self.workers[nth as usize].search.take_if(|search| search.nth == number);
         let Some(mut search) = found else { return };
-        let response = self.latency() / 2;
+        let response = search.latency / 2;
         if let Some((scans, waves)) = self.read_group(&search, now) {
             for Scan { window, keys, expected, suspects, .. } in scans {
                 search.reading.add(&window, keys, expected, suspects);
@@ -142,13 +146,13 @@ impl World {
             search.tries = 0;
             let mut at = now + response;
             for _ in 1..waves {
-                at += self.latency();
+                at += self.latency(search.group.len().min(READERS));
             }
             match search.groups.next() {
                 Some(group) if !search.reading.has_enough() => {
+                    search.latency = self.latency(group.len().min(READERS));
                     search.group = group;
-                    let arrives = at + self.latency() / 2;
-                    self.events.add(arrives, Event::Searches(nth, number));
+                    self.events.add(at + search.latency / 2, Event::Searches(nth, number));
                 }
                 group => {
                     search.is_complete = group.is_none();
@@ -158,7 +162,8 @@ impl World {
         } else {
             search.tries += 1;
             if search.tries < TRIES {
-                let at = now + response + self.backoff(search.tries) + self.latency() / 2;
+                search.latency = self.latency(search.group.len().min(READERS));
+                let at = now + response + self.backoff(search.tries) + search.latency / 2;
                 self.events.add(at, Event::Searches(nth, number));
             } else {
                 search.has_failed = true;
@@ -215,7 +220,7 @@ impl World {
         has_units
     }
 
-    fn read_ready(&mut self, scan: &mut Scan, shard: usize, excluded: &HashSet<String>, now: Time) -> bool {
+    fn read_ready(&mut self, scan: &mut Scan, shard: usize, excluded: &Excluded, now: Time) -> bool {
         while !scan.window.has_ended() {
             let from = scan.window.from();
             let after = from.map_or(0, |from| from.since(Timestamp::EPOCH).as_micros() as Time);
@@ -253,7 +258,7 @@ impl World {
     }
 
     /// Reads the tasks in progress whose leases have expired. The worker remembers those that it has found alive.
-    fn read_expired(&mut self, scan: &mut Scan, excluded: &HashSet<String>, now: Time) -> bool {
+    fn read_expired(&mut self, scan: &mut Scan, excluded: &Excluded, now: Time) -> bool {
         let before = self.table.stale_before(now);
         let mut rows = Vec::new();
         for shard in 0..self.table.in_progress.len() {

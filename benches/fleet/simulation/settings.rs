@@ -75,8 +75,9 @@ pub struct Impossible {
 
 /// The largest `concurrency` of a worker.
 const MOST_SLOTS: f64 = 100_000.0;
-/// What a task occupies its slot for, besides its body: its start and its end, in seconds.
-const AROUND_BODY: f64 = 0.05;
+/// What a task occupies its slot for, besides its body, in seconds: its start and its end, each as long as the slowest of 25 updates,
+/// and the 50 ms for which an end may wait.
+const AROUND_BODY: f64 = 0.1;
 /// How many slots there are for each that the load needs: if half of the workers die, the others use 80 % of theirs.
 const SPARE: f64 = 2.5;
 /// How many tasks a busy worker should end each second: fewer ends do not meet, and each is a request of its own.
@@ -137,7 +138,7 @@ impl Cell {
             arrivals: Arrivals::Rate(self.rate),
             body: (body / 2, body * 3 / 2),
             lock_expire: Duration::from_mins(5),
-            latency: Spread::new(5_000, 20_000, 200_000),
+            latency: Spread::new(5_000, 20_000, 60_000),
             lag: Spread::new(10_000, 100_000, SECOND),
             table_partitions: (TABLE_WRITES * self.rate / 1000.0 / HEADROOM).ceil().max(4.0) as usize,
             index_partitions: None,

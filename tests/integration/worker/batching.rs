@@ -25,7 +25,7 @@ async fn worker_needs_fewer_requests_than_tasks(world: World) {
     assert!(writes <= 32, "{writes} writes for 64 tasks");
 }
 
-/// Bodies of a second end one after another, and each end waits a little for the next ones.
+/// Bodies of a second end one after another, and each end waits a little for the next ones if there are slots for that many.
 #[database_test(whole_batches)]
 async fn ends_of_long_bodies_share_requests(world: World) {
     let documents = create_documents(world.builder(), 10).await;
@@ -37,7 +37,7 @@ async fn ends_of_long_bodies_share_requests(world: World) {
         Ok(())
     };
     let begin = clock.now().monotonic;
-    let worker = documents.worker().drain().run_local(body);
+    let worker = documents.worker().concurrency(32).drain().run_local(body);
     let summary = world.run_while_advancing_clock(worker).await.unwrap();
     assert_eq!(summary.succeeded, 10, "{summary}");
     assert_eq!(stored_counts(&world, 10).await, counts([(Succeeded, 10)]));

@@ -204,3 +204,31 @@ async fn worker_takes_over_a_task_that_it_lost_while_computing(world: World) {
     let task = documents.get("doc-0").consistent().await.unwrap().unwrap();
     assert_eq!((task.data().pages, task.attempt()), (9, 2), "the first attempt has written nothing");
 }
+
+#[database_test(whole_batches)]
+async fn body_does_not_begin_after_its_lease_has_expired(world: World) {
+    let documents = create_documents(world.builder(), 2).await;
+    world.clock.advance(Duration::from_secs(1));
+    let (clock, begun) = (world.clock.manual(), Arc::new(Mutex::new(Vec::new())));
+    let seen = Arc::clone(&begun);
+    let worker = documents.worker().drain().run(async move |task| {
+        let is_first = {
+            let mut seen = seen.lock().unwrap();
+            seen.push((task.attempt(), task.remaining().is_zero()));
+            seen.len() == 1
+        };
+        if is_first {
+            // Both tasks are started, and this body computes for longer than the leases.
+            clock.advance(Duration::from_secs(400));
+        }
+        Ok(())
+    });
+    let summary = worker.await.unwrap();
+    assert_eq!(*begun.lock().unwrap(), [(1, false), (2, false)], "the other task was started twice");
+    assert_eq!((summary.succeeded, summary.released), (2, 1), "{summary}");
+    assert_eq!(stored_counts(&world, 2).await, counts([(Succeeded, 2)]));
+    for id in ["doc-0", "doc-1"] {
+        let task = documents.get(id).consistent().await.unwrap().unwrap();
+        assert_eq!((task.errors().len(), task.failed_attempts()), (0, 0), "a release counts no failure");
+    }
+}

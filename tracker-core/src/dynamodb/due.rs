@@ -18,10 +18,11 @@ const UNDER_WAY: usize = 1;
 /// The longest time for which an update waits for requests that are under way: several times what DynamoDB needs.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
-/// Returns whether the end of an attempt that has run for this time may wait for others: its task takes a twentieth
-/// longer at most.
-pub(crate) fn may_wait(ran: Duration) -> bool {
-    ran >= 20 * LONGEST_WAIT
+/// Returns whether the end of an attempt that has run for this time may wait for others. Its task takes a twentieth longer at
+/// most, and others come meanwhile: if as many such attempts run as the worker has slots, at least one ends in that time.
+pub(crate) fn may_wait(ran: Duration, slots: usize) -> bool {
+    let slots = u32::try_from(slots).unwrap_or(u32::MAX);
+    ran >= 20 * LONGEST_WAIT && ran <= LONGEST_WAIT.saturating_mul(slots)
 }
 
 /// An update that waits.

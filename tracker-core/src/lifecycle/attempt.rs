@@ -141,7 +141,9 @@ impl Attempt {
     fn end(&mut self, outcome: Outcome, changes: Changes, returns_item: bool) -> Arc<Finish> {
         self.if_dropped = IfDropped::Nothing;
         let (cx, head, lease) = (Arc::clone(&self.cx), Arc::clone(&self.head), Arc::clone(&self.lease));
-        let route = self.sharing.end_route(self.cx.now().monotonic.saturating_sub(self.begun));
+        let now = self.cx.now();
+        let ran = now.monotonic.saturating_sub(self.begun);
+        let route = self.sharing.end_route(ran, self.lease.is_out_of_time(now));
         Arc::new(Finish::new(cx, head, lease, Ending { outcome, changes, route, returns_item }, self.begun))
     }
 }
@@ -173,6 +175,8 @@ impl Drop for Attempt {
                 verdict: Verdict::Retry,
             },
         };
+        // Nobody waits for it, so it is a request of its own.
+        self.sharing = Sharing::Heartbeats;
         let finish = self.end(outcome, Changes::default(), false);
         finish.begin_if_unblocked();
         send_in_background(finish);

@@ -1,12 +1,13 @@
 //! The finish of an attempt: sent until its outcome is known.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::failure;
 use super::heartbeat::expired;
 use super::shared_lease::SharedLease;
-use crate::dynamodb::{self, Context, Route, Transaction, WriteError};
+use crate::dynamodb::{self, Context, Route, Transaction, WaitsFor, WriteError};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
 use crate::item::document::Document;
@@ -56,6 +57,8 @@ pub(super) struct Finish {
     now: OnceLock<Timestamp>,
     /// If a failure was sent instead of a success with effects: the time of the other one. A copy of either may be applied.
     other: OnceLock<Timestamp>,
+    /// Whether it has waited for others to share a request with.
+    has_waited: AtomicBool,
     /// When the start was granted, by the monotonic clock.
     begun: Duration,
 }
@@ -68,7 +71,16 @@ impl Finish {
         ending: Ending,
         begun: Duration,
     ) -> Self {
-        Self { cx, head, lease, ending, now: OnceLock::new(), other: OnceLock::new(), begun }
+        Self {
+            cx,
+            head,
+            lease,
+            ending,
+            now: OnceLock::new(),
+            other: OnceLock::new(),
+            has_waited: AtomicBool::new(false),
+            begun,
+        }
     }
 
     /// Stops the heartbeat and takes the time of the finish, unless blocking closures run. Returns whether none runs.
@@ -165,12 +177,20 @@ impl Finish {
         }
     }
 
+    /// Returns how the write is sent. It waits for others once, and not again if it must be sent again.
+    fn route_once(&self) -> Route {
+        let route = self.ending.route;
+        let has_waited =
+            route.waits_for == WaitsFor::DueSoon && self.has_waited.swap(true, Ordering::Relaxed);
+        Route { waits_for: if has_waited { WaitsFor::Nobody } else { route.waits_for }, ..route }
+    }
+
     /// Sends one write until it is known whether it was applied.
     async fn settle(&self, write: Expression, detail: HistoryDetail) -> Result<Option<Item>, WriteError> {
         let Self { cx, head, ending, .. } = self;
         let Ending { route, returns_item, changes: Changes { effects, .. }, .. } = ending;
         if effects.is_empty() {
-            let send = || dynamodb::update(cx, *route, &head.key, write.clone(), *returns_item);
+            let send = || dynamodb::update(cx, self.route_once(), &head.key, write.clone(), *returns_item);
             return dynamodb::settle_finish(&*cx.clock, send).await;
         }
         // A token belongs to its content, which has less and less of the history.
@@ -279,6 +299,7 @@ impl Finish {
             },
             now: OnceLock::from(instead(now)),
             other: if has_effects { OnceLock::from(now) } else { OnceLock::new() },
+            has_waited: AtomicBool::new(true),
             begun: self.begun,
         };
         match Box::pin(fail.send()).await {

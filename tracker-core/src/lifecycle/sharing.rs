@@ -14,8 +14,8 @@ pub(crate) enum Sharing {
     Heartbeats,
     /// All of them.
     Everything,
-    /// All of them, and the end of a long attempt waits a little for others.
-    Patiently,
+    /// All of them, and the end of a long attempt waits a little for others. The worker runs that many tasks at once.
+    Patiently { slots: usize },
     /// All of them, and the end is due together with that of others.
     Together,
 }
@@ -28,15 +28,15 @@ impl Sharing {
 
     /// Returns how a save is sent.
     pub(crate) fn route(self) -> Route {
-        let shares = matches!(self, Self::Everything | Self::Patiently | Self::Together);
+        let shares = matches!(self, Self::Everything | Self::Patiently { .. } | Self::Together);
         Route { shares, ..Route::ALONE }
     }
 
-    /// Returns how the end of an attempt is sent that has run for this time.
-    pub(crate) fn end_route(self, ran: Duration) -> Route {
+    /// Returns how the end of an attempt is sent that has run for this time. Nothing waits if the worker `is_ending`.
+    pub(crate) fn end_route(self, ran: Duration, is_ending: bool) -> Route {
         let waits_for = match self {
             Self::Together => WaitsFor::DueNow,
-            Self::Patiently if may_wait(ran) => WaitsFor::DueSoon,
+            Self::Patiently { slots } if !is_ending && may_wait(ran, slots) => WaitsFor::DueSoon,
             _ => WaitsFor::Nobody,
         };
         Route { waits_for, ..self.route() }
@@ -59,4 +59,24 @@ pub(crate) struct StartWith {
 impl StartWith {
     /// A start that shares no request.
     pub(crate) const ALONE: Self = Self { sharing: Sharing::Heartbeats, expected: None };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn end_waits_if_its_attempt_was_long_and_others_end_meanwhile() {
+        let waits = |slots, millis, is_ending| {
+            let route = Sharing::Patiently { slots }.end_route(Duration::from_millis(millis), is_ending);
+            assert!(route.shares);
+            route.waits_for == WaitsFor::DueSoon
+        };
+        assert!(waits(100, 1_000, false) && waits(20, 1_000, false) && waits(100, 5_000, false));
+        assert!(!waits(100, 999, false), "50 ms would be more than a twentieth");
+        assert!(!waits(19, 1_000, false) && !waits(100, 5_001, false), "less than one other ends in 50 ms");
+        assert!(!waits(100, 1_000, true), "a worker that must return has no time");
+        let alone = Sharing::Everything.end_route(Duration::from_secs(1), false);
+        assert_eq!(alone.waits_for, WaitsFor::Nobody);
+    }
 }

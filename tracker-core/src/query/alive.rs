@@ -6,12 +6,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::merge::Row;
 use crate::time::Timestamp;
 
+/// Up to how many leases none is forgotten.
+const FEW: usize = 1_000;
 /// How many leases are remembered at most.
 const MOST: usize = 100_000;
 
 /// The leases that were found alive, each with the time until which nobody can take the task over.
 #[derive(Debug, Default)]
-pub(crate) struct AliveLeases(Mutex<HashMap<String, Alive>>);
+pub(crate) struct AliveLeases(Mutex<Leases>);
+
+#[derive(Debug, Default)]
+struct Leases {
+    of_tasks: HashMap<String, Alive>,
+    /// How many were left when those that had ended were last forgotten.
+    left: usize,
+}
 
 #[derive(Debug)]
 struct Alive {
@@ -21,26 +30,29 @@ struct Alive {
 }
 
 impl AliveLeases {
-    fn leases(&self) -> MutexGuard<'_, HashMap<String, Alive>> {
+    fn leases(&self) -> MutexGuard<'_, Leases> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns whether the lease of a row was found alive until a later time than now.
     pub(crate) fn has(&self, row: &Row, now: Timestamp) -> bool {
         let leases = self.leases();
-        leases.get(&row.key).is_some_and(|alive| alive.until > now && alive.update_time == row.update_time)
+        let alive = leases.of_tasks.get(&row.key);
+        alive.is_some_and(|alive| alive.until > now && alive.update_time == row.update_time)
     }
 
     /// Remembers that nobody can take a task over before a time. A renewal only moves that time further.
     pub(crate) fn insert(&self, row: &Row, until: Timestamp, now: Timestamp) {
         let mut leases = self.leases();
-        if leases.len() >= MOST {
-            leases.retain(|_, alive| alive.until > now);
-            if leases.len() >= MOST {
+        // When they have doubled, so that forgetting costs little for each lease.
+        if leases.of_tasks.len() >= (2 * leases.left).clamp(FEW, MOST) {
+            leases.of_tasks.retain(|_, alive| alive.until > now);
+            leases.left = leases.of_tasks.len();
+            if leases.left >= MOST {
                 return;
             }
         }
-        leases.insert(row.key.clone(), Alive { update_time: row.update_time.clone(), until });
+        leases.of_tasks.insert(row.key.clone(), Alive { update_time: row.update_time.clone(), until });
     }
 }
 
@@ -49,6 +61,19 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn leases_that_have_ended_are_forgotten() {
+        let alive = AliveLeases::default();
+        for nth in 0..10 * FEW as u32 {
+            let now = Timestamp::EPOCH.plus(Duration::from_secs(1) * nth);
+            let row = Row { key: nth.to_string(), ..Row::default() };
+            alive.insert(&row, now.plus(Duration::from_secs(5)), now);
+            assert!(alive.has(&row, now), "{nth}");
+        }
+        let remembered = alive.leases().of_tasks.len();
+        assert!(remembered <= FEW, "{remembered}");
+    }
 
     #[test]
     fn lease_is_remembered_until_its_end_and_for_its_attempt_alone() {

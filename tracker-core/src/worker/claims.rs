@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::rivals::Rivals;
@@ -29,6 +30,11 @@ const MAX_REFUSALS: u32 = 2;
 const MAX_ERRORS: u32 = 6;
 /// How long the index may show a task as it was before it ended here.
 pub(super) const INDEX_LAG: Duration = Duration::from_secs(5);
+/// How long it is remembered how often a task was refused, after it may be claimed again. A task whose trouble goes on is met
+/// again by then, because the longest deferral is shorter.
+const REMEMBERED: Duration = Duration::from_mins(10);
+/// Up to how many deferred tasks none is forgotten.
+const FEW_DEFERRED: usize = 64;
 /// How many tasks are deferred at most.
 const MAX_DEFERRED: usize = 10_000;
 
@@ -39,8 +45,22 @@ pub(crate) struct SearchPlan {
     pub(crate) groups: Vec<Vec<usize>>,
     /// Where to begin reading a source, if not at its oldest task: the first of these places that has tasks after it.
     pub(crate) from: HashMap<usize, Vec<Timestamp>>,
-    /// The tasks that do not count, because they are deferred or run here.
-    pub(crate) excluded: HashSet<String>,
+    /// The tasks that do not count.
+    pub(crate) excluded: Excluded,
+}
+
+/// The tasks that do not count for a search, because they are deferred or run here. The keys are shared: a worker may run
+/// 100,000 tasks, and each search has a copy.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Excluded {
+    deferred: HashSet<Arc<str>>,
+    claimed: HashSet<Arc<str>>,
+}
+
+impl Excluded {
+    pub(crate) fn contains(&self, key: &str) -> bool {
+        self.claimed.contains(key) || self.deferred.contains(key)
+    }
 }
 
 impl SearchPlan {
@@ -122,6 +142,13 @@ struct Deferred {
     has_ended: bool,
 }
 
+impl Deferred {
+    fn is_remembered(&self, now: Duration) -> bool {
+        let more = if self.times > 0 { REMEMBERED } else { Duration::ZERO };
+        self.until.saturating_add(more) > now
+    }
+}
+
 /// The claims of one worker.
 #[derive(Debug)]
 pub(crate) struct Claims {
@@ -142,8 +169,10 @@ pub(crate) struct Claims {
     suspect: Option<String>,
     found_at: Duration,
     /// The keys that are claimed or run here.
-    claimed: HashSet<String>,
-    deferred: HashMap<String, Deferred>,
+    claimed: HashSet<Arc<str>>,
+    deferred: HashMap<Arc<str>, Deferred>,
+    /// At how many deferred tasks those are forgotten that need not be remembered.
+    forgets_at: usize,
 }
 
 impl Claims {
@@ -160,6 +189,7 @@ impl Claims {
             found_at: Duration::ZERO,
             claimed: HashSet::new(),
             deferred: HashMap::new(),
+            forgets_at: FEW_DEFERRED,
         }
     }
 
@@ -185,7 +215,8 @@ impl Claims {
             groups.push(others);
         }
         let deferred = self.deferred.iter().filter(|(_, deferred)| deferred.until > now).map(|(key, _)| key);
-        SearchPlan { groups, from, excluded: deferred.chain(&self.claimed).cloned().collect() }
+        let excluded = Excluded { deferred: deferred.cloned().collect(), claimed: self.claimed.clone() };
+        SearchPlan { groups, from, excluded }
     }
 
     /// Returns a random place of each source that is deep, if rivals leave fewer tasks than could run here.
@@ -231,9 +262,9 @@ impl Claims {
             self.note_depth(read, wall);
         }
         let mut keys = found.keys;
-        let deferred = |key: &String| self.deferred.get(key).filter(|deferred| deferred.until > now);
+        let deferred = |key: &str| self.deferred.get(key).filter(|deferred| deferred.until > now);
         let later = keys.iter().any(|key| deferred(key).is_some_and(|deferred| deferred.awaited));
-        keys.retain(|key| deferred(key).is_none() && !self.claimed.contains(key));
+        keys.retain(|key| deferred(key).is_none() && !self.claimed.contains(key.as_str()));
         if keys.is_empty() {
             self.rivals.share(0);
             // An incomplete search found enough, but those tasks may have been claimed or deferred during the search.
@@ -272,7 +303,7 @@ impl Claims {
         if is_suspect {
             self.suspect = Some(key.clone());
         }
-        self.claimed.insert(key.clone());
+        self.claimed.insert(key.as_str().into());
         Some(Chosen { key, expected })
     }
 
@@ -325,7 +356,7 @@ impl Claims {
     /// Returns the tasks that have ended here recently, and those that cannot be read.
     pub(crate) fn ended(&self, now: Duration) -> HashSet<String> {
         let ended = self.deferred.iter().filter(|(_, deferred)| deferred.has_ended && deferred.until > now);
-        ended.map(|(key, _)| key.clone()).collect()
+        ended.map(|(key, _)| String::from(&**key)).collect()
     }
 
     pub(crate) fn is_deferred(&self, key: &str, now: Duration) -> bool {
@@ -333,13 +364,18 @@ impl Claims {
     }
 
     fn insert(&mut self, key: &str, deferred: Deferred, now: Duration) {
-        if self.deferred.len() >= MAX_DEFERRED {
-            self.deferred.retain(|_, deferred| deferred.until > now);
+        if self.deferred.len() >= self.forgets_at {
+            self.deferred.retain(|_, deferred| deferred.is_remembered(now));
+            if self.deferred.len() >= MAX_DEFERRED {
+                self.deferred.retain(|_, deferred| deferred.until > now);
+            }
             if self.deferred.len() >= MAX_DEFERRED {
                 self.deferred.clear();
             }
+            // When they have doubled, so that forgetting costs little for each task.
+            self.forgets_at = (2 * self.deferred.len()).clamp(FEW_DEFERRED, MAX_DEFERRED);
         }
-        self.deferred.insert(key.to_owned(), deferred);
+        self.deferred.insert(key.into(), deferred);
     }
 
     /// Forgets a claim. Returns whether there was one.

@@ -253,10 +253,7 @@ impl<T: StatusTracker> RunLoop<T> {
     fn start(&mut self, chosen: Chosen) {
         let Chosen { key, expected } = chosen;
         let with = if self.options.batching {
-            // A single task has no others to wait for.
-            let is_single = self.options.concurrency == 1;
-            let sharing = if is_single { Sharing::Everything } else { Sharing::Patiently };
-            StartWith { sharing, expected }
+            StartWith { sharing: Sharing::Patiently { slots: self.options.concurrency }, expected }
         } else {
             StartWith { sharing: Sharing::Nothing, expected: None }
         };

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::claims::{ENOUGH, Found, SearchPlan, WINDOW};
+use super::claims::{ENOUGH, Excluded, Found, SearchPlan, WINDOW};
 use super::reading::{Reading, Window, pages};
 use crate::declare::spec::Takeover;
 use crate::declare::status::Role;
@@ -154,7 +154,7 @@ fn is_suspect(lost_before: u32) -> bool {
 
 /// What one source has.
 struct SourceScan<'w> {
-    excluded: &'w HashSet<String>,
+    excluded: &'w Excluded,
     window: Window,
     keys: Vec<String>,
     expected: HashMap<String, Expected>,

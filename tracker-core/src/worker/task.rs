@@ -42,7 +42,7 @@ macro_rules! run_task {
     ($claim:expr, |$task:ident| $call:expr) => {{
         let $crate::worker::task::Claim { key, mut execution, stop } = $claim;
         async move {
-            if stop.is_cancelled() {
+            if stop.is_cancelled() || $crate::worker::task::is_late(&execution) {
                 let stopped = $crate::lifecycle::run::BodyResult::Stopped(Box::new(execution));
                 return (key, $crate::worker::task::outcome(stopped).await);
             }
@@ -57,6 +57,12 @@ macro_rules! run_task {
     }};
 }
 pub(crate) use run_task;
+
+/// Returns whether the lease has expired before the body could begin, because other tasks of the thread computed for long. Another
+/// attempt may run already.
+pub(crate) fn is_late<T: StatusTracker>(execution: &Execution<T>) -> bool {
+    execution.remaining().is_zero()
+}
 
 /// Returns the outcome of a body whose end was recorded. Releases the task if the worker has stopped the body.
 pub(crate) async fn outcome<T: StatusTracker>(worked: BodyResult<T, ()>) -> TaskOutcome {

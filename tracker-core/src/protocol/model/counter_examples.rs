@@ -76,9 +76,15 @@ fn counter_example(mutant: Mutant) -> Option<(Bounds, Violation)> {
             (Bounds { shares: true, starts: 2, ..one_worker }, Violation::UnreadyStarted)
         }
         Mutant::StartWithoutTime | Mutant::StartOrOwnLock => (one_worker, Violation::StartedTwice),
-        Mutant::RefusesOwnStart | Mutant::AlwaysUnknown => (one_worker, Violation::KnownButNotTold),
+        Mutant::RefusesOwnStart | Mutant::AlwaysUnknown | Mutant::SettledIsUnknown => {
+            (one_worker, Violation::KnownButNotTold)
+        }
         Mutant::PynamodbMate => (one_worker, Violation::Stuck),
         Mutant::SaveSuperseded => (Bounds { heartbeats: 1, saves: 1, ..one_worker }, Violation::FalseSaved),
+        Mutant::OvertakenSaveIsLost => {
+            (Bounds { heartbeats: 1, saves: 1, ..one_worker }, Violation::FalseLost)
+        }
+        Mutant::WritesGoByClock => (Bounds { clock_steps: 1, ..one_worker }, Violation::OldLease),
         Mutant::SaveWithoutTime => (Bounds { saves: 2, ..one_worker }, Violation::OldData),
         Mutant::RedriveUnpinned => {
             (Bounds { starts: 2, redrives: 1, ..one_worker }, Violation::ChangeMisapplied)

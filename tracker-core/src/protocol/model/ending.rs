@@ -91,6 +91,7 @@ impl Act<'_> {
                 classify::classify_finish(found.as_deref(), &classify::Finish { create_time, ..sent })
             }
             Mutant::AlwaysUnknown => Written::Unknown,
+            Mutant::SettledIsUnknown if unanswered => Written::Unknown,
             Mutant::DoneWithinDeadline => {
                 let passed = held.has_passed(self.now(), self.mutant);
                 by_deadline(found.as_deref(), &sent, passed)
@@ -105,13 +106,13 @@ impl Act<'_> {
                 self.world.ghost.told_done(held.lock_id, success);
             }
             Written::LeaseLost => self.world.ghost.told_lost(held.lock_id),
-            Written::Unknown if unanswered => {}
             // The task has gone on, so the image tells of the end of the attempt, and not which end that was.
             Written::Unknown
                 if found.is_some_and(|found| {
                     let ends = [Some(sent.update_time), sent.other];
                     sent.other.is_some() && !ends.contains(&Some(found.update_time))
                 }) => {}
+            Written::Unknown if unanswered => self.world.ghost.told_unknown(held.lock_id, image),
             Written::Unknown => self.world.ghost.told_nothing(held.lock_id, image),
         }
     }

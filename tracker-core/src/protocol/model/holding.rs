@@ -38,7 +38,7 @@ impl Act<'_> {
                 Phase::Holding { held, heartbeat, save }
             }
             (Event::ReceiveHeartbeat, Some((wait, written)), save) => {
-                match saved(&wait, &held, written) {
+                match self.saved(&wait, &held, written) {
                     Save::Saved => held.acknowledge(written, self.mutant),
                     Save::Again => {}
                     Save::LeaseLost => return Phase::Idle,
@@ -46,7 +46,7 @@ impl Act<'_> {
                 Phase::Holding { held, heartbeat: None, save }
             }
             (Event::ReceiveSave, heartbeat, Some(Saving { wait, written, data })) => {
-                let save = match saved(&wait, &held, written) {
+                let save = match self.saved(&wait, &held, written) {
                     Save::Again if self.mutant != Mutant::SaveSuperseded => {
                         if let Some(Err(Some(image))) = wait.answer {
                             held.lease.seen(image.lock_time.stamp());
@@ -77,6 +77,22 @@ impl Act<'_> {
         (self.send(request), written)
     }
 
+    /// Decides what the answer to a heartbeat or a save means.
+    fn saved(&mut self, wait: &Wait, held: &Attempt, written: Reading) -> Save {
+        let Some(Err(image)) = wait.answer else {
+            return Save::Saved;
+        };
+        let found = image.map(|row| head(steps(), held.step, &row));
+        let save = match classify::classify_save(found.as_deref(), &lock_text(held.lock_id), written.time) {
+            Save::Again if self.mutant == Mutant::OvertakenSaveIsLost => Save::LeaseLost,
+            save => save,
+        };
+        if save == Save::LeaseLost {
+            self.world.ghost.told_lease_lost(held.lock_id, self.world.row);
+        }
+        save
+    }
+
     /// Sends a save.
     pub(super) fn save(&mut self, held: &mut Attempt, data: Data) -> Saving {
         let written = held.next(self.now(), self.mutant);
@@ -93,15 +109,4 @@ fn is_asked(wait: &Wait, held: &Attempt) -> bool {
     };
     let asks = matches!(wait.request, Request::Save { asks: true, .. });
     asks && classify::is_cancelled(&head(steps(), held.step, &image), &lock_text(held.lock_id))
-}
-
-/// Decides what the answer to a heartbeat or a save means.
-fn saved(wait: &Wait, held: &Attempt, written: Reading) -> Save {
-    match wait.answer {
-        Some(Err(image)) => {
-            let found = image.map(|row| head(steps(), held.step, &row));
-            classify::classify_save(found.as_deref(), &lock_text(held.lock_id), written.time)
-        }
-        _ => Save::Saved,
-    }
 }

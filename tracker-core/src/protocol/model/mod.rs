@@ -179,5 +179,11 @@ properties! {
     "a task succeeds in Python": |world, _| world.spent.python_successes > 0,
     "a task is deleted": |world, _| world.ghost.deletions > 0,
     "a task is created again, and started": |world, row| world.ghost.deletions > 0 && row.is_some_and(|row| row.attempt > 0),
+    "a clock steps": |world, _| world.spent.clock_steps > 0,
+    "a task is created twice": |world, _| world.spent.creates > 1,
+    "a script or a save of Python writes": |world, _| world.spent.python_writes > 0,
+    "an attempt is released": |world, row| world.ghost.taken_over == 0
+        && row.is_some_and(|row| row.lock == 0 && row.status == 10 && row.attempt > 0),
+    "an attempt runs with an old request": |_, row| row.is_some_and(|row| row.lock != 0 && row.cancel != 0 && row.cancel != row.lock),
     "a task is redriven": |world, row| world.ghost.changes[0] > 0 && row.is_some_and(|row| row.status == 10),
 }

@@ -55,6 +55,10 @@ pub(super) enum Mutant {
     StartOrOwnLock,
     /// A save that a heartbeat overtook counts as saved.
     SaveSuperseded,
+    /// A save that a heartbeat overtook counts as refused because the lease is lost.
+    OvertakenSaveIsLost,
+    /// A write of a holder has the time of its clock, even if that is earlier than its last write.
+    WritesGoByClock,
     /// A save does not compare `lock_time`.
     SaveWithoutTime,
     /// A redrive asks only for a free lock.
@@ -157,6 +161,8 @@ pub(super) enum Mutant {
     EarlierAttemptIsLost,
     /// A finish whose condition failed is unknown, whatever the image shows.
     AlwaysUnknown,
+    /// A finish without an answer is unknown, whatever a read shows.
+    SettledIsUnknown,
     /// A start that finds its own lock is refused.
     RefusesOwnStart,
     /// The protocol of `pynamodb_mate`: no takeover, and a start that compares no `lock_time` and does not recognise
@@ -166,7 +172,7 @@ pub(super) enum Mutant {
 
 impl Mutant {
     /// All mutants.
-    pub(super) const ALL: [Self; 78] = [
+    pub(super) const ALL: [Self; 81] = [
         Self::DeadlineFromLastSend,
         Self::MonotonicOnly,
         Self::WallOnly,
@@ -192,6 +198,8 @@ impl Mutant {
         Self::StartWithoutTime,
         Self::StartOrOwnLock,
         Self::SaveSuperseded,
+        Self::OvertakenSaveIsLost,
+        Self::WritesGoByClock,
         Self::SaveWithoutTime,
         Self::RedriveUnpinned,
         Self::RedriveSetsLockTimeBack,
@@ -243,6 +251,7 @@ impl Mutant {
         Self::StartJudgesByOwnLease,
         Self::EarlierAttemptIsLost,
         Self::AlwaysUnknown,
+        Self::SettledIsUnknown,
         Self::RefusesOwnStart,
         Self::PynamodbMate,
     ];

@@ -43,6 +43,17 @@ impl Ghost {
         self.check(finished == 0, Violation::FalseLost);
     }
 
+    /// A worker is told by a save or a heartbeat that it has lost its lease. The task is as it is in the table.
+    pub(super) fn told_lease_lost(&mut self, lock_id: u8, row: Option<Row>) {
+        self.check(row.is_none_or(|row| row.lock != lock_id), Violation::FalseLost);
+    }
+
+    /// A worker does not know whether its finish is recorded, after it has read this image.
+    pub(super) fn told_unknown(&mut self, lock_id: u8, found: Option<Row>) {
+        let is_recorded = found.is_some_and(|found| found.last_lock == lock_id);
+        self.check(!is_recorded, Violation::KnownButNotTold);
+    }
+
     /// A worker is told whether it has created the task.
     pub(super) fn told_created(&mut self, token: u8, created: bool) {
         let bit = 1 << (token % 8);

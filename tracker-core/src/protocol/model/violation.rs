@@ -20,7 +20,8 @@ pub(super) enum Violation {
     FalseStarted,
     /// A worker was told that its finish is recorded, and it is not.
     FalseDone,
-    /// A worker was told that its finish was not recorded, and it was recorded, before or later.
+    /// A worker was told that its finish was not recorded, and it was recorded, before or later; or that its lease was lost, and it
+    /// still held the task.
     FalseLost,
     /// A worker was told that its data is saved, and it was not.
     FalseSaved,

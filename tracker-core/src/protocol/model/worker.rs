@@ -163,8 +163,10 @@ impl Attempt {
     /// Returns the time of the next write.
     pub(super) fn next(&mut self, now: ClockReading, mutant: Mutant) -> Reading {
         let next = self.lease.next(now);
-        if mutant == Mutant::DeadlineFromLastSend {
-            self.lease.acknowledge(next);
+        match mutant {
+            Mutant::DeadlineFromLastSend => self.lease.acknowledge(next),
+            Mutant::WritesGoByClock => return Reading::from(now),
+            _ => {}
         }
         next
     }

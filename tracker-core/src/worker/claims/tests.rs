@@ -123,3 +123,31 @@ fn memory_is_bounded() {
     }
     assert!(claims.deferred.len() <= MAX_DEFERRED);
 }
+
+#[test]
+fn deferred_tasks_are_forgotten_when_their_time_is_over() {
+    let mut claims = claims();
+    for nth in 0..10 * FEW_DEFERRED as u64 {
+        let now = NOW + secs(nth);
+        claims.granted(&nth.to_string(), true, now);
+        assert!(claims.is_deferred(&nth.to_string(), now), "{nth}");
+    }
+    assert!(claims.deferred.len() <= FEW_DEFERRED, "{}", claims.deferred.len());
+}
+
+#[test]
+fn count_of_refusals_outlives_the_deferral() {
+    let mut claims = claims();
+    claims.refused("a", NOW);
+    for nth in 0..10 * FEW_DEFERRED as u64 {
+        claims.granted(&nth.to_string(), true, NOW + secs(nth % 60));
+    }
+    let now = NOW + secs(60);
+    claims.refused("a", now);
+    assert!(claims.is_deferred("a", now + secs(3)), "for four seconds, because it is the second time");
+    claims.granted("b", true, now);
+    for nth in 0..10 * FEW_DEFERRED as u64 {
+        claims.granted(&format!("later {nth}"), true, now + REMEMBERED + secs(10));
+    }
+    assert!(!claims.deferred.contains_key("a"));
+}
