@@ -95,8 +95,9 @@ impl Worker {
     /// Works with [`Tracker::worker`].
     async fn serve(&self) -> Result<(), Error> {
         loop {
-            let working = self.chaos.gate.read().await;
+            // Before the gate: if the gate closes in between, this token is cancelled.
             let pause = self.chaos.pause_token();
+            let working = self.chaos.gate.read().await;
             let worker = self.clone();
             let body = async move |task: &mut Execution<Job>| worker.body(task).await;
             let serving = self.tracker.worker().concurrency(SLOTS).poll(SHORTEST_WAIT, LONGEST_WAIT);

@@ -61,7 +61,7 @@ async fn simulation_agrees_with_real_workers(world: World) {
         println!("skipped: only the requests of a database in the process can take simulated time");
         return;
     }
-    for (rate, body) in [(100.0, 0.01), (40.0, 1.0)] {
+    for (rate, body) in [(100.0, 0.01), (40.0, 1.0), (200.0, 1.0)] {
         let cell = Cell { workers: WORKERS, rate, body };
         let mut setup = cell.setup(MEASURED.as_secs_f64(), 1).unwrap();
         setup.settings.shards = [2, 2, 1, 1, 1];

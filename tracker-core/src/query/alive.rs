@@ -20,6 +20,8 @@ struct Leases {
     of_tasks: HashMap<String, Alive>,
     /// How many were left when those that had ended were last forgotten.
     left: usize,
+    /// When the first of them ends, if they are as many as can be remembered.
+    full_until: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -46,9 +48,14 @@ impl AliveLeases {
         let mut leases = self.leases();
         // When they have doubled, so that forgetting costs little for each lease.
         if leases.of_tasks.len() >= (2 * leases.left).clamp(FEW, MOST) {
+            if leases.full_until.is_some_and(|until| now < until) {
+                return;
+            }
             leases.of_tasks.retain(|_, alive| alive.until > now);
             leases.left = leases.of_tasks.len();
-            if leases.left >= MOST {
+            let is_full = leases.left >= MOST;
+            leases.full_until = leases.of_tasks.values().map(|alive| alive.until).min().filter(|_| is_full);
+            if is_full {
                 return;
             }
         }
@@ -65,7 +72,7 @@ mod tests {
     #[test]
     fn leases_that_have_ended_are_forgotten() {
         let alive = AliveLeases::default();
-        for nth in 0..10 * FEW as u32 {
+        for nth in 0..10 * u32::try_from(FEW).unwrap() {
             let now = Timestamp::EPOCH.plus(Duration::from_secs(1) * nth);
             let row = Row { key: nth.to_string(), ..Row::default() };
             alive.insert(&row, now.plus(Duration::from_secs(5)), now);

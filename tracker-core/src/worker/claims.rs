@@ -366,7 +366,7 @@ impl Claims {
     fn insert(&mut self, key: &str, deferred: Deferred, now: Duration) {
         if self.deferred.len() >= self.forgets_at {
             self.deferred.retain(|_, deferred| deferred.is_remembered(now));
-            if self.deferred.len() >= MAX_DEFERRED {
+            if self.deferred.len() > MAX_DEFERRED / 2 {
                 self.deferred.retain(|_, deferred| deferred.until > now);
             }
             if self.deferred.len() >= MAX_DEFERRED {

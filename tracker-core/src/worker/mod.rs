@@ -239,8 +239,12 @@ impl<T: StatusTracker> Worker<T> {
     /// Sets whether the worker starts and ends several tasks in one request. The default is `true`.
     ///
     /// The starts of all free slots are one `BatchExecuteStatement` request, and so are the ends of tasks that wait while
-    /// other requests are under way. The end of an attempt that has run for at least a second waits for company, for 50 ms at
-    /// most; nothing else is delayed. The writes, their conditions and what they cost are the same. Heartbeats that are due in the same second are one request as well.
+    /// other requests are under way. The writes, their conditions and what they cost are the same. Heartbeats that are due in the
+    /// same second are one request as well.
+    ///
+    /// The end of an attempt that has run for at least a second also waits for others if no request is under way, but for 50 ms
+    /// at most. It does so if others are likely to come: if `concurrency` is at least 20 times the seconds that the attempt
+    /// has run. Its slot is free 50 ms later then.
     ///
     /// Such a request needs the permission `dynamodb:PartiQLUpdate`. Without it, the tracker logs that once, and each write
     /// is a request of its own.
