@@ -11,6 +11,9 @@ use tracker_fleet::{Cell, Impossible, Setup};
 ///
 /// The workers decide with the code of tracker-core; the table is simulated. For each cell the bench chooses shards, concurrency
 /// and poll, and prints them.
+///
+/// "half die" has the seconds until the p99 is below twice the usual, and those until the last lost task is taken over. "outage" has the
+/// seconds after its end until the p99 is usual.
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Debug, Parser)]
 #[command(name = "fleet", bin_name = "cargo bench --bench fleet --")]
@@ -36,7 +39,7 @@ pub(crate) struct Arguments {
     /// The most tasks for which a recovery is simulated
     #[arg(long, value_name = "N", default_value_t = 8_000_000)]
     pub(crate) recovery_tasks: u64,
-    /// How long to measure, in simulated seconds [default: for 300,000 tasks, 5 to 30 s]
+    /// How long to measure, in simulated seconds [default: until 300,000 tasks are created, but 5 to 30 s]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(1..=3600))]
     seconds: Option<u32>,
     /// The slots of each worker, instead of what the bench chooses
@@ -48,7 +51,7 @@ pub(crate) struct Arguments {
     /// The shards of pending and in progress, instead of what the bench chooses
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=999))]
     shards: Option<u32>,
-    /// The partitions of the table [default: 70 % used]
+    /// The partitions of the table [default: so many that 70 % of their units are used]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     table_partitions: Option<u32>,
     /// The partitions of the index, into which the shards fall by chance [default: one for each shard]

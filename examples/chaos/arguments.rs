@@ -58,8 +58,9 @@ pub struct Arguments {
     /// Do not write effects: each success is then an update, not a transaction with the counter of its task
     #[arg(long)]
     without_effects: bool,
-    /// Let all workers start each task by hand. Otherwise every third one is a `Tracker::worker`, which shares requests. By hand,
-    /// it is also checked that each attempt without a body belongs to a start without an answer
+    /// Let all workers start each task with `start` or `run`. Otherwise every third one is a `Tracker::worker`, which shares
+    /// requests and does not tell which tasks it tries to start. Without it, one more thing is checked: an attempt whose body never ran
+    /// belongs to a start that got no answer
     #[arg(long)]
     by_hand: bool,
     /// `embedded`, `aws-like` for an embedded database that behaves like AWS on a bad day, or the URL of an emulator, for

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::error::Error;
+use std::fmt::Write;
 use std::ops::Range;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -47,7 +48,7 @@ const PROMISES: [(&str, Promise); 10] = [
     ("the attempt numbers of a task are unique and grow", attempts_grow),
     ("every attempt belongs to a start of a worker", attempts_are_known),
     ("at most one success is recorded, and its body finished", succeeded_once),
-    ("the effect of a success is written once, and of all else never", effects_are_written_once),
+    ("the effect of a success is written once, and no other effect", effects_are_written_once),
     ("the result that a worker received is true", told_the_truth),
     ("every failed or lost attempt is recorded, and none twice", failures_are_counted),
     ("a task that kills its workers is ignored", poison_is_given_up),
@@ -84,7 +85,7 @@ pub async fn check(
             }
         }
         for ((_, broken), (_, cases)) in PROMISES.iter().zip(&mut report[1..]) {
-            cases.extend(broken(&known, chaos).map(|why| format!("task {id}: {why}")));
+            cases.extend(broken(&known, chaos).map(|why| format!("task {id}: {why}{}", known.story())));
         }
     }
     Ok(Checked { report, unfinished })
@@ -107,6 +108,28 @@ impl Known<'_> {
 
     fn is_done(&self) -> bool {
         self.task.is_succeeded()
+    }
+
+    /// Tells what is known of the task, one line for each attempt that ran a body, and for each recorded failure.
+    fn story(&self) -> String {
+        let task = &self.task;
+        let mut story = format!("\n           {} in attempt {}", task.status_name(), task.attempt());
+        for visit in self.visits() {
+            let Visit { attempt, owner, behaviour, begin, deadline, end, verdict } = visit;
+            let _ = write!(
+                story,
+                "\n           attempt {attempt} by {owner}: {}, began at {begin}, held until {deadline}, ended at {}, told that it {}",
+                behaviour.name(),
+                end.unwrap_or_default(),
+                verdict.map_or("nothing", Verdict::name)
+            );
+        }
+        for entry in task.errors() {
+            let (attempt, time, owner) = (entry.attempt, &entry.update_time, &entry.owner);
+            let _ =
+                write!(story, "\n           recorded at {time} of {attempt:?} by {owner:?}: {}", entry.error);
+        }
+        story
     }
 }
 
@@ -211,8 +234,11 @@ fn told_the_truth(known: &Known<'_>, _: &Chaos) -> Option<String> {
         Some(Verdict::Failed | Verdict::Released | Verdict::Lost) => done_by == Some(visit.attempt),
         Some(Verdict::Unknown) | None => false,
     })?;
-    let (attempt, verdict) = (lie.attempt, lie.verdict);
-    Some(format!("attempt {attempt} was reported as {verdict:?}, but the task succeeded in {done_by:?}"))
+    let told = lie.verdict.map_or("nothing", Verdict::name);
+    Some(match done_by {
+        Some(done_by) => format!("told that attempt {} {told}, but attempt {done_by} succeeded", lie.attempt),
+        None => format!("told that attempt {} {told}, but none succeeded", lie.attempt),
+    })
 }
 
 /// The recorded failures include every attempt that was reported as failed and every attempt whose worker vanished. They

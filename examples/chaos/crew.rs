@@ -66,9 +66,15 @@ impl Crew {
             Self::Here { gate, .. } => {
                 if gate.is_none() {
                     let closed = tokio::time::timeout(PATIENCE, chaos.close_gate()).await;
-                    *gate = Some(
-                        closed.map_err(|_| "a worker hangs in an attempt, although all tasks have ended")?,
-                    );
+                    let hang = |_| {
+                        let workers: Vec<_> = chaos.workers().iter().cloned().collect();
+                        let unended = chaos.journal.unended();
+                        format!(
+                            "after two minutes these have not come to an end: {}{unended}",
+                            workers.join(", ")
+                        )
+                    };
+                    *gate = Some(closed.map_err(hang)?);
                 }
             }
             Self::Processes(processes) => {

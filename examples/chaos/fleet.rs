@@ -1,13 +1,14 @@
 //! The table, the clients, and everything that goes wrong between them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock, RwLockReadGuard};
 use tokio::task::AbortHandle;
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::config::retry::RetryConfig;
@@ -41,6 +42,20 @@ struct Vanished {
     abort: AbortHandle,
 }
 
+/// Keeps the gate open.
+#[derive(Debug)]
+pub struct Working<'c> {
+    chaos: &'c Chaos,
+    worker: String,
+    _gate: RwLockReadGuard<'c, ()>,
+}
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.chaos.workers().remove(&self.worker);
+    }
+}
+
 #[derive(Debug)]
 pub struct Chaos {
     pub plan: Plan,
@@ -52,6 +67,8 @@ pub struct Chaos {
     pub calm: Tracker<Job>,
     /// Workers hold it for reading while they work. Whoever holds it for writing has no worker between start and end.
     pub gate: Arc<RwLock<()>>,
+    /// Who holds the gate.
+    working: Mutex<BTreeSet<String>>,
     /// Ends the workers of `Tracker::worker` that run, which hold the gate.
     pause: Mutex<CancellationToken>,
     aws: Option<AwsLike>,
@@ -83,6 +100,7 @@ impl Chaos {
             is_process: false,
             calm: Job::tracker_builder(client).table(table).layout(layout.clone()).build()?,
             gate: Arc::default(),
+            working: Mutex::default(),
             pause: Mutex::default(),
             aws,
             calm_client: client.clone(),
@@ -242,6 +260,18 @@ impl Chaos {
         self.pause.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits until the gate is open, and keeps it open for a worker.
+    pub async fn enter(&self, worker: &str) -> Working<'_> {
+        let gate = self.gate.read().await;
+        self.workers().insert(worker.to_owned());
+        Working { chaos: self, worker: worker.to_owned(), _gate: gate }
+    }
+
+    /// Returns the workers that hold the gate.
+    pub fn workers(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.working.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns a token that is cancelled when the workers are to pause.
     pub fn pause_token(&self) -> CancellationToken {
         self.pause_tokens().child_token()
@@ -249,8 +279,14 @@ impl Chaos {
 
     /// Waits until no worker is between the start and the end of an attempt. They go on when the guard is dropped.
     pub async fn close_gate(&self) -> OwnedRwLockWriteGuard<()> {
+        let mut closed = std::pin::pin!(Arc::clone(&self.gate).write_owned());
+        // The gate is asked for first. Otherwise a worker that has paused could enter again, with the next token.
+        let is_closed = futures_util::poll!(&mut closed);
         std::mem::take(&mut *self.pause_tokens()).cancel();
-        Arc::clone(&self.gate).write_owned().await
+        match is_closed {
+            Poll::Ready(closed) => closed,
+            Poll::Pending => closed.await,
+        }
     }
 
     /// Returns a tracker over the faulty network.

@@ -1,6 +1,7 @@
 //! What the bodies saw. The journal is independent of the table and of the tracker.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
@@ -30,6 +31,16 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Released => "was released",
+            Self::Lost => "lost its lease",
+            Self::Unknown => "has an unknown outcome",
+        }
+    }
+
     /// Returns the verdict of a result; `meant` is the verdict if the result is `Ok`.
     pub fn of<R>(result: &Result<R, Error>, meant: Self) -> Self {
         match result {
@@ -221,6 +232,26 @@ impl Journal {
             Self::Memory(pages) => std::mem::take(&mut *Self::pages(pages)),
             Self::File(_) => Pages::default(),
         }
+    }
+
+    /// Tells which attempts have begun and have not ended, and which tasks are being started.
+    pub fn unended(&self) -> String {
+        let Self::Memory(pages) = self else { return String::new() };
+        let mut lines = String::new();
+        for (task, record) in &Self::pages(pages).tasks {
+            for visit in record.visits.iter().filter(|visit| visit.end.is_none() || visit.verdict.is_none()) {
+                let (attempt, owner, behaviour) = (visit.attempt, &visit.owner, visit.behaviour.name());
+                let _ = write!(
+                    lines,
+                    "\n  task {task}, attempt {attempt} of {owner}: {behaviour}, ended {:?}",
+                    visit.end
+                );
+            }
+            for owner in &record.starting {
+                let _ = write!(lines, "\n  task {task} is being started by {owner}");
+            }
+        }
+        lines
     }
 
     /// Puts pages back that were taken.

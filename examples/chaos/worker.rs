@@ -97,7 +97,7 @@ impl Worker {
         loop {
             // Before the gate: if the gate closes in between, this token is cancelled.
             let pause = self.chaos.pause_token();
-            let working = self.chaos.gate.read().await;
+            let working = self.chaos.enter(&self.owner).await;
             let worker = self.clone();
             let body = async move |task: &mut Execution<Job>| worker.body(task).await;
             let serving = self.tracker.worker().concurrency(SLOTS).poll(SHORTEST_WAIT, LONGEST_WAIT);
@@ -124,7 +124,7 @@ impl Worker {
         let plan = self.chaos.plan;
         let mut wait = SHORTEST_WAIT;
         for round in 0_u64.. {
-            let working = self.chaos.gate.read().await;
+            let working = self.chaos.enter(&self.owner).await;
             // Faults can make the query fail: repeat it.
             let Ok(found) = self.tracker.query_for_unfinished().limit(64).all().await else {
                 continue;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracker_core::ErrorKind;
+use tracker_core::{CancelOutcome, ErrorKind};
 use tracker_test_macros::database_test;
 
 use super::End;
@@ -111,6 +111,31 @@ async fn late_copy_of_a_takeover_is_refused(world: World) {
     let released = world.stored().await;
     assert_eq!(world.network.deliver_again("UpdateItem", 2).await.unwrap(), 400);
     assert_eq!(world.stored().await, released);
+}
+
+#[database_test]
+async fn late_takeover_of_an_attempt_that_was_asked_to_cancel_is_refused(world: World) {
+    let documents = world.create_document().await;
+    std::mem::forget(documents.start("doc-1").await.unwrap());
+    let held = world.stored().await;
+    // By the clock of the rival the lease has expired, and by that of whoever cancels it has not.
+    let faster = world.clock.ahead_by(Duration::from_secs(4));
+    let rival = world.builder::<Document>().owner("rival").clock(faster).build().unwrap();
+    world.clock.advance(Duration::from_secs(303));
+    let takeover = world.network.count("UpdateItem") + 1;
+    std::mem::forget(rival.start("doc-1").await.unwrap());
+    // As if the takeover were late.
+    world.put_item(held.clone()).await;
+    let asked = documents.cancel("doc-1").await.unwrap();
+    assert!(matches!(asked, CancelOutcome::Requested(_)), "{asked:?}");
+    let asked = world.stored().await;
+    assert_eq!((&asked["cancel"], &asked["lock"]), (&held["lock"], &held["lock"]));
+    assert_eq!(world.network.deliver_again("UpdateItem", takeover).await.unwrap(), 400);
+    assert_eq!(world.stored().await, asked);
+    // A takeover that has seen the request ends the task.
+    rival.start("doc-1").await.unwrap_err();
+    let ended = world.stored().await;
+    assert_eq!((&ended["status"], &ended["lock"]), (&number(18), &text("__not_locked__")));
 }
 
 #[database_test]

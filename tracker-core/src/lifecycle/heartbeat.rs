@@ -136,10 +136,12 @@ async fn run_heartbeat(cx: Arc<Context>, lease: Arc<SharedLease>) {
     }
 }
 
-/// Marks the lease as lost, and reports the loss.
+/// Marks the lease as lost, and reports the loss. If a finish has stopped the heartbeat meanwhile, the finish finds out and reports.
 fn lose(cx: &Context, lease: &SharedLease, unanswered: Option<Error>) {
     let unanswered = unanswered.map(Arc::new);
-    lease.lose(unanswered.clone());
+    if !lease.lose(unanswered.clone()) {
+        return;
+    }
     let lost = EventDraft::of(EventKind::LeaseLost, &lease.head).from(Some(lease.head.status_name()));
     cx.emit(match &unanswered {
         Some(error) => lost.with_error(error),
@@ -229,7 +231,49 @@ fn jittered(wait: Duration, lock_id: &str, nth: u64) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use aws_sdk_dynamodb::config::BehaviorVersion;
+    use aws_sdk_dynamodb::{Client, Config};
+
     use super::*;
+    use crate::config::TrackerConfig;
+    use crate::fuzzing::sample::{SPEC, SampleStatus, head};
+    use crate::item::use_case::UseCase;
+    use crate::lifecycle::sharing::Sharing;
+    use crate::observe::Event;
+    use crate::protocol::lease::Lease;
+    use crate::time::SystemClock;
+
+    #[test]
+    fn loss_is_reported_unless_the_attempt_is_ending() {
+        let losses = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&losses);
+        let observer = move |event: &Event<'_>| {
+            counted.fetch_add(u32::from(event.kind == EventKind::LeaseLost), Ordering::Relaxed);
+        };
+        let client = Client::from_conf(Config::builder().behavior_version(BehaviorVersion::latest()).build());
+        let (config, use_case) = (TrackerConfig::declared(&SPEC), UseCase::new(&SPEC, SPEC.use_case_id));
+        let cx =
+            Context::new(&client, config, use_case, Arc::new(SystemClock), None, Some(Arc::new(observer)));
+        let lease = || {
+            let (held, head) = (cx.held.hold("me"), head(SampleStatus::InProgress));
+            let sent = [Reading::from(cx.now())];
+            let lease = Lease::granted(&sent, None, Duration::from_mins(1)).unwrap();
+            SharedLease::new(held, head, lease, None, Sharing::Heartbeats)
+        };
+        // The heartbeat finds its lock gone because the finish has freed it.
+        let ending = lease();
+        assert!(ending.stop_if_unblocked());
+        lose(&cx, &ending, None);
+        assert!(!ending.is_lost());
+        assert_eq!(losses.load(Ordering::Relaxed), 0, "the finish reports what has become of the attempt");
+        let lost = lease();
+        lose(&cx, &lost, None);
+        lose(&cx, &lost, None);
+        assert!(lost.is_lost());
+        assert_eq!(losses.load(Ordering::Relaxed), 1);
+    }
 
     #[test]
     fn long_wait_ends_with_a_full_second() {

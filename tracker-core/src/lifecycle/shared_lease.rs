@@ -200,20 +200,20 @@ impl SharedLease {
         !is_blocked
     }
 
-    /// Marks the lease as lost. `unanswered` is the last error, if DynamoDB did not answer before the lease
-    /// expired.
-    pub(super) fn lose(&self, unanswered: Option<Arc<Error>>) {
-        self.end(LeaseEnd::Lost(unanswered));
+    /// Marks the lease as lost, unless the attempt is ending. `unanswered` is the last error, if DynamoDB did not answer before the
+    /// lease expired. Returns whether the lease is lost by this.
+    pub(super) fn lose(&self, unanswered: Option<Arc<Error>>) -> bool {
+        self.end(LeaseEnd::Lost(unanswered))
     }
 
-    fn end(&self, end: LeaseEnd) {
+    fn end(&self, end: LeaseEnd) -> bool {
         self.state.send_if_modified(|state| {
             let is_new = state.end.is_none();
             if is_new {
                 state.end = Some(end);
             }
             is_new
-        });
+        })
     }
 
     /// Notes that a heartbeat has seen a request to cancel.

@@ -134,6 +134,8 @@ impl Writes<'_> {
             .with(":seen_status", number(seen.status_code))
             .with(":lock_id", string(self.lock_id))
             .with(":now", time(self.now));
+        // A request to cancel does not move the lease.
+        let takeover = if cancelled { takeover } else { takeover.and("NOT #cancel = :seen_lock") };
         // An item without room for its history has no room for a new attribute either.
         let adds = |is_stored: bool| is_stored || detail != HistoryDetail::AsStored;
         let lost = seen.lock.as_deref().filter(|_| adds(seen.lost_lock.is_some()));

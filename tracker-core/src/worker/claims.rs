@@ -5,11 +5,14 @@
 //! rivals leave it fewer tasks than it could run, and the
 //! backlog is deeper than the window, it moves its window to a random place of the backlog.
 
+mod deferred;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::deferred::{Deferred, DeferredTasks};
 use super::rivals::Rivals;
 use crate::protocol::expected::Expected;
 use crate::time::Timestamp;
@@ -30,13 +33,6 @@ const MAX_REFUSALS: u32 = 2;
 const MAX_ERRORS: u32 = 6;
 /// How long the index may show a task as it was before it ended here.
 pub(super) const INDEX_LAG: Duration = Duration::from_secs(5);
-/// How long it is remembered how often a task was refused, after it may be claimed again. A task whose trouble goes on is met
-/// again by then, because the longest deferral is shorter.
-const REMEMBERED: Duration = Duration::from_mins(10);
-/// Up to how many deferred tasks none is forgotten.
-const FEW_DEFERRED: usize = 64;
-/// How many tasks are deferred at most.
-const MAX_DEFERRED: usize = 10_000;
 
 /// What to search: groups of sources, by number. The sources of a group are read together. A group is read only if
 /// the groups before it do not have enough tasks.
@@ -130,25 +126,6 @@ struct Queued {
     is_suspect: bool,
 }
 
-/// A task that is not claimed for a while.
-#[derive(Debug)]
-struct Deferred {
-    until: Duration,
-    /// How often in a row the task was refused or met an error.
-    times: u32,
-    /// Whether a drain waits for the task.
-    awaited: bool,
-    /// Whether the task has ended here, or cannot be read: no drain has to wait for it.
-    has_ended: bool,
-}
-
-impl Deferred {
-    fn is_remembered(&self, now: Duration) -> bool {
-        let more = if self.times > 0 { REMEMBERED } else { Duration::ZERO };
-        self.until.saturating_add(more) > now
-    }
-}
-
 /// The claims of one worker.
 #[derive(Debug)]
 pub(crate) struct Claims {
@@ -170,9 +147,7 @@ pub(crate) struct Claims {
     found_at: Duration,
     /// The keys that are claimed or run here.
     claimed: HashSet<Arc<str>>,
-    deferred: HashMap<Arc<str>, Deferred>,
-    /// At how many deferred tasks those are forgotten that need not be remembered.
-    forgets_at: usize,
+    deferred: DeferredTasks,
 }
 
 impl Claims {
@@ -188,8 +163,7 @@ impl Claims {
             suspect: None,
             found_at: Duration::ZERO,
             claimed: HashSet::new(),
-            deferred: HashMap::new(),
-            forgets_at: FEW_DEFERRED,
+            deferred: DeferredTasks::default(),
         }
     }
 
@@ -214,8 +188,8 @@ impl Claims {
         if !others.is_empty() {
             groups.push(others);
         }
-        let deferred = self.deferred.iter().filter(|(_, deferred)| deferred.until > now).map(|(key, _)| key);
-        let excluded = Excluded { deferred: deferred.cloned().collect(), claimed: self.claimed.clone() };
+        let deferred = self.deferred.active(now).map(|(key, _)| Arc::clone(key)).collect();
+        let excluded = Excluded { deferred, claimed: self.claimed.clone() };
         SearchPlan { groups, from, excluded }
     }
 
@@ -262,7 +236,7 @@ impl Claims {
             self.note_depth(read, wall);
         }
         let mut keys = found.keys;
-        let deferred = |key: &str| self.deferred.get(key).filter(|deferred| deferred.until > now);
+        let deferred = |key: &str| self.deferred.get(key).filter(|deferred| deferred.is_active(now));
         let later = keys.iter().any(|key| deferred(key).is_some_and(|deferred| deferred.awaited));
         keys.retain(|key| deferred(key).is_none() && !self.claimed.contains(key.as_str()));
         if keys.is_empty() {
@@ -318,7 +292,7 @@ impl Claims {
         self.deferred.remove(key);
         if done {
             let until = now.saturating_add(INDEX_LAG);
-            self.insert(key, Deferred { until, times: 0, awaited: false, has_ended: true }, now);
+            self.deferred.insert(key, Deferred { until, times: 0, awaited: false, has_ended: true }, now);
         }
     }
 
@@ -338,44 +312,33 @@ impl Claims {
     fn defer(&mut self, key: &str, awaited: u32, now: Duration) {
         let times = self.deferred.get(key).map_or(0, |deferred| deferred.times).saturating_add(1);
         let until = now.saturating_add(Duration::from_secs(1 << times.min(9)));
-        self.insert(key, Deferred { until, times, awaited: times <= awaited, has_ended: false }, now);
+        self.deferred.insert(
+            key,
+            Deferred { until, times, awaited: times <= awaited, has_ended: false },
+            now,
+        );
     }
 
     /// Defers a task until a time. A drain waits for it if it is `awaited`.
     pub(crate) fn defer_until(&mut self, key: &str, until: Duration, awaited: bool, now: Duration) {
         self.end_claim(key);
-        self.insert(key, Deferred { until, times: 0, awaited, has_ended: false }, now);
+        self.deferred.insert(key, Deferred { until, times: 0, awaited, has_ended: false }, now);
     }
 
     /// Defers a task that cannot be read. No drain waits for it.
     pub(crate) fn defer_unreadable(&mut self, key: &str, until: Duration, now: Duration) {
         self.end_claim(key);
-        self.insert(key, Deferred { until, times: 0, awaited: false, has_ended: true }, now);
+        self.deferred.insert(key, Deferred { until, times: 0, awaited: false, has_ended: true }, now);
     }
 
     /// Returns the tasks that have ended here recently, and those that cannot be read.
     pub(crate) fn ended(&self, now: Duration) -> HashSet<String> {
-        let ended = self.deferred.iter().filter(|(_, deferred)| deferred.has_ended && deferred.until > now);
+        let ended = self.deferred.active(now).filter(|(_, deferred)| deferred.has_ended);
         ended.map(|(key, _)| String::from(&**key)).collect()
     }
 
     pub(crate) fn is_deferred(&self, key: &str, now: Duration) -> bool {
-        self.deferred.get(key).is_some_and(|deferred| deferred.until > now)
-    }
-
-    fn insert(&mut self, key: &str, deferred: Deferred, now: Duration) {
-        if self.deferred.len() >= self.forgets_at {
-            self.deferred.retain(|_, deferred| deferred.is_remembered(now));
-            if self.deferred.len() > MAX_DEFERRED / 2 {
-                self.deferred.retain(|_, deferred| deferred.until > now);
-            }
-            if self.deferred.len() >= MAX_DEFERRED {
-                self.deferred.clear();
-            }
-            // When they have doubled, so that forgetting costs little for each task.
-            self.forgets_at = (2 * self.deferred.len()).clamp(FEW_DEFERRED, MAX_DEFERRED);
-        }
-        self.deferred.insert(key.into(), deferred);
+        self.deferred.get(key).is_some_and(|deferred| deferred.is_active(now))
     }
 
     /// Forgets a claim. Returns whether there was one.

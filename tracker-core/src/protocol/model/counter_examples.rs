@@ -130,7 +130,7 @@ fn with_other_writers(mutant: Mutant) -> Option<(Bounds, Violation)> {
         Mutant::HeartbeatOverlooksCancel => {
             (Bounds { cancels: 1, heartbeats: 1, ..pair }, Violation::CancelForgotten)
         }
-        Mutant::TakeoverOverlooksCancel => {
+        Mutant::TakeoverOverlooksCancel | Mutant::TakeoverMissesCancel => {
             (Bounds { cancels: 1, finishes: 0, ..TAKEOVER }, Violation::CancelForgotten)
         }
         Mutant::CancelUnpinned => (Bounds { cancels: 1, ..pair }, Violation::ChangeMisapplied),
@@ -249,4 +249,7 @@ fn known_counter_examples_exist() {
     let bounds = Bounds { python_starts: 1, starts: 1, finishes: 2, releases: true, ..MOMENT };
     let mutant = Mutant::OldStartsStay;
     assert_eq!(find(mutant, bounds, Violation::StartedTwice), Ok(()), "a late start beside Python");
+    let bounds = Bounds { python_starts: 1, python_resets: 1, finishes: 1, starts: 1, ..TAKEOVER };
+    let found = find(Mutant::None, bounds, Violation::HolderNotInTable);
+    assert_eq!(found, Ok(()), "a script that sets a held task back beside Python");
 }

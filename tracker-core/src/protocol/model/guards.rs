@@ -76,6 +76,11 @@ impl Mutant {
         match self {
             Self::TakeoverPinsLockAlone => sent.without_condition("#lock_time ="),
             Self::TakeoverPinsTimeAlone => sent.without_condition("#lock ="),
+            Self::TakeoverOverlooksCancel | Self::TakeoverMissesCancel
+                if sent.condition.contains("#cancel") =>
+            {
+                sent.without_condition("NOT #cancel =");
+            }
             Self::TakeoverUncounted => sent.without_assignment("#retry"),
             Self::TakeoverLeavesAttempt if sent.update.contains("ADD") => sent.without_addition("#attempt"),
             Self::TakeoverLeavesNoTrace => sent.without_assignment("#lost_lock"),

@@ -121,6 +121,8 @@ pub(super) enum Mutant {
     HeartbeatOverlooksCancel,
     /// A takeover runs a task again whose lost attempt was asked to cancel.
     TakeoverOverlooksCancel,
+    /// A takeover does not ask whether the attempt was asked to cancel since it was seen.
+    TakeoverMissesCancel,
     /// A start leaves the request to cancel of an earlier attempt.
     StartKeepsCancel,
     /// A cancel of a free task asks only for a free lock.
@@ -172,7 +174,7 @@ pub(super) enum Mutant {
 
 impl Mutant {
     /// All mutants.
-    pub(super) const ALL: [Self; 81] = [
+    pub(super) const ALL: [Self; 82] = [
         Self::DeadlineFromLastSend,
         Self::MonotonicOnly,
         Self::WallOnly,
@@ -231,6 +233,7 @@ impl Mutant {
         Self::AskWithoutLock,
         Self::HeartbeatOverlooksCancel,
         Self::TakeoverOverlooksCancel,
+        Self::TakeoverMissesCancel,
         Self::StartKeepsCancel,
         Self::CancelUnpinned,
         Self::CancelSetsLockTimeBack,
