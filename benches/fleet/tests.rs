@@ -178,5 +178,5 @@ fn single_slow_second_is_no_trouble() {
 #[test]
 fn too_few_workers_are_told_how_many_slots_they_would_need() {
     let impossible = Cell { workers: 10, rate: 100_000.0, body: 60.0 }.settings().unwrap_err();
-    assert_eq!(impossible.to_string(), "needs 600500 slots in each worker, and 100000 are possible");
+    assert_eq!(impossible.to_string(), "needs 601000 slots in each worker, and 100000 are possible");
 }
