@@ -254,7 +254,7 @@ fn failures_are_counted(known: &Known<'_>, chaos: &Chaos) -> Option<String> {
     };
     let least = known.visits().iter().filter(failed).count() as u64;
     let released = known.visits().iter().filter(|visit| visit.verdict == Some(Verdict::Released)).count();
-    let most = task.attempt() - successes - released as u64;
+    let most = task.attempt().saturating_sub(successes + released as u64);
     let distinct: BTreeSet<_> = task.errors().iter().map(|entry| &entry.update_time).collect();
     if !(least..=most).contains(&recorded) || distinct.len() as u64 != recorded {
         return Some(format!("{recorded} failures at {} times, expected {least} to {most}", distinct.len()));
