@@ -13,11 +13,11 @@ pub const GROWTH: u64 = 20 * 1000 * 1000;
 /// Makes the allocator return freed memory at once, so that the resident memory shows what the process uses. The allocator reads
 /// its settings when the process begins, so the process begins anew.
 pub fn return_freed_memory() {
-    const SETTING: &str = "MIMALLOC_PURGE_DELAY";
+    const SETTING: &str = "_RJEM_MALLOC_CONF";
     #[cfg(unix)]
     if let (None, Ok(program)) = (std::env::var_os(SETTING), std::env::current_exe()) {
         let mut anew = std::process::Command::new(program);
-        anew.args(std::env::args_os().skip(1)).env(SETTING, "0");
+        anew.args(std::env::args_os().skip(1)).env(SETTING, "dirty_decay_ms:0,muzzy_decay_ms:0,narenas:1");
         // Returns only if the program cannot begin anew. Then its memory is less flat.
         let _ = std::os::unix::process::CommandExt::exec(&mut anew);
     }

@@ -55,9 +55,10 @@ use machine::Usage;
 use processes::Processes;
 use rounds::Totals;
 
-/// The allocator of glibc keeps freed memory for each thread, so that the resident memory would grow with chance.
+/// Other allocators keep more of the freed memory, so that the resident memory would grow and shrink by chance.
+#[cfg(not(target_env = "msvc"))]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     if let Some(status) = processes::main() {

@@ -25,6 +25,8 @@ const LOOK: Duration = Duration::from_millis(500);
 const STALLED: Duration = Duration::from_mins(3);
 /// How often the tasks of a round are read at most until all have ended.
 const LOOKS: u32 = 20;
+/// How often the progress is printed if there is no terminal to draw it on.
+const TELL: Duration = Duration::from_secs(30);
 /// The memory after so many tasks is compared with that at the end.
 const EARLY: u32 = 10_000;
 
@@ -261,6 +263,7 @@ enum Over {
 /// Waits until as many tasks have ended as there are, or until none ends any more.
 async fn all_ended(chaos: &Chaos, ids: &Range<u32>, progress: &ProgressBar) -> Result<Over, AnyError> {
     let (mut most, mut since, mut pause) = (0, Instant::now(), LOOK);
+    let mut told = Instant::now();
     loop {
         tokio::time::sleep(pause).await;
         let begin = Instant::now();
@@ -268,6 +271,10 @@ async fn all_ended(chaos: &Chaos, ids: &Range<u32>, progress: &ProgressBar) -> R
         // Counting many tasks must not slow the workers down.
         pause = LOOK.max(begin.elapsed() * 20);
         progress.set_position(u64::from(ids.start) + ended);
+        if progress.is_hidden() && told.elapsed() >= TELL {
+            eprintln!("{ended} of the {} tasks of this round have ended", ids.len());
+            told = Instant::now();
+        }
         if ended >= ids.len() as u64 {
             return Ok(Over::Ended);
         }
