@@ -288,6 +288,36 @@ async fn start_that_arrives_after_its_lease_is_released(world: World) {
     assert_eq!(world.stored().await["attempt"], number(2));
 }
 
+/// The start has begun an attempt without knowing it. Its next request begins another one, which must not be taken for the first.
+#[database_test]
+async fn start_that_is_granted_twice_is_two_attempts(world: World) {
+    let documents = world.create_document().await;
+    // The SDK sends the first request again, and that copy is under way for long.
+    let late = Fault::Delay(Duration::from_secs(700));
+    world.network.next("UpdateItem", [Fault::DropResponse, late]);
+    let twice = documents.clone();
+    let twice = tokio::spawn(async move { twice.start("doc-1").await });
+    world.wait_until("the copy is on its way", || std::future::ready(world.network.late() == 1)).await;
+    let first = world.stored().await["lock"].clone();
+    world.expire_lease();
+    let holder = world.rival().start("doc-1").await.unwrap();
+    assert_eq!((holder.attempt(), world.stored().await["lost_lock"].clone()), (2, first.clone()));
+    world.expire_lease();
+    world.clock.advance(Duration::from_secs(100));
+    let twice = twice.await.unwrap().unwrap();
+    assert_eq!(twice.attempt(), 3);
+    assert_ne!(world.stored().await["lock"], first, "each grant has a lock of its own");
+    world.expire_lease();
+    let error = world.rival().start("doc-1").await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Ignored);
+
+    let ignored = world.stored().await;
+    assert_eq!((&ignored["status"], &ignored["attempt"]), (&number(18), &number(3)));
+    assert_eq!(*holder.succeed().await.unwrap_err().kind(), ErrorKind::OutcomeUnknown);
+    assert_eq!(*twice.succeed().await.unwrap_err().kind(), ErrorKind::LeaseLost);
+    assert_eq!(world.stored().await, ignored);
+}
+
 /// Sends a request that arrives after 400 s, and advances the clock by 100 s.
 async fn send_with_delay<R: Send + 'static>(
     world: &World,

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use tracker_core::{Error, ErrorKind, Execution, Failure, Task, Unsuccessful};
+use futures_util::poll;
+use tracker_core::{Error, ErrorKind, Event, EventKind, Execution, Failure, Task, Unsuccessful};
 use tracker_test_macros::database_test;
 
-use crate::support::{Document, World, number, text};
+use crate::support::{Document, Fault, World, number, text};
 
 /// The ways to end an attempt by hand.
 #[derive(Debug, Clone, Copy)]
@@ -159,4 +160,55 @@ async fn status_that_another_program_has_set_back_does_not_shorten_the_lease(wor
     assert_eq!(*held.succeed().await.unwrap_err().kind(), ErrorKind::LeaseLost);
     taken_over.succeed().await.unwrap();
     assert_eq!(world.stored().await["status"], number(16));
+}
+
+/// A success has no room, and the failure that replaces it is recorded, but unanswered when the future is dropped. Another worker
+/// starts the task. Then the background sends the success again: it must not be told as recorded.
+#[database_test]
+async fn success_without_room_is_not_reported_later(world: World) {
+    world.create_document().await;
+    let (send, seen) = std::sync::mpsc::channel();
+    let documents = world
+        .builder::<Document>()
+        .clock(world.clock.manual())
+        .observer(move |event: &Event<'_>| send.send(event.kind).unwrap_or_default())
+        .build()
+        .unwrap();
+    world.clock.advance(Duration::from_secs(1));
+    let mut execution = documents.start("doc-1").await.unwrap();
+    // Another program fills the item: it has room for a failure, and not for the data.
+    world.set_attribute("filler", text(&"x".repeat(400_000))).await;
+    execution.data_mut().text_uri = Some("y".repeat(20_000));
+    // The success is sent twice, then the failure.
+    world.network.next("UpdateItem", [Fault::None, Fault::None, Fault::DropResponse]);
+    let before = world.network.count("UpdateItem");
+    let mut finish = Box::pin(execution.succeed());
+    // The clock stands still, so the finish waits before it sends the failure again.
+    let has_sent_the_failure = async {
+        while world.network.count("UpdateItem") < before + 3 || world.network.in_flight() > 0 {
+            assert!(poll!(&mut finish).is_pending());
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), has_sent_the_failure).await.expect("a failure");
+    assert_eq!(world.stored().await["status"], number(14));
+    world.network.next("UpdateItem", [Fault::Delay(Duration::from_hours(1))]);
+    drop(finish);
+    let is_on_its_way = || std::future::ready(world.network.late() == 1);
+    world.wait_until("the success is on its way again", is_on_its_way).await;
+    world.clock.advance(Duration::from_secs(1));
+    let successor = world.rival().start("doc-1").await.unwrap();
+    assert_eq!((successor.attempt(), successor.failed_attempts()), (2, 1));
+    world.deliver_late_requests().await;
+    let mut events = Vec::new();
+    world
+        .wait_until("the background has told the outcome", || {
+            events.extend(seen.try_iter());
+            let told = |kind: &EventKind| matches!(kind, EventKind::Succeeded | EventKind::OutcomeUnknown);
+            std::future::ready(events.iter().any(told))
+        })
+        .await;
+    assert!(!events.contains(&EventKind::Succeeded), "{events:?}");
+    let stored = world.stored().await;
+    assert_eq!((&stored["status"], &stored["attempt"]), (&number(12), &number(2)));
 }

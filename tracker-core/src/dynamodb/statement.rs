@@ -5,6 +5,7 @@ use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{
     BatchStatementErrorCodeEnum as Code, BatchStatementRequest, BatchStatementResponse,
 };
+use futures_util::future::join_all;
 
 use super::batch::batch_get;
 use super::context::Context;
@@ -136,17 +137,25 @@ pub(super) async fn add_images(
     }
     let keys = failed.iter().map(|nth| members[*nth].key.clone()).collect();
     let read = batch_get(cx, cx.client(), keys, &[], true).await;
-    for &nth in failed {
-        let key = &members[nth].key;
-        answers[nth] = Some(Answer::Result(Err(match &read {
-            Ok((items, unprocessed)) if !unprocessed.contains(key) => {
-                let is_it = |item: &&Item| item.get(KEY).and_then(|stored| stored.as_s().ok()) == Some(key);
-                let image = items.iter().find(is_it).cloned();
-                WriteError::Condition(FailedCondition { image, is_first_try: false })
+    let images = failed.iter().map(|&nth| {
+        let (key, read) = (&members[nth].key, &read);
+        async move {
+            match read {
+                Ok((items, unprocessed)) if !unprocessed.contains(key) => {
+                    let is_it =
+                        |item: &&Item| item.get(KEY).and_then(|stored| stored.as_s().ok()) == Some(key);
+                    let image = items.iter().find(is_it).cloned();
+                    WriteError::Condition(FailedCondition { image, is_first_try: false })
+                }
+                // Alone, as after an update that is a request of its own. The permission for the other may be missing.
+                _ => failed_condition(cx, key, None, None).await,
             }
-            // Alone, as after an update that is a request of its own. The permission for the other may be missing.
-            _ => failed_condition(cx, key, None, None).await,
-        })));
+        }
+    });
+    // All at once: an image that waits for 24 other reads would be out of date.
+    let images = join_all(images).await;
+    for (&nth, image) in failed.iter().zip(images) {
+        answers[nth] = Some(Answer::Result(Err(image)));
     }
 }
 

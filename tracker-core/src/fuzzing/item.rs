@@ -247,7 +247,7 @@ fn check_writes(head: &TaskHead, use_case: &UseCase, source: &mut Source<'_>) {
     };
     let latest = Timestamp::EPOCH.plus(Duration::MAX);
     let now = [Timestamp::EPOCH, head.lock_time, head.update_time, latest][source.below(4)];
-    let _ = classify::classify_start(Some(head), LOCK_ID, now, &rules);
+    let _ = classify::classify_start(Some(head), &[LOCK_ID.to_owned()], now, &rules);
     let _ = classify::classify_save(Some(head), LOCK_ID, now);
     let finish = classify::Finish {
         lock_id: LOCK_ID,

@@ -55,7 +55,7 @@ pub(super) struct Finish {
     ending: Ending,
     /// The time that the finish writes. A copy writes the same.
     now: OnceLock<Timestamp>,
-    /// If a failure was sent instead of a success with effects: the time of the other one. A copy of either may be applied.
+    /// If a failure was sent instead of a success: the time of the other one. A copy of either may be applied.
     other: OnceLock<Timestamp>,
     /// Whether it has waited for others to share a request with.
     has_waited: AtomicBool,
@@ -276,10 +276,8 @@ impl Finish {
         let limit = self.cx.config.traceback_stack_limit as usize;
         let now = self.time();
         let has_effects = !self.ending.changes.effects.is_empty();
-        if has_effects {
-            // If the future is dropped, the background sends the success again.
-            let _ = self.other.set(instead(now));
-        }
+        // If the future is dropped, the background sends the success again.
+        let _ = self.other.set(instead(now));
         let fail = Self {
             cx: Arc::clone(&self.cx),
             head: Arc::clone(&self.head),

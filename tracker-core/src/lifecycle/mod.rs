@@ -22,6 +22,7 @@ pub(crate) mod redrive;
 pub(crate) mod release;
 pub(crate) mod run;
 pub(crate) mod run_now;
+mod sent_starts;
 pub(crate) mod shared_lease;
 pub(crate) mod sharing;
 mod start;

@@ -2,31 +2,30 @@
 
 use std::borrow::Borrow;
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-
-use futures_util::FutureExt;
-use uuid::Uuid;
 
 use super::attempt::Attempt;
 use super::deadline::Start;
 use super::execution::Execution;
 use super::race::{Race, Round, race};
+use super::sent_starts::SentStarts;
 use super::shared_lease::SharedLease;
 use super::sharing::{Sharing, StartWith};
 use crate::declare::status::Role;
 use crate::dynamodb::{self, Context, Route, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::{Item, LOCK, LOCK_TIME, STARTED_FROM, string};
+use crate::item::attribute::{Item, LOCK_TIME, STARTED_FROM};
 use crate::item::head::TaskHead;
 use crate::observe::{EventDraft, EventKind};
-use crate::protocol::classify::{self, Start as Verdict};
-use crate::protocol::lease::{Lease, Reading};
+use crate::protocol::classify::Start as Verdict;
+use crate::protocol::lease::Lease;
 use crate::protocol::writes::Expected;
 use crate::runtime::on_drop::or_if_dropped;
 use crate::time::Timestamp;
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
+use futures_util::FutureExt;
 
 /// The longest time for which a start waits until this machine's clock has passed the last write of the task.
 const LONGEST_CLOCK_WAIT: Duration = Duration::from_millis(250);
@@ -120,15 +119,13 @@ enum Next {
     TakeOver(Box<TaskHead>),
 }
 
-/// One start. All of its requests set the same lock.
+/// One start.
 struct StartRequest {
     cx: Arc<Context>,
     key: String,
-    lock_id: String,
     sharing: Sharing,
-    /// The times that were sent, each with the monotonic time that was read together with it. Shared with the copy
-    /// that goes on if the caller drops the start.
-    sent: Arc<Mutex<Vec<Reading>>>,
+    /// Shared with the copy that goes on if the caller drops the start.
+    sent: Arc<SentStarts>,
     /// Whether a start was sent again after only its time was too early. That happens once.
     repeated: bool,
     /// Whether the last request was a takeover.
@@ -165,7 +162,7 @@ impl Race for StartRequest {
             Ok(head) => head,
             Err(error) => match image {
                 // This start holds the task, although the item cannot be read: release the task.
-                Some(item) if item.get(LOCK) == Some(&string(&*self.lock_id)) => {
+                Some(item) if self.sent.own_lock(&item).is_some() => {
                     return Ok(Round::Done(self.started(Err(error), item).await?));
                 }
                 _ => return Err(error),
@@ -176,18 +173,15 @@ impl Race for StartRequest {
 }
 
 impl StartRequest {
-    /// Returns a start with a new lock.
     fn new(cx: Arc<Context>, key: String, sharing: Sharing) -> Self {
-        let lock_id = Uuid::new_v4().simple().to_string();
-        Self { cx, key, lock_id, sharing, sent: Arc::default(), repeated: false, takes_over: false }
+        Self { cx, key, sharing, sent: Arc::default(), repeated: false, takes_over: false }
     }
 
-    /// Returns the same start, which a copy of its requests cannot grant twice.
+    /// Returns the same start, which knows the requests of this one.
     fn again(&self) -> Self {
         Self {
             cx: Arc::clone(&self.cx),
             key: self.key.clone(),
-            lock_id: self.lock_id.clone(),
             sharing: self.sharing,
             sent: Arc::clone(&self.sent),
             repeated: false,
@@ -198,7 +192,7 @@ impl StartRequest {
     /// Sends the start again, if it was sent before, and releases the task that it acquires. The caller has dropped the
     /// start, so nobody knows what became of its last request.
     fn release_in_background(self) {
-        if self.sent().is_empty() {
+        if self.sent.is_empty() {
             return;
         }
         let cx = Arc::clone(&self.cx);
@@ -217,7 +211,7 @@ impl StartRequest {
         let cx = Arc::clone(&self.cx);
         let release = async move {
             if let Ok(Some(mut item)) = dynamodb::get(&self.cx, &self.key, true, false).await
-                && item.get(LOCK) == Some(&string(&*self.lock_id))
+                && self.sent.own_lock(&item).is_some()
             {
                 let head = self.cx.head(&mut item);
                 if let Ok((attempt, _)) = self.started(head, item).await {
@@ -228,10 +222,6 @@ impl StartRequest {
         cx.spawn(release.boxed());
     }
 
-    fn sent(&self) -> MutexGuard<'_, Vec<Reading>> {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Decides what to do next, by the item that came back with a failed condition.
     async fn classify(
         &mut self,
@@ -240,7 +230,7 @@ impl StartRequest {
         image: Option<Item>,
     ) -> Result<Round<(Attempt, Item), Next>, Error> {
         let now = Timestamp::from(self.cx.now());
-        let verdict = classify::classify_start(head.as_ref(), &self.lock_id, now, &self.cx.rules());
+        let verdict = self.sent.classify(head.as_ref(), now, &self.cx.rules());
         let again =
             |found: Option<TaskHead>| Round::Lost { found: found.map(Box::new), next: Next::Start(None) };
         match (verdict, head, image) {
@@ -284,19 +274,11 @@ impl StartRequest {
         }
     }
 
-    /// Returns the time to send, later than every time that this start has sent before.
-    fn next_time(&mut self) -> Timestamp {
-        let mut sent = self.sent();
-        let reading = Reading::after_all(&sent, self.cx.now());
-        sent.push(reading);
-        reading.time
-    }
-
     /// Sends the start until its outcome is known.
     async fn send_start(&mut self, expected: Option<Expected>) -> Result<Option<Item>, WriteError> {
-        let now = self.next_time();
+        let (now, lock_id) = self.sent.next(self.cx.now());
         dynamodb::settle(&*self.cx.clock, SENDS, || {
-            let writes = self.cx.writes(&self.lock_id, now);
+            let writes = self.cx.writes(&lock_id, now);
             match expected {
                 Some(expected) => {
                     let write = writes.start_expected(&self.key, expected);
@@ -311,28 +293,31 @@ impl StartRequest {
     /// Sends the takeover until its outcome is known. It ignores the task if this was the last attempt, or if
     /// the lost attempt was asked to cancel.
     async fn send_takeover(&mut self, seen: &TaskHead) -> Result<Option<Item>, WriteError> {
-        let now = self.next_time();
-        let write = |detail| self.cx.writes(&self.lock_id, now).take_over(seen, detail);
+        let (now, lock_id) = self.sent.next(self.cx.now());
+        let write = |detail| self.cx.writes(&lock_id, now).take_over(seen, detail);
         dynamodb::settle_history(&self.cx, self.sharing.start_route(), &self.key, write).await
     }
 
     /// Returns the attempt of a write that was applied. A takeover that ignored the task is a refusal.
     async fn started(&self, head: Result<TaskHead, Error>, item: Item) -> Result<(Attempt, Item), Error> {
         let stored = item.get(LOCK_TIME).and_then(|time| Timestamp::parse(time.as_s().ok()?));
-        let granted = Lease::granted(&self.sent(), stored, self.cx.config.lock_expire);
+        let granted = self.sent.granted(stored, self.cx.config.lock_expire);
         let Some(lease) = granted else {
             return Err(Error::new(ErrorKind::LeaseLost));
         };
-        let head = match head {
-            Ok(head) => head,
-            Err(error) => return Err(self.release_unreadable(&item, &lease, error).await),
+        let lock_id = self.sent.own_lock(&item);
+        let (head, lock_id) = match (head, lock_id) {
+            (Ok(head), Some(lock_id)) => (head, lock_id),
+            (Ok(head), None) => return Err(self.ignored(Some(head))),
+            (Err(error), Some(lock_id)) => {
+                return Err(self.release_unreadable(&item, &lock_id, &lease, error).await);
+            }
+            // The takeover has ignored the task.
+            (Err(error), None) => return Err(error),
         };
-        if head.lock.as_deref() != Some(&self.lock_id) {
-            return Err(self.ignored(Some(head)));
-        }
         let timeout = self.cx.config.timeout;
         let timeout_at = timeout.map(|timeout| self.cx.now().monotonic.saturating_add(timeout));
-        let held = self.cx.held.hold(self.lock_id.clone());
+        let held = self.cx.held.hold(lock_id);
         let lease = SharedLease::new(held, head, lease, timeout_at, self.sharing);
         let attempt = Attempt::new(Arc::clone(&self.cx), lease);
         let why = match self.cx.check_clock() {
@@ -361,10 +346,10 @@ impl StartRequest {
 
     /// Releases a task that this start holds and cannot read. The release needs only what the start itself
     /// has written.
-    async fn release_unreadable(&self, item: &Item, lease: &Lease, error: Error) -> Error {
+    async fn release_unreadable(&self, item: &Item, lock_id: &str, lease: &Lease, error: Error) -> Error {
         let started_from = item.get(STARTED_FROM).and_then(|code| code.as_n().ok()?.parse().ok());
         let now = Timestamp::from(self.cx.now()).after(lease.sent());
-        let write = self.cx.writes(&self.lock_id, now).release(&self.key, started_from);
+        let write = self.cx.writes(lock_id, now).release(&self.key, started_from);
         let released = dynamodb::settle(&*self.cx.clock, SENDS, || {
             dynamodb::update(&self.cx, Route::ALONE, &self.key, write.clone(), false)
         });

@@ -69,21 +69,22 @@ pub(crate) enum Start {
     Refused(ErrorKind),
 }
 
-/// Classifies the image of a start or a takeover whose condition failed. `lock_id` is the lock that the write would
-/// have set.
+/// Classifies the image of a start or a takeover whose condition failed. `lock_ids` are the locks that the requests of this start
+/// would have set, one for each.
 pub(crate) fn classify_start(
     image: Option<&TaskHead>,
-    lock_id: &str,
+    lock_ids: &[String],
     now: Timestamp,
     rules: &Rules,
 ) -> Start {
     let Some(image) = image else {
         return Start::Refused(ErrorKind::NotFound);
     };
-    if image.lock.as_deref() == Some(lock_id) {
+    let is_ours = |lock: &Option<String>| lock.as_ref().is_some_and(|lock| lock_ids.contains(lock));
+    if is_ours(&image.lock) {
         return Start::Started;
     }
-    if image.last_lock.as_deref() == Some(lock_id) {
+    if is_ours(&image.last_lock) {
         return Start::Ignored;
     }
     match image.role {
@@ -152,7 +153,7 @@ pub(crate) struct Finish<'f> {
     pub(crate) lost_lock: Option<&'f str>,
     /// Whether no answer came, so that a copy of the finish may still be applied.
     pub(crate) unanswered: bool,
-    /// If a failure is sent instead of a success with effects: the time of the other one, which may have been applied.
+    /// If a failure is sent instead of a success: the time of the other one, which may have been applied.
     pub(crate) other: Option<Timestamp>,
 }
 

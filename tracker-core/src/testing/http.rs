@@ -126,10 +126,10 @@ fn is_write_of_an_item(request: &HttpRequest) -> bool {
 
 /// Returns a transaction with another token: the database takes it for another transaction.
 pub(super) fn forget_token(request: HttpRequest) -> HttpRequest {
-    let Some(mut body) = json(&request).filter(|body| body["ClientRequestToken"].is_string()) else {
-        return request;
-    };
-    body["ClientRequestToken"] = "forgotten".into();
+    let Some(mut body) = json(&request) else { return request };
+    let Some(token) = body["ClientRequestToken"].as_str() else { return request };
+    // Two copies with the same other token would be one transaction.
+    body["ClientRequestToken"] = token.chars().rev().collect::<String>().into();
     with_body(request, SdkBody::from(body.to_string()))
 }
 

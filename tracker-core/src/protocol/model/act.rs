@@ -84,8 +84,9 @@ impl Act<'_> {
             Event::WriteInPython(write) => self.write_in_python(write),
             Event::Release { step } => self.release(step),
             Event::Start { step, expects } => {
-                let lock_id = self.world.ghost.new_lock();
-                self.start(Starting { step, lock_id, sent: Vec::new(), dropped: false }, expects)
+                self.world.ghost.begin_start();
+                let starting = Starting { step, lock_ids: Vec::new(), sent: Vec::new(), dropped: false };
+                self.start(starting, expects)
             }
             other => unreachable!("{other:?} of an idle worker"),
         }

@@ -200,6 +200,11 @@ fn with_wrong_beliefs(mutant: Mutant) -> Option<(Bounds, Violation)> {
         Mutant::RunNowBelievesDue => {
             (Bounds { run_at: 1, run_nows: 1, ticks: FIRST_TICK + 1, ..pair }, Violation::FalseMadeDue)
         }
+        // A release by hand frees the task while the first answer is under way.
+        Mutant::RequestsShareLock => {
+            let bounds = Bounds { hand_releases: 1, starts: 2, finishes: 0, ..TAKEOVER };
+            (Bounds { ticks: FIRST_TICK + 6, ..bounds }, Violation::StartedTwice)
+        }
         Mutant::ReleaseBelievesFree => {
             (Bounds { hand_releases: 1, starts: 2, ..TAKEOVER }, Violation::FalseReleased)
         }

@@ -72,7 +72,7 @@ fn work(mut row: Row, step: u8, how: Option<How>, mutant: Mutant) -> Option<Row>
         let started = stored(row, start, mutant).or_else(|| {
             let rules = rules(LEASE, mutant);
             let found = head(steps(), step, &row);
-            match classify_start(Some(&found), &lock_text(lock_id), now.stamp(), &rules) {
+            match classify_start(Some(&found), &[lock_text(lock_id)], now.stamp(), &rules) {
                 Start::TakeOver => {
                     let take_over = Request::TakeOver {
                         step,

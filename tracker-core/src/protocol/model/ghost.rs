@@ -8,12 +8,12 @@ use super::steps::{MAX_SNOOZES, SKEW_TICKS, WAIT, ready};
 use super::violation::Violation;
 use crate::declare::status::Role;
 
-/// What has become of one start and its attempt.
+/// What has become of one request of a start, and of its attempt.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) struct Lock {
-    /// The time of the last start or takeover that was granted.
-    granted_at: Time,
+    /// Whether a start or takeover with this lock was granted.
+    granted: bool,
     pub(super) attempt: u8,
     /// The task that the start was sent for, by the token of its create; 0 if there was none.
     sent_for: u8,
@@ -37,6 +37,9 @@ pub(super) struct Lock {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Ghost {
+    /// How many starts there were, releases by hand included.
+    starts: u8,
+    /// The locks that were sent. Each request of a start has its own.
     locks: Vec<Lock>,
     /// The failed and lost attempts in a row.
     retry: u8,
@@ -94,7 +97,12 @@ impl Ghost {
         Self { born, run_at, only_told, ..Self::default() }
     }
 
-    /// Returns the lock of a new start.
+    /// Counts a start.
+    pub(super) fn begin_start(&mut self) {
+        self.starts += 1;
+    }
+
+    /// Returns a new lock.
     pub(super) fn new_lock(&mut self) -> u8 {
         self.locks.push(Lock { sent_for: self.born, ..Lock::default() });
         self.locks.len().try_into().expect("few starts")
@@ -102,7 +110,7 @@ impl Ghost {
 
     /// Returns how many starts there were.
     pub(super) fn starts(&self) -> usize {
-        self.locks.len()
+        self.starts.into()
     }
 
     /// Returns whether the worker of a create was told a result.
@@ -146,9 +154,8 @@ impl Ghost {
         if is_granted {
             let lock = self.lock(lock_id);
             lock.attempt = after.attempt;
-            // A start may be sent again, with a later time, after its worker has seen that the task is free.
-            let once = lock.granted_at < after.lock_time && before.lock != lock_id;
-            lock.granted_at = after.lock_time;
+            // A finish is recognised by its lock.
+            let once = !std::mem::replace(&mut lock.granted, true);
             self.check(once, Violation::StartedTwice);
         }
         match request {
@@ -228,7 +235,7 @@ impl Ghost {
     /// Takes note of a write of Python's.
     fn python_wrote(&mut self, write: Python, lock: u8, after: &Row) {
         match write {
-            Python::Start { .. } => self.lock(lock).granted_at = after.lock_time,
+            Python::Start { .. } => self.lock(lock).granted = true,
             Python::Finish { succeeded, .. } => {
                 // Python leaves `lock_time`, so a late copy of a start may fit.
                 self.freed_at = None;

@@ -91,6 +91,8 @@ pub(super) enum Mutant {
     RedriveBelievesTime,
     /// A run now leaves `lock_time`.
     RunNowLeavesLockTime,
+    /// All requests of a start have the same lock.
+    RequestsShareLock,
     /// A start that finds a held task counts the attempt as its own.
     StartBelievesItem,
     /// A takeover counts no attempt.
@@ -174,7 +176,7 @@ pub(super) enum Mutant {
 
 impl Mutant {
     /// All mutants.
-    pub(super) const ALL: [Self; 82] = [
+    pub(super) const ALL: [Self; 83] = [
         Self::DeadlineFromLastSend,
         Self::MonotonicOnly,
         Self::WallOnly,
@@ -218,6 +220,7 @@ impl Mutant {
         Self::PythonIsSuccessor,
         Self::RedriveBelievesTime,
         Self::RunNowLeavesLockTime,
+        Self::RequestsShareLock,
         Self::StartBelievesItem,
         Self::TakeoverLeavesAttempt,
         Self::FailureUncounted,

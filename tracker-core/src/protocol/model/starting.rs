@@ -19,27 +19,38 @@ const SENDS: usize = 3;
 impl Act<'_> {
     /// Sends a start.
     pub(super) fn start(&mut self, mut starting: Starting, expects: Option<Seen>) -> Phase {
-        let reading = starting.next(self.now());
-        let Starting { step, lock_id, .. } = starting;
-        let now = Time::of(reading.time);
-        let (lease, sent_at) = (self.lease(), self.world.tick);
+        let (now, lock_id) = self.next(&mut starting);
+        let (step, lease, sent_at) = (starting.step, self.lease(), self.world.tick);
         let request = Request::Start { step, lock_id, expects, lease, now, sent_at };
         Phase::Starting { wait: self.send(request), starting }
     }
 
+    /// Returns the time and the lock of the next request.
+    fn next(&mut self, starting: &mut Starting) -> (Time, u8) {
+        let now = Time::of(starting.next(self.now()).time);
+        if let Some(lock_id) = starting.lock_ids.last()
+            && self.mutant == Mutant::RequestsShareLock
+        {
+            return (now, *lock_id);
+        }
+        let lock_id = self.world.ghost.new_lock();
+        starting.lock_ids.push(lock_id);
+        (now, lock_id)
+    }
+
     /// Ends a start without an answer: releases the task, if the start was applied.
     pub(super) fn abandoned(&mut self, starting: &Starting, row: Row) -> Phase {
-        let holds = row.lock == starting.lock_id || self.mutant == Mutant::ReleasesAnyAttempt;
+        let holds = starting.lock_ids.contains(&row.lock) || self.mutant == Mutant::ReleasesAnyAttempt;
         if row.lock == 0 || !holds {
             return Phase::Idle;
         }
-        let starting = Starting { lock_id: row.lock, dropped: true, ..starting.clone() };
+        let starting = Starting { lock_ids: vec![row.lock], dropped: true, ..starting.clone() };
         self.started(&starting, row)
     }
 
     /// Decides what a start does after its condition has failed.
     pub(super) fn refused(&mut self, mut starting: Starting, sent: Request, image: Option<Row>) -> Phase {
-        let Starting { step, lock_id, .. } = starting;
+        let step = starting.step;
         let found = image.map(|row| head(steps(), step, &row));
         let now = self.now();
         let rules = self.rules();
@@ -47,7 +58,8 @@ impl Act<'_> {
             Mutant::JudgedByOwnLease => Rc::new(TaskHead { lease: None, ..TaskHead::clone(&found) }),
             _ => found,
         });
-        let verdict = classify::classify_start(found.as_deref(), &lock_text(lock_id), now.into(), &rules);
+        let lock_ids: Vec<_> = starting.lock_ids.iter().map(|lock_id| lock_text(*lock_id)).collect();
+        let verdict = classify::classify_start(found.as_deref(), &lock_ids, now.into(), &rules);
         let may_send = starting.sent.len() < SENDS;
         match (verdict, image) {
             (Start::Started, Some(row)) if self.mutant.start_recognises_itself() => {
@@ -57,7 +69,7 @@ impl Act<'_> {
                 return self.started(&starting, row);
             }
             (Start::TakeOver, Some(seen)) if may_send => {
-                let now = Time::of(starting.next(now).time);
+                let (now, lock_id) = self.next(&mut starting);
                 let (lease, sent_at) = (self.lease(), self.world.tick);
                 let request = Request::TakeOver { step, lock_id, frees: false, lease, seen, now, sent_at };
                 return Phase::Starting { wait: self.send(request), starting };
@@ -73,11 +85,13 @@ impl Act<'_> {
             }
             (Start::Ignored, _) => {}
             (verdict, image) => {
-                // A start that is out of requests is contended, which says nothing about the task.
-                if !matches!(verdict, Start::TakeOver | Start::Again) {
-                    self.world.ghost.told_nothing(lock_id, image);
+                for lock_id in starting.lock_ids {
+                    // A start that is out of requests is contended, which says nothing about the task.
+                    if !matches!(verdict, Start::TakeOver | Start::Again) {
+                        self.world.ghost.told_nothing(lock_id, image);
+                    }
+                    self.world.ghost.told_refused(lock_id);
                 }
-                self.world.ghost.told_refused(lock_id);
             }
         }
         Phase::Idle
@@ -85,11 +99,13 @@ impl Act<'_> {
 
     /// Ends a start that was applied: the worker holds the task, or releases it.
     pub(super) fn started(&mut self, starting: &Starting, row: Row) -> Phase {
-        let Starting { step, lock_id, sent, dropped } = starting;
-        if row.lock != *lock_id && self.mutant != Mutant::StartBelievesItem {
+        let Starting { step, lock_ids, sent, dropped } = starting;
+        let own = lock_ids.iter().find(|lock_id| **lock_id == row.lock);
+        let believed = lock_ids.last().filter(|_| self.mutant == Mutant::StartBelievesItem);
+        let Some(lock_id) = own.or(believed) else {
             // Our takeover has ignored the task.
             return Phase::Idle;
-        }
+        };
         let now = self.now();
         let stored = Some(row.lock_time.stamp());
         let lease = match self.mutant {

@@ -92,7 +92,8 @@ pub(super) enum Operation {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Starting {
     pub(super) step: u8,
-    pub(super) lock_id: u8,
+    /// The locks that were sent, one for each request.
+    pub(super) lock_ids: Vec<u8>,
     pub(super) sent: Vec<Reading>,
     /// Whether the future of the start was dropped.
     pub(super) dropped: bool,
