@@ -84,9 +84,8 @@ impl Act<'_> {
             Event::WriteInPython(write) => self.write_in_python(write),
             Event::Release { step } => self.release(step),
             Event::Start { step, expects } => {
-                self.world.ghost.begin_start();
-                let starting = Starting { step, lock_ids: Vec::new(), sent: Vec::new(), dropped: false };
-                self.start(starting, expects)
+                let first_lock = self.world.ghost.begin_start();
+                self.start(Starting { step, first_lock, sent: Vec::new(), dropped: false }, expects)
             }
             other => unreachable!("{other:?} of an idle worker"),
         }

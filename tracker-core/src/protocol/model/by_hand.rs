@@ -80,8 +80,7 @@ impl Act<'_> {
 
     /// Frees a task whose lease has expired.
     fn end_lost_attempt(&mut self, step: u8, seen: Row) -> Phase {
-        self.world.ghost.begin_start();
-        let (lock_id, lease) = (self.world.ghost.new_lock(), self.lease());
+        let (lock_id, lease) = (self.world.ghost.begin_start(), self.lease());
         let (now, sent_at) = (Time::of(self.now().into()), self.world.tick);
         let request = Request::TakeOver { step, lock_id, frees: true, lease, seen, now, sent_at };
         Phase::Operating { wait: self.send(request), operation: Operation::Release }

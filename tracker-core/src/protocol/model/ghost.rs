@@ -4,6 +4,7 @@ use super::how::How;
 use super::python::Python;
 use super::request::{Change, Request};
 use super::row::{Data, Row, Time};
+use super::starting::SENDS;
 use super::steps::{MAX_SNOOZES, SKEW_TICKS, WAIT, ready};
 use super::violation::Violation;
 use crate::declare::status::Role;
@@ -37,9 +38,7 @@ pub(super) struct Lock {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Ghost {
-    /// How many starts there were, releases by hand included.
-    starts: u8,
-    /// The locks that were sent. Each request of a start has its own.
+    /// The locks of all starts: each has one for each request that it may send.
     locks: Vec<Lock>,
     /// The failed and lost attempts in a row.
     retry: u8,
@@ -97,20 +96,16 @@ impl Ghost {
         Self { born, run_at, only_told, ..Self::default() }
     }
 
-    /// Counts a start.
-    pub(super) fn begin_start(&mut self) {
-        self.starts += 1;
-    }
-
-    /// Returns a new lock.
-    pub(super) fn new_lock(&mut self) -> u8 {
-        self.locks.push(Lock { sent_for: self.born, ..Lock::default() });
-        self.locks.len().try_into().expect("few starts")
+    /// Counts a start, or a release by hand. Returns the first of its locks: it has one for each request, and the others follow.
+    pub(super) fn begin_start(&mut self) -> u8 {
+        let lock = Lock { sent_for: self.born, ..Lock::default() };
+        self.locks.extend([lock; SENDS]);
+        u8::try_from(self.locks.len() - SENDS).expect("few starts") + 1
     }
 
     /// Returns how many starts there were.
     pub(super) fn starts(&self) -> usize {
-        self.starts.into()
+        self.locks.len() / SENDS
     }
 
     /// Returns whether the worker of a create was told a result.

@@ -10,8 +10,7 @@ impl Act<'_> {
     /// Sends a start of Python's.
     pub(super) fn start_in_python(&mut self) -> Phase {
         self.world.spent.python_starts += 1;
-        self.world.ghost.begin_start();
-        let lock = self.world.ghost.new_lock();
+        let lock = self.world.ghost.begin_start();
         let write = Python::Start { now: Time::of(self.now().into()) };
         Phase::Python { wait: self.send(Request::Python { write, lock }), holds: false }
     }

@@ -14,7 +14,7 @@ use crate::protocol::classify::{self, Start};
 use crate::protocol::lease::Lease;
 
 /// How many requests one start sends at most. The tracker sends up to 6; 3 keep the model small.
-const SENDS: usize = 3;
+pub(super) const SENDS: usize = 3;
 
 impl Act<'_> {
     /// Sends a start.
@@ -26,25 +26,20 @@ impl Act<'_> {
     }
 
     /// Returns the time and the lock of the next request.
-    fn next(&mut self, starting: &mut Starting) -> (Time, u8) {
+    fn next(&self, starting: &mut Starting) -> (Time, u8) {
         let now = Time::of(starting.next(self.now()).time);
-        if let Some(lock_id) = starting.lock_ids.last()
-            && self.mutant == Mutant::RequestsShareLock
-        {
-            return (now, *lock_id);
-        }
-        let lock_id = self.world.ghost.new_lock();
-        starting.lock_ids.push(lock_id);
-        (now, lock_id)
+        let lock_id = starting.lock_ids(self.mutant).pop();
+        (now, lock_id.unwrap_or(starting.first_lock))
     }
 
     /// Ends a start without an answer: releases the task, if the start was applied.
     pub(super) fn abandoned(&mut self, starting: &Starting, row: Row) -> Phase {
-        let holds = starting.lock_ids.contains(&row.lock) || self.mutant == Mutant::ReleasesAnyAttempt;
+        let holds =
+            starting.lock_ids(self.mutant).contains(&row.lock) || self.mutant == Mutant::ReleasesAnyAttempt;
         if row.lock == 0 || !holds {
             return Phase::Idle;
         }
-        let starting = Starting { lock_ids: vec![row.lock], dropped: true, ..starting.clone() };
+        let starting = Starting { first_lock: row.lock, dropped: true, ..starting.clone() };
         self.started(&starting, row)
     }
 
@@ -58,7 +53,7 @@ impl Act<'_> {
             Mutant::JudgedByOwnLease => Rc::new(TaskHead { lease: None, ..TaskHead::clone(&found) }),
             _ => found,
         });
-        let lock_ids: Vec<_> = starting.lock_ids.iter().map(|lock_id| lock_text(*lock_id)).collect();
+        let lock_ids: Vec<_> = starting.lock_ids(self.mutant).into_iter().map(lock_text).collect();
         let verdict = classify::classify_start(found.as_deref(), &lock_ids, now.into(), &rules);
         let may_send = starting.sent.len() < SENDS;
         match (verdict, image) {
@@ -85,7 +80,7 @@ impl Act<'_> {
             }
             (Start::Ignored, _) => {}
             (verdict, image) => {
-                for lock_id in starting.lock_ids {
+                for lock_id in starting.lock_ids(self.mutant) {
                     // A start that is out of requests is contended, which says nothing about the task.
                     if !matches!(verdict, Start::TakeOver | Start::Again) {
                         self.world.ghost.told_nothing(lock_id, image);
@@ -99,7 +94,8 @@ impl Act<'_> {
 
     /// Ends a start that was applied: the worker holds the task, or releases it.
     pub(super) fn started(&mut self, starting: &Starting, row: Row) -> Phase {
-        let Starting { step, lock_ids, sent, dropped } = starting;
+        let Starting { step, sent, dropped, .. } = starting;
+        let lock_ids = starting.lock_ids(self.mutant);
         let own = lock_ids.iter().find(|lock_id| **lock_id == row.lock);
         let believed = lock_ids.last().filter(|_| self.mutant == Mutant::StartBelievesItem);
         let Some(lock_id) = own.or(believed) else {

@@ -92,8 +92,8 @@ pub(super) enum Operation {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Starting {
     pub(super) step: u8,
-    /// The locks that were sent, one for each request.
-    pub(super) lock_ids: Vec<u8>,
+    /// The lock of the first request. The locks of the next ones follow.
+    pub(super) first_lock: u8,
     pub(super) sent: Vec<Reading>,
     /// Whether the future of the start was dropped.
     pub(super) dropped: bool,
@@ -134,6 +134,12 @@ pub(super) struct Attempt {
 }
 
 impl Starting {
+    /// Returns the locks that were sent, one for each request; for a mutant, always the first.
+    pub(super) fn lock_ids(&self, mutant: Mutant) -> Vec<u8> {
+        let nth = |nth| if mutant == Mutant::RequestsShareLock { 0 } else { nth };
+        (0_u8..).take(self.sent.len()).map(|sent| self.first_lock + nth(sent)).collect()
+    }
+
     /// Returns the time of the next request.
     pub(super) fn next(&mut self, now: ClockReading) -> Reading {
         let reading = Reading::after_all(&self.sent, now);
