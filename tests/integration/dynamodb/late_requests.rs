@@ -291,19 +291,21 @@ async fn start_that_arrives_after_its_lease_is_released(world: World) {
 /// The start has begun an attempt without knowing it. Its next request begins another one, which must not be taken for the first.
 #[database_test]
 async fn start_that_is_granted_twice_is_two_attempts(world: World) {
-    let documents = world.create_document().await;
-    // The SDK sends the first request again, and that copy is under way for long.
-    let late = Fault::Delay(Duration::from_secs(700));
-    world.network.next("UpdateItem", [Fault::DropResponse, late]);
-    let twice = documents.clone();
-    let twice = tokio::spawn(async move { twice.start("doc-1").await });
-    world.wait_until("the copy is on its way", || std::future::ready(world.network.late() == 1)).await;
+    world.create_document().await;
+    let clock = world.clock.manual();
+    let documents = world.builder::<Document>().clock(clock.clone()).build().unwrap();
+    world.network.next("UpdateItem", [Fault::DropResponse]);
+    let twice = tokio::spawn(async move { documents.start("doc-1").await });
+    let waits = || std::future::ready(clock.next_wake().is_some());
+    world.wait_until("the start waits before it is sent again", waits).await;
     let first = world.stored().await["lock"].clone();
-    world.expire_lease();
+    assert_ne!(first, text("__not_locked__"));
+    // The time of day moves on, and nobody wakes up.
+    clock.step_forward(Duration::from_secs(306));
     let holder = world.rival().start("doc-1").await.unwrap();
     assert_eq!((holder.attempt(), world.stored().await["lost_lock"].clone()), (2, first.clone()));
-    world.expire_lease();
-    world.clock.advance(Duration::from_secs(100));
+    clock.step_forward(Duration::from_secs(306));
+    clock.advance(Duration::from_millis(50));
     let twice = twice.await.unwrap().unwrap();
     assert_eq!(twice.attempt(), 3);
     assert_ne!(world.stored().await["lock"], first, "each grant has a lock of its own");

@@ -212,3 +212,28 @@ async fn success_without_room_is_not_reported_later(world: World) {
     let stored = world.stored().await;
     assert_eq!((&stored["status"], &stored["attempt"]), (&number(12), &number(2)));
 }
+
+/// The response to a failure is lost, and the next start is written a microsecond after the failure.
+#[database_test]
+async fn failure_is_told_although_the_next_start_follows_at_once(world: World) {
+    world.create_document().await;
+    let documents = world.builder::<Document>().clock(world.clock.manual()).build().unwrap();
+    world.clock.advance(Duration::from_secs(1));
+    let execution = documents.start("doc-1").await.unwrap();
+    let before = world.network.count("UpdateItem");
+    world.network.next("UpdateItem", [Fault::DropResponse]);
+    let mut finish = Box::pin(execution.fail("broken"));
+    let has_sent_the_failure = async {
+        while world.network.count("UpdateItem") == before || world.network.in_flight() > 0 {
+            assert!(poll!(&mut finish).is_pending());
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), has_sent_the_failure).await.expect("a failure");
+    // This clock waits only until it has passed the failure.
+    let next = world.rival().start("doc-1").await.unwrap();
+    assert_eq!((next.attempt(), next.failed_attempts()), (2, 1));
+    let failed = world.run_while_advancing_clock(finish).await.unwrap().into_task();
+    assert!(failed.is_failed(), "{failed:?}");
+    assert_eq!(world.stored().await["status"], number(12));
+}

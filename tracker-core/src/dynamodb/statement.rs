@@ -152,7 +152,7 @@ pub(super) async fn add_images(
             }
         }
     });
-    // All at once: an image that waits for 24 other reads would be out of date.
+    // All at once, so that the images are as old as the slowest read, and not as all reads together.
     let images = join_all(images).await;
     for (&nth, image) in failed.iter().zip(images) {
         answers[nth] = Some(Answer::Result(Err(image)));

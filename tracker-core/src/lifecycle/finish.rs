@@ -237,12 +237,9 @@ impl Finish {
             other: self.other.get().copied(),
         };
         match classify::classify_finish(found.as_ref(), &sent) {
-            Written::Done => match found {
-                // An earlier copy has recorded a failure instead, because the success was refused.
-                Some(found) if found.update_time == instead(after.update_time) => Ok(self.done(found, item)),
-                _ => Ok(self.done(after, item)),
-            },
-            // For example, a copy of the success was applied after all: what refused its effects has changed.
+            Written::Done => Ok(self.done(after, item)),
+            // The failure that was recorded instead; or a copy of the success was applied after all, because what refused its
+            // effects has changed.
             Written::Other => Ok(self.done(found.unwrap_or(after), item)),
             Written::LeaseLost => {
                 let lost = Error::new(ErrorKind::LeaseLost).with_key(&head.key).with_found(found);

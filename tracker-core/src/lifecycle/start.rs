@@ -5,6 +5,8 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+
 use super::attempt::Attempt;
 use super::deadline::Start;
 use super::execution::Execution;
@@ -25,7 +27,6 @@ use crate::runtime::on_drop::or_if_dropped;
 use crate::time::Timestamp;
 use crate::tracker::Tracker;
 use crate::tracker::status_tracker::StatusTracker;
-use futures_util::FutureExt;
 
 /// The longest time for which a start waits until this machine's clock has passed the last write of the task.
 const LONGEST_CLOCK_WAIT: Duration = Duration::from_millis(250);

@@ -4,6 +4,7 @@ use super::bounds::Bounds;
 use super::events::Event;
 use super::mutant::Mutant;
 use super::request::Request;
+use super::starting::SENDS;
 use super::steps::rules;
 use super::worker::{Phase, Starting, Wait};
 use super::world::World;
@@ -32,6 +33,9 @@ impl Act<'_> {
                 Phase::Python { wait: Wait { request: Request::Python { lock, .. }, .. }, .. },
                 Event::FinishInPython(succeeded),
             ) => self.finish_in_python(lock, succeeded),
+            (Phase::Starting { starting, .. }, Event::DropStart) if starting.sent.len() < SENDS => {
+                self.start(Starting { dropped: true, ..starting }, None)
+            }
             (Phase::Starting { wait, starting }, Event::DropStart) => {
                 Phase::Starting { wait, starting: Starting { dropped: true, ..starting } }
             }

@@ -66,7 +66,7 @@ fn counter_example(mutant: Mutant) -> Option<(Bounds, Violation)> {
         Mutant::FailureBelievesItself => {
             (Bounds { effects: true, effect_turns: 2, ..one_worker }, Violation::FalseDone)
         }
-        Mutant::ReleasesAnyAttempt => (Bounds { releases: true, ..MOMENT }, Violation::HolderNotInTable),
+        Mutant::ReleasesAnyAttempt => (Bounds { releases: true, ..MOMENT }, Violation::OldLease),
         Mutant::TakeoverUncounted => (TAKEOVER, Violation::Endless),
         Mutant::TakeoverLeavesAttempt => (TAKEOVER, Violation::AttemptMiscounted),
         Mutant::FailureUncounted | Mutant::FailureLeavesHistory => (one_worker, Violation::FailureMiscounted),
@@ -75,7 +75,7 @@ fn counter_example(mutant: Mutant) -> Option<(Bounds, Violation)> {
         Mutant::StartTrustsIndex => {
             (Bounds { shares: true, starts: 2, ..one_worker }, Violation::UnreadyStarted)
         }
-        Mutant::StartWithoutTime | Mutant::StartOrOwnLock => (one_worker, Violation::StartedTwice),
+        Mutant::StartWithoutTime | Mutant::StartOrOwnLock => (one_worker, Violation::GrantedTwice),
         Mutant::RefusesOwnStart | Mutant::AlwaysUnknown | Mutant::SettledIsUnknown => {
             (one_worker, Violation::KnownButNotTold)
         }
@@ -203,7 +203,7 @@ fn with_wrong_beliefs(mutant: Mutant) -> Option<(Bounds, Violation)> {
         // A release by hand frees the task while the first answer is under way.
         Mutant::RequestsShareLock => {
             let bounds = Bounds { hand_releases: 1, starts: 2, finishes: 0, ..TAKEOVER };
-            (Bounds { ticks: FIRST_TICK + 6, ..bounds }, Violation::StartedTwice)
+            (Bounds { ticks: FIRST_TICK + 6, ..bounds }, Violation::GrantedTwice)
         }
         Mutant::ReleaseBelievesFree => {
             (Bounds { hand_releases: 1, starts: 2, ..TAKEOVER }, Violation::FalseReleased)
@@ -253,7 +253,7 @@ fn each_mutant_breaks_the_promise_of_its_guard() {
 fn known_counter_examples_exist() {
     let bounds = Bounds { python_starts: 1, starts: 1, finishes: 2, releases: true, ..MOMENT };
     let mutant = Mutant::OldStartsStay;
-    assert_eq!(find(mutant, bounds, Violation::StartedTwice), Ok(()), "a late start beside Python");
+    assert_eq!(find(mutant, bounds, Violation::GrantedTwice), Ok(()), "a late start beside Python");
     let bounds = Bounds { python_starts: 1, python_resets: 1, finishes: 1, starts: 1, ..TAKEOVER };
     let found = find(Mutant::None, bounds, Violation::HolderNotInTable);
     assert_eq!(found, Ok(()), "a script that sets a held task back beside Python");

@@ -98,9 +98,13 @@ impl Ghost {
 
     /// Counts a start, or a release by hand. Returns the first of its locks: it has one for each request, and the others follow.
     pub(super) fn begin_start(&mut self) -> u8 {
-        let lock = Lock { sent_for: self.born, ..Lock::default() };
-        self.locks.extend([lock; SENDS]);
+        self.locks.extend([Lock::default(); SENDS]);
         u8::try_from(self.locks.len() - SENDS).expect("few starts") + 1
+    }
+
+    /// A start sends a request with this lock.
+    pub(super) fn start_sent(&mut self, lock: u8) {
+        self.lock(lock).sent_for = self.born;
     }
 
     /// Returns how many starts there were.
@@ -151,7 +155,7 @@ impl Ghost {
             lock.attempt = after.attempt;
             // A finish is recognised by its lock.
             let once = !std::mem::replace(&mut lock.granted, true);
-            self.check(once, Violation::StartedTwice);
+            self.check(once, Violation::GrantedTwice);
         }
         match request {
             Request::Start { step, sent_at, now, .. } => {

@@ -119,7 +119,7 @@ properties! {
     promises:
     "no two workers hold the task": TwoHolders,
     "who holds the task is who the table says": HolderNotInTable,
-    "a lock is granted once": StartedTwice,
+    "a lock is granted once": GrantedTwice,
     "only a ready task is started": UnreadyStarted,
     "a late copy of a refused start is refused": LateStart,
     "an attempt is recorded once": TwoFinishes,

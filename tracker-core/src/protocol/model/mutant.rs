@@ -91,7 +91,8 @@ pub(super) enum Mutant {
     RedriveBelievesTime,
     /// A run now leaves `lock_time`.
     RunNowLeavesLockTime,
-    /// All requests of a start have the same lock.
+    /// All requests of a start have the same lock. What a worker is then told wrongly needs four leases: a test of
+    /// `late_requests.rs` shows it.
     RequestsShareLock,
     /// A start that finds a held task counts the attempt as its own.
     StartBelievesItem,

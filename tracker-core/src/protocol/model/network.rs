@@ -129,7 +129,7 @@ impl World {
     }
 
     /// Drops the requests whose conditions can never hold again, unless a worker waits for their answers: `lock_time`
-    /// and `attempt` never go back, and a lock that was freed never returns. The promises check each of these three.
+    /// and `attempt` never go back, and a lock that was freed never returns to the same task. The promises check each of these three.
     /// A save of Python's breaks them.
     pub(super) fn drop_dead_requests(&mut self, bounds: &Bounds, mutant: Mutant) {
         if bounds.python_saves > 0 {

@@ -13,7 +13,8 @@ use crate::item::head::TaskHead;
 use crate::protocol::classify::{self, Start};
 use crate::protocol::lease::Lease;
 
-/// How many requests one start sends at most. The tracker sends up to 6; 3 keep the model small.
+/// How many requests one start sends at most. The tracker sends up to 6, and as many again if the start is dropped; 3 keep the model
+/// small.
 pub(super) const SENDS: usize = 3;
 
 impl Act<'_> {
@@ -26,10 +27,11 @@ impl Act<'_> {
     }
 
     /// Returns the time and the lock of the next request.
-    fn next(&self, starting: &mut Starting) -> (Time, u8) {
+    fn next(&mut self, starting: &mut Starting) -> (Time, u8) {
         let now = Time::of(starting.next(self.now()).time);
-        let lock_id = starting.lock_ids(self.mutant).pop();
-        (now, lock_id.unwrap_or(starting.first_lock))
+        let lock_id = starting.lock_ids(self.mutant).pop().unwrap_or(starting.first_lock);
+        self.world.ghost.start_sent(lock_id);
+        (now, lock_id)
     }
 
     /// Ends a start without an answer: releases the task, if the start was applied.

@@ -7,8 +7,8 @@ pub(super) enum Violation {
     TwoHolders,
     /// A worker holds the task by its own deadline, and the table has another lock.
     HolderNotInTable,
-    /// A start was granted twice.
-    StartedTwice,
+    /// A lock was granted twice.
+    GrantedTwice,
     /// A start was granted although the task was not ready, or did not note the status that the task had.
     UnreadyStarted,
     /// A start that was refused was granted later, although the task was freed after the copy was sent, by more than
