@@ -1,10 +1,9 @@
 //! What a worker does, and how it treats an answer. The crate's own functions take every decision.
 
-use super::bounds::Bounds;
+use super::bounds::{Bounds, SENDS};
 use super::events::Event;
 use super::mutant::Mutant;
 use super::request::Request;
-use super::starting::SENDS;
 use super::steps::rules;
 use super::worker::{Phase, Starting, Wait};
 use super::world::World;

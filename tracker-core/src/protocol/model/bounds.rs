@@ -1,5 +1,8 @@
 //! The bounds of one search: how much may happen.
 
+/// How many requests one start sends at most. The tracker sends up to 6, and as many again if the start is dropped; 3 keep the model
+/// small.
+pub(super) const SENDS: usize = 3;
 /// The tick at which a search begins.
 pub(super) const FIRST_TICK: u16 = 3;
 

@@ -1,10 +1,10 @@
 //! What is true, seen from outside. The model compares it with what the workers are told.
 
+use super::bounds::SENDS;
 use super::how::How;
 use super::python::Python;
 use super::request::{Change, Request};
 use super::row::{Data, Row, Time};
-use super::starting::SENDS;
 use super::steps::{MAX_SNOOZES, SKEW_TICKS, WAIT, ready};
 use super::violation::Violation;
 use crate::declare::status::Role;

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::act::Act;
+use super::bounds::SENDS;
 use super::how::How;
 use super::mutant::Mutant;
 use super::request::{Request, Seen};
@@ -12,10 +13,6 @@ use super::worker::{Attempt, Phase, Starting};
 use crate::item::head::TaskHead;
 use crate::protocol::classify::{self, Start};
 use crate::protocol::lease::Lease;
-
-/// How many requests one start sends at most. The tracker sends up to 6, and as many again if the start is dropped; 3 keep the model
-/// small.
-pub(super) const SENDS: usize = 3;
 
 impl Act<'_> {
     /// Sends a start.
