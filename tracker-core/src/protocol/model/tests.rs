@@ -102,7 +102,7 @@ fn promises_hold_with_a_task_that_kills_its_workers() {
 fn promises_hold_with_a_holder_whose_clock_is_wrong() {
     assert_promises_hold(
         "a holder whose clock is wrong",
-        Bounds { wild_clocks: 1, ..TAKEOVER },
+        Bounds { wild_clocks: 1, finishes: 1, ..TAKEOVER },
         &["a task is taken over"],
     );
 }
@@ -148,7 +148,7 @@ fn promises_hold_with_two_creates() {
 fn promises_hold_with_two_lengths_of_leases() {
     assert_promises_hold(
         "two lengths of leases",
-        Bounds { long_leases: true, ..TAKEOVER },
+        Bounds { long_leases: true, finishes: 1, ..TAKEOVER },
         &["a worker with long leases takes a task over"],
     );
 }

@@ -38,6 +38,17 @@ fn promises_hold_with_a_clock_that_steps_and_two_finishes() {
 
 #[test]
 #[ignore = "takes minutes"]
+fn promises_hold_with_a_wrong_clock_or_two_lengths_of_leases_and_two_finishes() {
+    let wrong = Bounds { wild_clocks: 1, ..TAKEOVER };
+    let what = "a holder whose clock is wrong, and two finishes";
+    assert_promises_hold(what, wrong, &["a task is taken over"]);
+    let lengths = Bounds { long_leases: true, ..TAKEOVER };
+    let sights = ["a worker with long leases takes a task over"];
+    assert_promises_hold("two lengths of leases, and two finishes", lengths, &sights);
+}
+
+#[test]
+#[ignore = "takes minutes"]
 fn promises_hold_with_shared_requests_and_more() {
     let shared = Bounds { shares: true, ..TAKEOVER };
     assert_promises_hold("shared requests, and two finishes", shared, &["a task is taken over"]);
