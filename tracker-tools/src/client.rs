@@ -24,7 +24,13 @@ pub(crate) async fn client(options: &Options, units: &Units) -> Result<Client, F
 fn embedded(file: &std::path::Path) -> Result<Client, Failure> {
     // A mistyped name must not create a database.
     if !file.is_file() {
-        return Err(Failure::new(Exit::Error, format!("there is no file {}", file.display())));
+        let shown = file.display();
+        let why = if file.exists() {
+            format!("{shown} is not a file; name the file of an embedded database")
+        } else {
+            format!("there is no file {shown}")
+        };
+        return Err(Failure::new(Exit::Error, why));
     }
     tracker_core::embedded::in_file(file).map_err(|error| Failure::new(Exit::Error, error.to_string()))
 }

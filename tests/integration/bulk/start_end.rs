@@ -252,11 +252,8 @@ async fn dropped_start_of_many_releases_the_tasks(world: World) {
     let (documents, ids) = create(&world, 10).await;
     let delay = Duration::from_secs(1);
     world.network.next(BATCH, [Fault::Delay(delay)]);
-    let is_sent = || std::future::ready(world.network.count(BATCH) == 1);
-    tokio::select! {
-        _ = documents.start_many(&ids) => panic!("the response is late"),
-        () = world.wait_until("the starts are sent", is_sent) => {}
-    }
+    let is_sent = async || world.network.count(BATCH) == 1;
+    world.run_until("the starts are sent", documents.start_many(&ids), is_sent).await;
     world.clock.advance(delay);
     for id in &ids {
         let item = world.wait_until_unlocked_under(&format!("extract____{id}")).await;

@@ -148,12 +148,8 @@ async fn success_that_was_refused_is_not_reported_later(world: World) {
     world.network.next("UpdateItem", [DropResponse]);
     let mut finish = Box::pin(execution.succeed());
     // The clock stands still, so the finish waits before it sends the failure again.
-    let is_recorded = async {
-        while world.stored().await["status"] != number(14) {
-            assert!(poll!(&mut finish).is_pending());
-        }
-    };
-    tokio::time::timeout(Duration::from_mins(1), is_recorded).await.expect("a recorded failure");
+    let is_recorded = async || world.stored().await["status"] == number(14);
+    world.run_until("the failure is recorded", &mut finish, is_recorded).await;
     world.network.next(TRANSACTION, [crate::support::Fault::Delay(Duration::from_hours(1))]);
     drop(finish);
     // The background may run now, and its transaction is late.

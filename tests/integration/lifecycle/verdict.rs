@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use futures_util::poll;
 use tracker_core::{Error, ErrorKind, Event, EventKind, Execution, Failure, Task, Unsuccessful};
 use tracker_test_macros::database_test;
 
@@ -184,13 +183,8 @@ async fn success_without_room_is_not_reported_later(world: World) {
     let before = world.network.count("UpdateItem");
     let mut finish = Box::pin(execution.succeed());
     // The clock stands still, so the finish waits before it sends the failure again.
-    let has_sent_the_failure = async {
-        while world.network.count("UpdateItem") < before + 3 || world.network.in_flight() > 0 {
-            assert!(poll!(&mut finish).is_pending());
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_mins(1), has_sent_the_failure).await.expect("a failure");
+    let is_sent = async || world.network.count("UpdateItem") == before + 3 && world.network.in_flight() == 0;
+    world.run_until("the failure is sent", &mut finish, is_sent).await;
     assert_eq!(world.stored().await["status"], number(14));
     world.network.next("UpdateItem", [Fault::Delay(Duration::from_hours(1))]);
     drop(finish);
@@ -223,13 +217,8 @@ async fn failure_is_told_although_the_next_start_follows_at_once(world: World) {
     let before = world.network.count("UpdateItem");
     world.network.next("UpdateItem", [Fault::DropResponse]);
     let mut finish = Box::pin(execution.fail("broken"));
-    let has_sent_the_failure = async {
-        while world.network.count("UpdateItem") == before || world.network.in_flight() > 0 {
-            assert!(poll!(&mut finish).is_pending());
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_mins(1), has_sent_the_failure).await.expect("a failure");
+    let is_sent = async || world.network.count("UpdateItem") > before && world.network.in_flight() == 0;
+    world.run_until("the failure is sent", &mut finish, is_sent).await;
     // This clock waits only until it has passed the failure.
     let next = world.rival().start("doc-1").await.unwrap();
     assert_eq!((next.attempt(), next.failed_attempts()), (2, 1));

@@ -90,6 +90,20 @@ impl World {
         assert!(tokio::time::timeout(timeout, waiting).await.is_ok(), "waited a minute until {what}");
     }
 
+    /// Runs a future until a condition holds. Fails the test if the future ends before, or if the condition never holds.
+    pub async fn run_until<T, F: Future<Output = bool>>(
+        &self,
+        what: &str,
+        future: impl Future<Output = T>,
+        holds: impl FnMut() -> F,
+    ) {
+        tokio::select! {
+            biased;
+            _ = future => panic!("the future ended before {what}"),
+            () = self.wait_until(what, holds) => {}
+        }
+    }
+
     /// Runs a future. Whenever no task has work left, advances the clock to when the next sleeper wakes up.
     pub async fn run_while_advancing_clock<F: Future>(&self, future: F) -> F::Output {
         let clock = self.clock.manual();

@@ -104,5 +104,10 @@ fn file_that_is_not_there_is_not_created() {
         command.args(["--table", "documents", "status", "--embedded"]).arg(&file);
         Ended::of(&mut command).with_code(1).said("there is no file");
         assert!(!file.exists());
+
+        let folder = database.folder.path();
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("tracker"));
+        command.args(["--table", "documents", "status", "--embedded"]).arg(folder);
+        Ended::of(&mut command).with_code(1).said("is not a file");
     });
 }
