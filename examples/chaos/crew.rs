@@ -35,7 +35,7 @@ impl Crew {
 
     /// Lets the workers work.
     pub fn begin(&mut self, chaos: &Chaos) -> Result<(), AnyError> {
-        chaos.begin_bad_day();
+        chaos.begin_bad_day()?;
         match self {
             Self::Here { gate, .. } => {
                 drop(gate.take());

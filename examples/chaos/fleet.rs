@@ -129,18 +129,19 @@ impl Chaos {
     }
 
     /// Begins the bad day of a service like AWS.
-    pub fn begin_bad_day(&self) {
+    pub fn begin_bad_day(&self) -> Result<(), AnyError> {
         if let Some(aws) = &self.aws {
             let mut conditions = Conditions::bad_day();
             conditions.seed = self.plan.seed;
-            aws.set_conditions(conditions);
+            aws.set_conditions(conditions)?;
         }
+        Ok(())
     }
 
     /// Ends the bad day. Nothing lags any more.
     pub fn end_bad_day(&self) -> Result<(), AnyError> {
         if let Some(aws) = &self.aws {
-            aws.set_conditions(Conditions::none());
+            aws.set_conditions(Conditions::none())?;
             aws.catch_up()?;
         }
         Ok(())

@@ -47,7 +47,7 @@ async fn check_chaos(world: World, plan: Plan) {
     let chaos = Chaos::new(&world.client, world.aws.clone(), &world.table, world.layout.clone(), plan)
         .expect("a client with an HTTP client");
     let chaos = Arc::new(chaos);
-    chaos.begin_bad_day();
+    chaos.begin_bad_day().expect("conditions that can be");
     let mut workers = worker::start(&chaos);
     let work = async {
         chaos.create(stream::iter(0..TASKS)).await.expect("tasks that can be created");

@@ -13,7 +13,7 @@ use tracker_core::aws_sdk_dynamodb::config::{
 use tracker_core::aws_sdk_dynamodb::{Client, Config};
 use tracker_core::testing::{AwsLike, Conditions, FaultyNetwork, Spread};
 
-use super::layout::{layout, watch};
+use super::layout::{layout, watch, watch_table};
 use super::{Gateway, Probe, Test, TestClock, World};
 
 /// A database that tests run on.
@@ -61,7 +61,7 @@ impl Backend {
         // On a busy machine the database may take longer than a request may. A table that exists is verified.
         let create = async {
             while let Err(error) = world.documents().create_table().await {
-                assert_eq!(*error.kind(), ErrorKind::Unavailable, "{error:?}");
+                assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::NotSent), "{error:?}");
             }
         };
         tokio::time::timeout(Duration::from_mins(1), create).await.expect("a table within a minute");
@@ -74,7 +74,7 @@ impl Backend {
             if test.on_aws_like.whole_batches {
                 conditions.unprocessed = 0.0;
             }
-            aws.set_conditions(conditions);
+            aws.set_conditions(conditions).expect("conditions that can be");
             if test.needs_endpoint {
                 // Other processes live by the machine's clock.
                 aws.set_clock(SystemClock);
@@ -113,17 +113,19 @@ impl Backend {
         // Without retries of the SDK, the tracker alone decides what to do about a lost answer.
         let config =
             config.to_builder().http_client(network.clone()).retry_config(RetryConfig::disabled()).build();
+        // What `AwsLike` draws depends on the name, so a test of a database of its own always has the same one.
+        let table = match self {
+            Self::Embedded => format!("embedded.{}", test.short_name().replace("::", ".")),
+            Self::AwsLike => test.short_name().replace("::", "."),
+            Self::Local(_) => format!("test-{}-{nth}", std::process::id()),
+        };
+        watch_table(&table);
         World {
             client: Client::from_conf(config),
             network,
             probe,
             clock,
-            // What `AwsLike` draws depends on the name, so a test of a database of its own always has the same one.
-            table: match self {
-                Self::Embedded => format!("embedded.{}", test.short_name().replace("::", ".")),
-                Self::AwsLike => test.short_name().replace("::", "."),
-                Self::Local(_) => format!("test-{}-{nth}", std::process::id()),
-            },
+            table,
             layout: layout(),
             endpoint: self.endpoint().map(str::to_owned),
             gateway: None,

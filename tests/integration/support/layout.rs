@@ -1,7 +1,7 @@
 //! The layouts that the tests run with, and a watch that no request has a name of another layout.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value};
 use tracker_core::aws_sdk_dynamodb::types::AttributeValue;
@@ -61,12 +61,35 @@ pub fn layout() -> Layout {
     }
 }
 
-/// What the watch has seen.
-static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+/// What the watch knows.
+static WATCH: Mutex<Watched> = Mutex::new(Watched::new());
 
-/// Returns the names of another layout that requests had.
-pub fn foreign_names() -> BTreeSet<String> {
-    SEEN.lock().unwrap_or_else(PoisonError::into_inner).clone()
+struct Watched {
+    /// The tables of the tests. Some tests are about other tables too, with other layouts.
+    tables: BTreeSet<String>,
+    requests: u64,
+    foreign: BTreeSet<String>,
+}
+
+impl Watched {
+    const fn new() -> Self {
+        Self { tables: BTreeSet::new(), requests: 0, foreign: BTreeSet::new() }
+    }
+}
+
+fn watched() -> MutexGuard<'static, Watched> {
+    WATCH.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Lets the watch look at the requests to a table.
+pub fn watch_table(table: &str) {
+    watched().tables.insert(table.to_owned());
+}
+
+/// Returns how many requests the watch has looked at, and the names of another layout that they had.
+pub fn foreign_names() -> (u64, BTreeSet<String>) {
+    let watched = watched();
+    (watched.requests, watched.foreign.clone())
 }
 
 /// Looks for names that the tracker has and this layout has not.
@@ -75,14 +98,15 @@ pub fn watch(operation: &str, body: Option<&[u8]>) {
     let Some(Ok(body)) = body.map(serde_json::from_slice::<Value>) else { return };
     let (mut names, mut tables) = (Vec::new(), Vec::new());
     tables_in(&body, &mut tables);
-    // Some tests are about other tables, whose names are longer than that of their world.
-    if !tables.iter().all(|table| table.starts_with("test-") && table.matches('-').count() == 2) {
+    let mut watched = watched();
+    if tables.is_empty() || !tables.iter().all(|table| watched.tables.contains(*table)) {
         return;
     }
     names_in(operation, &body, &mut names);
     let is_foreign = |name: &&String| OWN.contains(&name.as_str()) && layout.name_of(name) != *name;
     let found = names.iter().filter(is_foreign).map(|name| format!("{operation}: {name}"));
-    SEEN.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+    watched.foreign.extend(found);
+    watched.requests += 1;
 }
 
 /// Collects the tables of a request.

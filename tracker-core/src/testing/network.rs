@@ -13,13 +13,12 @@ use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorSettings, SharedHttpConnector,
 };
-use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
 
 use super::connector::FaultyConnector;
 use super::pools::{Pool, Pools};
 use super::rates::Storm;
-use super::{Fault, Rates, http};
+use super::{Fault, NetworkError, Rates, http};
 use crate::time::{Clock, Sleep, SystemClock};
 
 /// An HTTP client that wraps another one and injects faults. Clones share everything.
@@ -32,35 +31,6 @@ pub struct FaultyNetwork {
     state: Arc<Mutex<State>>,
     pub(super) in_flight: Arc<AtomicUsize>,
     pub(super) late: Arc<AtomicUsize>,
-}
-
-/// Why a method of [`FaultyNetwork`] failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum NetworkError {
-    /// The client's configuration has no HTTP client.
-    #[error(
-        "the client's configuration has no HTTP client to wrap; set its `http_client`, or wrap an HTTP client with \
-         `FaultyNetwork::over`"
-    )]
-    NoHttpClient,
-    /// No copy of the request was kept.
-    #[error(
-        "no copy of request {nth} of `{operation}` was kept; call `keep_copies` before the request is sent, and keep \
-         more copies if other requests follow it"
-    )]
-    NoCopy {
-        /// The operation.
-        operation: String,
-        /// The number of the request, counted from 0.
-        nth: usize,
-    },
-    /// The database of the copies that lag behind could not be opened.
-    #[error("the database of the lagging copies could not be opened; this error's source says why")]
-    Copies(#[source] BoxError),
-    /// No response to the copy arrived.
-    #[error("no response to the copy arrived; this error's source says why")]
-    Unanswered(#[source] ConnectorError),
 }
 
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::claims::{Chosen, Claims, Found, SearchResult};
+use super::search::is_suspect;
 use crate::time::Timestamp;
 
 /// How a task of [`deaths`] stands.
@@ -34,7 +35,7 @@ fn deaths(tasks: usize, poison: usize, concurrency: usize, seed: u64) -> Vec<Fat
             let found = Found {
                 suspects: open
                     .iter()
-                    .filter(|task| lost(**task) >= Some(2))
+                    .filter(|task| lost(**task).is_some_and(|lost| lost > 0 && is_suspect(lost - 1)))
                     .map(ToString::to_string)
                     .collect(),
                 keys: open.iter().map(ToString::to_string).collect(),

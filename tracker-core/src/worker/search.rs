@@ -148,7 +148,7 @@ async fn read_keys(
 }
 
 /// Returns whether the last two attempts of an expired task were lost: this many before, and the expired one.
-fn is_suspect(lost_before: u32) -> bool {
+pub(super) fn is_suspect(lost_before: u32) -> bool {
     lost_before >= 1
 }
 

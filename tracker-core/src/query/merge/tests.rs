@@ -17,6 +17,9 @@ struct Database {
 
 impl Database {
     fn read(&mut self, read: &Read, newest_first: bool) -> (Vec<Row>, Option<Item>) {
+        if let Range { from: Some(from), until: Some(until), .. } = &read.range {
+            assert!(from <= until, "DynamoDB refuses a range that ends before it begins");
+        }
         let mut rows = self.shards[read.nth].1.clone();
         let within = |row: &Row| {
             let Range { from, until, .. } = &read.range;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::testing::NetworkError;
+
 /// How adverse a service is. [`AwsLike`](super::AwsLike) draws from it.
 ///
 /// [`usual`](Self::usual) is an ordinary day, [`bad_day`](Self::bad_day) has more of everything, and
@@ -107,6 +109,34 @@ impl Conditions {
             credentials_expired: 0.002,
             ..Self::usual()
         }
+    }
+
+    /// Refuses what has no meaning, such as 5 for five percent.
+    pub(super) fn check(&self) -> Result<(), NetworkError> {
+        let refused = |field, value, allowed| Err(NetworkError::Condition { field, value, allowed });
+        let probabilities = [
+            ("stale_reads", self.stale_reads),
+            ("unprocessed", self.unprocessed),
+            ("throttled", self.throttled),
+            ("clock_refused", self.clock_refused),
+            ("credentials_expired", self.credentials_expired),
+        ];
+        for (field, value) in probabilities {
+            if !(0.0..=1.0).contains(&value) {
+                return refused(field, value, "a probability, from 0 to 1");
+            }
+        }
+        let throughput = self.throughput.unwrap_or_default();
+        for (field, value) in [("write_units", throughput.write_units), ("read_units", throughput.read_units)]
+        {
+            if !(value.is_finite() && value > 0.0) {
+                return refused(field, value, "a number above 0");
+            }
+        }
+        if throughput.partitions == 0 {
+            return refused("partitions", 0.0, "1 or more");
+        }
+        Ok(())
     }
 }
 

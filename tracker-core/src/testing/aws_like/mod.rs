@@ -30,7 +30,7 @@ pub use self::conditions::{Conditions, Spread, Throughput};
 use self::connector::AwsConnector;
 use self::replicas::Replicas;
 use self::service::Service;
-use super::network::NetworkError;
+use super::NetworkError;
 use super::pools::Pool;
 use crate::time::Clock;
 
@@ -116,8 +116,10 @@ impl AwsLike {
     ///
     /// # Errors
     ///
-    /// [`Copies`](NetworkError::Copies) if the database of the lagging copies cannot be opened.
+    /// - [`Condition`](NetworkError::Condition) if a field of the conditions has no meaning.
+    /// - [`Copies`](NetworkError::Copies) if the database of the lagging copies cannot be opened.
     pub fn over(inner: impl HttpClient + 'static, conditions: Conditions) -> Result<Self, NetworkError> {
+        conditions.check()?;
         let replicas = Replicas::new().map_err(|error| NetworkError::Copies(error.into()))?;
         Ok(Self { inner: SharedHttpClient::new(inner), service: Service::new(conditions, replicas) })
     }
@@ -127,6 +129,7 @@ impl AwsLike {
     /// # Errors
     ///
     /// - [`NoHttpClient`](NetworkError::NoHttpClient) if the client's configuration has no HTTP client.
+    /// - [`Condition`](NetworkError::Condition) if a field of the conditions has no meaning.
     /// - [`Copies`](NetworkError::Copies) if the database of the lagging copies cannot be opened.
     pub fn around(client: &Client, conditions: Conditions) -> Result<(Client, Self), NetworkError> {
         let inner = client.config().http_client().ok_or(NetworkError::NoHttpClient)?;
@@ -146,8 +149,14 @@ impl AwsLike {
     }
 
     /// Sets the conditions of all further requests. What lags already keeps its lag.
-    pub fn set_conditions(&self, conditions: Conditions) {
+    ///
+    /// # Errors
+    ///
+    /// [`Condition`](NetworkError::Condition) if a field has no meaning. The conditions are then those of before.
+    pub fn set_conditions(&self, conditions: Conditions) -> Result<(), NetworkError> {
+        conditions.check()?;
         self.service.set_conditions(conditions);
+        Ok(())
     }
 
     /// Makes every write visible in all lagging copies.

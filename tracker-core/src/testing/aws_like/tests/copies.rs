@@ -152,7 +152,7 @@ async fn a_write_is_recorded_although_its_caller_has_gone() {
         }
     };
     tokio::time::timeout(Duration::from_mins(1), waiting).await.unwrap();
-    service.aws.set_conditions(Conditions::none());
+    service.aws.set_conditions(Conditions::none()).unwrap();
     assert_eq!(service.shard("a").await, ["x"]);
 }
 

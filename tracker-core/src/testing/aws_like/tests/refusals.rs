@@ -142,7 +142,7 @@ async fn a_write_during_a_transaction_is_a_conflict_and_the_same_one_is_in_progr
     drop(put);
     // The database itself answers at once: hold the item as a transaction under way does.
     let id = format!("tasks\n{}", serde_json::json!({ "key": { "S": "x" } }));
-    service.aws.set_conditions(Conditions::none());
+    service.aws.set_conditions(Conditions::none()).unwrap();
     service.aws.service.hold_for_test(&id, "token");
     let error = service.move_to("x", "b").send().await.unwrap_err();
     assert_eq!(error.code(), Some("TransactionConflictException"));
@@ -266,7 +266,7 @@ async fn a_transaction_holds_its_items_until_its_response_has_arrived() {
     transacted.unwrap();
     assert_eq!(refused.unwrap_err().code(), Some("TransactionConflictException"));
     assert_eq!(service.count("TransactionConflict"), 1);
-    service.aws.set_conditions(Conditions::none());
+    service.aws.set_conditions(Conditions::none()).unwrap();
     write.send().await.unwrap();
 }
 
@@ -284,4 +284,25 @@ async fn a_scan_of_a_table_is_throttled_by_the_table() {
     let refused = scan.clone().send().await.unwrap_err();
     assert_eq!(refused.code(), Some("ProvisionedThroughputExceededException"));
     assert!(service.count("OutOfUnits") >= 1);
+}
+
+#[tokio::test]
+async fn conditions_without_a_meaning_are_refused() {
+    let client = embedded::in_memory().unwrap();
+    let percent = Conditions { throttled: 5.0, ..Conditions::none() };
+    let error = AwsLike::around(&client, percent.clone()).unwrap_err();
+    assert_eq!(error.to_string(), "`throttled` of the conditions is 5; use a probability, from 0 to 1");
+    let (_, aws) = AwsLike::around(&client, Conditions::bad_day()).unwrap();
+    let units = |throughput| Conditions { throughput: Some(throughput), ..Conditions::none() };
+    let wrong = [
+        percent,
+        Conditions { stale_reads: -1.0, ..Conditions::none() },
+        Conditions { unprocessed: f64::NAN, ..Conditions::none() },
+        units(Throughput { write_units: 0.0, ..Throughput::default() }),
+        units(Throughput { partitions: 0, ..Throughput::default() }),
+    ];
+    for conditions in wrong {
+        assert!(aws.set_conditions(conditions.clone()).is_err(), "{conditions:?}");
+    }
+    assert_eq!(aws.conditions(), Conditions::bad_day());
 }
