@@ -136,7 +136,7 @@ fn main() -> ExitCode {
         println!("skipped, because it is about the tracker's own layout: {}", test.short_name());
     }
     let (requests, foreign) = support::foreign_names();
-    if conclusion.num_passed > 0 && requests == 0 {
+    if !layout.is_default() && conclusion.num_passed > 0 && requests == 0 {
         println!("FAILED: no request was searched for names of another layout");
         return ExitCode::FAILURE;
     }

@@ -95,6 +95,10 @@ pub fn foreign_names() -> (u64, BTreeSet<String>) {
 /// Looks for names that the tracker has and this layout has not.
 pub fn watch(operation: &str, body: Option<&[u8]>) {
     let layout = layout();
+    // No name is foreign there, so nothing needs to be read.
+    if layout.is_default() {
+        return;
+    }
     let Some(Ok(body)) = body.map(serde_json::from_slice::<Value>) else { return };
     let (mut names, mut tables) = (Vec::new(), Vec::new());
     tables_in(&body, &mut tables);
