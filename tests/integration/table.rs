@@ -106,3 +106,22 @@ async fn every_operation_reports_a_missing_table(world: World) {
         assert!(std::error::Error::source(&error).is_some());
     }
 }
+
+/// DynamoDB Local answers the creation of a provisioned table with an internal error if another table is deleted meanwhile, and other
+/// tests delete tables. So the HTTP client of the suite sends one such request at a time.
+#[database_test]
+async fn provisioned_tables_are_created_while_others_are_deleted(world: World) {
+    let table = |nth| world.builder::<Document>().table(format!("{}-{nth}", world.table)).build().unwrap();
+    let tables: Vec<_> = (0..6).map(table).collect();
+    let lives = tables.iter().map(|documents| async {
+        for _ in 0..8 {
+            documents.create_table().provisioned(3, 4).await.unwrap();
+            documents.delete_table().await.unwrap();
+        }
+    });
+    futures_util::future::join_all(lives).await;
+    for documents in &tables {
+        let error = documents.verify_table().await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::TableNotFound { .. }), "{error}");
+    }
+}

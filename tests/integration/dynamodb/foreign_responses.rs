@@ -1,11 +1,11 @@
-//! Responses that are not from DynamoDB, such as those of a proxy. They say nothing about a request.
+//! Responses that say nothing about a request: those of a proxy, and internal errors of DynamoDB.
 
 use std::error::Error as _;
 
 use tracker_core::{Error, ErrorKind};
 use tracker_test_macros::database_test;
 
-use crate::support::Fault::ForeignResponse;
+use crate::support::Fault::{ForeignResponse, InternalError};
 use crate::support::{Document, World, number};
 
 /// The texts of an error and of its sources.
@@ -52,4 +52,17 @@ async fn nothing_is_told_as_done_if_only_foreign_responses_come(world: World) {
     world.network.next("GetItem", [ForeignResponse]);
     let error = documents.head("doc-1").await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Unavailable);
+}
+
+#[database_test]
+async fn text_of_an_internal_error_has_its_code(world: World) {
+    let documents = world.create_document().await;
+    world.network.next("GetItem", [InternalError]);
+    let error = documents.head("doc-1").await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Unavailable);
+    assert_eq!(
+        error.to_string(),
+        "task `extract____doc-1`: DynamoDB is unavailable: it answered with InternalServerError; retry later, and if this lasts, \
+         check the network, and the region and the endpoint of the client"
+    );
 }

@@ -106,6 +106,7 @@ impl Backend {
         });
         let http = aws.clone().map_or(http, SharedHttpClient::new);
         let probe = Probe::new(http).watched_by(watch);
+        let probe = if matches!(self, Self::Local(_)) { probe.with_turns() } else { probe };
         let network = FaultyNetwork::over(probe.clone());
         // A late request waits until the test advances the clock; it does not advance the clock itself.
         network.set_clock(clock.manual());

@@ -20,7 +20,12 @@ pub struct Probe {
     state: Arc<Mutex<State>>,
     /// Is shown the operation and the body of each request.
     watch: Option<Watch>,
+    /// Whether tables are created and deleted one at a time.
+    takes_turns: bool,
 }
+
+/// Held while a table is created or deleted.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Is shown the operation and the body of a request.
 pub type Watch = fn(&str, Option<&[u8]>);
@@ -50,13 +55,20 @@ pub struct Units {
 
 impl Probe {
     pub fn new(inner: SharedHttpClient) -> Self {
-        Self { inner, state: Arc::default(), watch: None }
+        Self { inner, state: Arc::default(), watch: None, takes_turns: false }
     }
 
     /// Shows the operation and the body of each request to a function.
     #[allow(dead_code, reason = "no bench watches")]
     pub fn watched_by(self, watch: Watch) -> Self {
         Self { watch: Some(watch), ..self }
+    }
+
+    /// Lets all tests of this process create and delete tables one at a time. DynamoDB Local 3.3.1 answers the creation of a
+    /// provisioned table with an internal error if another table is deleted meanwhile.
+    #[allow(dead_code, reason = "no bench deletes a table")]
+    pub fn with_turns(self) -> Self {
+        Self { takes_turns: true, ..self }
     }
 
     /// Sets the `Date` header of every further answer.
@@ -148,8 +160,11 @@ impl HttpConnector for ProbeConnector {
             watch(&operation, request.body().bytes());
         }
         let answer = self.inner.call(if measures { with_capacity_report(request) } else { request });
+        let takes_turn = probe.takes_turns && ["CreateTable", "DeleteTable"].contains(&&*operation);
         HttpConnectorFuture::new(async move {
+            let turn = if takes_turn { Some(TURN.lock().await) } else { None };
             let mut answer = answer.await?;
+            drop(turn);
             if measures {
                 probe.read_units(operation, &mut answer).await;
             }

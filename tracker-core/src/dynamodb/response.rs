@@ -85,7 +85,9 @@ where
             cause.map(chain_text)
         }
         ErrorKind::Unavailable => {
-            chain(error).find(|error| error.is::<NotFromDynamoDb>()).map(ToString::to_string)
+            let foreign = chain(error).find(|error| error.is::<NotFromDynamoDb>()).map(ToString::to_string);
+            let code = || error.as_service_error().and_then(ProvideErrorMetadata::code);
+            foreign.or_else(|| code().map(|code| format!("it answered with {code}")))
         }
         ErrorKind::Service { .. } | ErrorKind::ItemTooLarge => {
             error.as_service_error().and_then(ProvideErrorMetadata::message).map(str::to_owned)

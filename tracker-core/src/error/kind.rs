@@ -248,8 +248,10 @@ pub enum ErrorKind {
          client of the SDK's client"
     )]
     NotSent,
-    /// DynamoDB did not answer, or its answer cannot be read. Retry later.
-    #[error("DynamoDB did not answer; check the network, and the region and the endpoint of the client")]
+    /// DynamoDB did not answer, it answered with an internal error, or its answer cannot be read. Retry later.
+    #[error(
+        "DynamoDB is unavailable; retry later, and if this lasts, check the network, and the region and the endpoint of the client"
+    )]
     Unavailable,
     /// DynamoDB refused the request for any other reason.
     #[error("DynamoDB refused the request with {}", Escaped(.code.as_deref().unwrap_or("an error without a code")))]
