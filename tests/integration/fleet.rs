@@ -21,7 +21,7 @@ const WORKERS: u32 = 8;
 /// How long a request takes.
 const LATENCY: Duration = Duration::from_millis(8);
 const WARM_UP: Duration = Duration::from_secs(10);
-const MEASURED: Duration = Duration::from_secs(30);
+const MEASURED: Duration = Duration::from_secs(15);
 
 #[derive(TrackerStatus, Debug, Clone, Copy)]
 enum JobStatus {

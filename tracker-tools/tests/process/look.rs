@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
+use tracker_core::testing::ManualClock;
 
 use crate::database::{Document, ignore, on_each_database, until};
 
@@ -154,14 +156,21 @@ fn errors_are_grouped() {
 fn stuck_tasks_are_found_and_released() {
     on_each_database(|database| {
         database.with(|client| async move {
-            let short = database.builder(&client).lock_expire(Duration::from_millis(100)).max_retry(3);
-            let short = short.max_clock_skew(Duration::ZERO).heartbeat(false).build().unwrap();
-            short.create_table().await.unwrap();
-            short.create(Document::new("doc-1")).await.unwrap();
-            std::mem::forget(short.start("doc-1").await.unwrap());
+            // The command line has the configuration of the table's description.
+            let builder = || database.builder(&client).max_retry(3);
+            builder().build().unwrap().create_table().await.unwrap();
+            // By this clock, the lease of five minutes has ended by now.
+            let long_ago = ManualClock::at(Utc::now() - TimeDelta::minutes(30));
+            let worker = builder()
+                .clock(long_ago)
+                .max_clock_skew(Duration::from_hours(2))
+                .heartbeat(false)
+                .build()
+                .unwrap();
+            worker.create(Document::new("doc-1")).await.unwrap();
+            std::mem::forget(worker.start("doc-1").await.unwrap());
         });
-        // The lease ends by the machine's clock.
-        until(|| database.run(&["stuck", "-o", "ids"]).lines() == ["doc-1"]);
+        assert_eq!(database.run(&["stuck", "-o", "ids"]).lines(), ["doc-1"]);
         let stuck = database.run(&["stuck", "--longer-than", "1ms"]).with_code(0).json_lines();
         assert_eq!((&stuck[0]["task_id"], &stuck[0]["lease_expired"]), (&json!("doc-1"), &json!(true)));
         database.run(&["stuck", "--longer-than", "1h"]).with_code(3).said("no task is stuck");

@@ -8,13 +8,14 @@ use futures_util::StreamExt;
 use crate::database::{Database, Document, on_dynamodb_local};
 use tracker_core::Failure;
 
-/// More results than a pipe holds, so that the command cannot end before it is stopped.
-const TASKS: usize = 2500;
+/// With ids this long, the results are more than a pipe holds, so that the command cannot end before it is stopped.
+const TASKS: usize = 700;
+const ID_LENGTH: usize = 200;
 
 /// Creates many ignored tasks.
 fn create(database: &Database) {
     database.create(|documents| async move {
-        let new: Vec<_> = (0..TASKS).map(|nth| Document::new(format!("doc-{nth:04}"))).collect();
+        let new: Vec<_> = (0..TASKS).map(|nth| Document::new(format!("doc-{nth:0ID_LENGTH$}"))).collect();
         let created = documents.create_many(new).collect::<Vec<_>>().await;
         assert_eq!(created.len(), TASKS);
         let worker = documents.worker().concurrency(32).drain();
