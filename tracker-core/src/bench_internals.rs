@@ -2,6 +2,7 @@
 //!
 //! Most parts are private. So this module is compiled only for that benchmark and for `cargo test`.
 
+use std::borrow::Cow;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,14 +124,14 @@ fn started(cx: &Context, key: &str, mut item: Item, now: Timestamp) -> Item {
 fn finish<T: StatusTracker>(
     cx: &Context,
     head: &TaskHead,
-    mut document: Document,
+    document: Document,
     stored: &Encoded,
     changed: &T,
     now: Timestamp,
 ) -> Result<(TaskHead, String, Expression), Error> {
     let changed = codec::encode(changed, document.form())?.since(stored);
     let (after, write) = cx.writes(LOCK_ID, now).finish(head, &Outcome::Succeeded, HistoryDetail::All);
-    let write = write.set_fields(&mut document, changed)?;
+    let write = write.set_fields(&mut Cow::Owned(document), &changed)?;
     Ok((after, write.update(), write))
 }
 

@@ -1,6 +1,7 @@
 //! Shows that an update and its `PartiQL` statement do the same to an item: on the embedded database, and on DynamoDB Local if
 //! `TRACKER_DYNAMODB_ENDPOINT` names one.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,7 +83,8 @@ async fn compare(client: &Client, rounds: u64) {
         for case in &cases {
             put(&cx, case.item.clone()).await;
             let key = key(case);
-            let sent = send_alone(&cx, Route::ALONE, &key, case.write.clone(), case.returns_item).await;
+            let sent =
+                send_alone(&cx, Route::ALONE, &key, Cow::Borrowed(&case.write), case.returns_item).await;
             let sent = outcome(Answer::Result(sent));
             applied.entry(case.what).or_default()[usize::from(sent.0 == "applied")] += 1;
             updated.push((sent, get(&cx, &key).await));
@@ -94,7 +96,7 @@ async fn compare(client: &Client, rounds: u64) {
             let statement = case.write.statement(&cx.config.table, &cx.names, &key, case.returns_item);
             let statement =
                 statement.unwrap_or_else(|| panic!("{}: {:?} has no statement", case.what, case.write));
-            members.push(Member { key, statement });
+            members.push(Member { key: key.into(), statement });
         }
         let mut answers = execute(&cx, client, &mut members).await;
         let failed: Vec<_> = (0..answers.len()).filter(|nth| answers[*nth].is_none()).collect();
@@ -270,8 +272,8 @@ fn with_fields(rng: &mut fastrand::Rng, write: Expression, item: &Item) -> Expre
             _ => {}
         }
     }
-    let mut document = Document::Map(HashMap::new());
-    write.set_fields(&mut document, changed).unwrap()
+    let mut document = Cow::Owned(Document::Map(HashMap::new()));
+    write.set_fields(&mut document, &changed).unwrap()
 }
 
 fn any_value(rng: &mut fastrand::Rng) -> AttributeValue {

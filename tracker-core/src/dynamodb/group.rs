@@ -15,7 +15,7 @@ use crate::protocol::partiql::Statement;
 /// An update that shares a request.
 #[derive(Debug)]
 pub(super) struct Member {
-    pub(super) key: String,
+    pub(super) key: Arc<str>,
     pub(super) statement: Statement,
 }
 
@@ -120,10 +120,10 @@ impl Queue {
 }
 
 impl Waits for Waiting {
-    type Key = String;
+    type Key = Arc<str>;
 
-    fn key(&self) -> String {
-        self.member.key.clone()
+    fn key(&self) -> Arc<str> {
+        Arc::clone(&self.member.key)
     }
 
     fn bytes(&self) -> usize {
@@ -154,12 +154,12 @@ mod tests {
         let parameters = vec![string("x".repeat(bytes))];
         let statement = Statement { text: String::new(), parameters, returns_item: false };
         let (turn, answer) = oneshot::channel();
-        queue.push(Waiting { member: Member { key: key.to_owned(), statement }, is_patient, turn });
+        queue.push(Waiting { member: Member { key: key.into(), statement }, is_patient, turn });
         answer
     }
 
     fn due(queue: &Queue, too_long: bool) -> Vec<Vec<String>> {
-        let keys = |group: Vec<Waiting>| group.into_iter().map(|waiting| waiting.member.key).collect();
+        let keys = |group: Vec<Waiting>| group.iter().map(|waiting| waiting.member.key.to_string()).collect();
         queue.take_due(too_long).into_iter().map(keys).collect()
     }
 

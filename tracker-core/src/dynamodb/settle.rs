@@ -1,5 +1,6 @@
 //! Sends a conditional write again until its outcome is known.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::context::Context;
@@ -76,7 +77,8 @@ pub(crate) async fn settle_history(
 ) -> Result<Option<Item>, WriteError> {
     let mut detail = HistoryDetail::All;
     loop {
-        let sent = settle(&*cx.clock, SENDS, || update(cx, route, key, write(detail), true)).await;
+        let sent =
+            settle(&*cx.clock, SENDS, || update(cx, route, key, Cow::Owned(write(detail)), true)).await;
         match (sent, detail.less()) {
             (Err(WriteError::Refused(error)), Some(less)) if *error.kind() == ErrorKind::ItemTooLarge => {
                 detail = less;

@@ -3,6 +3,7 @@
 //! Databases call this a group commit. An update that is alone goes as a request of its own, at once. A group is sent by a task
 //! of its own, on the runtime of its members. So no member that ends, or is no longer polled, takes the answers of the others along.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -25,7 +26,7 @@ pub(super) async fn send_shared(
     cx: &Context,
     route: Route,
     key: &str,
-    update: Expression,
+    update: Cow<'_, Expression>,
     returns_item: bool,
 ) -> Result<Option<Item>, WriteError> {
     let dispatcher = Dispatcher::new(cx, route);
@@ -36,7 +37,7 @@ pub(super) async fn send_shared(
     };
     let (turn, answer) = oneshot::channel();
     let is_patient = route.waits_for == WaitsFor::DueSoon;
-    dispatcher.queue.push(Waiting { member: Member { key: key.to_owned(), statement }, is_patient, turn });
+    dispatcher.queue.push(Waiting { member: Member { key: key.into(), statement }, is_patient, turn });
     // On a single thread, nothing that is due now has to wait for another thread.
     if route.waits_for == WaitsFor::DueNow
         || dispatcher.runtime.runtime_flavor() == RuntimeFlavor::CurrentThread

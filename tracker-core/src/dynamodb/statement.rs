@@ -135,15 +135,18 @@ pub(super) async fn add_images(
     if failed.is_empty() {
         return;
     }
-    let keys = failed.iter().map(|nth| members[*nth].key.clone()).collect();
+    let keys = failed.iter().map(|nth| members[*nth].key.to_string()).collect();
     let read = batch_get(cx, cx.client(), keys, &[], true).await;
     let images = failed.iter().map(|&nth| {
         let (key, read) = (&members[nth].key, &read);
         async move {
             match read {
-                Ok((items, unprocessed)) if !unprocessed.contains(key) => {
-                    let is_it =
-                        |item: &&Item| item.get(KEY).and_then(|stored| stored.as_s().ok()) == Some(key);
+                Ok((items, unprocessed)) if !unprocessed.iter().any(|left| **left == **key) => {
+                    let is_it = |item: &&Item| {
+                        item.get(KEY)
+                            .and_then(|stored| stored.as_s().ok())
+                            .is_some_and(|stored| **stored == **key)
+                    };
                     let image = items.iter().find(is_it).cloned();
                     WriteError::Condition(FailedCondition { image, is_first_try: false })
                 }
@@ -160,7 +163,7 @@ pub(super) async fn add_images(
 }
 
 /// Sends one update as a statement, to find out whether that is allowed.
-pub(crate) async fn try_statement(cx: &Context, key: &str, update: Expression) -> Result<(), WriteError> {
+pub(crate) async fn try_statement(cx: &Context, key: &str, update: &Expression) -> Result<(), WriteError> {
     let Some(Statement { text, parameters, .. }) = update.statement(&cx.config.table, &cx.names, key, false)
     else {
         return Ok(());

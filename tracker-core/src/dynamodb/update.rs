@@ -1,5 +1,7 @@
 //! The request `UpdateItem`.
 
+use std::borrow::Cow;
+
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 
@@ -11,12 +13,13 @@ use super::write_error::WriteError;
 use crate::item::attribute::Item;
 use crate::protocol::expression::{Expression, Parts};
 
-/// Updates an item under a condition. Returns the whole item if the caller asks for it.
+/// Updates an item under a condition. Returns the whole item if the caller asks for it. A caller that may send the same update again
+/// lends it.
 pub(crate) async fn update(
     cx: &Context,
     route: Route,
     key: &str,
-    update: Expression,
+    update: Cow<'_, Expression>,
     returns_item: bool,
 ) -> Result<Option<Item>, WriteError> {
     if route.shares {
@@ -31,10 +34,13 @@ pub(super) async fn send_alone(
     cx: &Context,
     route: Route,
     key: &str,
-    update: Expression,
+    update: Cow<'_, Expression>,
     returns_item: bool,
 ) -> Result<Option<Item>, WriteError> {
-    let Parts { update, condition, names, values } = update.into_parts(&cx.names);
+    let Parts { update, condition, names, values } = match update {
+        Cow::Owned(update) => update.into_parts(&cx.names),
+        Cow::Borrowed(update) => update.parts(&cx.names),
+    };
     let result = cx
         .client_of(route)
         .update_item()

@@ -1,5 +1,6 @@
 //! Garbage in writes, as `PartiQL` statements: a statement says the same as its update, and no name ends its quotes.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -58,10 +59,10 @@ impl Case {
         let head = read(&item).or_else(|_| read(&Source::new(b"").item())).expect("a valid item");
         let write = write(&head, &use_case, source);
         let wire = if source.flag() { Wire::Native } else { Wire::Pynamodb };
-        let mut document = Document::parse(item.get(DATA).cloned(), wire);
+        let document = Document::parse(item.get(DATA).cloned(), wire);
         let changed = changed(document.form(), source);
         let fields: Vec<_> = changed.attributes.keys().copied().map(field).collect();
-        let write = match write.clone().set_fields(&mut document, changed) {
+        let write = match write.clone().set_fields(&mut Cow::Owned(document), &changed) {
             Ok(write) => write,
             Err(error) => {
                 assert!(matches!(error.kind(), ErrorKind::Decode { .. }), "{error:?}");
@@ -84,7 +85,7 @@ impl Case {
     /// Returns what the request of the write says.
     fn meaning(&self) -> Meaning {
         let key = self.names.key_parts(&self.key).map(|(name, value)| Condition::is(name, string(value)));
-        let mut meaning = Meaning::of_request(&self.write.clone().into_parts(&self.names), key);
+        let mut meaning = Meaning::of_request(&self.write.parts(&self.names), key);
         meaning.table.clone_from(&self.table);
         meaning.returns_item = self.returns_item;
         meaning

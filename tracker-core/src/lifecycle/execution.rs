@@ -1,5 +1,6 @@
 //! A started task, as its worker sees it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -173,11 +174,11 @@ impl<T: StatusTracker> Execution<T> {
             }
             let now = self.attempt.lease.next(cx.now());
             let lock_id = &self.attempt.lease.lock_id;
-            let mut document = self.document.clone();
+            let mut document = Cow::Borrowed(&self.document);
             let write = cx
                 .writes(lock_id, now.time)
                 .save()
-                .set_fields(&mut document, changed.clone())
+                .set_fields(&mut document, &changed)
                 .map_err(|error| error.in_table(&cx.names).with_key(&self.attempt.head().key))?;
             let progress = self.attempt.lease.progress.get(self.attempt.head());
             let write = with_progress(write, progress.as_ref());
@@ -187,7 +188,7 @@ impl<T: StatusTracker> Execution<T> {
                     cx,
                     self.attempt.sharing.route(),
                     &self.attempt.head().key,
-                    write.clone(),
+                    Cow::Borrowed(&write),
                     false,
                 )
             }));
@@ -215,7 +216,10 @@ impl<T: StatusTracker> Execution<T> {
                 self.attempt.lease.progress.done(progress.as_ref());
             }
             match verdict {
-                Save::Saved => return self.saved(now, document, encoded),
+                Save::Saved => {
+                    let document = if let Cow::Owned(document) = document { Some(document) } else { None };
+                    return self.saved(now, document, encoded);
+                }
                 Save::Again => {}
                 Save::LeaseLost => return Err(self.attempt.lease.lost_error()),
             }
@@ -223,13 +227,15 @@ impl<T: StatusTracker> Execution<T> {
         Err(self.attempt.error(ErrorKind::OutcomeUnknown))
     }
 
-    /// Takes in an acknowledged save. The lease is lost if the response arrived after the renewed lease had
-    /// expired.
-    fn saved(&mut self, written: Reading, document: Document, encoded: Encoded) -> Result<(), Error> {
+    /// Takes in an acknowledged save, and the document if it has changed as a whole. The lease is lost if the response arrived after the
+    /// renewed lease had expired.
+    fn saved(&mut self, written: Reading, document: Option<Document>, encoded: Encoded) -> Result<(), Error> {
         let is_touched = !matches!(self.stored, Stored::Untouched);
         let size = self.other_bytes.filter(|_| is_touched).map(|others| others + encoded.size());
         self.attempt.saved(written, size);
-        self.document = document;
+        if let Some(document) = document {
+            self.document = document;
+        }
         if !matches!(self.stored, Stored::Untouched) {
             self.stored = Stored::Encoded(encoded);
         }

@@ -1,5 +1,6 @@
 //! The finish of an attempt: sent until its outcome is known.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -170,7 +171,7 @@ impl Finish {
         match &self.ending.changes.document {
             None => Ok((after, write)),
             Some(document) => {
-                let write = write.set_fields(&mut document.clone(), self.ending.changes.changed.clone());
+                let write = write.set_fields(&mut Cow::Borrowed(document), &self.ending.changes.changed);
                 let named = |error: Error| error.in_table(&self.cx.names).with_key(&self.head.key);
                 Ok((after, write.map_err(named)?))
             }
@@ -190,7 +191,8 @@ impl Finish {
         let Self { cx, head, ending, .. } = self;
         let Ending { route, returns_item, changes: Changes { effects, .. }, .. } = ending;
         if effects.is_empty() {
-            let send = || dynamodb::update(cx, self.route_once(), &head.key, write.clone(), *returns_item);
+            let send =
+                || dynamodb::update(cx, self.route_once(), &head.key, Cow::Borrowed(&write), *returns_item);
             return dynamodb::settle_finish(&*cx.clock, send).await;
         }
         // A token belongs to its content, which has less and less of the history.

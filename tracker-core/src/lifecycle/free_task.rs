@@ -1,5 +1,7 @@
 //! Changes a free task by hand, by one write: the rounds that `redrive` and `run_now` share.
 
+use std::borrow::Cow;
+
 use super::by_hand::ByHand;
 use super::race::{Race, Round, race};
 use crate::dynamodb::{self, Context, Route, SENDS, WriteError};
@@ -96,7 +98,7 @@ impl Race for Rounds<'_> {
 /// Sends a write until its outcome is known.
 async fn send(cx: &Context, seen: &TaskHead, write: &Expression) -> Result<Option<Item>, WriteError> {
     let sent = dynamodb::settle(&*cx.clock, SENDS, || {
-        dynamodb::update(cx, Route::ALONE, &seen.key, write.clone(), false)
+        dynamodb::update(cx, Route::ALONE, &seen.key, Cow::Borrowed(write), false)
     });
     sent.await
 }

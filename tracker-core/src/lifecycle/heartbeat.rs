@@ -1,5 +1,6 @@
 //! The heartbeat: renews the lease while the body runs.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,7 +55,7 @@ pub(crate) async fn send_heartbeat(cx: &Context, lease: &SharedLease, by: Sender
         let write = if asks { writes.heartbeat() } else { writes.save() };
         let progress = lease.progress.get(&lease.head);
         let write = with_progress(write, progress.as_ref());
-        let sent = dynamodb::update(cx, route, key, write, false).await;
+        let sent = dynamodb::update(cx, route, key, Cow::Owned(write), false).await;
         let found = match sent {
             Ok(_) => {
                 lease.progress.done(progress.as_ref());

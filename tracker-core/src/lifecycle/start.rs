@@ -1,6 +1,6 @@
 //! Starts a task: the start itself, and the takeover of an expired lease.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
@@ -280,13 +280,11 @@ impl StartRequest {
         let (now, lock_id) = self.sent.next(self.cx.now());
         dynamodb::settle(&*self.cx.clock, SENDS, || {
             let writes = self.cx.writes(&lock_id, now);
-            match expected {
-                Some(expected) => {
-                    let write = writes.start_expected(&self.key, expected);
-                    dynamodb::update(&self.cx, self.sharing.start_route(), &self.key, write, true)
-                }
-                None => dynamodb::update(&self.cx, Route::ALONE, &self.key, writes.start(&self.key), true),
-            }
+            let (route, write) = match expected {
+                Some(expected) => (self.sharing.start_route(), writes.start_expected(&self.key, expected)),
+                None => (Route::ALONE, writes.start(&self.key)),
+            };
+            dynamodb::update(&self.cx, route, &self.key, Cow::Owned(write), true)
         })
         .await
     }
@@ -352,7 +350,7 @@ impl StartRequest {
         let now = Timestamp::from(self.cx.now()).after(lease.sent());
         let write = self.cx.writes(lock_id, now).release(&self.key, started_from);
         let released = dynamodb::settle(&*self.cx.clock, SENDS, || {
-            dynamodb::update(&self.cx, Route::ALONE, &self.key, write.clone(), false)
+            dynamodb::update(&self.cx, Route::ALONE, &self.key, Cow::Borrowed(&write), false)
         });
         if released.await.is_err() {
             tracing::warn!(

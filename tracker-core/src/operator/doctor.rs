@@ -1,5 +1,7 @@
 //! Checks what an operator and workers need: the table, its permissions, its description, and the tasks themselves.
 
+use std::borrow::Cow;
+
 use futures_util::{StreamExt, TryStreamExt};
 use serde::Serialize;
 
@@ -117,7 +119,6 @@ impl Operator {
         let update = never().set("#value = :value").with(":value", string(NOBODY));
         let item = [(KEY.to_owned(), string(NOBODY))].into();
         let pinned = never().and("#value = :value").with(":value", string(NOBODY));
-        let shared = update.clone();
         let tried = [
             ("GetItem", dynamodb::get(cx, NOBODY, false, true).await.map(drop)),
             ("Query", query(cx, &range, false, 1, None).await.map(drop)),
@@ -125,10 +126,15 @@ impl Operator {
                 "BatchGetItem",
                 batch_get(cx, &cx.bulk_client, vec![NOBODY.to_owned()], &[], false).await.map(drop),
             ),
-            ("UpdateItem", write(dynamodb::update(cx, Route::ALONE, NOBODY, update, false).await.map(drop))),
+            (
+                "UpdateItem",
+                write(
+                    dynamodb::update(cx, Route::ALONE, NOBODY, Cow::Borrowed(&update), false).await.map(drop),
+                ),
+            ),
             ("PutItem", write(dynamodb::put(cx, NOBODY, item, Some(&pinned)).await)),
             ("DeleteItem", write(dynamodb::delete(cx, NOBODY, never()).await.map(drop))),
-            ("PartiQLUpdate", write(dynamodb::try_statement(cx, NOBODY, shared).await)),
+            ("PartiQLUpdate", write(dynamodb::try_statement(cx, NOBODY, &update).await)),
         ];
         let mut findings = Vec::new();
         for (permission, tried) in tried {

@@ -49,8 +49,10 @@ impl Expression {
     }
 
     /// Adds an assignment of a value to an attribute. The placeholder of the value is the name of the attribute.
-    pub(crate) fn set_to(self, name: &str, value: AttributeValue) -> Self {
-        self.set(&format!("#{name} = :{name}")).with(format!(":{name}"), value)
+    pub(crate) fn set_to(mut self, name: &str, value: AttributeValue) -> Self {
+        push(&mut self.set, ", ", "#");
+        self.set.extend([name, " = :", name]);
+        self.with(format!(":{name}"), value)
     }
 
     /// Adds attributes to remove, such as `#cancel, #expires_at`.
@@ -106,6 +108,17 @@ impl Expression {
         Parts { update, condition: self.condition, names, values: values.collect() }
     }
 
+    /// Returns the same parts of an expression that may be sent again.
+    pub(crate) fn parts(&self, table: &Translation) -> Parts {
+        let values = self.values.iter().map(|(placeholder, value)| (placeholder.to_string(), value.clone()));
+        Parts {
+            update: self.update(),
+            condition: self.condition.clone(),
+            names: self.names(table),
+            values: values.collect(),
+        }
+    }
+
     /// Returns the name of the attribute or member that an alias stands for: the one that the table has for the alias without `#`,
     /// unless a user chose the name.
     pub(super) fn name<'a>(&'a self, alias: &'a str, table: &'a Translation) -> Option<&'a str> {
@@ -143,36 +156,41 @@ impl Expression {
     }
 
     /// Adds the changed fields of a struct. If `data` is stored as a map, sets only the changed members; otherwise
-    /// sets the whole attribute.
+    /// sets the whole attribute, and `document` has the changes as well.
     ///
     /// # Errors
     ///
     /// - [`Encode`](ErrorKind::Encode) if the members cannot be encoded.
     /// - [`Decode`](ErrorKind::Decode) if `data` is stored in a form that must not be overwritten.
-    pub(crate) fn set_fields(mut self, document: &mut Document, changed: Encoded) -> Result<Self, Error> {
-        for (name, value) in changed.attributes {
+    pub(crate) fn set_fields(
+        mut self,
+        document: &mut Cow<'_, Document>,
+        changed: &Encoded,
+    ) -> Result<Self, Error> {
+        for (name, value) in &changed.attributes {
             let (alias, placeholder) = self.given_name(name);
             if value.is_null() {
                 push(&mut self.remove, ", ", &alias);
             } else {
                 push(&mut self.set, ", ", &format!("{alias} = {placeholder}"));
-                self.values.push((placeholder.into(), value));
+                self.values.push((placeholder.into(), value.clone()));
             }
         }
         if changed.members.is_empty() {
             return Ok(self);
         }
-        if matches!(document, Document::Map(_)) {
-            for (name, member) in changed.members {
+        if matches!(**document, Document::Map(_)) {
+            for (name, member) in &changed.members {
                 if let Member::Map(value) = member {
                     let (alias, placeholder) = self.given_name(name);
                     push(&mut self.set, ", ", &format!("#data.{alias} = {placeholder}"));
-                    self.values.push((placeholder.into(), value));
+                    self.values.push((placeholder.into(), value.clone()));
                 }
             }
             return Ok(self);
         }
-        match document.merged(changed.members) {
+        let members = changed.members.iter().map(|(name, member)| (*name, member.clone()));
+        match document.to_mut().merged(members) {
             Some(Ok(whole)) => Ok(self.set_to(DATA, whole)),
             Some(Err(error)) => {
                 Err(Error::new(ErrorKind::Encode { attribute: DATA.to_owned() }).because(error))
@@ -238,8 +256,8 @@ mod tests {
         let names: Vec<&'static str> = (0..150).map(|nth| &*format!("field_{nth:03}").leak()).collect();
         let member = |name: &&'static str| (*name, Member::Map(string("text")));
         let changed = Encoded { members: names.iter().map(member).collect(), ..Encoded::default() };
-        let mut stored = Document::Map(HashMap::new());
-        let write = Expression::new().set_fields(&mut stored, changed).unwrap();
+        let mut stored = Cow::Owned(Document::Map(HashMap::new()));
+        let write = Expression::new().set_fields(&mut stored, &changed).unwrap();
         write.check();
         assert_eq!(write.values.len(), names.len());
         let table = Translation::default();

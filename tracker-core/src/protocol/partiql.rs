@@ -37,7 +37,7 @@ impl Expression {
         key: &str,
         returns_item: bool,
     ) -> Option<Statement> {
-        let mut text = String::with_capacity(512);
+        let mut text = String::with_capacity(768);
         let mut parameters = Vec::with_capacity(16);
         text.push_str("UPDATE ");
         push_quoted(&mut text, table);
@@ -50,9 +50,8 @@ impl Expression {
         }
         for addition in parts(&self.add, ", ") {
             let (alias, added) = addition.split_once(' ')?;
-            if !parts(&self.condition, " AND ")
-                .any(|condition| condition == format!("attribute_exists({alias})"))
-            {
+            let asks_for = |condition: &str| called("attribute_exists", condition) == Some(alias);
+            if !parts(&self.condition, " AND ").any(asks_for) {
                 return None;
             }
             let (name, added) = (self.name(alias, names)?, self.value(added)?.as_n().ok()?);
@@ -86,7 +85,8 @@ impl Expression {
         if returns_item {
             text.push_str(" RETURNING ALL NEW *");
         }
-        (text.chars().count() <= MOST_CHARACTERS).then_some(Statement { text, parameters, returns_item })
+        let fits = text.len() <= MOST_CHARACTERS || text.chars().count() <= MOST_CHARACTERS;
+        fits.then_some(Statement { text, parameters, returns_item })
     }
 
     /// Appends a condition: whether an attribute exists, or a comparison of an attribute with a value.
@@ -97,13 +97,12 @@ impl Expression {
         names: &Translation,
         condition: &str,
     ) -> Option<()> {
-        let called = |function: &str| condition.strip_prefix(function)?.strip_prefix('(')?.strip_suffix(')');
-        if let Some(path) = called("attribute_not_exists") {
+        if let Some(path) = called("attribute_not_exists", condition) {
             self.push_path(text, names, path)?;
             text.push_str(" IS MISSING");
             return Some(());
         }
-        if let Some(path) = called("attribute_exists") {
+        if let Some(path) = called("attribute_exists", condition) {
             self.push_path(text, names, path)?;
             text.push_str(" IS NOT MISSING");
             return Some(());
@@ -136,6 +135,11 @@ impl Expression {
     }
 }
 
+/// Returns the argument of a condition that calls a function.
+fn called<'c>(function: &str, condition: &'c str) -> Option<&'c str> {
+    condition.strip_prefix(function)?.strip_prefix('(')?.strip_suffix(')')
+}
+
 /// Splits a list, which may be empty.
 fn parts<'t>(list: &'t str, separator: &'static str) -> impl Iterator<Item = &'t str> {
     list.split(separator).filter(|part| !part.is_empty())
@@ -150,17 +154,16 @@ fn push_name(text: &mut String, name: &str) -> Option<()> {
 
 fn push_quoted(text: &mut String, name: &str) {
     text.push('"');
-    for letter in name.chars() {
-        text.push(letter);
-        if letter == '"' {
-            text.push('"');
-        }
+    for (nth, part) in name.split('"').enumerate() {
+        text.push_str(if nth == 0 { "" } else { "\"\"" });
+        text.push_str(part);
     }
     text.push('"');
 }
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
     use std::collections::HashMap;
 
     use super::*;
@@ -207,7 +210,7 @@ mod tests {
     fn write_that_partiql_cannot_express_has_no_statement() {
         let fields = Encoded { attributes: [("a#b", string("x"))].into(), ..Encoded::default() };
         let cases = [
-            expression().set_fields(&mut Document::Map(HashMap::new()), fields).unwrap(),
+            expression().set_fields(&mut Cow::Owned(Document::Map(HashMap::new())), &fields).unwrap(),
             expression().set("#old = #lock"),
             expression().and("(attribute_not_exists(#run_at) OR #run_at <= :lock_id)"),
             expression().and_in("status", [10_u32, 14].map(number)),
