@@ -212,13 +212,13 @@ impl<T: StatusTracker> Execution<T> {
                 }
                 Err(WriteError::Refused(error)) => return Err(error),
             };
-            if verdict == Save::Saved {
-                self.attempt.lease.progress.done(progress.as_ref());
-            }
             match verdict {
                 Save::Saved => {
-                    let document = if let Cow::Owned(document) = document { Some(document) } else { None };
-                    return self.saved(now, document, encoded);
+                    self.attempt.lease.progress.done(progress.as_ref());
+                    if let Cow::Owned(changed) = document {
+                        self.document = changed;
+                    }
+                    return self.saved(now, encoded);
                 }
                 Save::Again => {}
                 Save::LeaseLost => return Err(self.attempt.lease.lost_error()),
@@ -227,15 +227,12 @@ impl<T: StatusTracker> Execution<T> {
         Err(self.attempt.error(ErrorKind::OutcomeUnknown))
     }
 
-    /// Takes in an acknowledged save, and the document if it has changed as a whole. The lease is lost if the response arrived after the
-    /// renewed lease had expired.
-    fn saved(&mut self, written: Reading, document: Option<Document>, encoded: Encoded) -> Result<(), Error> {
+    /// Takes in an acknowledged save. The lease is lost if the response arrived after the renewed lease had
+    /// expired.
+    fn saved(&mut self, written: Reading, encoded: Encoded) -> Result<(), Error> {
         let is_touched = !matches!(self.stored, Stored::Untouched);
         let size = self.other_bytes.filter(|_| is_touched).map(|others| others + encoded.size());
         self.attempt.saved(written, size);
-        if let Some(document) = document {
-            self.document = document;
-        }
         if !matches!(self.stored, Stored::Untouched) {
             self.stored = Stored::Encoded(encoded);
         }
