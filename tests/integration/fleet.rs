@@ -52,7 +52,7 @@ struct Measured {
     refused: f64,
 }
 
-/// How far the two may differ: chance alone makes five percent.
+/// How far the two may differ: chance makes some percent. Both have seeds and simulated time, so each run has the same figures.
 const TOLERANCE: std::ops::RangeInclusive<f64> = 0.8..=1.25;
 
 #[database_test(own_layout, wraps_database)]

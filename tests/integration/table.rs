@@ -107,8 +107,7 @@ async fn every_operation_reports_a_missing_table(world: World) {
     }
 }
 
-/// DynamoDB Local answers the creation of a provisioned table with an internal error if another table is deleted meanwhile, and other
-/// tests delete tables. So the HTTP client of the suite sends one such request at a time.
+/// Fails on DynamoDB Local alone, and there without the turns of the suite's HTTP client: see `Probe::with_turns`.
 #[database_test]
 async fn provisioned_tables_are_created_while_others_are_deleted(world: World) {
     let table = |nth| world.builder::<Document>().table(format!("{}-{nth}", world.table)).build().unwrap();

@@ -87,7 +87,7 @@ where
             let document = Document::parse(item.remove(DATA), cx.config.wire);
             let stored = codec::encode(&task, document.form())?;
             times(vec![(head, document); count], move |(head, document)| {
-                finish(&cx, &head, document, &stored, &changed, now)
+                finish(&cx, &head, &document, &stored, &changed, now)
             })
         }
         "merge" => times(vec![pages(); count], |(plan, pages)| merge(plan, pages)),
@@ -124,14 +124,14 @@ fn started(cx: &Context, key: &str, mut item: Item, now: Timestamp) -> Item {
 fn finish<T: StatusTracker>(
     cx: &Context,
     head: &TaskHead,
-    document: Document,
+    document: &Document,
     stored: &Encoded,
     changed: &T,
     now: Timestamp,
 ) -> Result<(TaskHead, String, Expression), Error> {
     let changed = codec::encode(changed, document.form())?.since(stored);
     let (after, write) = cx.writes(LOCK_ID, now).finish(head, &Outcome::Succeeded, HistoryDetail::All);
-    let write = write.set_fields(&mut Cow::Owned(document), &changed)?;
+    let write = write.set_fields(&mut Cow::Borrowed(document), &changed)?;
     Ok((after, write.update(), write))
 }
 
@@ -204,7 +204,7 @@ mod tests {
         let document = Document::parse(item.remove(DATA), cx.config.wire);
         let stored = codec::encode(&task, document.form()).unwrap();
         let changed = Sample::new("doc-1", 4);
-        let (after, update, _) = finish(cx, &head, document, &stored, &changed, now).unwrap();
+        let (after, update, _) = finish(cx, &head, &document, &stored, &changed, now).unwrap();
         assert!(after.is_succeeded() && update.matches("#data.").count() == 1, "{update}");
         let (plan, pages) = pages();
         assert_eq!(merge(plan, pages), 1000);

@@ -62,7 +62,7 @@ async fn text_of_an_internal_error_has_its_code(world: World) {
     assert_eq!(*error.kind(), ErrorKind::Unavailable);
     assert_eq!(
         error.to_string(),
-        "task `extract____doc-1`: DynamoDB is unavailable: it answered with InternalServerError; retry later, and if this lasts, \
+        "task `extract____doc-1`: DynamoDB gave no usable answer: it answered with InternalServerError; retry later, and if this lasts, \
          check the network, and the region and the endpoint of the client"
     );
 }

@@ -65,7 +65,7 @@ impl Probe {
     }
 
     /// Lets all tests of this process create and delete tables one at a time. DynamoDB Local 3.3.1 answers the creation of a
-    /// provisioned table with an internal error if another table is deleted meanwhile.
+    /// provisioned table with an internal error if another table is deleted meanwhile. What other processes create has no turn.
     #[allow(dead_code, reason = "no bench deletes a table")]
     pub fn with_turns(self) -> Self {
         Self { takes_turns: true, ..self }
@@ -159,11 +159,13 @@ impl HttpConnector for ProbeConnector {
         if let Some(watch) = probe.watch {
             watch(&operation, request.body().bytes());
         }
-        let answer = self.inner.call(if measures { with_capacity_report(request) } else { request });
+        let inner = self.inner.clone();
+        let request = if measures { with_capacity_report(request) } else { request };
         let takes_turn = probe.takes_turns && ["CreateTable", "DeleteTable"].contains(&&*operation);
         HttpConnectorFuture::new(async move {
             let turn = if takes_turn { Some(TURN.lock().await) } else { None };
-            let mut answer = answer.await?;
+            // Only now, because the time for its answer begins here.
+            let mut answer = inner.call(request).await?;
             drop(turn);
             if measures {
                 probe.read_units(operation, &mut answer).await;

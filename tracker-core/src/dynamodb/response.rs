@@ -85,9 +85,15 @@ where
             cause.map(chain_text)
         }
         ErrorKind::Unavailable => {
-            let foreign = chain(error).find(|error| error.is::<NotFromDynamoDb>()).map(ToString::to_string);
-            let code = || error.as_service_error().and_then(ProvideErrorMetadata::code);
-            foreign.or_else(|| code().map(|code| format!("it answered with {code}")))
+            let foreign = chain(error).find(|error| error.is::<NotFromDynamoDb>());
+            let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
+            Some(match (foreign, code, error) {
+                (Some(foreign), ..) => foreign.to_string(),
+                (_, Some(code), _) => format!("it answered with {code}"),
+                (.., SdkError::TimeoutError(_)) => "the request timed out".to_owned(),
+                (.., SdkError::DispatchFailure(_)) => "the connection failed".to_owned(),
+                _ => "the answer cannot be read".to_owned(),
+            })
         }
         ErrorKind::Service { .. } | ErrorKind::ItemTooLarge => {
             error.as_service_error().and_then(ProvideErrorMetadata::message).map(str::to_owned)

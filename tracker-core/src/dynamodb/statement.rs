@@ -89,7 +89,8 @@ fn all(members: &[Member], error: &WriteError) -> Vec<Option<Answer>> {
 fn answer(cx: &Context, member: &Member, response: Option<BatchStatementResponse>) -> Option<Answer> {
     let Some(response) = response else {
         // DynamoDB answers every statement; whatever has dropped this answer may have dropped an applied write.
-        return Some(Answer::Result(Err(WriteError::Unknown(Error::new(ErrorKind::Unavailable)))));
+        let missing = Error::new(ErrorKind::Unavailable).with_reason("the answer to this write is missing");
+        return Some(Answer::Result(Err(WriteError::Unknown(missing.with_key(&member.key)))));
     };
     let Some(error) = response.error else {
         // Not every server returns the new item. The image shows then that the write was applied.
@@ -100,24 +101,25 @@ fn answer(cx: &Context, member: &Member, response: Option<BatchStatementResponse
     let Some(code) = error.code else {
         return Some(Answer::Alone { may_be_applied: true });
     };
-    let kind = match code {
+    let answered = || format!("it answered with {}", code.as_str());
+    let (kind, reason) = match &code {
         Code::ConditionalCheckFailed => return None,
         // Alone, because the SDK sends a throttled request again, and its response says why it was throttled.
         Code::ProvisionedThroughputExceeded | Code::RequestLimitExceeded | Code::ThrottlingError => {
             return Some(Answer::Alone { may_be_applied: true });
         }
-        Code::InternalServerError => ErrorKind::Unavailable,
-        Code::ValidationError if message.contains("Item size") => ErrorKind::ItemTooLarge,
-        Code::ResourceNotFound => ErrorKind::TableNotFound { table: cx.config.table.to_string() },
+        Code::InternalServerError => (ErrorKind::Unavailable, answered()),
+        Code::ValidationError if message.contains("Item size") => (ErrorKind::ItemTooLarge, message),
+        Code::ResourceNotFound => (ErrorKind::TableNotFound { table: cx.config.table.to_string() }, message),
         other => {
             let error = Error::new(ErrorKind::Service { code: Some(other.as_str().to_owned()) });
-            if other == Code::AccessDenied {
+            if *other == Code::AccessDenied {
                 cx.stop_sharing(&error.with_reason(message).with_key(&member.key));
             }
             return Some(Answer::Alone { may_be_applied: true });
         }
     };
-    let error = Error::new(kind).with_reason(message).with_key(&member.key);
+    let error = Error::new(kind).with_reason(reason).with_key(&member.key);
     // The SDK may have sent the request before, and the earlier copy may have been applied.
     Some(Answer::Result(Err(write_error(error.retried(true)))))
 }

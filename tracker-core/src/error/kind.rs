@@ -250,7 +250,7 @@ pub enum ErrorKind {
     NotSent,
     /// DynamoDB did not answer, it answered with an internal error, or its answer cannot be read. Retry later.
     #[error(
-        "DynamoDB is unavailable; retry later, and if this lasts, check the network, and the region and the endpoint of the client"
+        "DynamoDB gave no usable answer; retry later, and if this lasts, check the network, and the region and the endpoint of the client"
     )]
     Unavailable,
     /// DynamoDB refused the request for any other reason.

@@ -139,11 +139,12 @@ impl Error {
     }
 
     /// Returns the text of the kind, for a log. It has the key if `with_key` asks for it, and the reason if that quotes no data:
-    /// why a request was not sent.
+    /// why a request was not sent, or not answered.
     pub(crate) fn text_without_data(&self, with_key: bool) -> String {
         let Inner { kind, key, reason, .. } = &*self.0;
         let key = key.as_ref().filter(|_| with_key);
-        let reason = reason.as_ref().filter(|_| *kind == ErrorKind::NotSent);
+        let quotes_no_data = matches!(kind, ErrorKind::NotSent | ErrorKind::Unavailable);
+        let reason = reason.as_ref().filter(|_| quotes_no_data);
         let mut shown = Self::new(kind.clone());
         shown.0.key = key.cloned();
         shown.0.reason = reason.cloned();

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use crate::database::{Database, Document, on_dynamodb_local};
 use tracker_core::Failure;
 
-/// With ids this long, the results are more than a pipe holds, so that the command cannot end before it is stopped.
+/// With ids this long, the results are more than the 64 KiB of a pipe, so that the command cannot end before it is stopped.
 const TASKS: usize = 700;
 const ID_LENGTH: usize = 200;
 
