@@ -37,10 +37,7 @@ pub(super) async fn send_alone(
     update: Cow<'_, Expression>,
     returns_item: bool,
 ) -> Result<Option<Item>, WriteError> {
-    let Parts { update, condition, names, values } = match update {
-        Cow::Owned(update) => update.into_parts(&cx.names),
-        Cow::Borrowed(update) => update.parts(&cx.names),
-    };
+    let Parts { update, condition, names, values } = update.into_owned().into_parts(&cx.names);
     let result = cx
         .client_of(route)
         .update_item()

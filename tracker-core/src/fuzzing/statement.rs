@@ -85,7 +85,7 @@ impl Case {
     /// Returns what the request of the write says.
     fn meaning(&self) -> Meaning {
         let key = self.names.key_parts(&self.key).map(|(name, value)| Condition::is(name, string(value)));
-        let mut meaning = Meaning::of_request(&self.write.parts(&self.names), key);
+        let mut meaning = Meaning::of_request(&self.write.clone().into_parts(&self.names), key);
         meaning.table.clone_from(&self.table);
         meaning.returns_item = self.returns_item;
         meaning

@@ -108,17 +108,6 @@ impl Expression {
         Parts { update, condition: self.condition, names, values: values.collect() }
     }
 
-    /// Returns the same parts of an expression that may be sent again.
-    pub(crate) fn parts(&self, table: &Translation) -> Parts {
-        let values = self.values.iter().map(|(placeholder, value)| (placeholder.to_string(), value.clone()));
-        Parts {
-            update: self.update(),
-            condition: self.condition.clone(),
-            names: self.names(table),
-            values: values.collect(),
-        }
-    }
-
     /// Returns the name of the attribute or member that an alias stands for: the one that the table has for the alias without `#`,
     /// unless a user chose the name.
     pub(super) fn name<'a>(&'a self, alias: &'a str, table: &'a Translation) -> Option<&'a str> {
