@@ -1,10 +1,12 @@
 //! Starts and ends many tasks in few requests.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tracker_core::testing::Fault;
-use tracker_core::{End, Ended, Error, ErrorKind, Execution, Failure, Tracker};
+use tracker_core::{End, Ended, Error, ErrorKind, Event, EventKind, Execution, Failure, Tracker};
 use tracker_test_macros::database_test;
 
 use crate::support::{Document, Units, World, entry, ids, number, text};
@@ -259,6 +261,30 @@ async fn dropped_start_of_many_releases_the_tasks(world: World) {
         let item = world.wait_until_unlocked_under(&format!("extract____{id}")).await;
         assert_eq!((&item["status"], &item["retry"]), (&number(10), &number(0)));
     }
+}
+
+#[database_test]
+async fn dropped_start_of_many_releases_what_has_started(world: World) {
+    let (_, ids) = create(&world, 50).await;
+    let started = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&started);
+    let observer = move |event: &Event<'_>| {
+        counter.fetch_add(usize::from(event.kind == EventKind::Started), Ordering::Relaxed);
+    };
+    let documents = world.builder::<Document>().observer(observer).build().unwrap();
+    let delay = Duration::from_secs(1);
+    // The first group is answered; the second waits.
+    world.network.next(BATCH, [Fault::Delay(Duration::ZERO), Fault::Delay(delay)]);
+    let has_started = async || started.load(Ordering::Relaxed) == 25;
+    world.run_until("a group has started", documents.start_many(&ids), has_started).await;
+    assert_eq!(world.network.count(BATCH), 2);
+    world.clock.advance(delay);
+    for id in &ids {
+        let item = world.wait_until_unlocked_under(&format!("extract____{id}")).await;
+        let all = [&item["status"], &item["retry"], &item["attempt"]];
+        assert_eq!(all, [&number(10), &number(0), &number(1)], "{id}");
+    }
+    assert_eq!(started.load(Ordering::Relaxed), 50);
 }
 
 /// The first of two ends that share a request is not polled again, as in a thread that computes.

@@ -110,7 +110,7 @@ async fn run_round(world: &World, round: usize) -> usize {
                 // Closing its input ends the worker.
                 drop(worker.stdin.take());
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
         if have_ended(&jobs).await {
             return killed;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tracker_core::aws_sdk_dynamodb::Client;
-use tracker_core::{ErrorKind, Execution, Failure, StatusTracker, Tracker};
+use tracker_core::{Backoff, ErrorKind, Execution, Failure, StatusTracker, Tracker};
 
 use super::MAX_RETRY;
 use super::journal::{Journal, Step, micros, now};
@@ -57,6 +57,8 @@ pub fn tracker(client: &Client, table: &str, name: &str) -> Tracker<Document> {
         .layout(crate::support::layout())
         .owner(name)
         .max_retry(MAX_RETRY)
+        // The test waits for the last attempt of each task.
+        .backoff(Backoff::Exponential { base: Duration::from_millis(100), max: Duration::from_millis(400) })
         .history_limit(100)
         .lock_expire(Duration::from_millis(1500))
         .max_clock_skew(Duration::from_millis(100))
@@ -106,7 +108,7 @@ impl Worker {
                 if may_end && self.is_all_done().await {
                     return;
                 }
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
             self.random.shuffle(&mut tasks);
             for task in tasks.iter().take(3) {
