@@ -70,9 +70,9 @@ fn main() -> ExitCode {
     let _ = futures_are_send::every_future_of_an_operator_is_send;
     observe::install_recorder();
     let mut arguments = Arguments::from_args();
-    // Some tests wait for processes or for the machine's clock. Another thread works meanwhile.
+    // Some tests wait for processes or for the machine's clock. Other threads work meanwhile.
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    arguments.test_threads.get_or_insert(cores + 1);
+    arguments.test_threads.get_or_insert(2 * cores);
     let backends = Backend::available();
     let tests = Test::all();
     let layout = support::layout();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::{LocalBoxFuture, join_all};
 use tracker_core::aws_sdk_dynamodb::Client;
 use tracker_core::aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use tracker_core::aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Config};
@@ -42,21 +43,30 @@ fn tracker(client: &Client) -> Tracker<Document> {
     Document::tracker_builder(client).table("documents").heartbeat(false).build().unwrap()
 }
 
-/// Returns the error of every kind of call.
+/// Returns the error of every kind of call. The calls wait for their retries together.
 async fn errors(documents: &Tracker<Document>) -> Vec<(&'static str, Error)> {
-    vec![
-        ("create", documents.create(Document::new("doc-1")).await.unwrap_err()),
-        ("start", documents.start("doc-1").await.unwrap_err()),
-        ("run", documents.run("doc-1", async |_| Ok(())).await.unwrap_err()),
-        ("get", documents.get("doc-1").await.unwrap_err()),
-        ("cancel", documents.cancel("doc-1").await.unwrap_err()),
-        ("redrive", documents.redrive("doc-1").await.unwrap_err()),
-        ("delete", documents.delete("doc-1").await.unwrap_err()),
-        ("query", documents.query_by_status(ExtractStatus::Pending).all().await.unwrap_err()),
-        ("count", documents.count_by_status().await.unwrap_err()),
-        ("create_table", documents.create_table().await.unwrap_err()),
-        ("verify_table", documents.verify_table().await.unwrap_err()),
-    ]
+    /// The error of a call.
+    fn call<'t, V: std::fmt::Debug + 't>(
+        name: &'static str,
+        call: impl IntoFuture<Output = Result<V, Error>, IntoFuture: 't>,
+    ) -> LocalBoxFuture<'t, (&'static str, Error)> {
+        let call = call.into_future();
+        Box::pin(async move { (name, call.await.unwrap_err()) })
+    }
+    join_all([
+        call("create", documents.create(Document::new("doc-1"))),
+        call("start", documents.start("doc-1")),
+        call("run", documents.run("doc-1", async |_| Ok(()))),
+        call("get", documents.get("doc-1")),
+        call("cancel", documents.cancel("doc-1")),
+        call("redrive", documents.redrive("doc-1")),
+        call("delete", documents.delete("doc-1")),
+        call("query", documents.query_by_status(ExtractStatus::Pending).all()),
+        call("count", documents.count_by_status()),
+        call("create_table", documents.create_table()),
+        call("verify_table", documents.verify_table()),
+    ])
+    .await
 }
 
 #[database_test]
