@@ -1,6 +1,6 @@
 //! A worker: what it knows, and what it may do next.
 
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 
 use super::how::How;
 use super::mutant::Mutant;
