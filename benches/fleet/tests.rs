@@ -8,43 +8,49 @@ use tracker_fleet::{Arrivals, Cell, Figures, Settings, Setup, Spread, run};
 
 const SECOND: u64 = 1_000_000;
 
-/// Drains a backlog of old tasks in 10 shards, with several seeds. The times are microseconds.
-fn drain(
+/// A backlog of old tasks in 10 shards. The times are microseconds.
+fn backlog(
     tasks: u32,
     workers: usize,
     concurrency: usize,
     body: (u64, u64),
     latency: u64,
     lag: u64,
-) -> Figures {
+) -> Setup {
+    let settings = Settings {
+        shards: [10, 10, 0, 10, 1],
+        concurrency,
+        poll: (Duration::from_secs(1), Duration::from_secs(20)),
+    };
+    Setup {
+        workers,
+        settings,
+        arrivals: Arrivals::Backlog(tasks),
+        body,
+        lock_expire: Duration::from_mins(5),
+        latency: Spread::always(2 * latency),
+        one_by_one: None,
+        lag: Spread::always(lag),
+        table_partitions: 10_000,
+        index_partitions: None,
+        burst: 1000.0,
+        measured: (0, u64::MAX),
+        dies: None,
+        outage: None,
+        ends: u64::MAX,
+        seed: 0,
+    }
+}
+
+/// Drains a backlog, with several seeds.
+fn drain(setup: &Setup) -> Figures {
+    let Arrivals::Backlog(tasks) = setup.arrivals else { unreachable!("a drain has a backlog") };
     let mut sum = Figures::default();
     for seed in 0..8 {
-        let settings = Settings {
-            shards: [10, 10, 0, 10, 1],
-            concurrency,
-            poll: (Duration::from_secs(1), Duration::from_secs(20)),
-        };
-        let of_seed = run(
-            Setup {
-                workers,
-                settings,
-                arrivals: Arrivals::Backlog(tasks),
-                body,
-                lock_expire: Duration::from_mins(5),
-                latency: Spread::always(2 * latency),
-                lag: Spread::always(lag),
-                table_partitions: 10_000,
-                index_partitions: None,
-                burst: 1000.0,
-                measured: (0, u64::MAX),
-                dies: None,
-                outage: None,
-                ends: u64::MAX,
-                seed,
-            },
-            |_| {},
-        );
+        let of_seed = run(Setup { seed, ..setup.clone() }, |_| {});
         assert_eq!(of_seed.ended, u64::from(tasks), "a task was never started");
+        let idle = of_seed.seconds.iter().rev().take_while(|second| second.started == 0).count();
+        assert!(idle <= 10, "the last worker ends {idle} s after the last start");
         sum.ended += of_seed.ended;
         sum.starts += of_seed.starts;
         sum.refused += of_seed.refused;
@@ -52,9 +58,13 @@ fn drain(
         sum.requests.updates += of_seed.requests.updates;
         sum.requests.reads += of_seed.requests.reads;
     }
+    let &Setup { workers, ref settings, body, ref latency, ref lag, .. } = setup;
     println!(
-        "{tasks} tasks, {workers} workers of {concurrency}, bodies of {body:?} us, latency {latency} us, lag {lag} us: \
+        "{tasks} tasks, {workers} workers of {}, bodies of {body:?} us, latency {} us, lag {} us: \
          {:.3} refused, {:.2} queries and {:.2} requests a task",
+        settings.concurrency,
+        latency.median / 2,
+        lag.median,
         sum.refused_part(),
         sum.of_each(sum.requests.queries as f64),
         sum.requests_per_task()
@@ -74,7 +84,7 @@ fn sixteen_workers_rarely_claim_the_same_task() {
         (16, (50_000, 200_000), 10_000, 0, 0.05),
         (1, (50_000, 200_000), 1_000, 20_000, 0.05),
     ] {
-        let sum = drain(1000, 16, concurrency, body, latency, lag);
+        let sum = drain(&backlog(1000, 16, concurrency, body, latency, lag));
         assert!(sum.refused_part() <= most, "{} of the starts are refused", sum.refused_part());
         let queries = sum.of_each(sum.requests.queries as f64);
         assert!(queries <= 2.0, "{queries} queries for each task");
@@ -84,18 +94,23 @@ fn sixteen_workers_rarely_claim_the_same_task() {
 #[test]
 fn many_workers_share_a_deep_backlog() {
     for latency in [1_000, 10_000] {
-        let sum = drain(10_000, 64, 16, (0, 0), latency, 0);
+        let sum = drain(&backlog(10_000, 64, 16, (0, 0), latency, 0));
         assert!(sum.refused_part() <= 0.05, "{} of the starts are refused", sum.refused_part());
         assert!(sum.requests_per_task() <= 1.0, "{} requests for each task", sum.requests_per_task());
     }
-    let sum = drain(10_000, 1, 16, (0, 0), 1_000, 0);
+    // Starts wait for their turn, so they take much longer than searches.
+    let busy = Setup { one_by_one: Some(2_000), ..backlog(10_000, 64, 16, (0, 0), 5_000, 0) };
+    let sum = drain(&busy);
+    assert!(sum.refused_part() <= 0.05, "{} of the starts are refused", sum.refused_part());
+    assert!(sum.requests_per_task() <= 1.0, "{} requests for each task", sum.requests_per_task());
+    let sum = drain(&backlog(10_000, 1, 16, (0, 0), 1_000, 0));
     assert!(sum.requests_per_task() <= 0.5, "{} requests for each task", sum.requests_per_task());
 }
 
 #[test]
 fn single_worker_rarely_searches() {
     for concurrency in [1, 16] {
-        let sum = drain(1000, 1, concurrency, (5_000, 20_000), 1_000, 20_000);
+        let sum = drain(&backlog(1000, 1, concurrency, (5_000, 20_000), 1_000, 20_000));
         assert_eq!(sum.refused, 0);
         let queries = sum.of_each(sum.requests.queries as f64);
         assert!(queries <= 0.5, "{queries} queries for each task");

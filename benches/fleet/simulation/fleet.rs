@@ -23,6 +23,8 @@ pub(crate) struct World {
     pub(crate) is_drain: bool,
     pub(crate) takeovers: u64,
     pub(crate) last_takeover: Option<Time>,
+    /// Until when the table does the updates that have arrived.
+    pub(crate) busy_until: Time,
     seconds: Vec<Second>,
     /// The waits of this second.
     of_second: Histogram,
@@ -70,6 +72,7 @@ impl World {
             is_drain,
             takeovers: 0,
             last_takeover: None,
+            busy_until: 0,
             seconds: Vec::new(),
             of_second: Histogram::default(),
             setup,

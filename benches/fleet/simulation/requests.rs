@@ -108,9 +108,17 @@ impl World {
 
     fn send(&mut self, worker: u32, members: Vec<Update>, is_awaited: bool, now: Time) {
         let latency = self.latency(members.len());
+        let at = self.turn(members.len(), now + latency / 2);
         let request = InFlight { worker, members, answers: Vec::new(), is_awaited, tries: 0, latency };
         let number = self.in_flight.add(request);
-        self.events.add(now + latency / 2, Event::Requested(number));
+        self.events.add(at, Event::Requested(number));
+    }
+
+    /// Returns when updates that arrive at a time are done.
+    fn turn(&mut self, updates: usize, arrive: Time) -> Time {
+        let Some(each) = self.setup.one_by_one else { return arrive };
+        self.busy_until = self.busy_until.max(arrive) + each * updates as Time;
+        self.busy_until
     }
 
     /// A request arrives at the table.
@@ -137,7 +145,8 @@ impl World {
             request.tries += 1;
             if request.tries < TRIES {
                 request.latency = self.latency(request.members.len());
-                let at = now + response + self.backoff(request.tries) + request.latency / 2;
+                let arrive = now + response + self.backoff(request.tries) + request.latency / 2;
+                let at = self.turn(request.members.len(), arrive);
                 self.events.add(at, Event::Requested(number));
                 self.in_flight.all[number as usize] = request;
                 return;
@@ -218,7 +227,7 @@ impl World {
         let worker = &mut self.workers[nth as usize];
         worker.starting -= 1;
         worker.running += 1;
-        worker.pace.on_start(false);
+        worker.pace.on_start(false, time(now));
         let of_task = self.table.tasks[task as usize];
         if of_task.attempt == 1 {
             self.note_wait(now - of_task.due);
@@ -241,7 +250,7 @@ impl World {
         }
         worker.starting -= 1;
         worker.claims.refused(&member.task.to_string(), time(now));
-        worker.pace.on_start(true);
+        worker.pace.on_start(true, time(now));
         worker.pace.on_answer(time(now));
     }
 

@@ -307,6 +307,7 @@ impl World {
         let found = search.reading.end(search.is_complete);
         worker.pace.on_read(&found.sources, timestamp(now), time(now));
         match worker.claims.take_found(found, timestamp(now), time(now)) {
+            SearchResult::Nothing if self.is_drain && worker.pace.has_left_out() => {}
             SearchResult::Nothing if self.is_drain && worker.running == 0 => worker.is_done = true,
             result => {
                 if let Some(wait) = worker.pace.after(result) {

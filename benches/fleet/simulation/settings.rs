@@ -28,6 +28,8 @@ pub struct Setup {
     pub lock_expire: Duration,
     /// How long a request and its response take together.
     pub latency: Spread,
+    /// How long one update takes in a table that does one after the other, as DynamoDB Local does.
+    pub one_by_one: Option<Time>,
     /// How long after a write the index shows it; each row has a lag of its own.
     pub lag: Spread,
     /// The partitions of the table.
@@ -139,6 +141,7 @@ impl Cell {
             body: (body / 2, body * 3 / 2),
             lock_expire: Duration::from_mins(5),
             latency: Spread::new(5_000, 20_000, 60_000),
+            one_by_one: None,
             lag: Spread::new(10_000, 100_000, SECOND),
             table_partitions: (TABLE_WRITES * self.rate / 1000.0 / HEADROOM).ceil().max(4.0) as usize,
             index_partitions: None,

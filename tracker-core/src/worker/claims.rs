@@ -193,6 +193,11 @@ impl Claims {
         SearchPlan { groups, from, excluded }
     }
 
+    /// Returns whether another source than this one had tasks when it was last read.
+    pub(crate) fn expects_tasks_besides(&self, source: usize) -> bool {
+        self.promising.iter().any(|promising| *promising != source)
+    }
+
     /// Returns a random place of each source that is deep, if rivals leave fewer tasks than could run here.
     fn random_places(&mut self) -> HashMap<usize, Vec<Timestamp>> {
         // Now and then from the beginning, so that the oldest task has its turn.

@@ -72,7 +72,7 @@ impl<T: StatusTracker> RunLoop<T> {
             kind if error.is_refusal() || *kind == ErrorKind::Contended => {
                 self.summary.refused += 1;
                 self.claims.refused(key, now);
-                self.pace.on_start(true);
+                self.pace.on_start(true, now);
                 self.on_answer(now);
             }
             _ if matches!(error.kind(), ErrorKind::Decode { .. }) || dynamodb::is_about_data(&error) => {

@@ -9,7 +9,9 @@ use crate::time::Timestamp;
 /// How long a worker waits if it has left tasks to its rivals, or if its clock is behind: about as long as a start.
 pub(crate) const MOMENT: Duration = Duration::from_millis(20);
 /// The longest wait for rivals.
-const MOST_LEFT: Duration = Duration::from_millis(200);
+const MOST_LEFT: Duration = Duration::from_secs(2);
+/// After how long a drain searches again, however many rivals it has: they may have died, or have left nothing.
+const LONGEST_UNSEARCHED: Duration = Duration::from_secs(8);
 /// The longest wait between two searches for expired leases.
 const MOST_EXPIRED_WAIT: Duration = Duration::from_secs(30);
 
@@ -64,6 +66,8 @@ pub(crate) struct Pace {
     expired_wait: Duration,
     /// When the leases are searched again.
     expired_due: Duration,
+    /// Whether the last search has left out the expired leases.
+    has_left_out: bool,
     search_began: Duration,
     /// Whether it has searched.
     has_searched: bool,
@@ -77,6 +81,9 @@ pub(crate) struct Pace {
     is_urgent: bool,
     /// How long the last search took.
     search_took: Duration,
+    /// How long the first start after it took; `None` until it was answered. Starts that wait in a queue take much longer than
+    /// searches.
+    start_took: Option<Duration>,
 }
 
 impl Pace {
@@ -94,12 +101,14 @@ impl Pace {
             expired,
             expired_wait: (lock_expire / 10).clamp(MOMENT, MOST_EXPIRED_WAIT),
             expired_due: now,
+            has_left_out: false,
             search_began: now,
             has_searched: false,
             rival_wait: MOMENT,
             granted: 0,
             refused: 0,
             is_urgent: false,
+            start_took: None,
             search_took: Duration::ZERO,
         }
     }
@@ -114,6 +123,11 @@ impl Pace {
         self.search_began
     }
 
+    /// Returns whether the last search has left out the expired leases, so that a drain cannot end by what it has found.
+    pub(crate) fn has_left_out(&self) -> bool {
+        self.has_left_out
+    }
+
     /// Begins a search, or a wait if the tasks are left to the rivals, or if more slots are free soon.
     pub(crate) fn step(&mut self, claims: &mut Claims, slots: Slots, now: Duration) -> Step {
         self.settle();
@@ -121,16 +135,21 @@ impl Pace {
             return Step::Wait(wait);
         }
         // Without a drain, the waits after refusals keep rivals apart. Chance would hold back workers that tasks wait for.
-        if slots.drains && claims.leaves_to_rivals() {
-            // Long enough for rivals to search, start and end some tasks.
-            return Step::Wait((4 * self.search_took).clamp(MOMENT, MOST_LEFT));
+        let left = LONGEST_UNSEARCHED.saturating_sub(now.saturating_sub(self.search_began));
+        if slots.drains && !left.is_zero() && claims.leaves_to_rivals() {
+            // Long enough for rivals to search, start and end some tasks. Whoever has slow starts finds what others have started
+            // before its own starts arrive.
+            let wait = 4 * self.search_took.max(self.start_took.unwrap_or_default());
+            return Step::Wait(wait.clamp(MOMENT, MOST_LEFT).min(left));
         }
-        (self.search_began, self.has_searched) = (now, true);
+        (self.search_began, self.has_searched, self.start_took) = (now, true, None);
+        // A drain ends after a search of everything.
+        let left_out = self.expired.filter(|expired| {
+            now < self.expired_due && (!slots.drains || claims.expects_tasks_besides(*expired))
+        });
+        self.has_left_out = left_out.is_some();
         let mut plan = claims.plan(now);
-        if let Some(expired) = self.expired
-            && now < self.expired_due
-            && !slots.drains
-        {
+        if let Some(expired) = left_out {
             plan.leave_out(expired);
         }
         Step::Search(plan)
@@ -158,7 +177,9 @@ impl Pace {
     }
 
     /// Notes whether a start was refused, because a rival was faster.
-    pub(crate) fn on_start(&mut self, refused: bool) {
+    pub(crate) fn on_start(&mut self, refused: bool, now: Duration) {
+        let took = now.saturating_sub(self.search_began).saturating_sub(self.search_took);
+        self.start_took.get_or_insert(took);
         let count = if refused { &mut self.refused } else { &mut self.granted };
         *count = count.saturating_add(1);
     }
@@ -237,114 +258,4 @@ impl Pace {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const POLL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(20));
-
-    fn secs(secs: f64) -> Duration {
-        Duration::from_secs_f64(secs)
-    }
-
-    fn pace() -> (Pace, Claims) {
-        (Pace::new(POLL, Duration::from_mins(5), None, Duration::ZERO), Claims::new(2, 16, 1))
-    }
-
-    fn slots(running: usize) -> Slots {
-        Slots { running, concurrency: 16, drains: false }
-    }
-
-    /// Returns whether the worker searches, or how long it waits.
-    fn waits(pace: &mut Pace, claims: &mut Claims, slots: Slots, now: Duration) -> Option<Duration> {
-        match pace.step(claims, slots, now) {
-            Step::Search(_) => None,
-            Step::Wait(wait) => Some(wait),
-        }
-    }
-
-    #[test]
-    fn worker_that_is_refused_often_searches_rarely_until_tasks_wait_for_too_long() {
-        let (mut pace, mut claims) = pace();
-        assert_eq!(waits(&mut pace, &mut claims, slots(0), secs(1.0)), None);
-        for _ in 0..10 {
-            pace.on_start(true);
-            assert!(waits(&mut pace, &mut claims, slots(0), secs(1.0)).is_some());
-        }
-        assert_eq!(waits(&mut pace, &mut claims, slots(0), secs(2.0)), Some(secs(19.0)));
-        let drains = Slots { drains: true, ..slots(0) };
-        assert_eq!(waits(&mut pace, &mut claims, drains, secs(2.0)), None, "a drain does not wait for that");
-        let ready = Timestamp::EPOCH.plus(secs(100.0));
-        let read = SourceRead { oldest: Some(ready), ..SourceRead::default() };
-        pace.on_read(&[read], ready.plus(secs(0.5)), secs(2.0));
-        assert!(waits(&mut pace, &mut claims, slots(0), secs(4.0)).is_some());
-        pace.on_read(&[read], ready.plus(secs(1.5)), secs(2.0));
-        assert_eq!(waits(&mut pace, &mut claims, slots(0), secs(4.0)), None);
-        (0..9).for_each(|_| pace.on_start(true));
-        pace.on_start(false);
-        assert_eq!(
-            waits(&mut pace, &mut claims, slots(0), secs(4.1)),
-            Some(secs(0.6)),
-            "no longer than before"
-        );
-        // Nothing is granted: rivals start the tasks, or the clocks differ. Still the wait ends soon.
-        pace.on_start(true);
-        assert_eq!(waits(&mut pace, &mut claims, slots(0), secs(4.1)), Some(secs(1.65)));
-        pace.on_read(&[read], ready.plus(secs(3.0)), secs(4.1));
-        assert_eq!(waits(&mut pace, &mut claims, slots(0), secs(4.1)), Some(secs(0.6)));
-    }
-
-    #[test]
-    fn short_poll_does_not_end_the_wait_for_rivals() {
-        let poll = (Duration::from_millis(50), Duration::from_millis(50));
-        let mut pace = Pace::new(poll, Duration::from_mins(5), None, Duration::ZERO);
-        let mut claims = Claims::new(2, 16, 1);
-        assert_eq!(waits(&mut pace, &mut claims, slots(0), secs(1.0)), None);
-        let ready = Timestamp::EPOCH.plus(secs(100.0));
-        let read = SourceRead { oldest: Some(ready), ..SourceRead::default() };
-        for _ in 0..10 {
-            pace.on_read(&[read], ready.plus(secs(0.3)), secs(1.0));
-            pace.on_start(true);
-            assert!(waits(&mut pace, &mut claims, slots(0), secs(1.0)).is_some());
-        }
-        assert_eq!(waits(&mut pace, &mut claims, slots(0), secs(1.0)), Some(secs(1.0)));
-    }
-
-    #[test]
-    fn wait_for_rivals_is_bounded_and_ends_if_leases_have_expired() {
-        let poll = (Duration::from_secs(1), Duration::from_mins(10));
-        let mut pace = Pace::new(poll, Duration::from_mins(5), Some(1), Duration::ZERO);
-        let mut claims = Claims::new(2, 16, 1);
-        assert_eq!(waits(&mut pace, &mut claims, slots(0), secs(1.0)), None);
-        for _ in 0..10 {
-            pace.on_start(true);
-            assert!(waits(&mut pace, &mut claims, slots(0), secs(1.0)).is_some());
-        }
-        assert_eq!(waits(&mut pace, &mut claims, slots(0), secs(1.0)), Some(MOST_RIVAL_WAIT));
-        let expired = SourceRead { source: 1, has_tasks: true, ..SourceRead::default() };
-        pace.on_read(&[expired], Timestamp::EPOCH.plus(secs(100.0)), secs(1.0));
-        assert_eq!(waits(&mut pace, &mut claims, slots(0), secs(1.0)), Some(secs(0.7)));
-    }
-
-    #[test]
-    fn worker_without_rivals_searches_at_once() {
-        let (mut pace, mut claims) = pace();
-        (0..100).for_each(|_| pace.on_start(false));
-        for nth in 0..10 {
-            assert_eq!(
-                waits(&mut pace, &mut claims, slots(nth), secs(f64::from(u32::try_from(nth).unwrap()))),
-                None
-            );
-        }
-    }
-
-    #[test]
-    fn worker_waits_a_little_until_several_slots_are_free() {
-        let (mut pace, mut claims) = pace();
-        assert_eq!(waits(&mut pace, &mut claims, slots(0), secs(1.0)), None);
-        assert_eq!(waits(&mut pace, &mut claims, slots(13), secs(1.1)), Some(2 * MOMENT));
-        assert_eq!(waits(&mut pace, &mut claims, slots(12), secs(1.1)), None);
-        assert_eq!(waits(&mut pace, &mut claims, slots(15), secs(1.6)), None, "it has waited");
-        let single = Slots { running: 2, concurrency: 3, drains: false };
-        assert_eq!(waits(&mut pace, &mut claims, single, secs(1.6)), None);
-    }
-}
+mod tests;

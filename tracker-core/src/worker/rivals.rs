@@ -5,7 +5,7 @@
 use super::claims::WINDOW;
 
 /// The largest fraction of the claims that may be refused, because rivals were faster.
-const MAX_TAKEN: f64 = 0.03;
+const MAX_TAKEN: f64 = 0.02;
 /// The number of rivals that a worker assumes before its first claim.
 const ASSUMED_RIVALS: f64 = 1.5;
 /// The bounds of the estimate.
@@ -77,7 +77,10 @@ impl Rivals {
     /// Returns how many of the found tasks a worker claims at least.
     fn least(&self, found: usize) -> usize {
         let is_alone = self.granted_in_a_row >= ALONE && !self.has_sign_of_rivals();
-        let least = if is_alone { self.concurrency } else { (self.concurrency / 2).min(found.div_ceil(2)) };
+        // Workers that begin together find the same tasks, and none knows of the others.
+        let part = if self.granted_in_a_row == 0 && !self.was_refused { 4 } else { 2 };
+        let least =
+            if is_alone { self.concurrency } else { (self.concurrency / part).min(found.div_ceil(2)) };
         least.clamp(1, found.max(1))
     }
 
@@ -102,8 +105,12 @@ impl Rivals {
 
     /// Notes whether a claim was refused.
     pub(super) fn learn(&mut self, refused: bool) {
-        // In balance, `MAX_TAKEN` of the claims are refused.
-        let change = if refused { 1.0 - GAIN * (1.0 - MAX_TAKEN) } else { 1.0 + GAIN * MAX_TAKEN };
+        // In balance, `MAX_TAKEN` of the claims are refused. Assumed rivals are forgotten faster.
+        let change = match (refused, self.was_refused) {
+            (true, _) => 1.0 - GAIN * (1.0 - MAX_TAKEN),
+            (false, true) => 1.0 + GAIN * MAX_TAKEN,
+            (false, false) => 1.0 + 2.0 * GAIN * MAX_TAKEN,
+        };
         self.estimate = (self.estimate / change).clamp(FEWEST, MOST);
         self.granted_in_a_row = if refused { 0 } else { self.granted_in_a_row.saturating_add(1) };
         self.was_refused |= refused;
@@ -128,12 +135,18 @@ mod tests {
         let mut rivals = Rivals::new(16);
         let mut claims = 0;
         while rivals.share(WINDOW) < 64 {
-            assert!(rivals.share(WINDOW) >= if claims == 0 { 8 } else { 16 });
+            assert!(rivals.share(WINDOW) >= [4, 8].get(claims).copied().unwrap_or(16));
             (0..rivals.share(WINDOW)).for_each(|_| rivals.learn(false));
             claims += 1;
         }
         assert!(claims < 30, "{claims}");
         assert!(!rivals.leaves_to_rivals(&mut fastrand::Rng::with_seed(1)) && !rivals.crowd_a_window());
+    }
+
+    #[test]
+    fn first_claim_is_small_unless_few_tasks_are_there() {
+        let share = |found| Rivals::new(16).share(found);
+        assert_eq!((share(WINDOW), share(9), share(5), share(1)), (4, 4, 3, 1));
     }
 
     #[test]

@@ -191,7 +191,7 @@ impl<T: StatusTracker> RunLoop<T> {
                 }
                 Some((key, started)) = self.starts.next(), if !self.starts.is_empty() => match started {
                     Ok(execution) => {
-                        self.pace.on_start(false);
+                        self.pace.on_start(false, self.tracker.cx().now().monotonic);
                         execution.attempt.lease.set_worker_stop(self.stop.clone());
                         tasks.push(begin(Claim { key, execution, stop: self.stop.clone() }));
                     }
@@ -310,6 +310,8 @@ impl<T: StatusTracker> RunLoop<T> {
             self.on_unreadable(&error, now);
         }
         match self.claims.take_found(found, wall, now) {
+            // The next search reads what was left out.
+            SearchResult::Nothing if self.options.drain && self.pace.has_left_out() => {}
             SearchResult::Nothing if self.options.drain && self.summary.running == 0 => {
                 if self.options.until_all_ended {
                     self.look_for_unfinished();
