@@ -14,7 +14,8 @@ pub(crate) enum Sharing {
     Heartbeats,
     /// All of them.
     Everything,
-    /// All of them, and the end of a long attempt waits a little for others. The worker runs that many tasks at once.
+    /// All of them. An end goes together with those of the same moment, and the end of a long attempt waits a little for others. The
+    /// worker runs that many tasks at once.
     Patiently { slots: usize },
     /// All of them, and the end is due together with that of others.
     Together,
@@ -35,8 +36,9 @@ impl Sharing {
     /// Returns how the end of an attempt is sent that has run for this time. Nothing waits if the worker `is_ending`.
     pub(crate) fn end_route(self, ran: Duration, is_ending: bool) -> Route {
         let waits_for = match self {
-            Self::Together => WaitsFor::DueNow,
             Self::Patiently { slots } if !is_ending && may_wait(ran, slots) => WaitsFor::DueSoon,
+            // Several bodies of a worker may end in the same moment.
+            Self::Patiently { .. } | Self::Together => WaitsFor::DueNow,
             _ => WaitsFor::Nobody,
         };
         Route { waits_for, ..self.route() }
@@ -76,6 +78,8 @@ mod tests {
         assert!(!waits(100, 999, false), "50 ms would be more than a twentieth");
         assert!(!waits(19, 1_000, false) && !waits(100, 5_001, false), "less than one other ends in 50 ms");
         assert!(!waits(100, 1_000, true), "a worker that must return has no time");
+        let ends_at_once = Sharing::Patiently { slots: 16 }.end_route(Duration::ZERO, true);
+        assert_eq!(ends_at_once.waits_for, WaitsFor::DueNow, "with those that end in the same moment");
         let alone = Sharing::Everything.end_route(Duration::from_secs(1), false);
         assert_eq!(alone.waits_for, WaitsFor::Nobody);
     }
