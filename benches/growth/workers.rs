@@ -1,11 +1,14 @@
 //! Measures how much work more workers do on one queue, and how often they contend.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use futures_util::future::try_join_all;
 use tracker_core::aws_sdk_dynamodb::Client;
-use tracker_core::{CancellationToken, Event, EventKind, Failure, StatusTracker, Summary, Tracker};
+use tracker_core::{
+    CancellationToken, Event, EventKind, Failure, StatusTracker, Summary, Tracker, TrackerBuilder,
+};
 
 use super::arguments::Arguments;
 use super::common::local::AnyError;
@@ -30,7 +33,7 @@ pub(crate) async fn workers(database: &Database, arguments: &Arguments) -> Resul
     let queue = arguments.queue;
     println!(
         "More workers on one queue, {}: {} tasks in 5 shards, with a body that does nothing. All workers run in this \
-         process and share one client; each runs {} at a time.",
+         process and share one client; each has a tracker of its own, as each process of a fleet, and runs {} at a time.",
         database.name,
         grouped(f64::from(queue)),
         arguments.concurrency
@@ -106,37 +109,44 @@ async fn figures(database: &Database, arguments: &Arguments) -> Result<Vec<Figur
 
 /// A full queue.
 struct Prepared {
+    client: Client,
+    /// The tracker that has filled it.
     tracker: Tracker<Job>,
     tasks: u32,
-    /// Cancelled when the last task has succeeded.
-    empty: CancellationToken,
+}
+
+fn builder(client: &Client) -> TrackerBuilder<Job> {
+    Job::tracker_builder(client).table(format!("growth-{}-queue", std::process::id()))
 }
 
 async fn prepare(client: &Client, tasks: u32) -> Result<Prepared, AnyError> {
-    let empty = CancellationToken::new();
-    let (left, last) = (AtomicU32::new(tasks), empty.clone());
-    let tracker = Job::tracker_builder(client)
-        .table(format!("growth-{}-queue", std::process::id()))
-        // A drain keeps polling for one more second; this ends it when the last task has succeeded.
-        .observer(move |event: &Event<'_>| {
-            if event.kind == EventKind::Succeeded && left.fetch_sub(1, Ordering::Relaxed) == 1 {
-                last.cancel();
-            }
-        })
-        .build()?;
+    let tracker = builder(client).build()?;
     tracker.create_table().await?;
     fill(&tracker, tasks).await?;
-    Ok(Prepared { tracker, tasks, empty })
+    Ok(Prepared { client: client.clone(), tracker, tasks })
 }
 
 impl Prepared {
     /// Runs the workers until the queue is empty.
     async fn drain(&self, workers: u32, concurrency: u16) -> Result<Summary, AnyError> {
-        let worker =
-            || self.tracker.worker().concurrency(concurrency.into()).drain().shutdown(self.empty.clone());
-        let run = |_| tokio::spawn(worker().run(async |_| Ok::<_, Failure>(())));
+        let left = Arc::new(AtomicU32::new(self.tasks));
+        let empty = CancellationToken::new();
+        let run = |_| {
+            let (left, last) = (Arc::clone(&left), empty.clone());
+            // A drain keeps polling for one more second; this ends it when the last task has succeeded.
+            let tracker = builder(&self.client).observer(move |event: &Event<'_>| {
+                if event.kind == EventKind::Succeeded && left.fetch_sub(1, Ordering::Relaxed) == 1 {
+                    last.cancel();
+                }
+            });
+            let worker = tracker.build()?.worker().concurrency(concurrency.into()).drain();
+            Ok::<_, AnyError>(tokio::spawn(
+                worker.shutdown(empty.clone()).run(async |_| Ok::<_, Failure>(())),
+            ))
+        };
+        let runs: Vec<_> = (0..workers).map(run).collect::<Result<_, _>>()?;
         let mut all = Summary::default();
-        for summary in try_join_all((0..workers).map(run)).await? {
+        for summary in try_join_all(runs).await? {
             all += summary?;
         }
         let wanted = u64::from(self.tasks);
