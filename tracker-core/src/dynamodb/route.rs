@@ -15,8 +15,7 @@ pub(crate) struct Route {
 pub(crate) enum WaitsFor {
     /// For none.
     Nobody,
-    /// For those that are due now: others are likely due at the same time. An update that is alone is not made to wait, because
-    /// another task of the thread may compute for long.
+    /// For those that are due now: others are likely due at the same time.
     DueNow,
     /// For those that are due soon: until another is sent, and not for longer than `LONGEST_WAIT`.
     DueSoon,

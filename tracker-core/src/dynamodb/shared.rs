@@ -4,7 +4,9 @@
 //! of its own, on the runtime of its members. So no member that ends, or is no longer polled, takes the answers of the others along.
 
 use std::borrow::Cow;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
@@ -39,12 +41,15 @@ pub(super) async fn send_shared(
     let is_patient = route.waits_for == WaitsFor::DueSoon;
     dispatcher.queue.push(Waiting { member: Member { key: key.into(), statement }, is_patient, turn });
     // On a single thread, nothing that is due now has to wait for another thread.
-    if route.waits_for == WaitsFor::DueNow
-        || dispatcher.runtime.runtime_flavor() == RuntimeFlavor::CurrentThread
-    {
+    let is_single = dispatcher.runtime.runtime_flavor() == RuntimeFlavor::CurrentThread;
+    if route.waits_for == WaitsFor::DueNow || is_single {
         // Whatever else is due now comes first. A clock that a test advances must not advance meanwhile.
         let under_way = cx.service_clock.begin_request();
-        tokio::task::yield_now().await;
+        if is_single {
+            tokio::task::yield_now().await;
+        } else {
+            to_back_of_queue().await;
+        }
         drop(under_way);
     }
     dispatcher.send_due(false);
@@ -71,6 +76,19 @@ pub(super) async fn send_shared(
             result => result,
         },
     }
+}
+
+/// Lets the tasks run that are ready now. Unlike `yield_now`, another thread can take this task over while one of them computes.
+async fn to_back_of_queue() {
+    let mut has_waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Sends the groups of a queue.

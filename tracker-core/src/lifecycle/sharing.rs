@@ -38,7 +38,8 @@ impl Sharing {
         let waits_for = match self {
             Self::Patiently { slots } if !is_ending && may_wait(ran, slots) => WaitsFor::DueSoon,
             // Several bodies of a worker may end in the same moment.
-            Self::Patiently { .. } | Self::Together => WaitsFor::DueNow,
+            Self::Patiently { .. } if !is_ending => WaitsFor::DueNow,
+            Self::Together => WaitsFor::DueNow,
             _ => WaitsFor::Nobody,
         };
         Route { waits_for, ..self.route() }
@@ -78,8 +79,9 @@ mod tests {
         assert!(!waits(100, 999, false), "50 ms would be more than a twentieth");
         assert!(!waits(19, 1_000, false) && !waits(100, 5_001, false), "less than one other ends in 50 ms");
         assert!(!waits(100, 1_000, true), "a worker that must return has no time");
-        let ends_at_once = Sharing::Patiently { slots: 16 }.end_route(Duration::ZERO, true);
-        assert_eq!(ends_at_once.waits_for, WaitsFor::DueNow, "with those that end in the same moment");
+        let end = |is_ending| Sharing::Patiently { slots: 16 }.end_route(Duration::ZERO, is_ending).waits_for;
+        assert_eq!(end(false), WaitsFor::DueNow, "with those that end in the same moment");
+        assert_eq!(end(true), WaitsFor::Nobody);
         let alone = Sharing::Everything.end_route(Duration::from_secs(1), false);
         assert_eq!(alone.waits_for, WaitsFor::Nobody);
     }

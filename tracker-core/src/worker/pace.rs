@@ -140,7 +140,7 @@ impl Pace {
             // Long enough for rivals to search, start and end some tasks. Whoever has slow starts finds what others have started
             // before its own starts arrive.
             let wait = 4 * self.search_took.max(self.start_took.unwrap_or_default());
-            return Step::Wait(wait.clamp(MOMENT, MOST_LEFT).min(left));
+            return Step::Wait(wait.clamp(MOMENT, MOST_LEFT).min(left.max(MOMENT)));
         }
         (self.search_began, self.has_searched, self.start_took) = (now, true, None);
         // A drain ends after a search of everything.
