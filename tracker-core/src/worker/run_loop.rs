@@ -191,7 +191,7 @@ impl<T: StatusTracker> RunLoop<T> {
                 }
                 Some((key, started)) = self.starts.next(), if !self.starts.is_empty() => match started {
                     Ok(execution) => {
-                        self.pace.on_start(false, self.tracker.cx().now().monotonic);
+                        self.pace.on_start(false, self.now());
                         execution.attempt.lease.set_worker_stop(self.stop.clone());
                         tasks.push(begin(Claim { key, execution, stop: self.stop.clone() }));
                     }

@@ -17,6 +17,10 @@ fn slots(running: usize) -> Slots {
     Slots { running, concurrency: 16, drains: false }
 }
 
+fn drains() -> Slots {
+    Slots { drains: true, ..slots(0) }
+}
+
 /// Returns whether the worker searches, or how long it waits.
 fn waits(pace: &mut Pace, claims: &mut Claims, slots: Slots, now: Duration) -> Option<Duration> {
     match pace.step(claims, slots, now) {
@@ -34,8 +38,7 @@ fn worker_that_is_refused_often_searches_rarely_until_tasks_wait_for_too_long() 
         assert!(waits(&mut pace, &mut claims, slots(0), secs(1.0)).is_some());
     }
     assert_eq!(waits(&mut pace, &mut claims, slots(0), secs(2.0)), Some(secs(19.0)));
-    let drains = Slots { drains: true, ..slots(0) };
-    assert_eq!(waits(&mut pace, &mut claims, drains, secs(2.0)), None, "a drain does not wait for that");
+    assert_eq!(waits(&mut pace, &mut claims, drains(), secs(2.0)), None, "a drain does not wait for that");
     let ready = Timestamp::EPOCH.plus(secs(100.0));
     let read = SourceRead { oldest: Some(ready), ..SourceRead::default() };
     pace.on_read(&[read], ready.plus(secs(0.5)), secs(2.0));
@@ -107,22 +110,25 @@ fn worker_waits_a_little_until_several_slots_are_free() {
     assert_eq!(waits(&mut pace, &mut claims, single, secs(1.6)), None);
 }
 
+/// Claims a task at a time, and lets a rival be faster, as the worker notices at another.
+fn lose(claims: &mut Claims, key: &str, claimed: Duration, refused: Duration) {
+    claims.take_found(Found { keys: vec![key.to_owned()], ..Found::default() }, Timestamp::EPOCH, claimed);
+    let key = claims.next(claimed).unwrap().key;
+    claims.refused(&key, refused);
+}
+
 /// Lets rivals be faster at each of 20 claims, and returns how long a drain waits then.
 fn wait_after_refusals(search: Duration, start: Duration) -> Duration {
     let (mut pace, mut claims) = pace();
-    let drains = Slots { drains: true, ..slots(0) };
-    assert_eq!(waits(&mut pace, &mut claims, drains, Duration::ZERO), None);
+    assert_eq!(waits(&mut pace, &mut claims, drains(), Duration::ZERO), None);
     pace.on_search_end(search);
     for nth in 0..20 {
-        let found = Found { keys: vec![nth.to_string()], ..Found::default() };
-        claims.take_found(found, Timestamp::EPOCH, search);
-        let key = claims.next(search).unwrap().key;
-        claims.refused(&key, search + start);
+        lose(&mut claims, &nth.to_string(), search, search + start);
         pace.on_start(true, search + start + secs(f64::from(nth)));
     }
     claims.take_found(Found { keys: vec!["last".to_owned()], ..Found::default() }, Timestamp::EPOCH, search);
     claims.drop_found();
-    (0..100).find_map(|_| waits(&mut pace, &mut claims, drains, search + start)).unwrap()
+    (0..100).find_map(|_| waits(&mut pace, &mut claims, drains(), search + start)).unwrap()
 }
 
 #[test]
@@ -136,21 +142,12 @@ fn drain_leaves_tasks_to_rivals_for_as_long_as_its_requests_take() {
 #[test]
 fn drain_searches_again_however_many_rivals_it_has() {
     let (mut pace, mut claims) = pace();
-    let drains = Slots { drains: true, ..slots(0) };
-    assert_eq!(waits(&mut pace, &mut claims, drains, Duration::ZERO), None);
-    for nth in 0..20 {
-        claims.take_found(
-            Found { keys: vec![nth.to_string()], ..Found::default() },
-            Timestamp::EPOCH,
-            secs(0.0),
-        );
-        let key = claims.next(secs(0.0)).unwrap().key;
-        claims.refused(&key, secs(0.0));
-    }
+    assert_eq!(waits(&mut pace, &mut claims, drains(), Duration::ZERO), None);
+    (0..20).for_each(|nth| lose(&mut claims, &nth.to_string(), Duration::ZERO, Duration::ZERO));
     for _ in 0..100 {
         // Each search notes when it began.
         let now = pace.search_began() + LONGEST_UNSEARCHED;
-        assert_eq!(waits(&mut pace, &mut claims, drains, now), None);
+        assert_eq!(waits(&mut pace, &mut claims, drains(), now), None);
     }
 }
 
@@ -158,8 +155,7 @@ fn drain_searches_again_however_many_rivals_it_has() {
 fn drain_searches_expired_leases_now_and_then_and_before_it_ends() {
     let mut pace = Pace::new(POLL, Duration::from_mins(5), Some(2), Duration::ZERO);
     let mut claims = Claims::new(3, 16, 1);
-    let drains = Slots { drains: true, ..slots(0) };
-    let sources = |pace: &mut Pace, claims: &mut Claims, now| match pace.step(claims, drains, now) {
+    let sources = |pace: &mut Pace, claims: &mut Claims, now| match pace.step(claims, drains(), now) {
         Step::Search(plan) => plan.groups.concat().into_iter().collect::<HashSet<_>>(),
         Step::Wait(wait) => panic!("waits for {wait:?}"),
     };
