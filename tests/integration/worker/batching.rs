@@ -1,9 +1,11 @@
 //! Workers that start and end several tasks in one request.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tracker_core::testing::{Fault, Rates};
-use tracker_core::{Clock, Execution, Failure};
+use tracker_core::{Clock, Event, EventKind, Execution, Failure};
 use tracker_test_macros::database_test;
 
 use super::{counts, create_documents, stored_counts};
@@ -44,6 +46,48 @@ async fn ends_of_long_bodies_share_requests(world: World) {
     let writes = world.network.count(BATCH) + world.network.count("UpdateItem");
     println!("{writes} writes, {:?} for 10 bodies of a second", clock.now().monotonic.saturating_sub(begin));
     assert!(writes <= 8, "{writes} writes for 10 tasks");
+}
+
+/// The end of a body lets the ends of the same moment come first. On several threads, another thread must take it over if the next
+/// body on its own thread computes: here until that end is recorded.
+#[database_test]
+async fn end_is_sent_while_another_body_computes_on_its_thread(world: World) {
+    for round in 0..5 {
+        let (ended, recorded) = std::sync::mpsc::channel();
+        let (ended, recorded) = (Mutex::new(ended), Arc::new(Mutex::new(recorded)));
+        let observer = move |event: &Event<'_>| {
+            if event.kind == EventKind::Succeeded && event.task_id.starts_with("ends") {
+                ended.lock().unwrap().send(()).unwrap();
+            }
+        };
+        let documents = world.builder().observer(observer).build().unwrap();
+        let pair = ["computes", "ends"].map(|what| format!("{what}-{round}"));
+        for id in &pair {
+            documents.create(Document::new(id)).await.unwrap();
+        }
+        world.clock.advance(Duration::from_secs(1));
+        let worker = documents.worker().concurrency(2).drain();
+        let (computes, next) = (pair[0].clone(), Arc::new(Notify::new()));
+        let summary = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            runtime.unwrap().block_on(worker.run(async move |task| {
+                if *task.task_id() != computes {
+                    next.notify_one();
+                    return Ok(());
+                }
+                next.notified().await;
+                let is_recorded = recorded.lock().unwrap().recv_timeout(Duration::from_secs(30));
+                is_recorded.map_err(|_| Failure::fatal("the other end was not recorded meanwhile"))
+            }))
+        });
+        world.wait_until("the worker has ended", || std::future::ready(summary.is_finished())).await;
+        let summary = summary.join().unwrap().unwrap();
+        assert_eq!(summary.succeeded, 2, "round {round}: {summary}");
+        for id in pair {
+            let stored = world.stored_under(&format!("extract____{id}")).await.unwrap();
+            assert_eq!(stored["status"].as_n().unwrap(), "16", "{id}");
+        }
+    }
 }
 
 #[database_test]

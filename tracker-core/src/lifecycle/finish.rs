@@ -107,7 +107,7 @@ impl Finish {
             Err(error) => {
                 tracing::warn!(
                     target: "tracker_core::finish",
-                    key = self.head.key,
+                    key = &*self.head.key,
                     error = &error as &dyn std::error::Error,
                     "the end of an attempt could not be recorded; the task can be taken over after its lease \
                      expires"
@@ -178,7 +178,7 @@ impl Finish {
         }
     }
 
-    /// Returns how the write is sent. It waits for others once, and not again if it must be sent again.
+    /// Returns how the write is sent. Only its first send may wait for writes that are due later.
     fn route_once(&self) -> Route {
         let route = self.ending.route;
         let has_waited =

@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 pub(crate) const MOMENT: Duration = Duration::from_millis(20);
 /// The longest wait for rivals.
 const MOST_LEFT: Duration = Duration::from_secs(2);
-/// After how long a drain searches again, however many rivals it has: they may have died, or have left nothing.
+/// For how long a drain leaves the tasks to its rivals, however many it has: they may have died, or have left nothing.
 const LONGEST_UNSEARCHED: Duration = Duration::from_secs(8);
 /// The longest wait between two searches for expired leases.
 const MOST_EXPIRED_WAIT: Duration = Duration::from_secs(30);
@@ -84,6 +84,8 @@ pub(crate) struct Pace {
     /// How long the first start after it took; `None` until it was answered. Starts that wait in a queue take much longer than
     /// searches.
     start_took: Option<Duration>,
+    /// Since when it leaves the tasks to its rivals, without a search.
+    left_since: Option<Duration>,
 }
 
 impl Pace {
@@ -109,6 +111,7 @@ impl Pace {
             refused: 0,
             is_urgent: false,
             start_took: None,
+            left_since: None,
             search_took: Duration::ZERO,
         }
     }
@@ -135,14 +138,17 @@ impl Pace {
             return Step::Wait(wait);
         }
         // Without a drain, the waits after refusals keep rivals apart. Chance would hold back workers that tasks wait for.
-        let left = LONGEST_UNSEARCHED.saturating_sub(now.saturating_sub(self.search_began));
+        // Not since the search: starts may have taken longer than that, and were all refused.
+        let since = self.left_since.unwrap_or(now);
+        let left = LONGEST_UNSEARCHED.saturating_sub(now.saturating_sub(since));
         if slots.drains && !left.is_zero() && claims.leaves_to_rivals() {
+            self.left_since = Some(since);
             // Long enough for rivals to search, start and end some tasks. Whoever has slow starts finds what others have started
             // before its own starts arrive.
             let wait = 4 * self.search_took.max(self.start_took.unwrap_or_default());
             return Step::Wait(wait.clamp(MOMENT, MOST_LEFT).min(left.max(MOMENT)));
         }
-        (self.search_began, self.has_searched, self.start_took) = (now, true, None);
+        (self.search_began, self.has_searched, self.start_took, self.left_since) = (now, true, None, None);
         // A drain ends after a search of everything.
         let left_out = self.expired.filter(|expired| {
             now < self.expired_due && (!slots.drains || claims.expects_tasks_besides(*expired))

@@ -137,6 +137,11 @@ fn drain_leaves_tasks_to_rivals_for_as_long_as_its_requests_take() {
     assert_eq!(wait_after_refusals(secs(0.02), secs(0.02)), secs(0.08));
     assert_eq!(wait_after_refusals(secs(0.01), secs(0.3)), secs(1.2), "starts wait in a queue");
     assert_eq!(wait_after_refusals(secs(0.01), secs(1.0)), MOST_LEFT);
+    assert_eq!(
+        wait_after_refusals(secs(0.01), secs(30.0)),
+        MOST_LEFT,
+        "longer than it may be without a search"
+    );
 }
 
 #[test]
@@ -144,11 +149,17 @@ fn drain_searches_again_however_many_rivals_it_has() {
     let (mut pace, mut claims) = pace();
     assert_eq!(waits(&mut pace, &mut claims, drains(), Duration::ZERO), None);
     (0..20).for_each(|nth| lose(&mut claims, &nth.to_string(), Duration::ZERO, Duration::ZERO));
+    // So slow that each wait has the longest length.
+    pace.on_search_end(secs(1.0));
+    let (mut now, mut longest) = (secs(1.0), Duration::ZERO);
     for _ in 0..100 {
-        // Each search notes when it began.
-        let now = pace.search_began() + LONGEST_UNSEARCHED;
-        assert_eq!(waits(&mut pace, &mut claims, drains(), now), None);
+        let began = now;
+        while let Some(wait) = waits(&mut pace, &mut claims, drains(), now) {
+            now += wait;
+        }
+        longest = longest.max(now - began);
     }
+    assert!((LONGEST_UNSEARCHED..LONGEST_UNSEARCHED + MOMENT).contains(&longest), "{longest:?}");
 }
 
 #[test]
