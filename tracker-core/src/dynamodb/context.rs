@@ -24,6 +24,7 @@ use crate::item::translation::Translation;
 use crate::item::use_case::UseCase;
 use crate::observe::{self, EventDraft, Observer, Teller};
 use crate::protocol::classify::Rules;
+use crate::protocol::templates::Templates;
 use crate::protocol::writes::Writes;
 use crate::runtime::background::{self, Background, Work};
 use crate::runtime::events;
@@ -61,6 +62,7 @@ pub(crate) struct Context {
     pub(crate) use_case: UseCase,
     /// The names of the table.
     pub(crate) names: Translation,
+    pub(super) templates: Templates,
     /// Who tells of events.
     teller: Arc<Teller>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -102,11 +104,7 @@ impl Context {
     ) -> Arc<Self> {
         #[cfg(feature = "metrics")]
         observe::metric::describe();
-        let teller = Teller {
-            use_case: use_case.clone(),
-            step: config.step.clone(),
-            with_reasons: config.error_text_in_events,
-        };
+        let teller = Arc::new(Teller::new(&use_case, &config));
         let service_clock = ServiceClock::new(Arc::clone(&clock), config.max_clock_skew);
         let timeouts = client.config().timeout_config();
         let connect_timeout = timeouts.and_then(TimeoutConfig::connect_timeout).unwrap_or(CONNECT);
@@ -129,11 +127,12 @@ impl Context {
             bulk_client,
             background: OnceLock::new(),
             names: Translation::new(&config.layout, use_case.sep()),
+            templates: Templates::default(),
             given: client.clone(),
             connections,
             config,
             use_case,
-            teller: Arc::new(teller),
+            teller,
             clock,
             owner: owner.unwrap_or_else(host_and_process),
             observer,
@@ -325,9 +324,9 @@ impl Context {
         if background::is_here() {
             let (owned, teller, observer) =
                 (draft.to_owned(), Arc::clone(&self.teller), self.observer.clone());
-            events::deliver(move || observe::report(&owned.draft().complete(&teller), observer.as_deref()));
+            events::deliver(move || observe::report(owned.draft(), &teller, observer.as_deref()));
         } else {
-            observe::report(&draft.complete(&self.teller), self.observer.as_deref());
+            observe::report(draft, &self.teller, self.observer.as_deref());
         }
     }
 

@@ -93,7 +93,7 @@ async fn compare(client: &Client, rounds: u64) {
         for case in &cases {
             put(&cx, case.item.clone()).await;
             let key = key(case);
-            let statement = case.write.statement(&cx.config.table, &cx.names, &key, case.returns_item);
+            let statement = cx.statement(&case.write, &key, case.returns_item);
             let statement =
                 statement.unwrap_or_else(|| panic!("{}: {:?} has no statement", case.what, case.write));
             members.push(Member { key: key.into(), statement });

@@ -22,7 +22,8 @@ pub(crate) async fn get(
         let (projection, names) = cx.names.projection(&HEAD);
         request = request.projection_expression(projection).set_expression_attribute_names(Some(names));
     }
-    match request.send().await {
+    // Boxed, because the SDK's future would make those of all writes large: they read only if no response has come.
+    match Box::pin(request.send()).await {
         Ok(output) => Ok(output.item.map(|item| cx.names.read(item))),
         Err(error) => Err(classify(&cx.config.table, error).with_key(key)),
     }

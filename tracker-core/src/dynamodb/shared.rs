@@ -1,6 +1,6 @@
 //! Updates that share requests: those that wait while others are under way go out together.
 //!
-//! Databases call this a group commit. An update that is alone goes as a request of its own, at once. A group is sent by a task
+//! Databases call this a group commit. An update that is alone in its moment goes as a request of its own. A group is sent by a task
 //! of its own, on the runtime of its members. So no member that ends, or is no longer polled, takes the answers of the others along.
 
 use std::borrow::Cow;
@@ -32,8 +32,7 @@ pub(super) async fn send_shared(
     returns_item: bool,
 ) -> Result<Option<Item>, WriteError> {
     let dispatcher = Dispatcher::new(cx, route);
-    let statement =
-        dispatcher.as_ref().and_then(|_| update.statement(&cx.config.table, &cx.names, key, returns_item));
+    let statement = dispatcher.as_ref().and_then(|_| cx.statement(&update, key, returns_item));
     let (Some(dispatcher), Some(statement)) = (dispatcher, statement) else {
         return send_alone(cx, route, key, update, returns_item).await;
     };

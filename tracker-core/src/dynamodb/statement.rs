@@ -17,6 +17,13 @@ use crate::item::attribute::{Item, KEY};
 use crate::protocol::expression::Expression;
 use crate::protocol::partiql::Statement;
 
+impl Context {
+    /// Returns an update as a statement, or none if `PartiQL` cannot express the update.
+    pub(super) fn statement(&self, update: &Expression, key: &str, returns_item: bool) -> Option<Statement> {
+        self.templates.statement(update, &self.config.table, &self.names, key, returns_item)
+    }
+}
+
 /// Sends several updates in one request. No two members may have the same key. Returns the answer of each member, in order; none
 /// for those whose items must be read. Takes the statements out of the members.
 pub(super) async fn execute(cx: &Context, client: &Client, members: &mut [Member]) -> Vec<Option<Answer>> {
@@ -166,8 +173,7 @@ pub(super) async fn add_images(
 
 /// Sends one update as a statement, to find out whether that is allowed.
 pub(crate) async fn try_statement(cx: &Context, key: &str, update: &Expression) -> Result<(), WriteError> {
-    let Some(Statement { text, parameters, .. }) = update.statement(&cx.config.table, &cx.names, key, false)
-    else {
+    let Some(Statement { text, parameters, .. }) = cx.statement(update, key, false) else {
         return Ok(());
     };
     let request = BatchStatementRequest::builder().statement(text).set_parameters(Some(parameters)).build();

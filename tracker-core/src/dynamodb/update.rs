@@ -38,7 +38,7 @@ pub(super) async fn send_alone(
     returns_item: bool,
 ) -> Result<Option<Item>, WriteError> {
     let Parts { update, condition, names, values } = update.into_owned().into_parts(&cx.names);
-    let result = cx
+    let request = cx
         .client_of(route)
         .update_item()
         .table_name(&*cx.config.table)
@@ -48,10 +48,9 @@ pub(super) async fn send_alone(
         .set_expression_attribute_names(Some(names))
         .set_expression_attribute_values(Some(values))
         .return_values(if returns_item { ReturnValue::AllNew } else { ReturnValue::None })
-        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-        .send()
-        .await;
-    match result {
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+    // Boxed, because the SDK's future would make those of all writes large, also of those that share a request.
+    match Box::pin(request.send()).await {
         Ok(output) => Ok(output.attributes.map(|item| cx.names.read(item))),
         Err(error) => Err(match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {

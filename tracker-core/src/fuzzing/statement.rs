@@ -73,7 +73,7 @@ impl Case {
             write,
             names: Translation::new(&layout(source, &fields), SPEC.sep),
             table: if source.flag() { source.text() } else { "documents".to_owned() },
-            key: head.key,
+            key: head.key().to_owned(),
             returns_item: source.flag(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -39,9 +40,11 @@ pub struct TaskProgress {
 /// cannot be decoded.
 #[derive(Clone)]
 pub struct TaskHead {
-    pub(crate) key: String,
-    pub(crate) use_case_id: String,
-    pub(crate) task_id: String,
+    /// Shared, because each event and each result has a copy of the head.
+    pub(crate) key: Arc<str>,
+    /// Where in the key its parts are: the use case ends here, and the task id begins there.
+    pub(crate) use_case_end: usize,
+    pub(crate) task_id_begin: usize,
     pub(crate) status_code: u32,
     pub(crate) status_name: Cow<'static, str>,
     pub(crate) role: Option<Role>,
@@ -87,13 +90,13 @@ impl TaskHead {
     /// Returns the use case: the part of the key before the first separator.
     #[must_use]
     pub fn use_case_id(&self) -> &str {
-        &self.use_case_id
+        &self.key[..self.use_case_end]
     }
 
     /// Returns the id of the task: the part of the key after the first separator.
     #[must_use]
     pub fn task_id(&self) -> &str {
-        &self.task_id
+        &self.key[self.task_id_begin..]
     }
 
     /// Returns the code of the status: the attribute `status`.
@@ -310,9 +313,9 @@ pub(crate) fn read_head(item: &mut Item, use_case: &UseCase, wire: Wire) -> Resu
     let is_known_status = use_case.status(status_code).is_some();
     let started_from_success = started_from.is_some_and(|code| use_case.role(code) == Some(Role::Succeeded));
     Ok(TaskHead {
-        key: key.to_owned(),
-        use_case_id: use_case_id.to_owned(),
-        task_id: task_id.to_owned(),
+        key: key.into(),
+        use_case_end: use_case_id.len(),
+        task_id_begin: key.len() - task_id.len(),
         status_code,
         role: use_case.role(status_code),
         status_name: use_case.status_name(status_code).unwrap_or_else(|| Cow::Owned(status_code.to_string())),

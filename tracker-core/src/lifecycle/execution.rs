@@ -59,7 +59,7 @@ impl<T: StatusTracker> Execution<T> {
     /// Decodes the started task. If its data cannot be decoded, the task is released.
     pub(crate) async fn decode(mut attempt: Attempt, mut item: Item) -> Result<Self, Error> {
         let mut document = Document::parse(item.remove(DATA), attempt.cx.config.wire);
-        let decoded = codec::decode(&attempt.head().task_id, &mut item, &mut document);
+        let decoded = codec::decode(attempt.head().task_id(), &mut item, &mut document);
         match decoded.map_err(|error| error.in_table(&attempt.cx.names)) {
             Ok(data) => {
                 attempt.keep_lease();
@@ -333,7 +333,7 @@ impl<T: StatusTracker> Execution<T> {
             return Ok(Unsuccessful::new(head, data));
         };
         let mut document = Document::parse(item.remove(DATA), cx.config.wire);
-        let stored = codec::decode(&head.task_id, &mut item, &mut document);
+        let stored = codec::decode(head.task_id(), &mut item, &mut document);
         match stored {
             Ok(stored) => Ok(Unsuccessful::new(head, stored)),
             Err(error) => Err(error.in_table(&cx.names).with_task(head)),
@@ -357,7 +357,7 @@ impl<T: StatusTracker> Execution<T> {
             Stored::Unknown => None,
         };
         let encoded = codec::encode(&self.data, self.document.form()).map_err(named)?;
-        if encoded.task_id != self.attempt.head().task_id {
+        if encoded.task_id != self.attempt.head().task_id() {
             let reason = format!(
                 "it was changed to \"{}\" while the task ran; keep the id, or create another task",
                 encoded.task_id

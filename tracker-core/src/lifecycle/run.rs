@@ -274,7 +274,7 @@ impl<T: StatusTracker> Execution<T> {
             Err(error) => {
                 tracing::warn!(
                     target: "tracker_core::finish",
-                    key,
+                    key = &*key,
                     error = &error as &dyn std::error::Error,
                     "a panic of the body could not be recorded; the task can be taken over after its lease \
                      expires"

@@ -81,7 +81,8 @@ impl<T: StatusTracker> Tracker<T> {
 
     /// Starts the task of a key.
     pub(crate) async fn start_key(&self, key: String, with: StartWith) -> Result<Execution<T>, Error> {
-        let request = StartRequest::new(Arc::clone(self.shared_cx()), key.clone(), with.sharing);
+        let key: Arc<str> = key.into();
+        let request = StartRequest::new(Arc::clone(self.shared_cx()), Arc::clone(&key), with.sharing);
         let again = request.again();
         // Boxed, because the SDK's future would make the future of every body large.
         let started =
@@ -101,7 +102,7 @@ impl<T: StatusTracker> Tracker<T> {
 
 /// Starts the task of a key. Returns the attempt and the whole item.
 async fn start(request: StartRequest, expected: Option<Expected>) -> Result<(Attempt, Item), Error> {
-    let (cx, key) = (Arc::clone(&request.cx), request.key.clone());
+    let (cx, key) = (Arc::clone(&request.cx), Arc::clone(&request.key));
     cx.known_clock(&key).await?;
     let started = Box::pin(race(request, Next::Start(expected))).await.map_err(|error| error.with_key(&key));
     if let Err(refusal) = &started
@@ -123,7 +124,7 @@ enum Next {
 /// One start.
 struct StartRequest {
     cx: Arc<Context>,
-    key: String,
+    key: Arc<str>,
     sharing: Sharing,
     /// Shared with the copy that goes on if the caller drops the start.
     sent: Arc<SentStarts>,
@@ -174,7 +175,7 @@ impl Race for StartRequest {
 }
 
 impl StartRequest {
-    fn new(cx: Arc<Context>, key: String, sharing: Sharing) -> Self {
+    fn new(cx: Arc<Context>, key: Arc<str>, sharing: Sharing) -> Self {
         Self { cx, key, sharing, sent: Arc::default(), repeated: false, takes_over: false }
     }
 
@@ -182,7 +183,7 @@ impl StartRequest {
     fn again(&self) -> Self {
         Self {
             cx: Arc::clone(&self.cx),
-            key: self.key.clone(),
+            key: Arc::clone(&self.key),
             sharing: self.sharing,
             sent: Arc::clone(&self.sent),
             repeated: false,
@@ -355,7 +356,7 @@ impl StartRequest {
         if released.await.is_err() {
             tracing::warn!(
                 target: "tracker_core::start",
-                key = self.key,
+                key = &*self.key,
                 "a task that cannot be read could not be released; it can be taken over after its lease \
                  expires"
             );

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::{Event, EventKind};
+use crate::config::TrackerConfig;
 use crate::error::Error;
 use crate::item::head::TaskHead;
 use crate::item::use_case::UseCase;
@@ -11,10 +12,25 @@ use crate::item::use_case::UseCase;
 /// Who tells of events: a tracker.
 #[derive(Debug, Clone)]
 pub(crate) struct Teller {
-    pub(crate) use_case: UseCase,
-    pub(crate) step: Cow<'static, str>,
+    use_case: UseCase,
+    step: Cow<'static, str>,
     /// Whether events have the text of the body's error.
-    pub(crate) with_reasons: bool,
+    with_reasons: bool,
+    /// The labels of the metrics.
+    #[cfg(feature = "metrics")]
+    pub(super) labels: super::metric::Labels,
+}
+
+impl Teller {
+    pub(crate) fn new(use_case: &UseCase, config: &TrackerConfig) -> Self {
+        Self {
+            use_case: use_case.clone(),
+            step: config.step.clone(),
+            with_reasons: config.error_text_in_events,
+            #[cfg(feature = "metrics")]
+            labels: super::metric::of_step(use_case.id(), &config.step),
+        }
+    }
 }
 
 /// An event about the task of a key, before it is completed and reported.
@@ -78,10 +94,13 @@ impl<'e> EventDraft<'e> {
     }
 
     /// Completes the event with the step, and the use case and the task id of its key.
-    pub(crate) fn complete(self, teller: &'e Teller) -> Event<'e> {
-        let Teller { use_case, step, with_reasons } = teller;
+    pub(super) fn complete(self, teller: &'e Teller) -> Event<'e> {
+        let Teller { use_case, step, with_reasons, .. } = teller;
         let Self { kind, key, head, from, to, duration, error } = self;
-        let (use_case_id, task_id) = use_case.split_key(key).unwrap_or((use_case.id(), key));
+        let (use_case_id, task_id) = match head {
+            Some(head) => (head.use_case_id(), head.task_id()),
+            None => use_case.split_key(key).unwrap_or((use_case.id(), key)),
+        };
         let attempt = head.map(TaskHead::attempt);
         let owner = head.and_then(TaskHead::owner);
         let failed = matches!(kind, EventKind::Failed | EventKind::Ignored) && *with_reasons;

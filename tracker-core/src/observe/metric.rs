@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::Unit;
@@ -78,6 +79,9 @@ pub(crate) struct GaugesOfStatus {
     pub(crate) oldest_age: Duration,
 }
 
+/// The labels that all metrics of a step have. Shared, because each event has them.
+pub(crate) type Labels = [(&'static str, Arc<str>); 2];
+
 /// Describes the metrics to the recorder.
 pub(crate) fn describe() {
     for (_, name, what) in COUNTERS {
@@ -101,17 +105,16 @@ pub(crate) fn begin(use_case_id: &str, step: &str) {
 }
 
 /// Counts an event, and records its duration.
-pub(super) fn count(event: &Event<'_>) {
-    let labels = of_step(event.use_case_id, event.step);
+pub(super) fn count(event: &Event<'_>, labels: &Labels) {
     let histogram = match COUNTERS.iter().find(|(kind, ..)| *kind == event.kind) {
         Some((_, name, _)) => {
-            metrics::counter!(*name, &labels).increment(1);
+            metrics::counter!(*name, labels).increment(1);
             BODY_DURATION
         }
         None => HEARTBEAT_LATENCY,
     };
     if let Some(duration) = event.duration {
-        metrics::histogram!(histogram, &labels).record(duration);
+        metrics::histogram!(histogram, labels).record(duration);
     }
 }
 
@@ -126,8 +129,7 @@ pub(crate) fn set_up(use_case_id: &str, step: &str, is_up: bool) {
 #[allow(clippy::cast_precision_loss, reason = "a gauge needs no more digits")]
 pub(crate) fn set_status(use_case_id: &str, step: &str, read: &GaugesOfStatus) {
     let [use_case_id, step] = of_step(use_case_id, step);
-    let labels =
-        [use_case_id, step, ("status", read.status.to_owned()), ("role", role_name(read.role).to_owned())];
+    let labels = [use_case_id, step, ("status", read.status.into()), ("role", role_name(read.role).into())];
     metrics::gauge!(TASKS, &labels).set(read.tasks as f64);
     metrics::gauge!(TASKS_CAPPED, &labels).set(u8::from(!read.is_exact));
     metrics::gauge!(OLDEST_TASK_AGE, &labels).set(read.oldest_age);
@@ -150,6 +152,7 @@ fn role_name(role: Role) -> &'static str {
     }
 }
 
-fn of_step(use_case_id: &str, step: &str) -> [(&'static str, String); 2] {
-    [("use_case_id", use_case_id.to_owned()), ("step", step.to_owned())]
+/// Returns the labels that all metrics of a step have.
+pub(crate) fn of_step(use_case_id: &str, step: &str) -> Labels {
+    [("use_case_id", use_case_id.into()), ("step", step.into())]
 }

@@ -253,12 +253,13 @@ pub(crate) fn ended(snoozed: bool, after: &TaskHead, counted: bool) -> EventKind
 }
 
 /// Reports an event to `tracing`, to the `metrics` crate and to an observer.
-pub(crate) fn report(event: &Event<'_>, observer: Option<&dyn Observer>) {
+pub(crate) fn report(draft: EventDraft<'_>, teller: &Teller, observer: Option<&dyn Observer>) {
+    let event = &draft.complete(teller);
     trace(event);
     // An observer that panics must not end the work.
     let reported = std::panic::catch_unwind(AssertUnwindSafe(|| {
         #[cfg(feature = "metrics")]
-        metric::count(event);
+        metric::count(event, &teller.labels);
         if let Some(observer) = observer {
             observer.on_event(event);
         }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -11,6 +12,10 @@ use crate::item::document::{Document, Member};
 use crate::item::fields::Encoded;
 use crate::item::translation::Translation;
 
+/// How many bytes most writes add to a clause that is the same for every task, and how many values they bind.
+const ROOM: usize = 128;
+const VALUES: usize = 10;
+
 /// An update and its condition, as DynamoDB reads them: `#lock` is the attribute `lock`, and `:now` is a value bound to
 /// that name.
 ///
@@ -18,13 +23,20 @@ use crate::item::translation::Translation;
 /// list of ten is cloned and searched faster than a map.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Expression {
+    pub(super) clauses: Clauses,
+    /// The values, by their placeholders without `:`.
+    values: Vec<(Cow<'static, str>, AttributeValue)>,
+}
+
+/// The clauses of an expression, without the values that it binds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Clauses {
     pub(super) set: String,
     pub(super) remove: String,
     pub(super) add: String,
     pub(super) condition: String,
     /// The names that a user chose: `#g0` is the first.
     given: Vec<&'static str>,
-    values: Vec<(Cow<'static, str>, AttributeValue)>,
 }
 
 /// The parts of a request: its expressions, and what their aliases and placeholders stand for.
@@ -42,34 +54,48 @@ impl Expression {
         Self::default()
     }
 
+    /// Returns a copy with room for more clauses and values, for the clauses that are the same for every task.
+    pub(super) fn begin(&self) -> Self {
+        let with_room = |text: &String| {
+            let mut copy = String::with_capacity(text.len() + ROOM);
+            copy.push_str(text);
+            copy
+        };
+        let Clauses { set, remove, add, condition, given } = &self.clauses;
+        let [set, remove, condition] = [set, remove, condition].map(with_room);
+        let mut values = Vec::with_capacity(self.values.len() + VALUES);
+        values.extend_from_slice(&self.values);
+        Self { clauses: Clauses { set, remove, add: add.clone(), condition, given: given.clone() }, values }
+    }
+
     /// Adds assignments, such as `#lock = :lock_id, #lock_time = :now`.
     pub(crate) fn set(mut self, assignments: &str) -> Self {
-        push(&mut self.set, ", ", assignments);
+        push(&mut self.clauses.set, ", ", assignments);
         self
     }
 
     /// Adds an assignment of a value to an attribute. The placeholder of the value is the name of the attribute.
-    pub(crate) fn set_to(mut self, name: &str, value: AttributeValue) -> Self {
-        push(&mut self.set, ", ", "#");
-        self.set.extend([name, " = :", name]);
-        self.with(format!(":{name}"), value)
+    pub(crate) fn set_to(mut self, name: &'static str, value: AttributeValue) -> Self {
+        push(&mut self.clauses.set, ", ", "#");
+        self.clauses.set.extend([name, " = :", name]);
+        self.bind(Cow::Borrowed(name), value)
     }
 
     /// Adds attributes to remove, such as `#cancel, #expires_at`.
     pub(crate) fn remove(mut self, names: &str) -> Self {
-        push(&mut self.remove, ", ", names);
+        push(&mut self.clauses.remove, ", ", names);
         self
     }
 
     /// Adds additions to numbers, such as `#attempt :one`.
     pub(crate) fn add(mut self, additions: &str) -> Self {
-        push(&mut self.add, ", ", additions);
+        push(&mut self.clauses.add, ", ", additions);
         self
     }
 
     /// Adds a condition, which must hold together with the earlier conditions.
     pub(crate) fn and(mut self, condition: &str) -> Self {
-        push(&mut self.condition, " AND ", condition);
+        push(&mut self.clauses.condition, " AND ", condition);
         self
     }
 
@@ -77,18 +103,24 @@ impl Expression {
     pub(crate) fn and_in(mut self, name: &str, values: impl IntoIterator<Item = AttributeValue>) -> Self {
         let mut condition = format!("#{name} IN (");
         for (nth, value) in values.into_iter().enumerate() {
-            let placeholder = format!(":{name}_{nth}");
-            condition.push_str(if nth == 0 { "" } else { ", " });
-            condition.push_str(&placeholder);
-            self = self.with(placeholder, value);
+            let placeholder = format!("{name}_{nth}");
+            condition.extend([if nth == 0 { ":" } else { ", :" }, &placeholder]);
+            self = self.bind(Cow::Owned(placeholder), value);
         }
         condition.push(')');
         self.and(&condition)
     }
 
-    /// Binds a value to a placeholder, instead of an earlier value.
-    pub(crate) fn with(mut self, placeholder: impl Into<Cow<'static, str>>, value: AttributeValue) -> Self {
-        let placeholder = placeholder.into();
+    /// Binds a value to a placeholder, such as `:now`, instead of an earlier value.
+    pub(crate) fn with(self, placeholder: impl Into<Cow<'static, str>>, value: AttributeValue) -> Self {
+        let name = match placeholder.into() {
+            Cow::Borrowed(placeholder) => Cow::Borrowed(without_colon(placeholder)),
+            Cow::Owned(placeholder) => Cow::Owned(without_colon(&placeholder).to_owned()),
+        };
+        self.bind(name, value)
+    }
+
+    fn bind(mut self, placeholder: Cow<'static, str>, value: AttributeValue) -> Self {
         match self.values.iter_mut().find(|(bound, _)| *bound == placeholder) {
             Some((_, earlier)) => *earlier = value,
             None => self.values.push((placeholder, value)),
@@ -96,16 +128,17 @@ impl Expression {
         self
     }
 
-    /// Returns the value of a placeholder.
+    /// Returns the value of a placeholder, such as `:now` or `now`.
     pub(super) fn value(&self, placeholder: &str) -> Option<&AttributeValue> {
+        let placeholder = without_colon(placeholder);
         self.values.iter().find_map(|(bound, value)| (bound == placeholder).then_some(value))
     }
 
     /// Returns the parts of a request, with the names of a table.
     pub(crate) fn into_parts(self, table: &Translation) -> Parts {
         let (update, names) = (self.update(), self.names(table));
-        let values = self.values.into_iter().map(|(placeholder, value)| (placeholder.into_owned(), value));
-        Parts { update, condition: self.condition, names, values: values.collect() }
+        let values = self.values.into_iter().map(|(placeholder, value)| (format!(":{placeholder}"), value));
+        Parts { update, condition: self.clauses.condition, names, values: values.collect() }
     }
 
     /// Returns the name of the attribute or member that an alias stands for: the one that the table has for the alias without `#`,
@@ -114,15 +147,16 @@ impl Expression {
         let name = alias.strip_prefix('#')?;
         let nth = name.strip_prefix('g').and_then(|nth| nth.parse::<usize>().ok());
         match nth {
-            Some(nth) => self.given.get(nth).copied(),
+            Some(nth) => self.clauses.given.get(nth).copied(),
             None => Some(table.name(name)),
         }
     }
 
     /// Returns the names of all aliases in a table.
     fn names(&self, table: &Translation) -> HashMap<String, String> {
-        let mut names = HashMap::with_capacity(16 + self.given.len());
-        for text in [&self.set, &self.remove, &self.add, &self.condition] {
+        let Clauses { set, remove, add, condition, given } = &self.clauses;
+        let mut names = HashMap::with_capacity(16 + given.len());
+        for text in [set, remove, add, condition] {
             for rest in text.match_indices('#').map(|(at, _)| &text[at..]) {
                 let end = rest[1..].find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
                 let alias = end.map_or(rest, |end| &rest[..=end]);
@@ -136,12 +170,20 @@ impl Expression {
         names
     }
 
-    /// Returns an alias for a name that a user chose, and a placeholder for its value. The name may have any
-    /// characters. Both are short, because an expression has at most 4 KB and needs them for each changed field.
-    fn given_name(&mut self, name: &'static str) -> (String, String) {
-        let nth = self.given.len();
-        self.given.push(name);
-        (format!("#g{nth}"), format!(":g{nth}"))
+    /// Notes a name that a user chose, which may have any characters. The name with the number 2 has the alias `#g2`, and its value
+    /// has the placeholder `:g2`: short ones, because an expression has at most 4 KB and needs them for each changed field.
+    fn given_name(&mut self, name: &'static str) -> usize {
+        self.clauses.given.push(name);
+        self.clauses.given.len() - 1
+    }
+
+    /// Sets an attribute or member with a name that a user chose.
+    fn set_given(&mut self, before: &str, name: &'static str, value: AttributeValue) {
+        let nth = self.given_name(name);
+        push(&mut self.clauses.set, ", ", before);
+        // Writing to a text cannot fail.
+        let _ = write!(self.clauses.set, "#g{nth} = :g{nth}");
+        self.values.push((format!("g{nth}").into(), value));
     }
 
     /// Adds the changed fields of a struct. If `data` is stored as a map, sets only the changed members; otherwise
@@ -157,12 +199,12 @@ impl Expression {
         changed: &Encoded,
     ) -> Result<Self, Error> {
         for (name, value) in &changed.attributes {
-            let (alias, placeholder) = self.given_name(name);
             if value.is_null() {
-                push(&mut self.remove, ", ", &alias);
+                let nth = self.given_name(name);
+                push(&mut self.clauses.remove, ", ", "");
+                let _ = write!(self.clauses.remove, "#g{nth}");
             } else {
-                push(&mut self.set, ", ", &format!("{alias} = {placeholder}"));
-                self.values.push((placeholder.into(), value.clone()));
+                self.set_given("", name, value.clone());
             }
         }
         if changed.members.is_empty() {
@@ -171,9 +213,7 @@ impl Expression {
         if matches!(**document, Document::Map(_)) {
             for (name, member) in &changed.members {
                 if let Member::Map(value) = member {
-                    let (alias, placeholder) = self.given_name(name);
-                    push(&mut self.set, ", ", &format!("#data.{alias} = {placeholder}"));
-                    self.values.push((placeholder.into(), value.clone()));
+                    self.set_given("#data.", name, value.clone());
                 }
             }
             return Ok(self);
@@ -190,14 +230,20 @@ impl Expression {
 
     /// Returns the update expression.
     pub(crate) fn update(&self) -> String {
-        let clauses = [("SET ", &self.set), ("REMOVE ", &self.remove), ("ADD ", &self.add)];
-        let mut update = String::with_capacity(24 + self.set.len() + self.remove.len() + self.add.len());
+        let Clauses { set, remove, add, .. } = &self.clauses;
+        let clauses = [("SET ", set), ("REMOVE ", remove), ("ADD ", add)];
+        let mut update = String::with_capacity(24 + set.len() + remove.len() + add.len());
         for (verb, parts) in clauses.into_iter().filter(|(_, parts)| !parts.is_empty()) {
             push(&mut update, " ", verb);
             update.push_str(parts);
         }
         update
     }
+}
+
+/// Returns the name of a placeholder.
+fn without_colon(placeholder: &str) -> &str {
+    placeholder.strip_prefix(':').unwrap_or(placeholder)
 }
 
 /// Appends a part to a list, with the separator before it unless the list is empty.
@@ -215,7 +261,7 @@ impl Expression {
     pub(crate) fn check(&self) {
         use std::collections::BTreeSet;
 
-        let text = format!("{} {}", self.update(), self.condition);
+        let text = format!("{} {}", self.update(), self.clauses.condition);
         let used = |sign: char| -> BTreeSet<&str> {
             let words = text.split(|letter: char| " ,().".contains(letter));
             words.filter(|word| word.starts_with(sign)).collect()
@@ -225,8 +271,8 @@ impl Expression {
             self.names(&Translation::default()).keys().map(String::as_str).collect(),
             "{text}"
         );
-        let placeholders: Vec<_> = self.values.iter().map(|(placeholder, _)| &**placeholder).collect();
-        assert_eq!(used(':'), placeholders.iter().copied().collect(), "{text}");
+        let placeholders: Vec<_> = self.values.iter().map(|(name, _)| format!(":{name}")).collect();
+        assert_eq!(used(':'), placeholders.iter().map(String::as_str).collect(), "{text}");
         assert_eq!(used(':').len(), placeholders.len(), "no placeholder is bound twice: {text}");
     }
 }
@@ -275,7 +321,7 @@ mod tests {
             "SET #lock = :lock_id, #old_lock = #lock, #retry = :retry REMOVE #cancel, #owner ADD #attempt :one"
         );
         assert_eq!(
-            expression.condition,
+            expression.clauses.condition,
             "(attribute_not_exists(#run_at) OR #run_at <= :lock_id) AND #status IN (:status_0, :status_1)"
         );
         assert_eq!(expression.names(&Translation::default())["#run_at"], "run_at");

@@ -16,4 +16,5 @@ mod model;
 pub(crate) mod operator;
 pub(crate) mod outcome;
 pub(crate) mod partiql;
+pub(crate) mod templates;
 pub(crate) mod writes;

@@ -3,7 +3,8 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::expression::Expression;
-use crate::item::attribute::{size_of, string};
+use super::templates::{Parameter, Template};
+use crate::item::attribute::size_of;
 use crate::item::translation::Translation;
 
 /// The most characters that DynamoDB accepts in a statement.
@@ -26,59 +27,53 @@ impl Statement {
 }
 
 impl Expression {
-    /// Returns the write of an item as a `PartiQL` statement, or none if `PartiQL` cannot express the write.
+    /// Returns the template of the write, or none if `PartiQL` cannot express the write.
     ///
     /// `PartiQL` has no `if_not_exists`: an addition needs the condition that the number exists. An assignment from another
     /// attribute, `OR` and names with `#` are left to `UpdateItem`, because not every DynamoDB accepts them in a statement.
-    pub(crate) fn statement(
-        &self,
-        table: &str,
-        names: &Translation,
-        key: &str,
-        returns_item: bool,
-    ) -> Option<Statement> {
-        let mut text = String::with_capacity(768);
-        let mut parameters = Vec::with_capacity(16);
+    pub(super) fn template(&self, table: &str, names: &Translation, returns_item: bool) -> Option<Template> {
+        let (mut text, mut parameters, mut added) = (String::with_capacity(768), Vec::new(), Vec::new());
         text.push_str("UPDATE ");
         push_quoted(&mut text, table);
-        for assignment in parts(&self.set, ", ") {
+        for assignment in parts(&self.clauses.set, ", ") {
             let (target, source) = assignment.split_once(" = ")?;
             text.push_str(" SET ");
             self.push_path(&mut text, names, target)?;
             text.push_str("=?");
-            parameters.push(self.value(source)?.clone());
+            parameters.push(self.parameter(source)?);
         }
-        for addition in parts(&self.add, ", ") {
-            let (alias, added) = addition.split_once(' ')?;
+        for addition in parts(&self.clauses.add, ", ") {
+            let (alias, placeholder) = addition.split_once(' ')?;
             let asks_for = |condition: &str| called("attribute_exists", condition) == Some(alias);
-            if !parts(&self.condition, " AND ").any(asks_for) {
+            if !parts(&self.clauses.condition, " AND ").any(asks_for) {
                 return None;
             }
-            let (name, added) = (self.name(alias, names)?, self.value(added)?.as_n().ok()?);
+            let (name, digits) = (self.name(alias, names)?, self.value(placeholder)?.as_n().ok()?);
             // An embedded database takes no quoted name in a sum.
             let is_plain = name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
             // One of the tracker's own names is no reserved word, nor is any with `_` in the middle.
             let is_own = alias.strip_prefix('#') == Some(name);
             let is_plain = is_plain && (is_own || name.trim_matches('_').contains('_'));
-            let is_number = added.chars().all(|digit| digit.is_ascii_digit());
+            let is_number = digits.chars().all(|digit| digit.is_ascii_digit());
             if !is_plain || !is_number {
                 return None;
             }
             text.push_str(" SET ");
             push_quoted(&mut text, name);
-            text.extend(["=", name, "+", added]);
+            text.extend(["=", name, "+", digits]);
+            added.push((placeholder.to_owned(), digits.clone()));
         }
-        for removed in parts(&self.remove, ", ") {
+        for removed in parts(&self.clauses.remove, ", ") {
             text.push_str(" REMOVE ");
             self.push_path(&mut text, names, removed)?;
         }
-        for (nth, (name, value)) in names.key_parts(key).enumerate() {
+        for (nth, name) in names.primary_key().enumerate() {
             text.push_str(if nth == 0 { " WHERE " } else { " AND " });
             push_name(&mut text, name)?;
             text.push_str("=?");
-            parameters.push(string(value));
+            parameters.push(Parameter::Key(nth));
         }
-        for condition in parts(&self.condition, " AND ") {
+        for condition in parts(&self.clauses.condition, " AND ") {
             text.push_str(" AND ");
             self.push_condition(&mut text, &mut parameters, names, condition)?;
         }
@@ -86,14 +81,15 @@ impl Expression {
             text.push_str(" RETURNING ALL NEW *");
         }
         let fits = text.len() <= MOST_CHARACTERS || text.chars().count() <= MOST_CHARACTERS;
-        fits.then_some(Statement { text, parameters, returns_item })
+        let clauses = self.clauses.clone();
+        fits.then_some(Template { clauses, added, returns_item, text, parameters })
     }
 
     /// Appends a condition: whether an attribute exists, or a comparison of an attribute with a value.
     fn push_condition(
         &self,
         text: &mut String,
-        parameters: &mut Vec<AttributeValue>,
+        parameters: &mut Vec<Parameter>,
         names: &Translation,
         condition: &str,
     ) -> Option<()> {
@@ -119,8 +115,13 @@ impl Expression {
         self.push_path(text, names, path)?;
         text.push_str(operator);
         text.push('?');
-        parameters.push(self.value(value)?.clone());
+        parameters.push(self.parameter(value)?);
         Some(())
+    }
+
+    /// Returns the parameter that stands for a placeholder, or none if it has no value.
+    fn parameter(&self, placeholder: &str) -> Option<Parameter> {
+        self.value(placeholder).map(|_| Parameter::Value(placeholder.to_owned()))
     }
 
     /// Appends a path of aliases, such as `#data.#g1`.
@@ -161,6 +162,23 @@ fn push_quoted(text: &mut String, name: &str) {
     text.push('"');
 }
 
+#[cfg(any(fuzzing, test))]
+impl Expression {
+    /// Returns the write as a statement. The second write with a template has the same statement as the first.
+    pub(crate) fn statement(
+        &self,
+        table: &str,
+        names: &Translation,
+        key: &str,
+        returns_item: bool,
+    ) -> Option<Statement> {
+        let templates = super::templates::Templates::default();
+        let [first, second] = [(); 2].map(|()| templates.statement(self, table, names, key, returns_item));
+        assert_eq!(first, second);
+        first
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
@@ -168,7 +186,7 @@ mod tests {
 
     use super::*;
     use crate::declare::layout::Layout;
-    use crate::item::attribute::number;
+    use crate::item::attribute::{number, string};
     use crate::item::document::Document;
     use crate::item::fields::Encoded;
 

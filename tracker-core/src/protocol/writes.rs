@@ -71,7 +71,7 @@ impl Writes<'_> {
                 .with(":free", string(NOT_LOCKED))
         });
         let run_at = if expected.has_run_at { "#run_at <= :now" } else { "attribute_not_exists(#run_at)" };
-        let start = START.clone().and(run_at).with(":from", number(expected.status));
+        let start = START.begin().and(run_at).with(":from", number(expected.status));
         self.acquired(start, key)
     }
 
@@ -102,7 +102,7 @@ impl Writes<'_> {
                 .with(":free", string(NOT_LOCKED))
         });
         let stale = Rules::from(self.config).stale_before(self.now);
-        self.acquired(START.clone(), key)
+        self.acquired(START.begin(), key)
             .with(":stale", time(stale))
             .and_in(STATUS, self.use_case.ready().map(number))
     }
@@ -213,7 +213,7 @@ impl Writes<'_> {
         static SAVE: LazyLock<Expression> = LazyLock::new(|| {
             Expression::new().set("#lock_time = :now").and("#lock = :lock_id AND #lock_time < :now")
         });
-        SAVE.clone().with(":lock_id", string(self.lock_id)).with(":now", time(self.now))
+        SAVE.begin().with(":lock_id", string(self.lock_id)).with(":now", time(self.now))
     }
 
     /// Returns the heartbeat, which renews the lease unless the attempt was asked to cancel.
@@ -244,6 +244,6 @@ impl Writes<'_> {
                 .and("#lock = :lock_id")
                 .with(":free", string(NOT_LOCKED))
         });
-        FREED.clone().with(":lock_id", string(self.lock_id)).with(":now", time(self.now))
+        FREED.begin().with(":lock_id", string(self.lock_id)).with(":now", time(self.now))
     }
 }

@@ -230,7 +230,8 @@ pub(crate) fn read_data<T: StatusTracker>(
     wire: Wire,
 ) -> Result<(TaskHead, T), Error> {
     let mut document = Document::parse(item.remove(DATA), wire);
-    let decoded = fields::decode(&head.task_id, &mut item, &mut document, |fields| T::__fields(None, fields));
+    let decoded =
+        fields::decode(head.task_id(), &mut item, &mut document, |fields| T::__fields(None, fields));
     match decoded {
         Ok(data) => Ok((head, data)),
         Err(error) => Err(Error::from(error).with_task(head)),
