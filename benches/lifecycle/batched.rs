@@ -34,8 +34,7 @@ pub(crate) async fn rows(
     for held in [false, true] {
         for &concurrency in &arguments.concurrency {
             let mut rounds = Vec::new();
-            // The first round only warms up.
-            for round in 0..=arguments.rounds {
+            for round in 0..arguments.warm_up + arguments.rounds {
                 let ids = |side: &str| -> Vec<String> {
                     let prefix = format!("{side}-{held}-{concurrency}-{round}");
                     (0..arguments.tasks).map(|nth| format!("{prefix}-{nth}")).collect()
@@ -53,7 +52,7 @@ pub(crate) async fn rows(
                     batched_by_hand::turn(client, tracker, &raw_batched, concurrency.into(), held),
                 );
                 let raw_batched = raw_batched.await?;
-                if round > 0 {
+                if round >= arguments.warm_up {
                     rounds.push([by_hand, batched, raw_batched]);
                 }
             }

@@ -63,8 +63,7 @@ struct Arguments {
     /// How many rounds to measure; the result is their median
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// How many rounds of a row with single requests to run before the measured ones: the JVM of a server that has just started
-    /// still compiles its code
+    /// How many rounds of a row to run before the measured ones: the JVM of a server that has just started still compiles its code
     #[arg(long, default_value_t = 5)]
     warm_up: u32,
     /// How many tasks run at the same time, separated by commas [default: 1,16,64]

@@ -34,7 +34,7 @@ pub(super) async fn send_shared(
     let dispatcher = Dispatcher::new(cx, route);
     let statement = dispatcher.as_ref().and_then(|_| cx.statement(&update, key, returns_item));
     let (Some(dispatcher), Some(statement)) = (dispatcher, statement) else {
-        return send_alone(cx, route, key, update, returns_item).await;
+        return Box::pin(send_alone(cx, route, key, update, returns_item)).await;
     };
     let (turn, answer) = oneshot::channel();
     let is_patient = route.waits_for == WaitsFor::DueSoon;
@@ -55,7 +55,7 @@ pub(super) async fn send_shared(
     let answer = match answer.await {
         Ok(Turn::Answered(answer)) => answer,
         Ok(Turn::Send(under_way)) => {
-            let sent = send_alone(cx, route, key, update, returns_item).await;
+            let sent = Box::pin(send_alone(cx, route, key, update, returns_item)).await;
             drop(under_way);
             return sent;
         }
@@ -68,12 +68,14 @@ pub(super) async fn send_shared(
     };
     match answer {
         Answer::Result(result) => result,
-        Answer::Alone { may_be_applied } => match send_alone(cx, route, key, update, returns_item).await {
-            Err(WriteError::Refused(error)) if may_be_applied && !is_final(&error) => {
-                Err(WriteError::Unknown(error))
+        Answer::Alone { may_be_applied } => {
+            match Box::pin(send_alone(cx, route, key, update, returns_item)).await {
+                Err(WriteError::Refused(error)) if may_be_applied && !is_final(&error) => {
+                    Err(WriteError::Unknown(error))
+                }
+                result => result,
             }
-            result => result,
-        },
+        }
     }
 }
 

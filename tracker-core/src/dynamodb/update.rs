@@ -23,10 +23,10 @@ pub(crate) async fn update(
     returns_item: bool,
 ) -> Result<Option<Item>, WriteError> {
     if route.shares {
-        // Boxed, because the future would make the futures of those large that share nothing.
         return Box::pin(send_shared(cx, route, key, update, returns_item)).await;
     }
-    send_alone(cx, route, key, update, returns_item).await
+    // Both are boxed, because the SDK's future, which is large, would be moved with those that share requests.
+    Box::pin(send_alone(cx, route, key, update, returns_item)).await
 }
 
 /// Sends an update as a request of its own.
@@ -49,8 +49,7 @@ pub(super) async fn send_alone(
         .set_expression_attribute_values(Some(values))
         .return_values(if returns_item { ReturnValue::AllNew } else { ReturnValue::None })
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-    // Boxed, because the SDK's future would make those of all writes large, also of those that share a request.
-    match Box::pin(request.send()).await {
+    match request.send().await {
         Ok(output) => Ok(output.attributes.map(|item| cx.names.read(item))),
         Err(error) => Err(match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {

@@ -165,9 +165,11 @@ impl Finish {
     }
 
     /// Returns the task after the finish, and the write.
-    fn write(&self, detail: HistoryDetail) -> Result<(TaskHead, Expression), Error> {
+    fn write(&self, detail: HistoryDetail) -> Result<(Box<TaskHead>, Expression), Error> {
         let writes = self.cx.writes(&self.lease.lock_id, self.time());
         let (after, write) = writes.finish(&self.head, &self.ending.outcome, detail);
+        // Boxed, because it is handed on from future to future.
+        let after = Box::new(after);
         match &self.ending.changes.document {
             None => Ok((after, write)),
             Some(document) => {
@@ -211,13 +213,13 @@ impl Finish {
     /// Sends one write until its outcome is known.
     async fn send_once(
         &self,
-        after: TaskHead,
+        after: Box<TaskHead>,
         write: Expression,
         detail: HistoryDetail,
     ) -> Result<Finished, Error> {
         let Self { cx, head, .. } = self;
         let (image, unanswered) = match self.settle(write, detail).await {
-            Ok(item) => return Ok(self.done(after, item)),
+            Ok(item) => return Ok(self.done(*after, item)),
             Err(WriteError::Refused(error)) => return Err(error.with_task(TaskHead::clone(head))),
             Err(WriteError::Condition(failed)) => (failed.image, None),
             Err(WriteError::Unknown(error)) => match dynamodb::get(cx, &head.key, true, false).await {
@@ -239,10 +241,10 @@ impl Finish {
             other: self.other.get().copied(),
         };
         match classify::classify_finish(found.as_ref(), &sent) {
-            Written::Done => Ok(self.done(after, item)),
+            Written::Done => Ok(self.done(*after, item)),
             // The failure that was recorded instead; or a copy of the success was applied after all, because what refused its
             // effects has changed.
-            Written::Other => Ok(self.done(found.unwrap_or(after), item)),
+            Written::Other => Ok(self.done(found.unwrap_or(*after), item)),
             Written::LeaseLost => {
                 let lost = Error::new(ErrorKind::LeaseLost).with_key(&head.key).with_found(found);
                 self.emit(EventKind::LeaseLost, head, Some(&lost));

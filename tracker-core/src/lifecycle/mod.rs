@@ -13,6 +13,7 @@ pub(crate) mod execution;
 pub(crate) mod failure;
 mod finish;
 mod free_task;
+mod grant;
 mod heartbeat;
 mod lease;
 mod progress;

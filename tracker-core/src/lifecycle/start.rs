@@ -12,16 +12,14 @@ use super::deadline::Start;
 use super::execution::Execution;
 use super::race::{Race, Round, race};
 use super::sent_starts::SentStarts;
-use super::shared_lease::SharedLease;
 use super::sharing::{Sharing, StartWith};
 use crate::declare::status::Role;
 use crate::dynamodb::{self, Context, Route, SENDS, WriteError};
 use crate::error::{Error, ErrorKind};
-use crate::item::attribute::{Item, LOCK_TIME, STARTED_FROM};
+use crate::item::attribute::Item;
 use crate::item::head::TaskHead;
 use crate::observe::{EventDraft, EventKind};
 use crate::protocol::classify::Start as Verdict;
-use crate::protocol::lease::Lease;
 use crate::protocol::writes::Expected;
 use crate::runtime::on_drop::or_if_dropped;
 use crate::time::Timestamp;
@@ -114,7 +112,7 @@ async fn start(request: StartRequest, expected: Option<Expected>) -> Result<(Att
 }
 
 /// The request of a round.
-enum Next {
+pub(super) enum Next {
     /// A start: of a task that is expected to be like this, or however it is.
     Start(Option<Expected>),
     /// A takeover of the task that was found.
@@ -122,16 +120,16 @@ enum Next {
 }
 
 /// One start.
-struct StartRequest {
-    cx: Arc<Context>,
-    key: Arc<str>,
-    sharing: Sharing,
+pub(super) struct StartRequest {
+    pub(super) cx: Arc<Context>,
+    pub(super) key: Arc<str>,
+    pub(super) sharing: Sharing,
     /// Shared with the copy that goes on if the caller drops the start.
-    sent: Arc<SentStarts>,
+    pub(super) sent: Arc<SentStarts>,
     /// Whether a start was sent again after only its time was too early. That happens once.
     repeated: bool,
     /// Whether the last request was a takeover.
-    takes_over: bool,
+    pub(super) takes_over: bool,
 }
 
 impl Race for StartRequest {
@@ -150,7 +148,7 @@ impl Race for StartRequest {
         let mut image = match sent {
             Ok(Some(mut item)) => {
                 let head = self.cx.head(&mut item);
-                return Ok(Round::Done(self.started(head, item).await?));
+                return self.usable(self.started(head, item)).await;
             }
             Ok(None) => None,
             Err(WriteError::Condition(failed)) => failed.image,
@@ -165,12 +163,12 @@ impl Race for StartRequest {
             Err(error) => match image {
                 // This start holds the task, although the item cannot be read: release the task.
                 Some(item) if self.sent.own_lock(&item).is_some() => {
-                    return Ok(Round::Done(self.started(Err(error), item).await?));
+                    return self.usable(self.started(Err(error), item)).await;
                 }
                 _ => return Err(error),
             },
         };
-        self.classify(expected, head, image).await
+        Box::pin(self.classify(expected, head, image)).await
     }
 }
 
@@ -216,7 +214,7 @@ impl StartRequest {
                 && self.sent.own_lock(&item).is_some()
             {
                 let head = self.cx.head(&mut item);
-                if let Ok((attempt, _)) = self.started(head, item).await {
+                if let Ok(Round::Done((attempt, _))) = self.usable(self.started(head, item)).await {
                     drop(attempt.release_unused(Error::new(ErrorKind::LeaseLost)).await);
                 }
             }
@@ -236,9 +234,7 @@ impl StartRequest {
         let again =
             |found: Option<TaskHead>| Round::Lost { found: found.map(Box::new), next: Next::Start(None) };
         match (verdict, head, image) {
-            (Verdict::Started, Some(head), Some(item)) => {
-                Ok(Round::Done(self.started(Ok(head), item).await?))
-            }
+            (Verdict::Started, Some(head), Some(item)) => self.usable(self.started(Ok(head), item)).await,
             (Verdict::Ignored, head, _) => Err(self.ignored(head)),
             (Verdict::TakeOver, Some(head), _) => {
                 let head = Box::new(head);
@@ -298,74 +294,8 @@ impl StartRequest {
         dynamodb::settle_history(&self.cx, self.sharing.start_route(), &self.key, write).await
     }
 
-    /// Returns the attempt of a write that was applied. A takeover that ignored the task is a refusal.
-    async fn started(&self, head: Result<TaskHead, Error>, item: Item) -> Result<(Attempt, Item), Error> {
-        let stored = item.get(LOCK_TIME).and_then(|time| Timestamp::parse(time.as_s().ok()?));
-        let granted = self.sent.granted(stored, self.cx.config.lock_expire);
-        let Some(lease) = granted else {
-            return Err(Error::new(ErrorKind::LeaseLost));
-        };
-        let lock_id = self.sent.own_lock(&item);
-        let (head, lock_id) = match (head, lock_id) {
-            (Ok(head), Some(lock_id)) => (head, lock_id),
-            (Ok(head), None) => return Err(self.ignored(Some(head))),
-            (Err(error), Some(lock_id)) => {
-                return Err(self.release_unreadable(&item, &lock_id, &lease, error).await);
-            }
-            // The takeover has ignored the task.
-            (Err(error), None) => return Err(error),
-        };
-        let timeout = self.cx.config.timeout;
-        let timeout_at = timeout.map(|timeout| self.cx.now().monotonic.saturating_add(timeout));
-        let held = self.cx.held.hold(lock_id);
-        let lease = SharedLease::new(held, head, lease, timeout_at, self.sharing);
-        let attempt = Attempt::new(Arc::clone(&self.cx), lease);
-        let why = match self.cx.check_clock() {
-            // With a wrong clock, other workers would expect the lease to end at another time.
-            Err(off) => off,
-            Ok(()) if attempt.has_passed(self.cx.now()) => Error::new(ErrorKind::LeaseLost),
-            Ok(()) => {
-                self.emit_started(attempt.head());
-                return Ok((attempt, item));
-            }
-        };
-        Err(attempt.release_unused(why).await)
-    }
-
-    /// Reports the start or the takeover.
-    fn emit_started(&self, head: &TaskHead) {
-        let cx = &self.cx;
-        if self.takes_over {
-            let from = Some(head.status_name());
-            cx.emit(EventDraft::of(EventKind::TakenOver, head).from(from));
-        } else {
-            let from = head.started_from.and_then(|code| cx.use_case.status_name(code));
-            cx.emit(EventDraft::of(EventKind::Started, head).from(from.as_deref()));
-        }
-    }
-
-    /// Releases a task that this start holds and cannot read. The release needs only what the start itself
-    /// has written.
-    async fn release_unreadable(&self, item: &Item, lock_id: &str, lease: &Lease, error: Error) -> Error {
-        let started_from = item.get(STARTED_FROM).and_then(|code| code.as_n().ok()?.parse().ok());
-        let now = Timestamp::from(self.cx.now()).after(lease.sent());
-        let write = self.cx.writes(lock_id, now).release(&self.key, started_from);
-        let released = dynamodb::settle(&*self.cx.clock, SENDS, || {
-            dynamodb::update(&self.cx, Route::ALONE, &self.key, Cow::Borrowed(&write), false)
-        });
-        if released.await.is_err() {
-            tracing::warn!(
-                target: "tracker_core::start",
-                key = &*self.key,
-                "a task that cannot be read could not be released; it can be taken over after its lease \
-                 expires"
-            );
-        }
-        error
-    }
-
     /// Reports that the takeover ignored the task, and returns the refusal.
-    fn ignored(&self, after: Option<TaskHead>) -> Error {
+    pub(super) fn ignored(&self, after: Option<TaskHead>) -> Error {
         if let Some(after) = &after {
             let from = self.cx.use_case.status_of(Role::InProgress).row.name;
             self.cx.emit(EventDraft::of(EventKind::Ignored, after).from(Some(from)));

@@ -1,0 +1,113 @@
+//! What becomes of a start that was applied: an attempt, or a release if nobody can use the attempt.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::attempt::Attempt;
+use super::race::Round;
+use super::shared_lease::SharedLease;
+use super::start::{Next, StartRequest};
+use crate::dynamodb::{self, Route, SENDS};
+use crate::error::{Error, ErrorKind};
+use crate::item::attribute::{Item, LOCK_TIME, STARTED_FROM};
+use crate::item::head::TaskHead;
+use crate::observe::{EventDraft, EventKind};
+use crate::protocol::lease::Lease;
+use crate::time::Timestamp;
+
+/// Why nobody can use an attempt whose start was applied.
+pub(super) enum Unusable {
+    /// The task is not held.
+    Refused(Error),
+    /// The task is held, and must be released: its item cannot be read.
+    Unreadable { item: Item, lock_id: String, lease: Lease, error: Error },
+    /// The task is held, and must be released: its lease has passed, or the clock is off.
+    Late(Attempt, Error),
+}
+
+impl StartRequest {
+    /// Returns the attempt of a write that was applied, or why nobody can use it. A takeover that ignored the task is a refusal.
+    pub(super) fn started(
+        &self,
+        head: Result<TaskHead, Error>,
+        item: Item,
+    ) -> Result<(Attempt, Item), Unusable> {
+        let stored = item.get(LOCK_TIME).and_then(|time| Timestamp::parse(time.as_s().ok()?));
+        let granted = self.sent.granted(stored, self.cx.config.lock_expire);
+        let Some(lease) = granted else {
+            return Err(Unusable::Refused(Error::new(ErrorKind::LeaseLost)));
+        };
+        let lock_id = self.sent.own_lock(&item);
+        let (head, lock_id) = match (head, lock_id) {
+            (Ok(head), Some(lock_id)) => (head, lock_id),
+            (Ok(head), None) => return Err(Unusable::Refused(self.ignored(Some(head)))),
+            (Err(error), Some(lock_id)) => return Err(Unusable::Unreadable { item, lock_id, lease, error }),
+            // The takeover has ignored the task.
+            (Err(error), None) => return Err(Unusable::Refused(error)),
+        };
+        let timeout = self.cx.config.timeout;
+        let timeout_at = timeout.map(|timeout| self.cx.now().monotonic.saturating_add(timeout));
+        let held = self.cx.held.hold(lock_id);
+        let lease = SharedLease::new(held, head, lease, timeout_at, self.sharing);
+        let attempt = Attempt::new(Arc::clone(&self.cx), lease);
+        match self.cx.check_clock() {
+            // With a wrong clock, other workers would expect the lease to end at another time.
+            Err(off) => Err(Unusable::Late(attempt, off)),
+            Ok(()) if attempt.has_passed(self.cx.now()) => {
+                Err(Unusable::Late(attempt, Error::new(ErrorKind::LeaseLost)))
+            }
+            Ok(()) => {
+                self.emit_started(attempt.head());
+                Ok((attempt, item))
+            }
+        }
+    }
+
+    /// Releases the task of an attempt that nobody can use, and returns why.
+    pub(super) async fn usable(
+        &self,
+        started: Result<(Attempt, Item), Unusable>,
+    ) -> Result<Round<(Attempt, Item), Next>, Error> {
+        match started {
+            Ok(done) => Ok(Round::Done(done)),
+            Err(Unusable::Refused(error)) => Err(error),
+            // Boxed, as whatever is rare: its future would make the future of every start large.
+            Err(Unusable::Late(attempt, why)) => Err(Box::pin(attempt.release_unused(why)).await),
+            Err(Unusable::Unreadable { item, lock_id, lease, error }) => {
+                Err(Box::pin(self.release_unreadable(&item, &lock_id, &lease, error)).await)
+            }
+        }
+    }
+
+    /// Reports the start or the takeover.
+    fn emit_started(&self, head: &TaskHead) {
+        let cx = &self.cx;
+        if self.takes_over {
+            let from = Some(head.status_name());
+            cx.emit(EventDraft::of(EventKind::TakenOver, head).from(from));
+        } else {
+            let from = head.started_from.and_then(|code| cx.use_case.status_name(code));
+            cx.emit(EventDraft::of(EventKind::Started, head).from(from.as_deref()));
+        }
+    }
+
+    /// Releases a task that this start holds and cannot read. The release needs only what the start itself
+    /// has written.
+    async fn release_unreadable(&self, item: &Item, lock_id: &str, lease: &Lease, error: Error) -> Error {
+        let started_from = item.get(STARTED_FROM).and_then(|code| code.as_n().ok()?.parse().ok());
+        let now = Timestamp::from(self.cx.now()).after(lease.sent());
+        let write = self.cx.writes(lock_id, now).release(&self.key, started_from);
+        let released = dynamodb::settle(&*self.cx.clock, SENDS, || {
+            dynamodb::update(&self.cx, Route::ALONE, &self.key, Cow::Borrowed(&write), false)
+        });
+        if released.await.is_err() {
+            tracing::warn!(
+                target: "tracker_core::start",
+                key = &*self.key,
+                "a task that cannot be read could not be released; it can be taken over after its lease \
+                 expires"
+            );
+        }
+        error
+    }
+}
