@@ -15,8 +15,10 @@ use crate::observe::{EventDraft, EventKind};
 use crate::protocol::lease::Lease;
 use crate::time::Timestamp;
 
-/// Why nobody can use an attempt whose start was applied.
-pub(super) enum Unusable {
+/// What becomes of a start that was applied.
+pub(super) enum Grant {
+    /// The attempt runs.
+    Attempt(Attempt, Item),
     /// The task is not held.
     Refused(Error),
     /// The task is held, and must be released: its item cannot be read.
@@ -26,24 +28,20 @@ pub(super) enum Unusable {
 }
 
 impl StartRequest {
-    /// Returns the attempt of a write that was applied, or why nobody can use it. A takeover that ignored the task is a refusal.
-    pub(super) fn started(
-        &self,
-        head: Result<TaskHead, Error>,
-        item: Item,
-    ) -> Result<(Attempt, Item), Unusable> {
+    /// Returns what becomes of a write that was applied. A takeover that ignored the task is a refusal.
+    pub(super) fn granted(&self, head: Result<TaskHead, Error>, item: Item) -> Grant {
         let stored = item.get(LOCK_TIME).and_then(|time| Timestamp::parse(time.as_s().ok()?));
         let granted = self.sent.granted(stored, self.cx.config.lock_expire);
         let Some(lease) = granted else {
-            return Err(Unusable::Refused(Error::new(ErrorKind::LeaseLost)));
+            return Grant::Refused(Error::new(ErrorKind::LeaseLost));
         };
         let lock_id = self.sent.own_lock(&item);
         let (head, lock_id) = match (head, lock_id) {
             (Ok(head), Some(lock_id)) => (head, lock_id),
-            (Ok(head), None) => return Err(Unusable::Refused(self.ignored(Some(head)))),
-            (Err(error), Some(lock_id)) => return Err(Unusable::Unreadable { item, lock_id, lease, error }),
+            (Ok(head), None) => return Grant::Refused(self.ignored(Some(head))),
+            (Err(error), Some(lock_id)) => return Grant::Unreadable { item, lock_id, lease, error },
             // The takeover has ignored the task.
-            (Err(error), None) => return Err(Unusable::Refused(error)),
+            (Err(error), None) => return Grant::Refused(error),
         };
         let timeout = self.cx.config.timeout;
         let timeout_at = timeout.map(|timeout| self.cx.now().monotonic.saturating_add(timeout));
@@ -52,28 +50,25 @@ impl StartRequest {
         let attempt = Attempt::new(Arc::clone(&self.cx), lease);
         match self.cx.check_clock() {
             // With a wrong clock, other workers would expect the lease to end at another time.
-            Err(off) => Err(Unusable::Late(attempt, off)),
+            Err(off) => Grant::Late(attempt, off),
             Ok(()) if attempt.has_passed(self.cx.now()) => {
-                Err(Unusable::Late(attempt, Error::new(ErrorKind::LeaseLost)))
+                Grant::Late(attempt, Error::new(ErrorKind::LeaseLost))
             }
             Ok(()) => {
                 self.emit_started(attempt.head());
-                Ok((attempt, item))
+                Grant::Attempt(attempt, item)
             }
         }
     }
 
-    /// Releases the task of an attempt that nobody can use, and returns why.
-    pub(super) async fn usable(
-        &self,
-        started: Result<(Attempt, Item), Unusable>,
-    ) -> Result<Round<(Attempt, Item), Next>, Error> {
-        match started {
-            Ok(done) => Ok(Round::Done(done)),
-            Err(Unusable::Refused(error)) => Err(error),
+    /// Returns the attempt. If nobody can use it, releases its task and returns why.
+    pub(super) async fn usable(&self, granted: Grant) -> Result<Round<(Attempt, Item), Next>, Error> {
+        match granted {
+            Grant::Attempt(attempt, item) => Ok(Round::Done((attempt, item))),
+            Grant::Refused(error) => Err(error),
             // Boxed, as whatever is rare: its future would make the future of every start large.
-            Err(Unusable::Late(attempt, why)) => Err(Box::pin(attempt.release_unused(why)).await),
-            Err(Unusable::Unreadable { item, lock_id, lease, error }) => {
+            Grant::Late(attempt, why) => Err(Box::pin(attempt.release_unused(why)).await),
+            Grant::Unreadable { item, lock_id, lease, error } => {
                 Err(Box::pin(self.release_unreadable(&item, &lock_id, &lease, error)).await)
             }
         }

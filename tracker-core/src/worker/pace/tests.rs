@@ -157,7 +157,7 @@ fn drain_searches_again_however_many_rivals_it_has() {
         while let Some(wait) = waits(&mut pace, &mut claims, drains(), now) {
             now += wait;
         }
-        longest = longest.max(now - began);
+        longest = longest.max(now.saturating_sub(began));
     }
     assert!((LONGEST_UNSEARCHED..LONGEST_UNSEARCHED + MOMENT).contains(&longest), "{longest:?}");
 }
