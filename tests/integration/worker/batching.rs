@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Barrier, Notify};
 use tracker_core::testing::{Fault, Rates};
 use tracker_core::{Clock, Event, EventKind, Execution, Failure};
 use tracker_test_macros::database_test;
@@ -48,8 +48,8 @@ async fn ends_of_long_bodies_share_requests(world: World) {
     assert!(writes <= 8, "{writes} writes for 10 tasks");
 }
 
-/// The end of a body lets the ends of the same moment come first. On several threads, another thread must take it over if the next
-/// body on its own thread computes: here until that end is recorded.
+/// The end of a body lets the ends of the same moment come first. On several threads, another thread must send that end if the next
+/// body on its own thread computes. In this test, the next body computes until the end is recorded.
 #[database_test]
 async fn end_is_sent_while_another_body_computes_on_its_thread(world: World) {
     for round in 0..5 {
@@ -67,10 +67,13 @@ async fn end_is_sent_while_another_body_computes_on_its_thread(world: World) {
         }
         world.clock.advance(Duration::from_secs(1));
         let worker = documents.worker().concurrency(2).drain();
-        let (computes, next) = (pair[0].clone(), Arc::new(Notify::new()));
+        let computes = pair[0].clone();
+        // Both bodies run before one of them ends.
+        let (both, next) = (Arc::new(Barrier::new(2)), Arc::new(Notify::new()));
         let summary = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
             runtime.unwrap().block_on(worker.run(async move |task| {
+                both.wait().await;
                 if *task.task_id() != computes {
                     next.notify_one();
                     return Ok(());

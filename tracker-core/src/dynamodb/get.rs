@@ -22,7 +22,7 @@ pub(crate) async fn get(
         let (projection, names) = cx.names.projection(&HEAD);
         request = request.projection_expression(projection).set_expression_attribute_names(Some(names));
     }
-    // Boxed, because the SDK's future would make those of all writes large: they read only if no response has come.
+    // Boxed, because the SDK's future would make the futures of all writes large, and few writes read.
     match Box::pin(request.send()).await {
         Ok(output) => Ok(output.item.map(|item| cx.names.read(item))),
         Err(error) => Err(classify(&cx.config.table, error).with_key(key)),

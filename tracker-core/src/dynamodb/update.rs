@@ -23,9 +23,10 @@ pub(crate) async fn update(
     returns_item: bool,
 ) -> Result<Option<Item>, WriteError> {
     if route.shares {
+        // Boxed, because the future would make the futures of those large that share nothing.
         return Box::pin(send_shared(cx, route, key, update, returns_item)).await;
     }
-    // Both are boxed, because the SDK's future, which is large, would be moved with those that share requests.
+    // Boxed, because the SDK's future would make the futures of those large that share requests.
     Box::pin(send_alone(cx, route, key, update, returns_item)).await
 }
 

@@ -168,7 +168,7 @@ impl Finish {
     fn write(&self, detail: HistoryDetail) -> Result<(Box<TaskHead>, Expression), Error> {
         let writes = self.cx.writes(&self.lease.lock_id, self.time());
         let (after, write) = writes.finish(&self.head, &self.ending.outcome, detail);
-        // Boxed, because it is handed on from future to future.
+        // Boxed, because the head is handed on from future to future.
         let after = Box::new(after);
         match &self.ending.changes.document {
             None => Ok((after, write)),

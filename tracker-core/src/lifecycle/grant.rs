@@ -4,9 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::attempt::Attempt;
-use super::race::Round;
 use super::shared_lease::SharedLease;
-use super::start::{Next, StartRequest};
+use super::start::StartRequest;
 use crate::dynamodb::{self, Route, SENDS};
 use crate::error::{Error, ErrorKind};
 use crate::item::attribute::{Item, LOCK_TIME, STARTED_FROM};
@@ -17,9 +16,9 @@ use crate::time::Timestamp;
 
 /// What becomes of a start that was applied.
 pub(super) enum Grant {
-    /// The attempt runs.
+    /// The attempt can be used.
     Attempt(Attempt, Item),
-    /// The task is not held.
+    /// This start holds nothing.
     Refused(Error),
     /// The task is held, and must be released: its item cannot be read.
     Unreadable { item: Item, lock_id: String, lease: Lease, error: Error },
@@ -31,8 +30,7 @@ impl StartRequest {
     /// Returns what becomes of a write that was applied. A takeover that ignored the task is a refusal.
     pub(super) fn granted(&self, head: Result<TaskHead, Error>, item: Item) -> Grant {
         let stored = item.get(LOCK_TIME).and_then(|time| Timestamp::parse(time.as_s().ok()?));
-        let granted = self.sent.granted(stored, self.cx.config.lock_expire);
-        let Some(lease) = granted else {
+        let Some(lease) = self.sent.granted(stored, self.cx.config.lock_expire) else {
             return Grant::Refused(Error::new(ErrorKind::LeaseLost));
         };
         let lock_id = self.sent.own_lock(&item);
@@ -62,11 +60,11 @@ impl StartRequest {
     }
 
     /// Returns the attempt. If nobody can use it, releases its task and returns why.
-    pub(super) async fn usable(&self, granted: Grant) -> Result<Round<(Attempt, Item), Next>, Error> {
+    pub(super) async fn usable(&self, granted: Grant) -> Result<(Attempt, Item), Error> {
         match granted {
-            Grant::Attempt(attempt, item) => Ok(Round::Done((attempt, item))),
+            Grant::Attempt(attempt, item) => Ok((attempt, item)),
             Grant::Refused(error) => Err(error),
-            // Boxed, as whatever is rare: its future would make the future of every start large.
+            // Boxed, because a release is rare, and its future would make the future of every start large.
             Grant::Late(attempt, why) => Err(Box::pin(attempt.release_unused(why)).await),
             Grant::Unreadable { item, lock_id, lease, error } => {
                 Err(Box::pin(self.release_unreadable(&item, &lock_id, &lease, error)).await)

@@ -148,7 +148,7 @@ impl Race for StartRequest {
         let mut image = match sent {
             Ok(Some(mut item)) => {
                 let head = self.cx.head(&mut item);
-                return self.usable(self.granted(head, item)).await;
+                return self.usable(self.granted(head, item)).await.map(Round::Done);
             }
             Ok(None) => None,
             Err(WriteError::Condition(failed)) => failed.image,
@@ -163,7 +163,7 @@ impl Race for StartRequest {
             Err(error) => match image {
                 // This start holds the task, although the item cannot be read: release the task.
                 Some(item) if self.sent.own_lock(&item).is_some() => {
-                    return self.usable(self.granted(Err(error), item)).await;
+                    return self.usable(self.granted(Err(error), item)).await.map(Round::Done);
                 }
                 _ => return Err(error),
             },
@@ -214,7 +214,7 @@ impl StartRequest {
                 && self.sent.own_lock(&item).is_some()
             {
                 let head = self.cx.head(&mut item);
-                if let Ok(Round::Done((attempt, _))) = self.usable(self.granted(head, item)).await {
+                if let Ok((attempt, _)) = self.usable(self.granted(head, item)).await {
                     drop(attempt.release_unused(Error::new(ErrorKind::LeaseLost)).await);
                 }
             }
@@ -234,7 +234,9 @@ impl StartRequest {
         let again =
             |found: Option<TaskHead>| Round::Lost { found: found.map(Box::new), next: Next::Start(None) };
         match (verdict, head, image) {
-            (Verdict::Started, Some(head), Some(item)) => self.usable(self.granted(Ok(head), item)).await,
+            (Verdict::Started, Some(head), Some(item)) => {
+                self.usable(self.granted(Ok(head), item)).await.map(Round::Done)
+            }
             (Verdict::Ignored, head, _) => Err(self.ignored(head)),
             (Verdict::TakeOver, Some(head), _) => {
                 let head = Box::new(head);

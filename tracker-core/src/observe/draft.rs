@@ -93,7 +93,7 @@ impl<'e> EventDraft<'e> {
         }
     }
 
-    /// Completes the event with the step, and the use case and the task id of its key.
+    /// Completes the event with the step, and with the use case and the id of the task.
     pub(super) fn complete(self, teller: &'e Teller) -> Event<'e> {
         let Teller { use_case, step, with_reasons, .. } = teller;
         let Self { kind, key, head, from, to, duration, error } = self;

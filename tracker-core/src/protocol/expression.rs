@@ -12,8 +12,9 @@ use crate::item::document::{Document, Member};
 use crate::item::fields::Encoded;
 use crate::item::translation::Translation;
 
-/// How many bytes most writes add to a clause that is the same for every task, and how many values they bind.
+/// How many bytes most writes add to a clause that is the same for every task.
 const ROOM: usize = 128;
+/// How many values most writes bind.
 const VALUES: usize = 10;
 
 /// An update and its condition, as DynamoDB reads them: `#lock` is the attribute `lock`, and `:now` is a value bound to
@@ -54,7 +55,7 @@ impl Expression {
         Self::default()
     }
 
-    /// Returns a copy with room for more clauses and values, for the clauses that are the same for every task.
+    /// Returns a copy of an expression that every task has, with room for the clauses and values of one task.
     pub(super) fn begin(&self) -> Self {
         let with_room = |text: &String| {
             let mut copy = String::with_capacity(text.len() + ROOM);
@@ -115,7 +116,10 @@ impl Expression {
     pub(crate) fn with(self, placeholder: impl Into<Cow<'static, str>>, value: AttributeValue) -> Self {
         let name = match placeholder.into() {
             Cow::Borrowed(placeholder) => Cow::Borrowed(without_colon(placeholder)),
-            Cow::Owned(placeholder) => Cow::Owned(without_colon(&placeholder).to_owned()),
+            Cow::Owned(mut placeholder) => {
+                placeholder.drain(..placeholder.len() - without_colon(&placeholder).len());
+                Cow::Owned(placeholder)
+            }
         };
         self.bind(name, value)
     }

@@ -8,7 +8,7 @@ use super::partiql::Statement;
 use crate::item::attribute::string;
 use crate::item::translation::Translation;
 
-/// How many templates are kept. A use case has about ten, and one for each set of fields that it changes together.
+/// How many templates are kept. A use case needs about ten, and two for each set of fields that it changes together.
 const MOST_TEMPLATES: usize = 64;
 
 /// What the statements of all writes with the same clauses have in common.
@@ -51,8 +51,8 @@ impl Template {
     }
 }
 
-/// The templates of the last statements of a table. Without them, writing its statement would be a quarter of the tracker's own work on
-/// a write that shares a request.
+/// The templates of the last statements of a table. Without templates, the text of its statement would be a quarter of the tracker's
+/// own work on a write that shares a request.
 #[derive(Debug, Default)]
 pub(crate) struct Templates(Mutex<VecDeque<Arc<Template>>>);
 
@@ -67,40 +67,56 @@ impl Templates {
         key: &str,
         returns_item: bool,
     ) -> Option<Statement> {
-        let known = self.find(write, returns_item);
-        let template = match known {
-            Some(template) => template,
-            None => self.keep(write.template(table, names, returns_item)?),
-        };
-        template.fill(write, names, key)
+        self.template(write, table, names, returns_item)?.fill(write, names, key)
     }
 
-    fn find(&self, write: &Expression, returns_item: bool) -> Option<Arc<Template>> {
-        let templates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        templates.iter().find(|template| template.is_of(write, returns_item)).cloned()
-    }
-
-    fn keep(&self, template: Template) -> Arc<Template> {
-        let template = Arc::new(template);
+    /// Returns the template of a write, and keeps it. The one that was used last is the first.
+    fn template(
+        &self,
+        write: &Expression,
+        table: &str,
+        names: &Translation,
+        returns_item: bool,
+    ) -> Option<Arc<Template>> {
         let mut templates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if templates.len() == MOST_TEMPLATES {
-            templates.pop_front();
-        }
-        templates.push_back(Arc::clone(&template));
-        template
+        let known = templates.iter().position(|template| template.is_of(write, returns_item));
+        let template = match known.and_then(|nth| templates.remove(nth)) {
+            Some(template) => template,
+            None => Arc::new(write.template(table, names, returns_item)?),
+        };
+        templates.push_front(Arc::clone(&template));
+        templates.truncate(MOST_TEMPLATES);
+        Some(template)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+    use std::collections::{HashMap, HashSet};
+
     use aws_sdk_dynamodb::types::AttributeValue;
 
     use super::*;
+    use crate::declare::layout::Layout;
     use crate::item::attribute::number;
+    use crate::item::document::{Document, Member};
+    use crate::item::fields::Encoded;
 
     fn add(amount: u32, owner: &str) -> Expression {
         let write = Expression::new().set_to("owner", string(owner)).add("#attempt :amount");
         write.and("attribute_exists(#attempt)").with(":amount", number(amount))
+    }
+
+    /// A write of a field whose name a user chose: an attribute, and a member of `data`.
+    fn save(attribute: &'static str, member: &'static str) -> Expression {
+        let changed = Encoded {
+            attributes: [(attribute, string("new"))].into(),
+            members: [(member, Member::Map(string("new")))].into(),
+            ..Encoded::default()
+        };
+        let mut document = Cow::Owned(Document::Map(HashMap::new()));
+        Expression::new().set_fields(&mut document, &changed).unwrap()
     }
 
     fn statement(templates: &Templates, write: &Expression, key: &str, returns_item: bool) -> Statement {
@@ -126,6 +142,23 @@ mod tests {
     }
 
     #[test]
+    fn each_part_of_the_primary_key_has_its_place() {
+        let layouts = [
+            (Layout::new().sort_key("sk", "TASK"), [("app____1", "TASK"), ("app____2", "TASK")]),
+            (Layout::new().sort_key_of_task_id("sk"), [("app", "1"), ("app", "2")]),
+        ];
+        for (layout, keys) in layouts {
+            let (templates, names) = (Templates::default(), Translation::new(&layout, "____"));
+            for (key, (hash, sort)) in ["app____1", "app____2"].into_iter().zip(keys) {
+                let statement = templates.statement(&add(1, "anna"), "tasks", &names, key, false).unwrap();
+                assert!(statement.text.contains(" WHERE \"key\"=? AND \"sk\"=? AND "), "{}", statement.text);
+                assert_eq!(statement.parameters, ["anna", hash, sort].map(string));
+            }
+            assert_eq!(kept(&templates), 1);
+        }
+    }
+
+    #[test]
     fn whatever_is_in_the_text_needs_another_template() {
         let templates = Templates::default();
         let cases = [
@@ -135,8 +168,11 @@ mod tests {
             (add(1, "anna").remove("#cancel"), false),
             (add(1, "anna").set_to("status", number(12_u32)), false),
             (add(1, "anna").and("#owner = :owner"), false),
+            (save("pages", "uri"), false),
+            (save("words", "uri"), false),
+            (save("pages", "url"), false),
         ];
-        let texts: std::collections::HashSet<_> = cases
+        let texts: HashSet<_> = cases
             .iter()
             .map(|(write, returns)| statement(&templates, write, "app____1", *returns).text)
             .collect();
@@ -144,14 +180,18 @@ mod tests {
     }
 
     #[test]
-    fn number_of_templates_is_bounded_and_a_forgotten_one_comes_back() {
+    fn templates_that_were_used_last_are_kept() {
         let templates = Templates::default();
-        let first = statement(&templates, &add(0, "anna"), "app____1", true);
+        let often = add(0, "anna");
+        let first = statement(&templates, &often, "app____1", true);
         for amount in 1..200 {
             statement(&templates, &add(amount, "anna"), "app____1", true);
+            assert_eq!(statement(&templates, &often, "app____1", true), first);
             assert!(kept(&templates) <= MOST_TEMPLATES);
         }
-        assert_eq!(statement(&templates, &add(0, "anna"), "app____1", true), first);
+        let kept = templates.0.lock().unwrap();
+        let is_kept = |amount| kept.iter().any(|template| template.is_of(&add(amount, "anna"), true));
+        assert_eq!([0, 199, 1].map(is_kept), [true, true, false]);
     }
 
     #[test]

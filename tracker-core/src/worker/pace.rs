@@ -11,7 +11,7 @@ pub(crate) const MOMENT: Duration = Duration::from_millis(20);
 /// The longest wait for rivals.
 const MOST_LEFT: Duration = Duration::from_secs(2);
 /// For how long a drain leaves the tasks to its rivals, however many it has: they may have died, or have left nothing.
-const LONGEST_UNSEARCHED: Duration = Duration::from_secs(8);
+const MOST_LEFT_IN_A_ROW: Duration = Duration::from_secs(8);
 /// The longest wait between two searches for expired leases.
 const MOST_EXPIRED_WAIT: Duration = Duration::from_secs(30);
 
@@ -138,9 +138,9 @@ impl Pace {
             return Step::Wait(wait);
         }
         // Without a drain, the waits after refusals keep rivals apart. Chance would hold back workers that tasks wait for.
-        // Not since the search: starts may have taken longer than that, and were all refused.
+        // The time counts from the first wait, not from the search: the starts alone may have taken longer.
         let since = self.left_since.unwrap_or(now);
-        let left = LONGEST_UNSEARCHED.saturating_sub(now.saturating_sub(since));
+        let left = MOST_LEFT_IN_A_ROW.saturating_sub(now.saturating_sub(since));
         if slots.drains && !left.is_zero() && claims.leaves_to_rivals() {
             self.left_since = Some(since);
             // Long enough for rivals to search, start and end some tasks. Whoever has slow starts finds what others have started
