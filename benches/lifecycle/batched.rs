@@ -29,6 +29,7 @@ pub(crate) async fn rows(
     name: &str,
     client: &Client,
     tracker: &Tracker<Document>,
+    holder: &Tracker<Document>,
     arguments: &Arguments,
 ) -> Result<(), AnyError> {
     for held in [false, true] {
@@ -40,13 +41,13 @@ pub(crate) async fn rows(
                     (0..arguments.tasks).map(|nth| format!("{prefix}-{nth}")).collect()
                 };
                 let raw = ids("by-hand");
-                prepare(tracker, &raw, held).await?;
+                prepare(holder, &raw, held).await?;
                 let by_hand = by_hand(client, tracker, &raw, concurrency.into(), held).await?;
                 let ours = ids("batched");
-                prepare(tracker, &ours, held).await?;
+                prepare(holder, &ours, held).await?;
                 let batched = batched(tracker, &ours, concurrency.into(), held).await?;
                 let raw_batched = ids("batched-by-hand");
-                prepare(tracker, &raw_batched, held).await?;
+                prepare(holder, &raw_batched, held).await?;
                 let raw_batched = costs(
                     raw_batched.len(),
                     batched_by_hand::turn(client, tracker, &raw_batched, concurrency.into(), held),
@@ -78,11 +79,11 @@ pub(crate) async fn rows(
 }
 
 /// Creates the tasks of a turn. If `held`, another worker holds one in twenty.
-async fn prepare(tracker: &Tracker<Document>, ids: &[String], held: bool) -> Result<(), AnyError> {
+async fn prepare(holder: &Tracker<Document>, ids: &[String], held: bool) -> Result<(), AnyError> {
     let new = |id: &String| Document { id: id.clone(), pages: 12, uri: Some("s3://bucket/key".to_owned()) };
-    tracker.overwrite_many(ids.iter().map(new)).await?;
+    holder.overwrite_many(ids.iter().map(new)).await?;
     if held {
-        for held in tracker.start_many(ids.iter().step_by(HELD_ONE_IN)).await {
+        for held in holder.start_many(ids.iter().step_by(HELD_ONE_IN)).await {
             // The lease stays until the bench deletes the table.
             std::mem::forget(held?);
         }
