@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use ahash::RandomState;
+
 use super::bounds::Bounds;
 use super::ghost::has_ended;
 use super::how::How;
@@ -20,7 +22,7 @@ const LATER: u16 = 100;
 const LOCKS: u8 = 200;
 
 /// A cache of what was found.
-type Known = HashMap<(Row, bool, bool, Mutant), Option<Violation>>;
+type Known = HashMap<(Row, bool, bool, Mutant), Option<Violation>, RandomState>;
 
 thread_local! {
     static KNOWN: RefCell<Known> = RefCell::default();

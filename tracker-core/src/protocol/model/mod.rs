@@ -59,12 +59,21 @@ use self::row::Row;
 use self::violation::Violation;
 use self::world::World;
 
-/// The protocol within bounds, or a mutant of it.
+/// A search: the protocol within bounds, or a mutant of it, and what the search looks for.
 #[derive(Debug, Clone)]
 struct Protocol {
     bounds: Bounds,
     mutant: Mutant,
+    /// The promise that the mutant breaks.
+    breaks: Option<Violation>,
+    /// What must occur. A search looks for nothing else, because it asks each state for each sight.
+    sights: Vec<&'static str>,
 }
+
+/// The promise that a mutant breaks.
+const EXPECTED: &str = "the promise of the guard holds";
+/// Every promise, or every other one.
+const OTHERS: &str = "the other promises hold";
 
 impl Model for Protocol {
     type State = World;
@@ -83,19 +92,24 @@ impl Model for Protocol {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        properties()
+        let mut properties = vec![Property::always(OTHERS, |protocol: &Self, world: &World| {
+            world.ghost.violation.is_none() || world.ghost.violation == protocol.breaks
+        })];
+        if self.breaks.is_some() {
+            let holds = |protocol: &Self, world: &World| world.ghost.violation != protocol.breaks;
+            properties.push(Property::always(EXPECTED, holds));
+        }
+        properties.extend(sights().into_iter().filter(|sight| self.sights.contains(&sight.name)));
+        properties
     }
 }
 
-/// Defines a property for each promise and for each sight. Every promise must always hold. Each search names the sights
-/// that must occur: otherwise the promises could hold because nothing happened.
+/// Names the promise of each violation, and defines a property for each sight. Every promise must always hold. Each search names
+/// the sights that must occur: otherwise the promises could hold because nothing happened.
 macro_rules! properties {
     (promises: $($promise:literal: $violation:ident,)* sights: $($sight:literal: $seen:expr,)*) => {
-        fn properties() -> Vec<Property<Protocol>> {
+        fn sights() -> Vec<Property<Protocol>> {
             vec![
-                $(Property::always($promise, |_, world: &World| {
-                    world.ghost.violation != Some(Violation::$violation)
-                }),)*
                 $(Property::sometimes($sight, |_, world: &World| {
                     let seen: fn(&World, Option<Row>) -> bool = $seen;
                     seen(world, world.row)

@@ -1,5 +1,6 @@
 //! The stored task, in a form that is small enough for millions of states.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -42,13 +43,16 @@ impl Time {
         Self(self.0 + ticks * MICROS)
     }
 
-    /// Returns the time as the crate has it.
+    /// Returns the time as the crate has it. Every state asks for the times of its clocks, so each is computed once.
     pub(super) fn stamp(self) -> Timestamp {
-        if self == Self::NEVER {
-            return Timestamp::EPOCH;
-        }
-        let ticks = Duration::from_secs(u64::from(self.0 / MICROS));
-        Self::origin().plus(ticks + Duration::from_micros(u64::from(self.0 % MICROS)))
+        static STAMPS: LazyLock<Vec<Timestamp>> = LazyLock::new(|| {
+            let later = (1..=u16::MAX).map(|time| {
+                let ticks = Duration::from_secs(u64::from(time / MICROS));
+                Time::origin().plus(ticks + Duration::from_micros(u64::from(time % MICROS)))
+            });
+            std::iter::once(Timestamp::EPOCH).chain(later).collect()
+        });
+        STAMPS[usize::from(self.0)]
     }
 
     /// Returns a time of the crate as the model has it.

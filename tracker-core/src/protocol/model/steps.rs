@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use ahash::RandomState;
+
 use super::mutant::Mutant;
 use super::row::{Row, Time};
 use crate::config::{Backoff, TrackerConfig};
@@ -18,7 +20,7 @@ use crate::time::Timestamp;
 
 thread_local! {
     static STEPS: &'static [Step; 2] = Box::leak(Box::new([Step::new(&FIRST), Step::new(&SECOND)]));
-    static HEADS: RefCell<HashMap<(u8, Row), Rc<TaskHead>>> = RefCell::default();
+    static HEADS: RefCell<HashMap<(u8, Row), Rc<TaskHead>, RandomState>> = RefCell::default();
 }
 
 /// How many ticks a lease lasts. A tick is a second.

@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use ahash::RandomState;
+
 use super::how::How;
 use super::mutant::Mutant;
 use super::request::Request;
@@ -21,10 +23,11 @@ pub(super) enum Applied {
 }
 
 /// A cache of what requests do.
-type Cache = HashMap<(Option<Row>, Request, Mutant), Applied>;
+type Cache = HashMap<(Option<Row>, Request, Mutant), Applied, RandomState>;
 
 thread_local! {
     static APPLIED: RefCell<Cache> = RefCell::default();
+    static FINISHED: RefCell<HashMap<(u8, Row, How), u8, RandomState>> = RefCell::default();
 }
 
 /// Returns what a request does to the table.
@@ -59,6 +62,13 @@ fn find(row: Option<Row>, request: Request, mutant: Mutant) -> Applied {
 
 /// Returns the status that a finish sets.
 pub(super) fn finished_as(step: u8, started: &Row, how: How) -> u8 {
+    FINISHED.with_borrow_mut(|finished| {
+        let key = (step, *started, how);
+        *finished.entry(key).or_insert_with(|| find_finished_as(step, started, how))
+    })
+}
+
+fn find_finished_as(step: u8, started: &Row, how: How) -> u8 {
     let writes = steps()[usize::from(step)].writes_at("", Timestamp::EPOCH, LEASE);
     let started = head(steps(), step, started);
     let (after, _) = writes.finish(&started, &how.outcome(), HistoryDetail::All);

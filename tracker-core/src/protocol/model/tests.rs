@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use stateright::{Checker, Model, Path};
 
-use super::Protocol;
 use super::actions::Action;
 use super::bounds::{Bounds, FIRST_TICK};
 use super::mutant::Mutant;
 use super::world::World;
+use super::{OTHERS, Protocol, promise};
 
 /// Visits every state of the protocol. Asserts that each promise holds, and that each of these sights occurs.
 pub(super) fn assert_promises_hold(what: &str, bounds: Bounds, sights: &[&'static str]) {
@@ -20,7 +20,8 @@ pub(super) fn assert_promises_hold(what: &str, bounds: Bounds, sights: &[&'stati
 /// these sights occurs.
 pub(super) fn assert_mutant_holds(what: &str, bounds: Bounds, mutant: Mutant, sights: &[&'static str]) {
     let begin = Instant::now();
-    let checker = Protocol { bounds, mutant }.checker().threads(2).spawn_bfs().join();
+    let protocol = Protocol { bounds, mutant, breaks: None, sights: sights.to_vec() };
+    let checker = protocol.checker().threads(2).spawn_bfs().join();
     println!(
         "{what}: {} states, {} transitions, depth {}, {:.1} s",
         checker.unique_state_count(),
@@ -30,12 +31,9 @@ pub(super) fn assert_mutant_holds(what: &str, bounds: Bounds, mutant: Mutant, si
     );
     assert!(checker.is_done());
     let found = checker.discoveries();
-    for property in super::properties() {
-        if let (stateright::Expectation::Always, Some(path)) =
-            (&property.expectation, found.get(property.name))
-        {
-            panic!("{what}: broken promise: {}\n{}", property.name, described(path.clone()));
-        }
+    if let Some(path) = found.get(OTHERS) {
+        let broken = path.last_state().ghost.violation.map(promise);
+        panic!("{what}: broken promise: {broken:?}\n{}", described(path.clone()));
     }
     for sight in sights {
         assert!(found.contains_key(sight), "{what}: no state shows that {sight}");
