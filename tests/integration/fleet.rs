@@ -20,8 +20,8 @@ use crate::support::World;
 const WORKERS: u32 = 8;
 /// How long a request takes.
 const LATENCY: Duration = Duration::from_millis(8);
-const WARM_UP: Duration = Duration::from_secs(10);
-const MEASURED: Duration = Duration::from_secs(15);
+const WARM_UP: Duration = Duration::from_secs(4);
+const MEASURED: Duration = Duration::from_secs(8);
 
 #[derive(TrackerStatus, Debug, Clone, Copy)]
 enum JobStatus {

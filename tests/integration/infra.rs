@@ -228,7 +228,7 @@ async fn admin_may_do_everything(world: World) {
 
 /// A policy of the least permissions lists no action twice, and the page of the permissions names each action.
 #[database_test]
-async fn policies_are_those_of_the_page(_world: World) {
+async fn policies_are_those_of_the_page() {
     let page = include_str!("../../docs/permissions.md");
     for access in Access::ALL {
         let policy: serde_json::Value = serde_json::from_str(&iam_policy(access, "ARN")).unwrap();

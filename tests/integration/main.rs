@@ -51,7 +51,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Trial};
 
-use support::{Backend, Test};
+use support::{Backend, Run, Test};
 
 /// How many of the slowest tests are named.
 const SLOWEST: usize = 20;
@@ -60,6 +60,44 @@ const SLOWEST: usize = 20;
 fn took() -> MutexGuard<'static, Vec<(Duration, String)>> {
     static TOOK: Mutex<Vec<(Duration, String)>> = Mutex::new(Vec::new());
     TOOK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns a test of this name.
+fn trial<F: Future<Output = ()>>(name: &str, run: impl FnOnce() -> F + Send + 'static) -> Trial {
+    let kept = name.to_owned();
+    Trial::test(name, move || {
+        let begin = Instant::now();
+        // One thread, so that tasks take turns and the order of events is always the same.
+        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run());
+        took().push((begin.elapsed(), kept));
+        Ok(())
+    })
+}
+
+/// In which order tests run.
+#[derive(Default)]
+struct Order {
+    busy: Vec<Trial>,
+    /// The tests that mostly wait.
+    waiting: Vec<Trial>,
+}
+
+impl Order {
+    /// Puts the tests that mostly wait evenly between the others, so that there is always work for the processors. None comes late,
+    /// so that the end does not wait for one of them.
+    fn spread(self) -> Vec<Trial> {
+        let distance = self.busy.len() * 2 / 3 / (self.waiting.len() + 1) + 1;
+        let mut waiting = self.waiting.into_iter();
+        let mut all = Vec::new();
+        for (nth, trial) in self.busy.into_iter().enumerate() {
+            all.push(trial);
+            if nth % distance == distance - 1 {
+                all.extend(waiting.next());
+            }
+        }
+        all.extend(waiting);
+        all
+    }
 }
 
 fn main() -> ExitCode {
@@ -72,30 +110,39 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Some tests wait for processes or for the machine's clock. Other threads work meanwhile.
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    arguments.test_threads.get_or_insert(2 * cores);
+    arguments.test_threads.get_or_insert(2 * cores + 1);
     let backends = Backend::available();
     let tests = Test::all();
     let layout = support::layout();
-    let mut trials = Vec::new();
+    let (mut in_process, mut local) = (Order::default(), Order::default());
     for backend in &backends {
+        let order = if matches!(backend, Backend::Local(_)) { &mut local } else { &mut in_process };
         let here = tests.iter().filter(|test| backend.has_address() || !test.needs_endpoint);
         let here =
             here.filter(|test| !matches!(backend, Backend::AwsLike) || !test.on_aws_like.wraps_database);
         for test in here.filter(|test| layout.is_default() || !test.needs_own_layout) {
             let (backend, test) = (backend.clone(), *test);
-            let name = format!("{}::{}", backend.name(), test.short_name());
-            let trial = Trial::test(name.clone(), move || {
-                let begin = Instant::now();
-                // One thread, so that tasks take turns and the order of events is always the same.
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                runtime.block_on(async { (test.run)(backend.new_world(test).await).await });
-                took().push((begin.elapsed(), name));
-                Ok(())
-            });
+            let trial = match test.run {
+                Run::OnEach(run) => {
+                    trial(&format!("{}::{}", backend.name(), test.short_name()), async move || {
+                        run(backend.new_world(test).await).await;
+                    })
+                }
+                Run::Once(run) if matches!(backend, Backend::Embedded) => {
+                    trial(&format!("once::{}", test.short_name()), run)
+                }
+                Run::Once(_) => continue,
+            };
+            // The workers of chaos sleep by the machine's clock.
+            let waits = test.needs_endpoint || test.short_name().starts_with("chaos::");
+            let trials = if waits { &mut order.waiting } else { &mut order.busy };
             trials.push(trial.with_ignored_flag(test.takes_real_time));
         }
     }
-    let conclusion = libtest_mimic::run(&arguments, trials);
+    // The tests of DynamoDB Local that wait come between its own others, because its Java is slow at first, and some of them have limits
+    // of two seconds.
+    in_process.busy.extend(local.spread());
+    let conclusion = libtest_mimic::run(&arguments, in_process.spread());
     let mut took = std::mem::take(&mut *took());
     took.sort_unstable();
     for (time, name) in took.iter().rev().take(SLOWEST) {

@@ -3,8 +3,6 @@
 use tracker_core::{StatusTracker, TrackerStatus};
 use tracker_test_macros::database_test;
 
-use crate::support::World;
-
 #[path = "../../examples/shard_planner/chance.rs"]
 mod chance;
 // The advice of the example is not used here.
@@ -23,7 +21,7 @@ const SETUP: Setup = Setup { burst_seconds: 300, seconds: 20, seed: 1 };
 /// The shards of a tracker with so many shards of `pending`, `in_progress` and `succeeded`, and the rate that its
 /// configuration computes for them.
 macro_rules! computed {
-    ($world:ident, $pending:literal, $in_progress:literal, $succeeded:literal) => {{
+    ($client:ident, $pending:literal, $in_progress:literal, $succeeded:literal) => {{
         #[derive(TrackerStatus, Debug, Clone, Copy)]
         enum JobStatus {
             #[status(pending, shards = $pending)]
@@ -50,19 +48,20 @@ macro_rules! computed {
             JobStatus::Succeeded,
             JobStatus::Ignored,
         ];
-        let tracker = $world.builder::<Job>().build().unwrap();
+        let tracker = Job::tracker_builder(&$client).table("jobs").build().unwrap();
         (shards.map(TrackerStatus::shards), tracker.config().max_tasks_per_second())
     }};
 }
 
 #[database_test]
-async fn simulation_sustains_the_computed_rate(world: World) {
+async fn simulation_sustains_the_computed_rate() {
+    let client = tracker_core::embedded::in_memory().unwrap();
     let cases: [(Shards, u32); 5] = [
-        computed!(world, 1, 1, 1),
-        computed!(world, 2, 6, 6), // `pending` is the narrowest
-        computed!(world, 6, 4, 6), // `in_progress`
-        computed!(world, 9, 7, 2), // `succeeded`
-        computed!(world, 20, 20, 10),
+        computed!(client, 1, 1, 1),
+        computed!(client, 2, 6, 6), // `pending` is the narrowest
+        computed!(client, 6, 4, 6), // `in_progress`
+        computed!(client, 9, 7, 2), // `succeeded`
+        computed!(client, 20, 20, 10),
     ];
     for (shards, paper) in cases {
         assert_eq!(plan::paper(shards), paper, "{shards:?}");
@@ -78,7 +77,7 @@ async fn simulation_sustains_the_computed_rate(world: World) {
 }
 
 #[database_test]
-async fn failed_attempts_lower_the_sustained_rate_as_computed(_: World) {
+async fn failed_attempts_lower_the_sustained_rate_as_computed() {
     for failing in [0.05, 0.3, 1.0] {
         let load = Load { failing, rate: 10_000.0, ..LOAD };
         let shards = plan::shards_for(&load, 1.0);
@@ -89,7 +88,7 @@ async fn failed_attempts_lower_the_sustained_rate_as_computed(_: World) {
 }
 
 #[database_test]
-async fn advised_shards_are_enough(_: World) {
+async fn advised_shards_are_enough() {
     for rate in [1000.0, 10_000.0, 100_000.0] {
         let load = Load { rate, failing: 0.05, ..LOAD };
         let advised = simulate(load, plan::shards_for(&load, 0.7), Setup { seconds: 10, ..SETUP });
@@ -100,7 +99,7 @@ async fn advised_shards_are_enough(_: World) {
 }
 
 #[database_test]
-async fn burst_capacity_is_saved_up_and_used_up(_: World) {
+async fn burst_capacity_is_saved_up_and_used_up() {
     // Three times what one shard handles. It has saved up 60,000 writes, and uses 2,000 of them a second.
     let load = Load { rate: 1500.0, ..LOAD };
     let outcome = simulate(load, [1, 9, 1, 9, 1], Setup { burst_seconds: 60, seconds: 60, ..SETUP });
@@ -112,7 +111,7 @@ async fn burst_capacity_is_saved_up_and_used_up(_: World) {
 
 /// A task that is created, started and ended once writes its item three times.
 #[database_test]
-async fn one_collection_takes_a_third_of_a_partition(_world: World) {
+async fn one_collection_takes_a_third_of_a_partition() {
     let habits = plan::Habits { item_kb: 1, heartbeats: 0.0, polls_per_second: 10.0 };
     let most = |rate| plan::too_many_for_one_collection(&Load { rate, ..LOAD }, habits, 1.0);
     assert_eq!(most(333.0), None);

@@ -188,8 +188,8 @@ async fn each_execution_ends_in_its_own_way(world: World) {
 }
 
 /// A result becomes an end.
-#[test]
-fn results_become_ends() {
+#[database_test]
+async fn results_become_ends() {
     assert!(matches!(Ok::<(), Failure>(()).into(), End::Succeed));
     assert!(matches!(Err::<(), _>(std::io::Error::other("no")).into(), End::Fail(_)));
 }

@@ -6,7 +6,7 @@ use tracker_test_macros::database_test;
 use crate::support::{ExtractStatus, World, data_member, number, text};
 
 #[database_test]
-async fn status_is_shown_and_parsed_by_its_name(_world: World) {
+async fn status_is_shown_and_parsed_by_its_name() {
     assert_eq!(ExtractStatus::from_name("InProgress"), Some(ExtractStatus::InProgress));
     assert_eq!(ExtractStatus::from_name("inprogress"), None);
     assert_eq!(format!("{:>8}|{}", ExtractStatus::Failed, ExtractStatus::Pending), "  Failed|Pending");
@@ -44,7 +44,7 @@ impl std::fmt::Display for Spoken {
 }
 
 #[database_test]
-async fn enum_may_have_a_display_of_its_own(_world: World) {
+async fn enum_may_have_a_display_of_its_own() {
     assert_eq!(Spoken::Succeeded.to_string(), "it is Done");
     assert_eq!(Spoken::from_name("Done"), Some(Spoken::Succeeded));
 }

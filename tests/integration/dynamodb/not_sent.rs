@@ -70,7 +70,7 @@ async fn errors(documents: &Tracker<Document>) -> Vec<(&'static str, Error)> {
 }
 
 #[database_test]
-async fn request_that_never_left_is_not_sent_whatever_the_call(_world: World) {
+async fn request_that_never_left_is_not_sent_whatever_the_call() {
     for (client, reason) in clients() {
         for (call, error) in errors(&tracker(&client)).await {
             assert_eq!(*error.kind(), ErrorKind::NotSent, "{call}: {error:?}");
@@ -81,7 +81,7 @@ async fn request_that_never_left_is_not_sent_whatever_the_call(_world: World) {
 }
 
 #[database_test]
-async fn missing_credentials_are_named(_world: World) {
+async fn missing_credentials_are_named() {
     let config = local_config("http://127.0.0.1:1");
     let client = Client::from_conf(
         Config::builder()

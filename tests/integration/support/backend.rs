@@ -31,7 +31,7 @@ impl Backend {
     pub fn available() -> Vec<Self> {
         let endpoint = std::env::var("TRACKER_DYNAMODB_ENDPOINT").ok();
         let endpoint = endpoint.filter(|endpoint| !endpoint.is_empty());
-        [Some(Self::Embedded), endpoint.map(Self::Local), Some(Self::AwsLike)].into_iter().flatten().collect()
+        [Some(Self::Embedded), Some(Self::AwsLike), endpoint.map(Self::Local)].into_iter().flatten().collect()
     }
 
     pub fn name(&self) -> &'static str {

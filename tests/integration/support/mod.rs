@@ -48,7 +48,16 @@ pub struct OnAwsLike {
     pub wraps_database: bool,
 }
 
-/// A test, which runs once on each database, in a world of its own. `#[database_test]` registers it.
+/// What a test runs.
+#[derive(Debug, Clone, Copy)]
+pub enum Run {
+    /// On each database, in a world of its own.
+    OnEach(fn(World) -> Pin<Box<dyn Future<Output = ()>>>),
+    /// Once, because the test needs no database.
+    Once(fn() -> Pin<Box<dyn Future<Output = ()>>>),
+}
+
+/// A test. `#[database_test]` registers it.
 #[derive(Debug)]
 pub struct Test {
     /// The path of the function.
@@ -61,7 +70,7 @@ pub struct Test {
     pub on_aws_like: OnAwsLike,
     /// Whether the test is about a table with the tracker's own layout.
     pub needs_own_layout: bool,
-    pub run: fn(World) -> Pin<Box<dyn Future<Output = ()>>>,
+    pub run: Run,
 }
 
 inventory::collect!(Test);

@@ -150,6 +150,14 @@ impl World {
         item.map(|item| self.own_names(item))
     }
 
+    /// The items of all documents, read with the SDK alone.
+    pub async fn all_stored(&self) -> Vec<Item> {
+        let scan = self.client.scan().table_name(&self.table).consistent_read(true);
+        let items = scan.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
+        let items = items.expect("an answer").into_iter().map(|item| self.own_names(item));
+        items.filter(|item| item["key"].as_s().is_ok_and(|key| key.starts_with("extract____"))).collect()
+    }
+
     /// The item of `doc-1` once it is unlocked: after a drop, the background unlocks it.
     pub async fn wait_until_unlocked(&self) -> Item {
         self.wait_until_unlocked_under("extract____doc-1").await

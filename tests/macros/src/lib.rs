@@ -4,7 +4,7 @@ use proc_macro::TokenStream;
 use quote::quote;
 use syn::{ItemFn, parse_macro_input};
 
-/// Registers an `async fn(World)` as a test that runs on every database.
+/// Registers an `async fn(World)` as a test that runs on every database, or an `async fn()` as a test that runs once, without any.
 ///
 /// The words in parentheses limit that:
 ///
@@ -43,6 +43,11 @@ pub fn database_test(words: TokenStream, item: TokenStream) -> TokenStream {
     parse_macro_input!(words with words_parser);
     let test = parse_macro_input!(item as ItemFn);
     let name = &test.sig.ident;
+    let run = if test.sig.inputs.is_empty() {
+        quote!(Once(|| ::std::boxed::Box::pin(#name())))
+    } else {
+        quote!(OnEach(|world| ::std::boxed::Box::pin(#name(world))))
+    };
     quote! {
         // A test awaits only if it needs to.
         #[allow(clippy::unused_async)]
@@ -59,7 +64,7 @@ pub fn database_test(words: TokenStream, item: TokenStream) -> TokenStream {
                     wraps_database: #wraps_database,
                 },
                 needs_own_layout: #needs_own_layout,
-                run: |world| ::std::boxed::Box::pin(#name(world)),
+                run: crate::support::Run::#run,
             }
         }
     }
