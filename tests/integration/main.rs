@@ -1,7 +1,8 @@
 //! The integration suite. Every test runs on the embedded database, and on the embedded database as it is with
 //! `testing::AwsLike`: indexes lag, reads are stale, members of batches come back, partitions throttle. What a test cannot bear of that is
 //! said by its words, and printed. If `TRACKER_DYNAMODB_ENDPOINT` names an endpoint of
-//! DynamoDB Local, every test runs there as well; `tests/dynamodb-local` starts one and sets the variable.
+//! DynamoDB Local, every test runs there as well; `tests/dynamodb-local` starts one and sets the variable. A test that needs no
+//! database runs once, as `once::…`.
 //!
 //! `TRACKER_TEST_LAYOUT=single_table` runs the suite on tables in which every attribute has another name, and which have a
 //! sort key. No request may then have one of the tracker's own names.
