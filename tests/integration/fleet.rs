@@ -21,6 +21,7 @@ const WORKERS: u32 = 8;
 /// How long a request takes.
 const LATENCY: Duration = Duration::from_millis(8);
 const WARM_UP: Duration = Duration::from_secs(4);
+/// In so short a time, a worker learns of no waits longer than about 7 s, so those are not compared.
 const MEASURED: Duration = Duration::from_secs(8);
 
 #[derive(TrackerStatus, Debug, Clone, Copy)]

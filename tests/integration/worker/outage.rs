@@ -59,7 +59,7 @@ async fn outage_of_20_seconds_loses_tasks_without_a_backoff(world: World) {
 #[database_test]
 async fn drain_until_all_ended_waits_for_due_times_and_for_other_holders(world: World) {
     let documents = create_documents(world.builder(), 2).await;
-    // Later than the end of the other holder's lease. The worker searches every second until then.
+    // Later than the end of the other holder's lease, so that the drain waits for both.
     let due = world.clock.now().wall + Duration::from_mins(8);
     documents.create_at(Document::new("doc-2"), due).await.unwrap();
     std::mem::forget(world.rival().start("doc-1").await.unwrap());
@@ -165,6 +165,7 @@ async fn drain_of_undecodable_tasks_ends_with_an_error_that_names_the_attribute(
     assert_eq!(items.len(), 600);
     let mut started = 0;
     for item in items {
+        assert!(item["key"].as_s().unwrap().starts_with("extract____bad-"), "{:?}", item["key"]);
         assert_eq!((&item["status"], &item["retry"]), (&number(10), &number(0)), "{:?}", item["key"]);
         started += u32::from(item["attempt"] != number(0));
         assert!([number(0), number(1)].contains(&item["attempt"]), "{:?} was started again", item["key"]);

@@ -4,9 +4,10 @@ use proc_macro::TokenStream;
 use quote::quote;
 use syn::{ItemFn, parse_macro_input};
 
-/// Registers an `async fn(World)` as a test that runs on every database, or an `async fn()` as a test that runs once, without any.
+/// Registers an `async fn(World)` as a test that runs on every database, or an `async fn()` as a test that needs no
+/// database and runs once.
 ///
-/// The words in parentheses limit that:
+/// The words in parentheses limit that. A test that runs once can only have `real_time`:
 ///
 /// - `endpoint`: the test starts processes or cuts connections. It runs only on a database that has an address.
 /// - `reads_at_once`: the test reads right after a write, with a clock that stands still. On the database that behaves like AWS,
@@ -43,6 +44,12 @@ pub fn database_test(words: TokenStream, item: TokenStream) -> TokenStream {
     parse_macro_input!(words with words_parser);
     let test = parse_macro_input!(item as ItemFn);
     let name = &test.sig.ident;
+    let needs_database =
+        needs_endpoint || reads_at_once || whole_batches || wraps_database || needs_own_layout;
+    if test.sig.inputs.is_empty() && needs_database {
+        let why = "this test needs a database: take a `World`";
+        return syn::Error::new_spanned(&test.sig, why).into_compile_error().into();
+    }
     let run = if test.sig.inputs.is_empty() {
         quote!(Once(|| ::std::boxed::Box::pin(#name())))
     } else {

@@ -64,15 +64,15 @@ use self::world::World;
 struct Protocol {
     bounds: Bounds,
     mutant: Mutant,
-    /// The promise that the mutant breaks.
+    /// The promise that the mutant breaks; none if it breaks none.
     breaks: Option<Violation>,
-    /// What must occur. A search looks for nothing else, because it asks each state for each sight.
+    /// The sights that must occur. A search looks for no others, because each costs time in every state.
     sights: Vec<&'static str>,
 }
 
 /// The promise that a mutant breaks.
 const EXPECTED: &str = "the promise of the guard holds";
-/// Every promise, or every other one.
+/// All promises; of a mutant, all but the one that it breaks.
 const OTHERS: &str = "the other promises hold";
 
 impl Model for Protocol {

@@ -32,8 +32,8 @@ pub(super) fn assert_mutant_holds(what: &str, bounds: Bounds, mutant: Mutant, si
     assert!(checker.is_done());
     let found = checker.discoveries();
     if let Some(path) = found.get(OTHERS) {
-        let broken = path.last_state().ghost.violation.map(promise);
-        panic!("{what}: broken promise: {broken:?}\n{}", described(path.clone()));
+        let broken = path.last_state().ghost.violation.map_or("none", promise);
+        panic!("{what}: broken promise: {broken}\n{}", described(path.clone()));
     }
     for sight in sights {
         assert!(found.contains_key(sight), "{what}: no state shows that {sight}");
