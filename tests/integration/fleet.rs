@@ -20,9 +20,11 @@ use crate::support::World;
 const WORKERS: u32 = 8;
 /// How long a request takes.
 const LATENCY: Duration = Duration::from_millis(8);
-const WARM_UP: Duration = Duration::from_secs(4);
-/// In so short a time, a worker learns of no waits longer than about 7 s, so those are not compared.
-const MEASURED: Duration = Duration::from_secs(8);
+/// For how long workers run before requests are counted, and for how long these are counted.
+type Times = (Duration, Duration);
+const SHORT: Times = (Duration::from_secs(4), Duration::from_secs(8));
+/// Long enough for workers that learn to wait for up to 15 s.
+const LONG: Times = (Duration::from_secs(10), Duration::from_secs(15));
 
 #[derive(TrackerStatus, Debug, Clone, Copy)]
 enum JobStatus {
@@ -62,21 +64,22 @@ async fn simulation_agrees_with_real_workers(world: World) {
         println!("skipped: only the requests of a database in the process can take simulated time");
         return;
     }
-    for (rate, body) in [(100.0, 0.01), (40.0, 1.0), (200.0, 1.0)] {
+    for (rate, body, times) in [(100.0, 0.01, SHORT), (40.0, 1.0, LONG), (200.0, 1.0, SHORT)] {
+        let (warm_up, counted) = times;
         let cell = Cell { workers: WORKERS, rate, body };
-        let mut setup = cell.setup(MEASURED.as_secs_f64(), 1).unwrap();
+        let mut setup = cell.setup(counted.as_secs_f64(), 1).unwrap();
         setup.settings.shards = [2, 2, 1, 1, 1];
         setup.latency = Spread::always(micros(LATENCY));
         setup.lag = Spread::always(0);
-        let begins = micros(WARM_UP);
-        setup.measured = (begins, begins + micros(MEASURED));
+        let begins = micros(warm_up);
+        setup.measured = (begins, begins + micros(counted));
         setup.ends = setup.measured.1;
         let simulated = measured(&tracker_fleet::run(setup.clone(), |_| {}));
         let thread = std::thread::spawn(move || {
             // Its time stands still while there is something to do.
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-            runtime.unwrap().block_on(real(setup))
+            runtime.unwrap().block_on(real(setup, times))
         });
         let real = thread.join().unwrap();
         println!("{rate} tasks/s, bodies of {body} s: simulated {simulated:?}, real {real:?}");
@@ -158,7 +161,7 @@ fn late(inner: SharedHttpClient, counted: &Arc<Counted>) -> SharedHttpClient {
     })
 }
 
-async fn real(setup: Setup) -> Measured {
+async fn real(setup: Setup, (warm_up, measured): Times) -> Measured {
     let database = embedded::in_memory().unwrap();
     let clock = TokioClock(tokio::time::Instant::now());
     let creator = Job::tracker_builder(&database).clock(clock).build().unwrap();
@@ -189,9 +192,9 @@ async fn real(setup: Setup) -> Measured {
             creator.create(Job { id }).await.unwrap();
         }
     });
-    tokio::time::sleep(WARM_UP).await;
+    tokio::time::sleep(warm_up).await;
     counted.counts.store(true, Ordering::Relaxed);
-    tokio::time::sleep(MEASURED).await;
+    tokio::time::sleep(measured).await;
     counted.counts.store(false, Ordering::Relaxed);
     creating.abort();
     stop.cancel();

@@ -5,7 +5,7 @@ use quote::quote;
 use syn::{ItemFn, parse_macro_input};
 
 /// Registers an `async fn(World)` as a test that runs on every database, or an `async fn()` as a test that needs no
-/// database and runs once.
+/// database and runs once, with the tracker's own layout.
 ///
 /// The words in parentheses limit that. A test that runs once can only have `real_time`:
 ///
