@@ -64,8 +64,7 @@ async fn simulation_agrees_with_real_workers(world: World) {
         println!("skipped: only the requests of a database in the process can take simulated time");
         return;
     }
-    for (rate, body, times) in [(100.0, 0.01, SHORT), (40.0, 1.0, LONG), (200.0, 1.0, SHORT)] {
-        let (warm_up, counted) = times;
+    for (rate, body, (warm_up, counted)) in [(100.0, 0.01, SHORT), (40.0, 1.0, LONG), (200.0, 1.0, SHORT)] {
         let cell = Cell { workers: WORKERS, rate, body };
         let mut setup = cell.setup(counted.as_secs_f64(), 1).unwrap();
         setup.settings.shards = [2, 2, 1, 1, 1];
@@ -79,7 +78,7 @@ async fn simulation_agrees_with_real_workers(world: World) {
             // Its time stands still while there is something to do.
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-            runtime.unwrap().block_on(real(setup, times))
+            runtime.unwrap().block_on(real(setup))
         });
         let real = thread.join().unwrap();
         println!("{rate} tasks/s, bodies of {body} s: simulated {simulated:?}, real {real:?}");
@@ -161,7 +160,7 @@ fn late(inner: SharedHttpClient, counted: &Arc<Counted>) -> SharedHttpClient {
     })
 }
 
-async fn real(setup: Setup, (warm_up, measured): Times) -> Measured {
+async fn real(setup: Setup) -> Measured {
     let database = embedded::in_memory().unwrap();
     let clock = TokioClock(tokio::time::Instant::now());
     let creator = Job::tracker_builder(&database).clock(clock).build().unwrap();
@@ -192,9 +191,10 @@ async fn real(setup: Setup, (warm_up, measured): Times) -> Measured {
             creator.create(Job { id }).await.unwrap();
         }
     });
-    tokio::time::sleep(warm_up).await;
+    let (begins, ends) = setup.measured;
+    tokio::time::sleep(Duration::from_micros(begins)).await;
     counted.counts.store(true, Ordering::Relaxed);
-    tokio::time::sleep(measured).await;
+    tokio::time::sleep(Duration::from_micros(ends - begins)).await;
     counted.counts.store(false, Ordering::Relaxed);
     creating.abort();
     stop.cancel();
