@@ -9,7 +9,7 @@ use tracker_core::testing::Fault;
 use tracker_core::{End, Ended, Error, ErrorKind, Event, EventKind, Execution, Failure, Tracker};
 use tracker_test_macros::database_test;
 
-use crate::support::{Document, Item, Units, World, entry, ids, number, text};
+use crate::support::{Document, Units, World, entry, ids, number, text};
 
 const BATCH: &str = "BatchExecuteStatement";
 
@@ -285,21 +285,6 @@ async fn dropped_start_of_many_releases_what_has_started(world: World) {
         assert_eq!(all, [&number(10), &number(0), &number(1)], "{id}");
     }
     assert_eq!(started.load(Ordering::Relaxed), 50);
-}
-
-/// All requests are sent although the caller is polled only once, as if its thread computed afterwards.
-#[database_test]
-async fn one_poll_begins_all_starts(world: World) {
-    let (documents, ids) = create(&world, 30).await;
-    let mut starts = Box::pin(documents.start_many(&ids));
-    assert!(futures_util::poll!(starts.as_mut()).is_pending());
-    let is_started = |item: &Item| item["status"] == number(12);
-    let are_started =
-        || async { world.all_stored().await.iter().filter(|item| is_started(item)).count() == 30 };
-    world.wait_until("all tasks are started", are_started).await;
-    let started: Vec<_> = starts.await.into_iter().collect::<Result<_, _>>().unwrap();
-    assert!(documents.succeed_many(started).await.iter().all(Result::is_ok));
-    assert_eq!(stored_counts(&world, &ids).await, all("16", "1", 30));
 }
 
 /// The first of two ends that share a request is not polled again, as in a thread that computes.

@@ -5,7 +5,6 @@ use std::fmt;
 use futures_util::{StreamExt, stream};
 
 use super::progress::SHARED;
-use crate::dynamodb;
 use crate::error::Error;
 use crate::lifecycle::execution::Execution;
 use crate::lifecycle::failure::Failure;
@@ -66,8 +65,11 @@ impl<T: StatusTracker> Tracker<T> {
         &self,
         executions: impl IntoIterator<Item = Execution<T>>,
     ) -> Vec<Result<Task<T>, Error>> {
-        let ends = stream::iter(executions).map(|execution| Box::pin(shared(execution).succeed()));
-        dynamodb::together(ends.buffered(SHARED).collect()).await
+        stream::iter(executions)
+            .map(|execution| Box::pin(shared(execution).succeed()))
+            .buffered(SHARED)
+            .collect()
+            .await
     }
 
     /// Ends many executions, each in its own way, 25 in one request, and returns a result for each, in order. Each result is
@@ -98,22 +100,25 @@ impl<T: StatusTracker> Tracker<T> {
         &self,
         executions: impl IntoIterator<Item = (Execution<T>, End)>,
     ) -> Vec<Result<Ended<T>, Error>> {
-        let ends = stream::iter(executions).map(|(execution, end)| {
-            Box::pin(async move {
-                let execution = shared(execution);
-                match end {
-                    End::Succeed => execution.succeed().await.map(Ended::Succeeded),
-                    End::Fail(failure) => execution.fail(failure).await.map(Ended::Unsuccessful),
-                    End::Release => execution.release().await.map(Ended::Unsuccessful),
-                }
+        stream::iter(executions)
+            .map(|(execution, end)| {
+                Box::pin(async move {
+                    let execution = shared(execution);
+                    match end {
+                        End::Succeed => execution.succeed().await.map(Ended::Succeeded),
+                        End::Fail(failure) => execution.fail(failure).await.map(Ended::Unsuccessful),
+                        End::Release => execution.release().await.map(Ended::Unsuccessful),
+                    }
+                })
             })
-        });
-        dynamodb::together(ends.buffered(SHARED).collect()).await
+            .buffered(SHARED)
+            .collect()
+            .await
     }
 }
 
 /// Lets the end of an execution share a request.
 fn shared<T: StatusTracker>(mut execution: Execution<T>) -> Execution<T> {
-    execution.attempt.sharing = Sharing::Everything;
+    execution.attempt.sharing = Sharing::Together;
     execution
 }

@@ -7,7 +7,6 @@ use std::fmt::Display;
 use futures_util::{StreamExt, stream};
 
 use super::progress::SHARED;
-use crate::dynamodb;
 use crate::error::Error;
 use crate::lifecycle::execution::Execution;
 use crate::lifecycle::sharing::{Sharing, StartWith};
@@ -68,14 +67,16 @@ impl<T: StatusTracker> Tracker<T> {
         let expected = Some(Expected { status, has_run_at: false });
         let with = StartWith { sharing: Sharing::Everything, expected };
         // The keys are owned: a closure with references would make a future that cannot be spawned.
-        let starts = stream::iter(firsts).map(|key| async move {
-            match key {
-                Some(key) => Some(held_back(Box::pin(self.start_key(key, with)).await)),
-                None => None,
-            }
-        });
-        let starts = starts.buffered(SHARED).collect();
-        let mut results: Vec<_> = dynamodb::together(starts).await;
+        let mut results: Vec<_> = stream::iter(firsts)
+            .map(|key| async move {
+                match key {
+                    Some(key) => Some(held_back(Box::pin(self.start_key(key, with)).await)),
+                    None => None,
+                }
+            })
+            .buffered(SHARED)
+            .collect()
+            .await;
         // A second start of the same task, after the first.
         for (key, result) in keys.into_iter().zip(&mut results) {
             if result.is_none() {

@@ -56,10 +56,6 @@ impl<W: Waits> Due<W> {
         self.waiting.push_back(waiting);
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.waiting.len()
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }

@@ -87,11 +87,6 @@ impl Queue {
         self.state().due.push(waiting);
     }
 
-    /// Returns how many updates wait.
-    pub(super) fn len(&self) -> usize {
-        self.state().due.len()
-    }
-
     /// Takes the updates that are due: see [`Due::take`].
     pub(super) fn take_due(&self, too_long: bool) -> Vec<Vec<Waiting>> {
         self.state().due.take(too_long)

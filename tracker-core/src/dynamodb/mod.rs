@@ -33,7 +33,6 @@ pub(crate) use self::put::put;
 pub(crate) use self::response::{is_about_data, is_access_denied, is_access_refused};
 pub(crate) use self::route::{Route, WaitsFor};
 pub(crate) use self::settle::{SENDS, settle, settle_finish, settle_history};
-pub(crate) use self::shared::together;
 pub(crate) use self::statement::try_statement;
 pub(crate) use self::transact::{
     NotWritten, Transaction, put_action, transact, transact_finish, update_action,

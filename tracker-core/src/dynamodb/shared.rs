@@ -4,9 +4,7 @@
 //! of its own, on the runtime of its members. So no member that ends, or is no longer polled, takes the answers of the others along.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -25,34 +23,6 @@ use crate::error::{Error, ErrorKind};
 use crate::item::attribute::Item;
 use crate::protocol::expression::Expression;
 
-tokio::task_local! {
-    /// What sends the updates that were begun during a poll of `together`.
-    static BEGUN: RefCell<Option<Dispatcher>>;
-}
-
-/// Runs a future that begins many updates of a tracker in one poll. They are sent when the poll ends, because all of them wait then to
-/// share requests. Only one that is alone lets others come first.
-pub(crate) async fn together<R>(future: impl Future<Output = R>) -> R {
-    let (mut future, mut alone) = (pin!(future), None);
-    let polls = poll_fn(|task| {
-        let polled = future.as_mut().poll(task);
-        let begun = BEGUN.with(RefCell::take);
-        match alone.take() {
-            None if begun.as_ref().is_some_and(|dispatcher| dispatcher.queue.len() == 1) => {
-                alone = begun.map(|dispatcher| (dispatcher.cx.service_clock.begin_request(), dispatcher));
-                task.waker().wake_by_ref();
-            }
-            earlier => {
-                if let Some(dispatcher) = begun.or(earlier.map(|(_, dispatcher)| dispatcher)) {
-                    dispatcher.send_due(false);
-                }
-            }
-        }
-        polled
-    });
-    BEGUN.scope(RefCell::default(), polls).await
-}
-
 /// Sends an update, together with those that are due now.
 pub(super) async fn send_shared(
     cx: &Context,
@@ -69,12 +39,19 @@ pub(super) async fn send_shared(
     let (turn, answer) = oneshot::channel();
     let is_patient = route.waits_for == WaitsFor::DueSoon;
     dispatcher.queue.push(Waiting { member: Member { key: key.into(), statement }, is_patient, turn });
-    let is_together = BEGUN.try_with(|begun| {
-        begun.borrow_mut().get_or_insert_with(|| dispatcher.clone());
-    });
-    if is_together.is_err() {
-        dispatcher.send_with_others(route.waits_for).await;
+    // On a single thread, nothing that is due now has to wait for another thread.
+    let is_single = dispatcher.runtime.runtime_flavor() == RuntimeFlavor::CurrentThread;
+    if route.waits_for == WaitsFor::DueNow || is_single {
+        // Whatever else is due now comes first. A clock that a test advances must not advance meanwhile.
+        let under_way = cx.service_clock.begin_request();
+        if is_single {
+            tokio::task::yield_now().await;
+        } else {
+            to_back_of_queue().await;
+        }
+        drop(under_way);
     }
+    dispatcher.send_due(false);
     let answer = match answer.await {
         Ok(Turn::Answered(answer)) => answer,
         Ok(Turn::Send(under_way)) => {
@@ -133,22 +110,6 @@ impl Dispatcher {
     fn new(cx: &Context, route: Route) -> Option<Self> {
         let runtime = Handle::try_current().ok()?;
         Some(Self { queue: cx.queue(route, runtime.id())?, cx: cx.shared()?, route, runtime })
-    }
-
-    /// Sends what is due, together with what else is due now if the update waits for that.
-    async fn send_with_others(&self, waits_for: WaitsFor) {
-        // On a single thread, nothing that is due now has to wait for another thread.
-        let is_single = self.runtime.runtime_flavor() == RuntimeFlavor::CurrentThread;
-        if waits_for == WaitsFor::DueNow || is_single {
-            // Whatever else is due now comes first. A clock that a test advances must not advance meanwhile.
-            let _under_way = self.cx.service_clock.begin_request();
-            if is_single {
-                tokio::task::yield_now().await;
-            } else {
-                to_back_of_queue().await;
-            }
-        }
-        self.send_due(false);
     }
 
     /// Sends what is due. Whatever waits afterwards is sent when a request ends, or by the timer.

@@ -17,6 +17,8 @@ pub(crate) enum Sharing {
     /// All of them. An end goes together with those of the same moment, and the end of a long attempt waits a little for others. The
     /// worker runs that many tasks at once.
     Patiently { slots: usize },
+    /// All of them, and the end is due together with that of others.
+    Together,
 }
 
 impl Sharing {
@@ -27,7 +29,7 @@ impl Sharing {
 
     /// Returns how a save is sent.
     pub(crate) fn route(self) -> Route {
-        let shares = matches!(self, Self::Everything | Self::Patiently { .. });
+        let shares = matches!(self, Self::Everything | Self::Patiently { .. } | Self::Together);
         Route { shares, ..Route::ALONE }
     }
 
@@ -37,6 +39,7 @@ impl Sharing {
             Self::Patiently { slots } if !is_ending && may_wait(ran, slots) => WaitsFor::DueSoon,
             // Several bodies of a worker may end in the same moment.
             Self::Patiently { .. } if !is_ending => WaitsFor::DueNow,
+            Self::Together => WaitsFor::DueNow,
             _ => WaitsFor::Nobody,
         };
         Route { waits_for, ..self.route() }
